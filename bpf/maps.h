@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * maps.h: what the path remembers and what it is told. All maps are pinned by their name, so a
+ * stopped daemon loses nothing. Sizes are fixed at load; internal/dataplane may set them smaller.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "types.h"
+
+/* Where the path runs. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_INTERFACES);
+	__type(key, __u32);
+	__type(value, struct interface);
+} interfaces SEC(".maps");
+
+/* Address, port and protocol → service. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SERVICES);
+	__type(key, struct service_key);
+	__type(value, struct service);
+} services SEC(".maps");
+
+/* Addresses of services → how many services: asked about packets that cannot be balanced. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SERVICES);
+	__type(key, struct addr);
+	__type(value, __u32);
+} vips SEC(".maps");
+
+/* Server id → server. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVERS);
+	__type(key, __u32);
+	__type(value, struct server);
+} servers SEC(".maps");
+
+/* clang 16 leaves types that no map names directly out of the BTF, unless a variable names them. */
+const struct slot *slot_in_btf __attribute__((unused));
+const struct event *event_in_btf __attribute__((unused));
+const enum verdict *verdict_in_btf __attribute__((unused));
+const enum forwarding *forwarding_in_btf __attribute__((unused));
+const enum scheduler *scheduler_in_btf __attribute__((unused));
+const enum service_flag *service_flag_in_btf __attribute__((unused));
+const enum server_flag *server_flag_in_btf __attribute__((unused));
+const enum conn_state *conn_state_in_btf __attribute__((unused));
+const enum event_kind *event_kind_in_btf __attribute__((unused));
+const enum limit *limit_in_btf __attribute__((unused));
+const enum conn_flag *conn_flag_in_btf __attribute__((unused));
+const enum xdp_mode *xdp_mode_in_btf __attribute__((unused));
+const struct sweep *sweep_in_btf __attribute__((unused));
+
+/* Service id → its servers as its scheduler walks them; one write switches to a new table. Written by Go. */
+struct slot_table {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct slot);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, MAX_SERVICES);
+	__type(key, __u32);
+	__array(values, struct slot_table);
+} slots SEC(".maps");
+
+/* Service id → where its scheduler stands: rr a count of picks, wrr see sched.h. Written by the path. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVICES);
+	__type(key, __u32);
+	__type(value, __u64);
+} positions SEC(".maps");
+
+/* The connections. Only conn.h and the sweep touch it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_CONNS);
+	__type(key, struct flow);
+	__type(value, struct conn);
+} conns SEC(".maps");
+
+/* Server id → connections that live. Written by the path and the sweep. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVERS);
+	__type(key, __u32);
+	__type(value, struct load);
+} loads SEC(".maps");
+
+/* Service id, or MAX_SERVICES + server id → packets and bytes. Written by the path. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_SERVICES + MAX_SERVERS);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+/* How often each exit was taken. Written by finish.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, VERDICTS);
+	__type(key, __u32); /* enum verdict */
+	__type(value, __u64);
+} verdicts SEC(".maps");
+
+/* From the path to the daemon: struct event. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 * 1024);
+} events SEC(".maps");

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* packet.h: what the stages of the path hand to each other, and how they look at bytes. */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "types.h"
+
+struct packet {
+	struct xdp_md *ctx;
+	struct flow flow;
+	__u32 ingress;   /* interface that it came in by */
+	__u32 egress;    /* interface that it leaves by, once a server or client was chosen */
+	__u32 length;    /* bytes of the IP packet, by its own header */
+	__u32 network;   /* offset of the IP header */
+	__u32 transport; /* offset of the TCP or UDP header */
+	__u8 ipv6;       /* family: it matters in parse and forward only */
+	__u8 ttl;        /* hop limit in IPv6 */
+	__u8 tcp_flags;  /* byte 13 of the TCP header; 0 for UDP */
+	__u8 tagged;     /* it carries a VLAN tag */
+	__u32 server_id;
+	struct service *service;
+	struct server *server;
+	struct conn *conn;
+};
+
+/* Flags in byte 13 of the TCP header, RFC 9293 section 3.1. */
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+/* No header that the path looks at begins behind this: Ethernet 14, tag 4, IPv4 with options 60. */
+#define OFFSET_MASK 0x7f
+
+/*
+ * at returns len bytes at an offset, or NULL when the frame is shorter. The sums stay in 64 bits:
+ * in 32 clang may subtract packet pointers, which the verifier refuses. The mask changes nothing;
+ * it shows the verifier a bound that it loses when a struct packet lies in memory.
+ */
+static __always_inline void *at(struct xdp_md *ctx, __u64 offset, __u64 len)
+{
+	void *data = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+
+	offset &= OFFSET_MASK;
+	if (data + offset + len > end)
+		return NULL;
+	return data + offset;
+}
+
+static __always_inline bool addr_equal(const struct addr *a, const struct addr *b)
+{
+	return a->word[0] == b->word[0] && a->word[1] == b->word[1] && a->word[2] == b->word[2] &&
+	       a->word[3] == b->word[3];
+}
+
+/* addr_v4 maps an IPv4 address into IPv6, RFC 4291 section 2.5.5.2. */
+static __always_inline void addr_v4(struct addr *a, __be32 v4)
+{
+	a->word[0] = 0;
+	a->word[1] = 0;
+	a->word[2] = bpf_htonl(0xffff);
+	a->word[3] = v4;
+}
+
+static __always_inline bool addr_is_v4(const struct addr *a)
+{
+	return !a->word[0] && !a->word[1] && a->word[2] == bpf_htonl(0xffff);
+}
+
+/* starts_connection: UDP always may, TCP with a bare SYN only (RFC 9293 section 3.5). */
+static __always_inline bool starts_connection(const struct packet *p)
+{
+	if (p->flow.protocol != IPPROTO_TCP)
+		return true;
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+}

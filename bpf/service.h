@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* service.h: which service a packet is for, and the server behind an id. */
+#pragma once
+
+#include "maps.h"
+#include "packet.h"
+
+/* service_find prefers the service of the very port to the one of all ports, as IPVS does. */
+static __always_inline struct service *service_find(const struct flow *flow)
+{
+	struct service_key key = {
+		.address = flow->destination,
+		.port = flow->destination_port,
+		.protocol = flow->protocol,
+	};
+	struct service *service = bpf_map_lookup_elem(&services, &key);
+
+	if (service)
+		return service;
+	key.port = 0;
+	return bpf_map_lookup_elem(&services, &key);
+}
+
+/* service_owns says whether any service has this address. */
+static __always_inline bool service_owns(const struct addr *address)
+{
+	return bpf_map_lookup_elem(&vips, address) != NULL;
+}
+
+/*
+ * martian: a source that no client can have (RFC 6890, RFC 1122 section 3.2.1.3). The kernel's
+ * routing drops these; here nobody else would.
+ */
+static __always_inline bool martian(const struct flow *flow)
+{
+	const struct addr *s = &flow->source;
+
+	if (addr_equal(s, &flow->destination))
+		return true;
+	if (addr_is_v4(s)) {
+		__u8 first = *(__u8 *)&s->word[3];
+		return first == 0 || first == 127 || first >= 224;
+	}
+	if (*(__u8 *)&s->word[0] == 0xff)
+		return true;
+	return !s->word[0] && !s->word[1] && !s->word[2] && bpf_ntohl(s->word[3]) <= 1;
+}
+
+/* server_find returns the server only while it is the one that was meant: ids are used again. */
+static __always_inline struct server *server_find(__u32 id, __u32 generation)
+{
+	struct server *server = bpf_map_lookup_elem(&servers, &id);
+
+	if (!server || server->generation != generation)
+		return NULL;
+	return server;
+}
+
+static __always_inline struct counters *counters_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&counters, &index);
+}
+
+/* count_connection, count_in and count_out count once for the service and once for the server. */
+static __always_inline void count_connection(__u32 service, __u32 server)
+{
+	struct counters *s = counters_at(service), *r = counters_at(MAX_SERVICES + server);
+
+	if (s)
+		s->connections++;
+	if (r)
+		r->connections++;
+}
+
+static __always_inline void count_in(__u32 index, __u32 bytes)
+{
+	struct counters *c = counters_at(index);
+
+	if (!c)
+		return;
+	c->packets_in++;
+	c->bytes_in += bytes;
+}
+
+static __always_inline void count_out(__u32 index, __u32 bytes)
+{
+	struct counters *c = counters_at(index);
+
+	if (!c)
+		return;
+	c->packets_out++;
+	c->bytes_out += bytes;
+}

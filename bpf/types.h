@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * types.h: the contract between the packets' path (C) and the daemon (Go).
+ *
+ * bpf2go turns it into Go types, so nothing here is typed twice. A layout that changes here changes
+ * the hash that lies beside the pinned maps (internal/dataplane/layout.go).
+ *
+ * Numbers are in host byte order unless their type says __be. "Written by" names the only writer.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/types.h>
+
+/* An IP address; IPv4 is mapped into IPv6 (::ffff:a.b.c.d), so one path serves both. */
+struct addr {
+	__be32 word[4];
+};
+
+/* The two ends of a packet as it is on the wire. It is also the key of a connection. */
+struct flow {
+	struct addr source;
+	struct addr destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 pad[3];   /* zero: it is part of the key */
+};
+
+/* Key of `services`. Written by Go. */
+struct service_key {
+	struct addr address;
+	__be16 port;   /* 0: any port of the address */
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 pad;      /* zero: it is part of the key */
+};
+
+enum scheduler {
+	SCHEDULER_RR = 1,
+	SCHEDULER_WRR = 2,
+};
+
+enum service_flag {
+	SERVICE_SERVING = 1, /* clear: packets pass to the kernel (a backup does not balance) */
+};
+
+/* Value of `services`. Written by Go. */
+struct service {
+	__u32 id;         /* index into `slots`, `positions` and `counters`; below MAX_SERVICES */
+	__u32 generation; /* never 0; another one after the id was given to another service */
+	__u8 scheduler;   /* enum scheduler */
+	__u8 flags;       /* enum service_flag */
+	__u16 pad;
+	__u32 spare;
+};
+
+/*
+ * A neighbour that a frame goes to. Written by Go for servers, by the path for clients.
+ * ifindex 0: unknown.
+ */
+struct hop {
+	__u32 ifindex;
+	__u8 mac[6];
+	__u16 vlan; /* 802.1Q tag of the frame, host order; 0: none (the only value so far) */
+};
+
+enum forwarding {
+	FORWARDING_DR = 1,
+	FORWARDING_TUN = 2,
+	FORWARDING_NAT = 3,
+};
+
+enum server_flag {
+	SERVER_SERVING = 1, /* its service's SERVICE_SERVING, here so that a known connection need not look it up */
+	SERVER_LOCAL = 2,   /* the address is this host's: packets pass to the kernel as they are */
+	SERVER_RESOLVED = 4, /* hop.mac is known */
+};
+
+/* Value of `servers`, index = server id. A server belongs to one service. Written by Go. */
+struct server {
+	__u32 generation; /* 0: the slot is free. An entry of another generation is a stranger's */
+	__u32 service;    /* id of its service */
+	__u32 service_generation;
+	__be16 port;      /* where NAT sends to; 0: the port that the client asked for */
+	__u8 forwarding;  /* enum forwarding */
+	__u8 flags;       /* enum server_flag */
+	struct addr address;
+	struct addr next;     /* the neighbour whose MAC hop.mac is: the server itself, or a router */
+	struct hop hop;       /* the way to it; ifindex 0: there is none */
+	__u8 source_mac[6];   /* of the interface hop.ifindex */
+	__u16 mtu;            /* of that interface, bytes of an IP packet */
+	struct addr source;   /* this host's address towards it: outer source of TUN */
+};
+
+/*
+ * Value of the inner maps of `slots` (outer index = service id): the servers of a service in the
+ * order in which schedulers walk them, the last added first, as IPVS does. Element 0 is the head,
+ * servers follow from 1 on. A change is a new inner map, switched in with one write. Written by Go.
+ */
+struct slot {
+	__u32 server;     /* head: how many slots follow */
+	__u32 generation; /* head: version of this table, never 0 */
+	__u32 weight;     /* head: mw of IPVS's wrr, largest weight - (gcd - 1); 0: no server takes new connections */
+	__u32 divisor;    /* head: di of IPVS's wrr, the gcd of the weights; servers: 0 */
+};
+
+/*
+ * Value of `interfaces`, key = ifindex: where the path runs. Written by Go; absent means that the
+ * program is not meant to balance there.
+ */
+struct interface {
+	__u8 mac[6];    /* frames for other MACs are other hosts' */
+	__u16 mtu;      /* bytes of an IP packet */
+	__u8 mode;      /* enum xdp_mode */
+	__u8 reason[119]; /* why it is not native, for people; zero-terminated */
+};
+
+enum xdp_mode {
+	XDP_MODE_NATIVE = 1,
+	XDP_MODE_GENERIC = 2,
+};
+
+/* State of a connection. The timeouts are IPVS's; they stand in sweep.bpf.c. */
+enum conn_state {
+	CONN_NONE,
+	CONN_SYN_RECV,
+	CONN_ESTABLISHED,
+	CONN_FIN_WAIT,
+	CONN_TIME_WAIT,
+	CONN_CLOSE,
+	CONN_UDP,
+	CONN_STATES,
+};
+
+enum conn_flag {
+	CONN_REVERSE = 1, /* the server's side of a NAT pair; the forward entry owns the state */
+	CONN_DYING = 2,   /* the sweep saw it expired once; a packet takes the mark away */
+	CONN_DIRTY = 4,   /* changed since sync last looked */
+	CONN_FIN_CLIENT = 8,  /* the client has closed its side */
+	CONN_FIN_SERVER = 16, /* the server has closed its side; seen by NAT only */
+};
+
+/*
+ * Value of `conns`, key = struct flow: a connection as the path remembers it. Written by the path
+ * and the sweep. NAT has two entries: client to service, and server to client (CONN_REVERSE).
+ */
+struct conn {
+	/*
+	 * bits 0-7 enum conn_state, 8-15 enum conn_flag, 32-63 version. It changes only by
+	 * compare-and-swap; the winner alone moves `loads`.
+	 */
+	__u64 state;
+	__u32 seen; /* jiffies, low 32 bits: when the last packet came */
+	__u32 service;
+	__u32 service_generation;
+	__u32 server;
+	__u32 server_generation;
+	__u32 hop_seen;       /* jiffies: when client was last confirmed */
+	/*
+	 * Forward entry: the server, and where NAT sends to. Reverse entry: the address and port that
+	 * the client asked for, as which it is answered. So each half of a pair finds the other.
+	 */
+	struct addr other;
+	__be16 other_port;    /* 0: DR, TUN or local, no pair */
+	__u8 timeout_class;   /* 0: the defaults */
+	__u8 forwarding;      /* enum forwarding, when it was created */
+	struct hop client;    /* whence the client's last packet came: NAT answers go there */
+	__u64 spare;
+};
+
+/* Value of `loads`, index = server id: connections that live. Written by the path and the sweep. */
+struct load {
+	__u64 active;    /* ESTABLISHED */
+	__u64 inactive;  /* all other states, as IPVS counts (UDP too) */
+	__u64 half_open; /* SYN_RECV; they are part of inactive */
+};
+
+/*
+ * Value of `counters`, one block per CPU: index = service id, or MAX_SERVICES + server id.
+ * Bytes are of IP packets, as IPVS counts. Written by the path.
+ */
+struct counters {
+	__u64 connections;
+	__u64 packets_in;
+	__u64 bytes_in;
+	__u64 packets_out; /* NAT only: answers of DR and TUN do not pass here */
+	__u64 bytes_out;
+};
+
+/* What the path tells the daemon through the ring `events`. */
+enum event_kind {
+	EVENT_NO_NEIGHBOUR = 1, /* address on ifindex wants resolving */
+};
+
+struct event {
+	__u32 kind; /* enum event_kind */
+	__u32 ifindex;
+	struct addr address;
+};
+
+/* Argument of the sweep program, in and out. */
+struct sweep {
+	__u32 now;     /* out: jiffies */
+	__u32 seen;    /* out: entries looked at, reverse ones too */
+	__u32 marked;  /* out: expired for the first time, now CONN_DYING */
+	__u32 deleted; /* out: expired for the second time, and gone */
+};
+
+/*
+ * Every exit of the path, counted once in finish.h. The comment becomes the help text in
+ * `weir counters`, metrics and docs. A new one is a line here and the return where it happens.
+ */
+enum verdict {
+	VERDICT_CONTINUE, /* not an exit: the next stage decides */
+
+	/* Passed to the kernel, untouched. */
+	VERDICT_NOT_IP,             /* neither IPv4 nor IPv6 (ARP, LLDP), or too short to tell */
+	VERDICT_OTHER_HOST,         /* the frame is for another MAC, or the interface is not ours */
+	VERDICT_NO_SERVICE,         /* no service has this address, port and protocol */
+	VERDICT_ICMP,               /* ICMP or ICMPv6: the kernel answers */
+	VERDICT_NOT_SERVING,        /* a service of ours, but this director is not its master */
+	VERDICT_UNKNOWN_CONNECTION, /* TCP without SYN, and no connection: the kernel resets it */
+	VERDICT_NO_SERVER,          /* no server takes new connections: the kernel refuses it */
+	VERDICT_LOCAL,              /* the server is this host */
+
+	/* Sent on. */
+	VERDICT_DR,      /* forwarded by direct routing */
+	VERDICT_TUN,     /* forwarded in a tunnel */
+	VERDICT_NAT_IN,  /* client to server, translated */
+	VERDICT_NAT_OUT, /* server to client, translated back */
+
+	/* Dropped. */
+	VERDICT_MALFORMED,        /* addressed to a service, but its headers lie about their lengths */
+	VERDICT_FRAGMENT,         /* a fragment for a service: not supported yet */
+	VERDICT_EXTENSION_HEADER, /* IPv6 extension headers towards a service: not supported yet */
+	VERDICT_VLAN,             /* a tagged frame for a service: not supported yet */
+	VERDICT_MARTIAN,          /* a source that cannot be: loopback, multicast, or the service itself */
+	VERDICT_TTL_EXCEEDED,     /* TTL or hop limit was 1 */
+	VERDICT_NO_NEIGHBOUR,     /* the next hop's MAC is not known yet; the daemon was asked to resolve it */
+	VERDICT_NO_ROUTE,         /* no way to the server, or back to the client */
+	VERDICT_TOO_BIG,          /* larger than the MTU of the way to the server or client */
+	VERDICT_SERVER_GONE,      /* the connection's server was removed or replaced */
+	VERDICT_CONN_FULL,        /* the connection table is full */
+	VERDICT_NAT_CLASH,        /* no server could be found whose way back was free */
+	VERDICT_NO_HEADROOM,      /* the driver left no room for an outer header */
+
+	VERDICTS,
+};
+
+#define VERDICT_FIRST_SENT VERDICT_DR
+#define VERDICT_FIRST_DROPPED VERDICT_MALFORMED
+
+/* Sizes of the maps. */
+enum limit {
+	MAX_SERVICES = 4096,
+	MAX_SERVERS = 16384, /* of all services */
+	MAX_INTERFACES = 256,
+	MAX_CONNS = 1 << 18, /* until the connection table has a size of its own */
+};

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+import "net/netip"
+
+// Desired is what the kernel shall hold. It is made by plan.Make alone.
+type Desired struct {
+	Address   AddressWant
+	Dataplane DataplaneWant
+	Problems  []Problem // what keeps the Spec from being served as it is written
+}
+
+// Problem is something that a person must know, and the way out.
+type Problem struct {
+	What string
+	Why  string
+	Fix  string
+}
+
+// AddressWant is what internal/address makes true.
+type AddressWant struct {
+	VIPs       []VIP
+	Neighbours []Hop    // kept resolved by the kernel (managed entries)
+	Forward4   []string // interfaces on which IPv4 forwarding is on: bpf_fib_lookup refuses without it
+	Forward6   []string // the same of IPv6
+}
+
+// VIP is a virtual address that the host holds.
+type VIP struct {
+	Address   netip.Addr
+	Interface string // "lo": it has no connected route, so nobody is told about it
+}
+
+// DataplaneWant is what internal/dataplane makes true.
+type DataplaneWant struct {
+	Revision   uint64
+	Interfaces []InterfaceWant
+	Services   []ServiceWant
+}
+
+// InterfaceWant is a program on an interface.
+type InterfaceWant struct {
+	Name  string
+	Index int
+	MAC   MAC
+	MTU   int // bytes of an IP packet
+	XDP   XDPMode
+}
+
+// ServiceWant is a service as the maps hold it.
+type ServiceWant struct {
+	Key       ServiceKey
+	Scheduler Scheduler
+	Serving   bool // false: packets to it pass to the kernel (a backup does not balance)
+	Servers   []ServerWant
+}
+
+// ServerWant is a server as the maps hold it.
+type ServerWant struct {
+	Key        ServerKey
+	Forwarding Forwarding
+	Weight     uint16
+	Local      bool // the address is the host's own: packets pass to the kernel
+	Link       int  // index of the interface towards it; 0: no way to it
+	Next       Addr // the neighbour towards it
+	MAC        MAC  // of Next; zero: unknown yet
+	SourceMAC  MAC  // of the interface
+	Source     Addr // the host's address towards it: outer source of TUN
+	MTU        int  // of the interface
+}

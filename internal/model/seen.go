@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+import "net/netip"
+
+// Addr is an IP address without a zone; IPv4 is never IPv4-mapped here.
+type Addr = netip.Addr
+
+// Seen is all that was observed and matters to the plan.
+type Seen struct {
+	Network     Network
+	Attachments []Attachment // by interface name
+	Applied     Applied
+}
+
+// Network is the host's network as far as it matters to weir: one consistent look.
+type Network struct {
+	Links      []Link         // by index
+	Routes     map[Addr]Route // the way to each followed address; absent: no route
+	Neighbours map[Hop]MAC    // next hops whose MAC is known
+	Following  []Addr         // the addresses that Routes speaks of
+}
+
+// MAC is an Ethernet address; the zero value means unknown.
+type MAC [6]byte
+
+// Link is a network interface of the host.
+type Link struct {
+	Name     string
+	Index    int // never reused by the kernel while it runs, so a new index is a new interface
+	MAC      MAC
+	MTU      int // bytes of an IP packet
+	Up       bool
+	Loopback bool
+	Prefixes []netip.Prefix // its addresses, each with the length of its subnet
+}
+
+// Route is the way to an address.
+type Route struct {
+	Link    int  // index of the interface that leads there
+	Gateway Addr // zero: the address itself is on the link
+	Source  Addr // the host's own address on the way there
+	Local   bool // the address is the host's own
+}
+
+// Hop is a next hop: an address on a link.
+type Hop struct {
+	Link    int
+	Address Addr
+}
+
+// Attachment is a program on an interface.
+type Attachment struct {
+	Interface string
+	Mode      XDPMode // XDPNative or XDPGeneric
+	Reason    string  // why it is not native, or why there is none
+	Attached  bool
+}
+
+// Applied is what the targets made of the plan's last wish.
+type Applied struct {
+	Revision  uint64 // the newest revision that is in the maps
+	Dataplane string // why the newest is not; "" when it is
+	Address   string // the same of addresses and neighbours
+}
