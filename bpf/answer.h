@@ -64,14 +64,13 @@ static __always_inline enum verdict answer_by_route(struct packet *p, struct eth
 static __always_inline enum verdict answer_by_hop(struct packet *p, struct ethhdr *eth)
 {
 	const struct hop *hop = &p->conn->client;
-	__u32 ifindex = hop->ifindex;
-	struct interface *i = bpf_map_lookup_elem(&interfaces, &ifindex);
+	struct interface *i = interface_find(hop->ifindex);
 
 	if (!i)
 		return VERDICT_NO_ROUTE;
 	if (p->length > i->mtu)
 		return VERDICT_TOO_BIG;
-	p->egress = ifindex;
+	p->egress = hop->ifindex;
 	forward_macs(eth, hop->mac, i->mac);
 	return VERDICT_CONTINUE;
 }

@@ -120,14 +120,13 @@ static __always_inline struct hop hop_of(struct packet *p)
 	struct ethhdr *eth = at(p->ctx, 0, sizeof(*eth));
 
 	if (eth)
-		__builtin_memcpy(hop.mac, eth->h_source, sizeof(hop.mac));
+		mac_copy(hop.mac, eth->h_source);
 	return hop;
 }
 
 static __always_inline bool hop_equal(const struct hop *a, const struct hop *b)
 {
-	return a->ifindex == b->ifindex && *(__u32 *)a->mac == *(__u32 *)b->mac &&
-	       *(__u32 *)(a->mac + 2) == *(__u32 *)(b->mac + 2) && a->vlan == b->vlan;
+	return a->ifindex == b->ifindex && a->vlan == b->vlan && mac_equal(a->mac, b->mac);
 }
 
 /* conn_new is the client's entry for p, on p->server. */

@@ -65,8 +65,8 @@ static __always_inline bool forward_ttl(struct packet *p)
 
 static __always_inline void forward_macs(struct ethhdr *eth, const __u8 *to, const __u8 *from)
 {
-	__builtin_memcpy(eth->h_dest, to, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, from, ETH_ALEN);
+	mac_copy(eth->h_dest, to);
+	mac_copy(eth->h_source, from);
 }
 
 /* forward_frame addresses the frame to the server's next hop. */

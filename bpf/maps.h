@@ -12,7 +12,7 @@
 
 /* Where the path runs. Written by Go. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_INTERFACES);
 	__type(key, __u32);
 	__type(value, struct interface);

@@ -57,6 +57,18 @@ static __always_inline void *at(struct xdp_md *ctx, __u64 offset, __u64 len)
 	return data + offset;
 }
 
+/* MACs lie at even places everywhere; clang would copy what it does not know to be aligned by bytes. */
+static __always_inline void mac_copy(__u8 *to, const __u8 *from)
+{
+	for (int i = 0; i < ETH_ALEN / 2; i++)
+		((__u16 *)to)[i] = ((const __u16 *)from)[i];
+}
+
+static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
+{
+	return *(const __u32 *)a == *(const __u32 *)b && *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
+}
+
 static __always_inline bool addr_equal(const struct addr *a, const struct addr *b)
 {
 	return a->word[0] == b->word[0] && a->word[1] == b->word[1] && a->word[2] == b->word[2] &&

@@ -8,6 +8,7 @@
 
 #include "maps.h"
 #include "packet.h"
+#include "service.h"
 
 struct vlan_header {
 	__be16 tag;
@@ -124,6 +125,9 @@ static __always_inline enum verdict parse_v6(struct packet *p)
 		return VERDICT_NOT_IP;
 	__builtin_memcpy(&p->flow.source, &ip->saddr, sizeof(p->flow.source));
 	__builtin_memcpy(&p->flow.destination, &ip->daddr, sizeof(p->flow.destination));
+	/* Here such addresses would pass for IPv4's. On the wire they are nobody's; the kernel drops them. */
+	if (addr_is_v4(&p->flow.source) || addr_is_v4(&p->flow.destination))
+		return VERDICT_NO_SERVICE;
 	p->ipv6 = 1;
 	p->length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	p->ttl = ip->hop_limit;
@@ -142,12 +146,9 @@ static __always_inline enum verdict parse_v6(struct packet *p)
  */
 static __always_inline bool ours(struct packet *p, const struct ethhdr *eth)
 {
-	struct interface *i = bpf_map_lookup_elem(&interfaces, &p->ingress);
+	struct interface *i = interface_find(p->ingress);
 
-	if (!i)
-		return false;
-	return *(__u32 *)eth->h_dest == *(__u32 *)i->mac &&
-	       *(__u16 *)(eth->h_dest + 4) == *(__u16 *)(i->mac + 4);
+	return i && mac_equal(eth->h_dest, i->mac);
 }
 
 /* parse_ethernet leaves the offset behind the header and returns the ethertype; one tag is stepped over. */

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* service.h: which service a packet is for, and the server behind an id. */
+/* service.h: which service a packet is for, the server behind an id, and what they count. */
 #pragma once
 
 #include "maps.h"
 #include "packet.h"
 
-/* service_find prefers the service of the very port to the one of all ports, as IPVS does. */
+/*
+ * service_find prefers the service of the very port to the one of all ports, as IPVS does. Port 0 is
+ * nobody's (RFC 6335 section 6), though it is how all ports are written in the map.
+ */
 static __always_inline struct service *service_find(const struct flow *flow)
 {
 	struct service_key key = {
@@ -13,8 +16,10 @@ static __always_inline struct service *service_find(const struct flow *flow)
 		.port = flow->destination_port,
 		.protocol = flow->protocol,
 	};
-	struct service *service = bpf_map_lookup_elem(&services, &key);
 
+	if (!key.port)
+		return NULL;
+	struct service *service = bpf_map_lookup_elem(&services, &key);
 	if (service)
 		return service;
 	key.port = 0;
@@ -44,6 +49,15 @@ static __always_inline bool martian(const struct flow *flow)
 	if (*(__u8 *)&s->word[0] == 0xff)
 		return true;
 	return !s->word[0] && !s->word[1] && !s->word[2] && bpf_ntohl(s->word[3]) <= 1;
+}
+
+/* interface_find returns what is known of an interface of ours, or NULL. */
+static __always_inline struct interface *interface_find(__u32 ifindex)
+{
+	__u32 index = ifindex % MAX_INTERFACES;
+	struct interface *i = bpf_map_lookup_elem(&interfaces, &index);
+
+	return i && i->ifindex == ifindex ? i : NULL;
 }
 
 /* server_find returns the server only while it is the one that was meant: ids are used again. */

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-lb/weir/api"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var golden = map[string]any{
+	"status": api.Status{
+		Version: "1.2.3", Revision: 42, Applied: 41, Role: api.Single,
+		Interfaces:  []api.Interface{{Name: "eth0", XDP: "generic", Reason: "the driver has no native XDP"}},
+		Connections: api.Usage{Used: 7, Size: 262144},
+		Problems:    []api.Problem{{What: "service web takes no connections", Why: "it has no server", Fix: "add one"}},
+	},
+	"services": []api.Service{{
+		Name: "web", Address: "192.0.2.10:80", Protocol: "tcp", Scheduler: "wrr",
+		Servers: 3, Up: 2, Active: 5, Inactive: 6, Traffic: traffic(true),
+	}},
+	"servers": []api.Server{
+		{
+			Service: "web", Address: "198.51.100.11:80", Forwarding: "nat", Weight: 2,
+			Active: 3, Inactive: 4, HalfOpen: 1, State: "up", Traffic: traffic(true),
+		},
+		{
+			Service: "web", Address: "198.51.100.12:80", Forwarding: "dr",
+			State: "quiesced", Reason: "weight 0", Traffic: traffic(false),
+		},
+	},
+	"connections": []api.Connection{{
+		Protocol: "tcp", Client: "203.0.113.7:40000", Virtual: "192.0.2.10:80", Server: "198.51.100.11:80",
+		State: "ESTABLISHED", ExpiresS: 893,
+	}},
+	"realserver": api.RealServer{
+		VIPs:     []api.VIP{{Address: "192.0.2.10", Held: true}},
+		Settings: []api.Setting{{Path: "net/ipv4/conf/all/arp_ignore", Value: 1, Least: 1}},
+		Decapsulation: &api.Decapsulation{
+			Interfaces: []api.Interface{{Name: "eth0", XDP: "native"}},
+			Tunnels:    []string{"198.51.100.11"},
+			Counters:   api.Counters{"decapsulated": 12, "passed": 3},
+		},
+		Problems: []api.Problem{},
+	},
+	"counters": api.Counters{"dr": 12, "no_service": 3},
+	"verdicts": []api.Verdict{{Name: "dr", Help: "forwarded by direct routing"}},
+	"reload":   api.Reloaded{Revision: 43},
+	"error":    api.Error{Title: "Unprocessable Entity", Status: 422, Detail: "weir.yaml:7:5: …"},
+}
+
+func traffic(answers bool) api.Traffic {
+	t := api.Traffic{Connections: 100, PacketsIn: 600, BytesIn: 60000}
+	if answers {
+		t.PacketsOut, t.BytesOut = new(uint64(500)), new(uint64(500000))
+	}
+	return t
+}
+
+func TestFieldsKeepTheirNames(t *testing.T) {
+	for name, value := range golden {
+		t.Run(name, func(t *testing.T) {
+			got, err := json.MarshalIndent(value, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, '\n')
+			file := filepath.Join("testdata", name+".json")
+			if *update {
+				if err := os.WriteFile(file, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("the JSON that programs rely on changed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWhatIsWrittenIsReadBack(t *testing.T) {
+	for name, value := range golden {
+		t.Run(name, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := reflect.New(reflect.TypeOf(value))
+			if err := json.Unmarshal(text, got.Interface()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(value, got.Elem().Interface()); diff != "" {
+				t.Errorf("(-written +read):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEveryFieldIsDocumented(t *testing.T) {
+	for _, value := range []any{
+		api.Status{}, api.Interface{}, api.Usage{}, api.Problem{}, api.Service{}, api.Traffic{},
+		api.Server{}, api.Connection{}, api.Verdict{}, api.Reloaded{},
+	} {
+		kind := reflect.TypeOf(value)
+		for i := range kind.NumField() {
+			if f := kind.Field(i); !f.Anonymous && f.Tag.Get("doc") == "" {
+				t.Errorf("%s.%s has no doc", kind, f.Name)
+			}
+		}
+	}
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+// Service is a virtual service: one address in front of its servers. GET /v1/services lists them
+// in the order of the configuration.
+type Service struct {
+	Name      string `json:"name" doc:"Name from the configuration."`
+	Address   string `json:"address" doc:"Address and port that clients use; port * is all ports of the address."`
+	Protocol  string `json:"protocol" enum:"tcp,udp" doc:"Transport protocol."`
+	Scheduler string `json:"scheduler" doc:"The rule by which a server is picked for a new connection."`
+	Servers   int    `json:"servers" doc:"How many servers it has."`
+	Up        int    `json:"up" doc:"How many of them take new connections."`
+	Active    uint64 `json:"active" doc:"Established connections of all its servers."`
+	Inactive  uint64 `json:"inactive" doc:"All other connections of its servers that live, UDP too."`
+	Traffic
+}
+
+// Traffic counts from the moment at which a service or server was added.
+type Traffic struct {
+	Connections uint64  `json:"connections" doc:"Connections that were begun."`
+	PacketsIn   uint64  `json:"packets_in" doc:"Packets from clients."`
+	BytesIn     uint64  `json:"bytes_in" doc:"Bytes of IP packets from clients."`
+	PacketsOut  *uint64 `json:"packets_out,omitempty" doc:"Packets to clients. Absent where answers do not pass here: DR, TUN, local."`
+	BytesOut    *uint64 `json:"bytes_out,omitempty" doc:"Bytes of IP packets to clients. Absent as packets_out is."`
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * bench.bpf.c: the path inside a wrapper for BPF_PROG_RUN, which hands the same, changed frame to
+ * each turn. The wrapper makes the frame anew, from one original and the number of the turn's flow.
+ * Its own cost is in every figure; the MAC swap shows it.
+ */
+#include "weir.bpf.c"
+
+enum bench_mode {
+	BENCH_PATH = 0,
+	BENCH_PASS = 1, /* an empty XDP_PASS */
+	BENCH_SWAP = 2, /* swap the MACs and XDP_TX: the least that any balancer does */
+};
+
+const volatile __u32 bench_what = BENCH_PATH;
+const volatile __u32 bench_flows = 1;
+const volatile bool bench_ipv6 = false;
+const volatile bool bench_answers = false; /* servers' frames: the client is the destination */
+
+/* A TCP segment without data: 60 bytes is Ethernet's least, IPv6 needs 74. */
+#define BENCH_V4 60
+#define BENCH_V6 74
+
+/* Written by Go: the frame of flow 0. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u8[80]);
+} frame SEC(".maps");
+
+/* The turn's number. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} turn SEC(".maps");
+
+const enum bench_mode *bench_mode_in_btf __attribute__((unused));
+
+/* bench_copy copies words: clang copies what it does not know to be aligned byte by byte. */
+static __always_inline void bench_copy(void *to, const void *from, __u32 len)
+{
+	__u64 *word = to;
+	const __u64 *original = from;
+
+#pragma unroll
+	for (__u32 i = 0; i < BENCH_V6 / 8; i++)
+		if (i < len / 8)
+			word[i] = original[i];
+	if (len % 8 >= 4)
+		*(__u32 *)(to + len / 8 * 8) = *(const __u32 *)(from + len / 8 * 8);
+	if (len % 4 >= 2)
+		*(__u16 *)(to + len / 4 * 4) = *(const __u16 *)(from + len / 4 * 4);
+}
+
+/* bench_restore undoes what the last turn did to the length, and copies the frame. */
+static __always_inline void *bench_restore(struct xdp_md *ctx, const void *original)
+{
+	__u32 want = bench_ipv6 ? BENCH_V6 : BENCH_V4;
+	int grown = (int)((long)ctx->data_end - (long)ctx->data) - (int)want;
+
+	if (grown && bpf_xdp_adjust_head(ctx, grown))
+		return NULL;
+	void *data = at(ctx, 0, want);
+	if (!data)
+		return NULL;
+	bench_copy(data, original, want);
+	return data;
+}
+
+/* bench_client makes the frame that of another client: other last 16 bits of address, other port. */
+static __always_inline void bench_client(void *data, __u32 n)
+{
+	__u8 *frame = data;
+	int address = (bench_ipv6 ? 22 : 26) + (bench_answers ? (bench_ipv6 ? 16 : 4) : 0) + (bench_ipv6 ? 14 : 2);
+	int port = (bench_ipv6 ? 54 : 34) + (bench_answers ? 2 : 0);
+
+	*(__u16 *)(frame + address) = n >> 4;
+	*(__u16 *)(frame + port) = bpf_htons(1024 + (n & 15));
+}
+
+static __always_inline int bench_swap(void *data)
+{
+	struct ethhdr *eth = data;
+	__u8 mac[ETH_ALEN];
+
+	mac_copy(mac, eth->h_dest);
+	mac_copy(eth->h_dest, eth->h_source);
+	mac_copy(eth->h_source, mac);
+	return XDP_TX;
+}
+
+SEC("xdp")
+int bench(struct xdp_md *ctx)
+{
+	__u32 zero = 0;
+	__u32 *n = bpf_map_lookup_elem(&turn, &zero);
+	void *original = bpf_map_lookup_elem(&frame, &zero);
+
+	if (!n || !original)
+		return XDP_ABORTED;
+	void *data = bench_restore(ctx, original);
+	if (!data)
+		return XDP_ABORTED;
+	bench_client(data, *n);
+	if (++*n >= bench_flows)
+		*n = 0;
+	if (bench_what == BENCH_PASS)
+		return XDP_PASS;
+	if (bench_what == BENCH_SWAP)
+		return bench_swap(data);
+	return path(ctx);
+}

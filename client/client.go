@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package client talks to a weir daemon on the same host, over its unix socket. It has one method
+// for each request of the API and keeps nothing; the types are those of package api.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"syscall"
+
+	"github.com/weir-lb/weir/api"
+)
+
+// ErrNoDaemon means that nobody listens at the socket.
+var ErrNoDaemon = errors.New("no daemon listens")
+
+// Client asks one daemon. It may be used by several goroutines.
+type Client struct {
+	socket string
+	http   http.Client
+}
+
+// New makes a client of the daemon at socket. It connects when it is asked something.
+func New(socket string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, "unix", socket)
+	}
+	return &Client{
+		socket: socket,
+		http:   http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}},
+	}
+}
+
+// Status is the whole director at a glance.
+func (c *Client) Status(ctx context.Context) (api.Status, error) {
+	return ask[api.Status](ctx, c, http.MethodGet, "/v1/status")
+}
+
+// Services lists the services in the order of the configuration.
+func (c *Client) Services(ctx context.Context) ([]api.Service, error) {
+	return ask[[]api.Service](ctx, c, http.MethodGet, "/v1/services")
+}
+
+// Servers lists the servers service by service.
+func (c *Client) Servers(ctx context.Context) ([]api.Server, error) {
+	return ask[[]api.Server](ctx, c, http.MethodGet, "/v1/servers")
+}
+
+// ConnectionsQuery says which connections are asked for. Its zero value is all of them.
+type ConnectionsQuery struct {
+	Service string // name of a service; "" is any
+	Limit   uint64 // at most so many; 0 is all
+}
+
+// Connections lists connections in no order.
+func (c *Client) Connections(ctx context.Context, q ConnectionsQuery) ([]api.Connection, error) {
+	target := url.URL{Path: "/v1/connections"}
+	values := url.Values{}
+	if q.Service != "" {
+		values.Set("service", q.Service)
+	}
+	if q.Limit != 0 {
+		values.Set("limit", strconv.FormatUint(q.Limit, 10))
+	}
+	target.RawQuery = values.Encode()
+	return ask[[]api.Connection](ctx, c, http.MethodGet, target.String())
+}
+
+// Counters counts packets by the way in which they left the path.
+func (c *Client) Counters(ctx context.Context) (api.Counters, error) {
+	return ask[api.Counters](ctx, c, http.MethodGet, "/v1/counters")
+}
+
+// Verdicts explains the names in the counters, in the order of the path.
+func (c *Client) Verdicts(ctx context.Context) ([]api.Verdict, error) {
+	return ask[[]api.Verdict](ctx, c, http.MethodGet, "/v1/verdicts")
+}
+
+// Reload makes the daemon read its file again. A file that is refused comes back as an *Error with
+// status 422 whose Detail are the complaints.
+func (c *Client) Reload(ctx context.Context) (api.Reloaded, error) {
+	return ask[api.Reloaded](ctx, c, http.MethodPost, "/v1/reload")
+}
+
+// ask sends one request and reads its answer.
+func ask[T any](ctx context.Context, c *Client, method, target string) (T, error) {
+	var answer T
+	request, err := http.NewRequestWithContext(ctx, method, "http://weir"+target, nil)
+	if err != nil {
+		return answer, err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return answer, c.unreached(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return answer, refused(response)
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return answer, fmt.Errorf("answer of the daemon at %s: %w", c.socket, err)
+	}
+	return answer, nil
+}
+
+// unreached names the socket, and tells an absent daemon from one that must not be asked.
+func (c *Client) unreached(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w at %s", ErrNoDaemon, c.socket)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s: permission denied: the socket is for root and its group", c.socket)
+	}
+	var request *url.Error // its text names a URL that means nothing on a socket
+	if errors.As(err, &request) {
+		err = request.Err
+	}
+	return fmt.Errorf("daemon at %s: %w", c.socket, err)
+}

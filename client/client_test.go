@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package client_test
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-lb/weir/api"
+	"github.com/weir-lb/weir/client"
+)
+
+// daemon answers every request by handler and returns its socket.
+func daemon(t *testing.T, handler http.HandlerFunc) (socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "weir.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: handler}}
+	server.Start()
+	t.Cleanup(server.Close)
+	return socket
+}
+
+// says answers every request with one text.
+func says(status int, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(text)) // the client tells what is missing
+	}
+}
+
+func TestMethodsAskTheirRequests(t *testing.T) {
+	var asked string
+	c := client.New(daemon(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = r.Method + " " + r.URL.String()
+		says(http.StatusOK, "null")(w, r)
+	}))
+	ctx := t.Context()
+	for want, call := range map[string]func() error{
+		"GET /v1/status":   func() error { _, err := c.Status(ctx); return err },
+		"GET /v1/services": func() error { _, err := c.Services(ctx); return err },
+		"GET /v1/servers":  func() error { _, err := c.Servers(ctx); return err },
+		"GET /v1/counters": func() error { _, err := c.Counters(ctx); return err },
+		"GET /v1/verdicts": func() error { _, err := c.Verdicts(ctx); return err },
+		"POST /v1/reload":  func() error { _, err := c.Reload(ctx); return err },
+		"GET /v1/connections": func() error {
+			_, err := c.Connections(ctx, client.ConnectionsQuery{})
+			return err
+		},
+		"GET /v1/connections?limit=5&service=a%26b": func() error {
+			_, err := c.Connections(ctx, client.ConnectionsQuery{Service: "a&b", Limit: 5})
+			return err
+		},
+	} {
+		if err := call(); err != nil || asked != want {
+			t.Errorf("want %s, asked %s, %v", want, asked, err)
+		}
+	}
+}
+
+func TestAnswerIsRead(t *testing.T) {
+	c := client.New(daemon(t, says(http.StatusOK, `[{"service":"web","weight":3,"packets_out":0}]`)))
+	got, err := c.Servers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []api.Server{{Service: "web", Weight: 3, Traffic: api.Traffic{PacketsOut: new(uint64(0))}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAbsentDaemonIsNamed(t *testing.T) {
+	dead := filepath.Join(t.TempDir(), "weir.sock")
+	listener, err := net.Listen("unix", dead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.(*net.UnixListener).SetUnlinkOnClose(false)
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, socket := range []string{dead, filepath.Join(t.TempDir(), "none.sock")} {
+		_, err := client.New(socket).Status(t.Context())
+		if !errors.Is(err, client.ErrNoDaemon) || !strings.Contains(err.Error(), socket) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestErrorKeepsTheDetail(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		text string
+		want client.Error
+	}{
+		{"problem", `{"status":422,"detail":"weir.yaml:1:1: empty\nsecond"}`, client.Error{Status: 422, Detail: "weir.yaml:1:1: empty\nsecond"}},
+		{"no detail", `{}`, client.Error{Status: 422, Detail: "the daemon answers 422 Unprocessable Entity"}},
+		{"no JSON", `<html>`, client.Error{Status: 422, Detail: "the daemon answers 422 Unprocessable Entity"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := client.New(daemon(t, says(422, test.text))).Reload(t.Context())
+			var got *client.Error
+			if !errors.As(err, &got) {
+				t.Fatalf("got %v", err)
+			}
+			if diff := cmp.Diff(test.want, *got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCutAnswerIsAnError(t *testing.T) {
+	socket := daemon(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`[{"state":"UDP"},`))
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	got, err := client.New(socket).Connections(t.Context(), client.ConnectionsQuery{})
+	if err == nil || !strings.Contains(err.Error(), "unexpected EOF") {
+		t.Errorf("took %v for the whole list, %v", got, err)
+	}
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package address
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// change is one thing that weir did to the host, with all that it takes to undo it.
+type change struct {
+	Kind    changeKind   `json:"kind"`
+	Path    string       `json:"path,omitempty"`   // sysctl
+	Old     string       `json:"old,omitempty"`    // sysctl: the value before weir
+	Link    string       `json:"link,omitempty"`   // its name, for people
+	Index   int          `json:"index,omitempty"`  // of Link; the kernel never uses it again, so it cannot mean another one
+	Prefix  netip.Prefix `json:"prefix,omitzero"`  // address
+	Address model.Addr   `json:"address,omitzero"` // neighbour
+}
+
+type changeKind string
+
+const (
+	sysctlChange    changeKind = "sysctl"
+	addressChange   changeKind = "address"
+	neighbourChange changeKind = "neighbour"
+)
+
+func (c change) String() string {
+	switch c.Kind {
+	case sysctlChange:
+		return fmt.Sprintf("%s to %q", c.Path, c.Old)
+	case addressChange:
+		return fmt.Sprintf("address %s on %s", c.Prefix, c.Link)
+	}
+	return fmt.Sprintf("%s %s on %s", c.Kind, c.Address, c.Link)
+}
+
+// same reports whether both are about the same thing.
+func (c change) same(other change) bool {
+	c.Old, other.Old = "", ""
+	c.Link, other.Link = "", ""
+	return c == other
+}
+
+// undo puts back what was there. What is gone already needs no undoing.
+func (c change) undo(handle *netlink.Handle) error {
+	var err error
+	switch c.Kind {
+	case sysctlChange:
+		err = writeSysctl(c.Path, c.Old)
+	case addressChange:
+		err = handle.AddrDel(linkOf(c.Index), &netlink.Addr{IPNet: toIPNet(c.Prefix)})
+	case neighbourChange:
+		err = handle.NeighDel(&netlink.Neigh{LinkIndex: c.Index, IP: c.Address.AsSlice()})
+	default:
+		err = fmt.Errorf("unknown kind of change %q", c.Kind)
+	}
+	if isGone(err) {
+		return nil
+	}
+	return err
+}
+
+// isGone reports whether an error says that there is nothing left to undo.
+func isGone(err error) bool {
+	gone := []syscall.Errno{unix.ENODEV, unix.EADDRNOTAVAIL, unix.ENOENT, unix.ESRCH}
+	for _, errno := range gone {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// linkOf names a link to netlink by its index alone.
+func linkOf(index int) netlink.Link {
+	return &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}}
+}
+
+func toIPNet(prefix netip.Prefix) *net.IPNet {
+	return &net.IPNet{
+		IP:   prefix.Addr().AsSlice(),
+		Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen()),
+	}
+}

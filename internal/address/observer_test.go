@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package address_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/address"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// watcher is an Observer at work, and what it said last.
+type watcher struct {
+	observer *address.Observer
+	mu       sync.Mutex // guards network and count
+	network  model.Network
+	count    int
+}
+
+func newWatcher(t *testing.T, n namespace, follow ...string) *watcher {
+	w := &watcher{observer: address.NewObserver(logger(t))}
+	w.follow(follow...)
+	n.start(func(ctx context.Context) error { return w.observer.Run(ctx, w.take) })
+	within(t, "first look", func() bool { return w.last().Links != nil })
+	return w
+}
+
+func (w *watcher) follow(list ...string) {
+	var addresses []model.Addr
+	for _, a := range list {
+		addresses = append(addresses, addr(a))
+	}
+	w.observer.Follow(addresses)
+}
+
+func (w *watcher) take(n model.Network) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.network = n
+	w.count++
+}
+
+func (w *watcher) last() model.Network {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.network
+}
+
+func (w *watcher) looks() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.count
+}
+
+func TestObserverSeesLinksAndRoutes(t *testing.T) {
+	left, _ := newLAN(t)
+	left.run("ip route add 203.0.113.0/24 via 192.0.2.2")
+	left.run("ip route add blackhole 198.51.100.0/24")
+	left.run("ip -6 route add unreachable 2001:db8:dead::/48")
+	eth0 := left.link("eth0").Index
+	w := newWatcher(t, left, "192.0.2.2", "203.0.113.7", "192.0.2.1", "198.51.100.1", "2001:db8::2", "2001:db8:dead::1", "233.252.0.1")
+	want := map[model.Addr]model.Route{
+		addr("192.0.2.2"):   {Link: eth0, Source: addr("192.0.2.1")},
+		addr("203.0.113.7"): {Link: eth0, Gateway: addr("192.0.2.2"), Source: addr("192.0.2.1")},
+		addr("192.0.2.1"):   {Link: 1, Source: addr("192.0.2.1"), Local: true},
+		addr("2001:db8::2"): {Link: eth0, Source: addr("2001:db8::1")},
+	}
+	within(t, "seven answers", func() bool { return len(w.last().Following) == 7 })
+	if got := w.last().Routes; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("routes are\n%v\nwant\n%v", got, want)
+	}
+	for _, l := range w.last().Links {
+		if l.Name == "eth0" && (!l.Up || l.Loopback || l.MTU != 1500 || l.MAC == model.MAC{} || len(l.Prefixes) < 2) {
+			t.Errorf("eth0 is %+v", l)
+		}
+	}
+}
+
+func TestNewerListWins(t *testing.T) {
+	left, _ := newLAN(t)
+	w := newWatcher(t, left)
+	w.follow("192.0.2.9")
+	w.follow("192.0.2.2")
+	within(t, "following the newer list", func() bool {
+		f := w.last().Following
+		return len(f) == 1 && f[0] == addr("192.0.2.2")
+	})
+}
+
+func TestRouteChangeIsSeen(t *testing.T) {
+	left, _ := newLAN(t)
+	w := newWatcher(t, left, "203.0.113.7")
+	left.run("ip route add 203.0.113.0/24 via 192.0.2.2")
+	within(t, "a route", func() bool { return w.last().Routes[addr("203.0.113.7")].Gateway == addr("192.0.2.2") })
+	left.run("ip link set eth0 down")
+	within(t, "no route", func() bool { return len(w.last().Routes) == 0 })
+}
+
+// TestAnnouncedMACIsFollowed is about a server that was replaced and says so.
+func TestAnnouncedMACIsFollowed(t *testing.T) {
+	for _, c := range []struct {
+		ip       string
+		announce func(mac model.MAC, ip model.Addr) [][]byte
+	}{
+		{"192.0.2.2", func(mac model.MAC, ip model.Addr) [][]byte {
+			request, reply := packet.GratuitousARP(mac, ip)
+			return [][]byte{request, reply}
+		}},
+		{"2001:db8::2", func(mac model.MAC, ip model.Addr) [][]byte {
+			return [][]byte{packet.UnsolicitedNA(mac, ip)}
+		}},
+	} {
+		t.Run(c.ip, func(t *testing.T) {
+			left, right := newLAN(t)
+			w, hop := keptNeighbour(t, left, c.ip)
+			is := func(mac model.MAC) func() bool {
+				return func() bool { return w.last().Neighbours[hop] == mac }
+			}
+			within(t, "first MAC", is(right.link("eth0").MAC))
+			other := model.MAC{2, 0, 0, 0, 0, 0x77}
+			right.run("ip link set eth0 address 02:00:00:00:00:77")
+			begun := time.Now()
+			right.send("eth0", c.announce(other, addr(c.ip))...)
+			within(t, "second MAC", is(other))
+			if took := time.Since(begun); took > 3*time.Second {
+				t.Errorf("took %s: it was not the announcement that did it", took)
+			}
+		})
+	}
+}
+
+// keptNeighbour starts an Observer and a Target for one neighbour.
+func keptNeighbour(t *testing.T, n namespace, ip string) (*watcher, model.Hop) {
+	hop := model.Hop{Link: n.link("eth0").Index, Address: addr(ip)}
+	w := newWatcher(t, n, ip)
+	l := newLife(t, n, t.TempDir()+"/host.json")
+	n.start(l.target.Run)
+	l.apply(model.AddressWant{Neighbours: []model.Hop{hop}})
+	return w, hop
+}
+
+func TestMACOfASilentNeighbourIsKept(t *testing.T) {
+	left, right := newLAN(t)
+	w, hop := keptNeighbour(t, left, "192.0.2.2")
+	within(t, "the MAC", func() bool { return w.last().Neighbours[hop] != model.MAC{} })
+	mac := w.last().Neighbours[hop]
+	right.run("ip addr del 192.0.2.2/24 dev eth0")
+	within(t, "the kernel giving up", func() bool { return left.nud("192.0.2.2") == "FAILED" })
+	left.run("ip addr add 192.0.2.77/24 dev eth0") // something to look at
+	within(t, "a look", func() bool { return hasPrefix(w.last(), "192.0.2.77/24") })
+	if got := w.last().Neighbours[hop]; got != mac {
+		t.Errorf("the MAC is %x, was %x", got, mac)
+	}
+}
+
+// nud is the kernel's opinion of a neighbour.
+func (n namespace) nud(ip string) string { return lastWord(n.run("ip neigh show " + ip)) }
+
+func TestObserverSurvivesAnOverrun(t *testing.T) {
+	left, _ := newLAN(t)
+	w := &watcher{observer: address.NewObserver(logger(t))}
+	w.follow("192.0.2.2")
+	hold := make(chan struct{})
+	left.start(func(ctx context.Context) error {
+		return w.observer.Run(ctx, func(n model.Network) {
+			w.take(n)
+			<-hold // the reader is stuck, and the kernel's buffer fills
+		})
+	})
+	within(t, "first look", func() bool { return w.looks() > 0 })
+	left.manyRoutes(5000)
+	left.run("ip addr add 192.0.2.77/24 dev eth0")
+	close(hold)
+	within(t, "what happened last", func() bool { return hasPrefix(w.last(), "192.0.2.77/24") })
+}
+
+func TestNothingNewIsNotHandedOut(t *testing.T) {
+	left, _ := newLAN(t)
+	w := newWatcher(t, left, "192.0.2.2")
+	before := w.looks()
+	left.manyRoutes(50) // none of them to 192.0.2.2
+	time.Sleep(100 * time.Millisecond)
+	if after := w.looks(); after > before+1 { // the first look and the first Follow may be two
+		t.Errorf("%d looks were handed out", after-before)
+	}
+}
+
+func hasPrefix(n model.Network, prefix string) bool {
+	for _, l := range n.Links {
+		for _, p := range l.Prefixes {
+			if p.String() == prefix {
+				return true
+			}
+		}
+	}
+	return false
+}

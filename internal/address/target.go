@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package address
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Target makes the host's addresses, neighbours and sysctls equal to what is wanted. It never
+// removes what it did not add: an address that was there before weir stays.
+//
+//	Apply ──► sysctls.go     forwarding, neighbour timers
+//	      ──► vips.go        addresses   ──► announce.go    gratuitous ARP and NA, three times
+//	      ──► neighbours.go  managed entries
+//	Run   ──► the repeats of announcements, and neighbours again that the kernel gave up
+type Target struct {
+	journal *Journal
+	log     *slog.Logger
+	wake    chan struct{} // tells Run that something else may be due
+
+	mu         sync.Mutex // guards what follows
+	announced  map[holding]announcement
+	neighbours map[model.Hop]kept
+}
+
+func NewTarget(journal *Journal, log *slog.Logger) *Target {
+	return &Target{
+		journal:    journal,
+		log:        log,
+		wake:       make(chan struct{}, 1),
+		announced:  map[holding]announcement{},
+		neighbours: map[model.Hop]kept{},
+	}
+}
+
+// Apply reads what is there and changes what differs. It works in the network namespace of the
+// calling thread, and does as much as it can: its error is all that went wrong.
+func (t *Target) Apply(_ context.Context, want model.AddressWant) error {
+	handle, err := open()
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	links, err := readLinks(handle)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.wakeRun()
+	return errors.Join(
+		t.applySysctls(handle, links, want),
+		t.applyVIPs(handle, links, want.VIPs),
+		t.applyNeighbours(handle, want.Neighbours),
+	)
+}
+
+// Run repeats announcements and keeps neighbours alive, until ctx is done. Apply works without it.
+func (t *Target) Run(ctx context.Context) error {
+	handle, err := open()
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	news, err := subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer news.wait()
+	defer cancel()
+	go news.Run(ctx)
+	return t.watch(ctx, handle, news)
+}
+
+// watch is the loop of Run.
+func (t *Target) watch(ctx context.Context, handle *netlink.Handle, news *subscription) error {
+	down := map[int]bool{}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.wake:
+		case <-t.nextDue(time.Now()):
+			t.work(handle, time.Now())
+		case e, ok := <-news.events:
+			if !ok {
+				return news.err
+			}
+			t.hear(e, down, time.Now())
+		}
+	}
+}
+
+// hear notes what an event makes due. down holds the links that cannot carry packets.
+func (t *Target) hear(e event, down map[int]bool, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch e.kind {
+	case linkDown:
+		down[e.link] = true
+	case linkUp:
+		if down[e.link] {
+			delete(down, e.link)
+			t.announceAgain(e.link, now)
+			t.resetNeighbours(func(hop model.Hop) bool { return hop.Link == e.link })
+		}
+	case neighbourFailed:
+		t.retryNeighbour(e.hop)
+	case neighbourGone:
+		t.resetNeighbours(func(hop model.Hop) bool { return hop == e.hop })
+	case overrun:
+		t.resetNeighbours(func(model.Hop) bool { return true })
+	}
+}
+
+// work does what is due.
+func (t *Target) work(handle *netlink.Handle, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := errors.Join(t.announce(handle, now), t.setDueNeighbours(handle, now)); err != nil {
+		t.log.Warn("addresses and neighbours", "err", err)
+	}
+}
+
+// nextDue fires when the next piece of work is due; nil: there is none.
+func (t *Target) nextDue(now time.Time) <-chan time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var first time.Time
+	for _, a := range t.announced {
+		first = earlier(first, a.due())
+	}
+	for _, k := range t.neighbours {
+		first = earlier(first, k.due())
+	}
+	if first.IsZero() {
+		return nil
+	}
+	return time.After(first.Sub(now))
+}
+
+// earlier returns the earlier one of two times, where zero means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+func (t *Target) wakeRun() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// linkNamed finds a link among those of the host.
+func linkNamed(links []model.Link, name string) (model.Link, error) {
+	for _, l := range links {
+		if l.Name == name {
+			return l, nil
+		}
+	}
+	return model.Link{}, fmt.Errorf("interface %s: there is none of that name", name)
+}

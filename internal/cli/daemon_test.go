@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli_test
+
+import (
+	"github.com/weir-lb/weir/api"
+)
+
+// answer is what a daemon says to one request.
+type answer struct {
+	status int
+	body   any
+}
+
+// daemons that a page may find; any other name is none.
+var daemons = map[string]map[string]answer{
+	"healthy": {
+		"GET /v1/status": {200, api.Status{
+			Version: "1.2.3", Revision: 42, Applied: 42, Role: api.Single,
+			Interfaces: []api.Interface{
+				{Name: "eth0", XDP: "native"},
+				{Name: "eth1", XDP: "generic", Reason: "the driver has no native XDP"},
+			},
+			Connections: api.Usage{Used: 131072, Size: 262144},
+			Problems:    []api.Problem{},
+		}},
+		"GET /v1/services": {200, []api.Service{
+			{
+				Name: "web", Address: "192.0.2.10:80", Protocol: "tcp", Scheduler: "wrr", Servers: 3, Up: 2,
+				Active: 5, Inactive: 60, Traffic: api.Traffic{
+					Connections: 1000, PacketsIn: 12000, BytesIn: 1200000,
+					PacketsOut: new(uint64(11000)), BytesOut: new(uint64(99000000)),
+				},
+			},
+			{Name: "dns", Address: "[2001:db8::10]:*", Protocol: "udp", Scheduler: "rr", Servers: 1, Up: 1},
+		}},
+		"GET /v1/servers":                         {200, servers[:2]},
+		"GET /v1/connections":                     {200, connections},
+		"GET /v1/connections?limit=1&service=web": {200, connections[:1]},
+		"GET /v1/connections?service=wbe": {404, api.Error{
+			Status: 404, Detail: "there is no service \"wbe\"; `weir services` lists them",
+		}},
+		"GET /v1/counters": {200, api.Counters{"no_service": 12, "dr": 123456, "malformed": 0}},
+		"GET /v1/verdicts": {200, []api.Verdict{
+			{Name: "no_service", Help: "no service has this address, port and protocol"},
+			{Name: "dr", Help: "forwarded by direct routing"},
+			{Name: "malformed", Help: "addressed to a service, but its headers lie about their lengths"},
+		}},
+		"POST /v1/reload": {200, api.Reloaded{Revision: 43}},
+	},
+	"degraded": {
+		"GET /v1/status": {200, api.Status{
+			Version: "1.2.3", Revision: 42, Applied: 41, Role: api.Single,
+			Interfaces:  []api.Interface{{Name: "eth0", XDP: "none", Reason: "program 12 of somebody else is on it"}},
+			Connections: api.Usage{Size: 262144},
+			Problems: []api.Problem{
+				{What: "no packet is balanced on eth0", Why: "program 12 of somebody else is on it", Fix: "remove the cause"},
+				{What: "service web takes no connections", Why: "it has no server", Fix: "add one"},
+			},
+		}},
+		"GET /v1/servers": {200, servers},
+		"POST /v1/reload": {422, api.Error{
+			Status: 422, Detail: "weir.yaml:7:5: service web: unknown key \"sheduler\"",
+		}},
+	},
+	"empty": {
+		"GET /v1/services":    {200, []api.Service{}},
+		"GET /v1/connections": {200, []api.Connection{}},
+	},
+}
+
+var servers = []api.Server{
+	{Service: "web", Address: "198.51.100.11:80", Forwarding: "dr", Weight: 10, Active: 5, Inactive: 60, State: "up"},
+	{Service: "web", Address: "198.51.100.12:80", Forwarding: "nat", State: "quiesced", Reason: "weight 0"},
+	{
+		Service: "dns", Address: "[2001:db8::53]:*", Forwarding: "tun", Weight: 1,
+		State: "unreachable", Reason: "no route to 2001:db8::53",
+	},
+}
+
+var connections = []api.Connection{
+	{
+		Protocol: "tcp", Client: "203.0.113.7:40000", Virtual: "192.0.2.10:80", Server: "198.51.100.11:80",
+		State: "ESTABLISHED", ExpiresS: 893,
+	},
+	{
+		Protocol: "udp", Client: "[2001:db8::7]:5353", Virtual: "[2001:db8::10]:53", Server: "[2001:db8::53]:53",
+		State: "UDP", ExpiresS: 7265,
+	},
+}

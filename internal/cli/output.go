@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// output is how a command that looks prints: -o table|json.
+type output struct {
+	choice
+	env Env
+}
+
+func (o *output) flags(c *cobra.Command) {
+	o.add(c, "output", "o", "table for people, json for programs", "table", "json")
+}
+
+// print writes a value of the API's, as itself or as the text that table makes of it.
+func (o *output) print(value any, table func(io.Writer) error) error {
+	if o.value == "table" {
+		return table(o.env.Stdout)
+	}
+	encoder := json.NewEncoder(o.env.Stdout)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
+// paint colours text, if there is colour.
+func (o *output) paint(c colour, text string) string {
+	if !o.env.Colour || c == plain {
+		return text
+	}
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", c, text)
+}
+
+// Colour tells whether a file is to be coloured: a terminal, unless NO_COLOR asks for none.
+func Colour(f *os.File) bool {
+	if os.Getenv("NO_COLOR") != "" {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// colour is one of a terminal's own.
+type colour int
+
+const (
+	plain  colour = 0
+	red    colour = 31
+	green  colour = 32
+	yellow colour = 33
+)
+
+// number prints a count; one that cannot be known is a dash.
+func number(n *uint64) string {
+	if n == nil {
+		return "-"
+	}
+	return strconv.FormatUint(*n, 10)
+}
+
+// count prints "1 server", "2 servers".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-lb/weir/client"
+)
+
+// servicesCommand lists services with what they have done, in the columns of `ipvsadm -Ln --stats`.
+func servicesCommand(env Env) *cobra.Command {
+	return look{"services", "services, and what they have done", showServices}.command(env)
+}
+
+func showServices(ctx context.Context, daemon *client.Client, out *output) error {
+	services, err := daemon.Services(ctx)
+	if err != nil {
+		return err
+	}
+	t := newTable("SERVICE", "PRO", "ADDRESS", "SCHEDULER", ">UP", ">ACTIVECONN", ">INACTCONN",
+		">CONNS", ">INPKTS", ">OUTPKTS", ">INBYTES", ">OUTBYTES")
+	for _, s := range services {
+		t.add(s.Name, s.Protocol, s.Address, s.Scheduler, fmt.Sprintf("%d/%d", s.Up, s.Servers),
+			number(&s.Active), number(&s.Inactive), number(&s.Connections),
+			number(&s.PacketsIn), number(s.PacketsOut), number(&s.BytesIn), number(s.BytesOut))
+	}
+	return out.print(services, t.write)
+}

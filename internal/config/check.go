@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// check looks at services together. What could not be read was complained about and is skipped.
+func (f *file) check(services []service) {
+	f.checkKeys(services)
+	f.checkNames(services)
+	for _, s := range services {
+		f.checkServers(s)
+	}
+	f.checkVIPs(services)
+}
+
+func (f *file) checkKeys(services []service) {
+	first := map[model.ServiceKey]service{}
+	for _, s := range services {
+		before, twice := first[s.Key]
+		switch {
+		case !s.Key.Address.IsValid():
+		case twice:
+			f.complain(at(s.address), mistake{fmt.Sprintf("%s: %s stands twice", s.label, s.Key),
+				fmt.Sprintf("%s in line %d has it already: put the servers of both there", before.label, before.address.Line)})
+		default:
+			first[s.Key] = s
+		}
+	}
+}
+
+func (f *file) checkNames(services []service) {
+	first := map[string]service{}
+	for _, s := range services {
+		if s.name == nil || s.Name == "" {
+			continue
+		}
+		if before, twice := first[s.Name]; twice {
+			f.complain(at(s.name), mistake{fmt.Sprintf("%s: the name stands twice", s.label),
+				fmt.Sprintf("the first is in line %d: each service has a name of its own", before.name.Line)})
+			continue
+		}
+		first[s.Name] = s
+	}
+}
+
+func (f *file) checkServers(s service) {
+	first := map[model.ServerKey]server{}
+	for i, server := range s.servers {
+		before, twice := first[server.Key]
+		switch {
+		case i == model.MaxServers:
+			f.complain(at(server.node), mistake{fmt.Sprintf("%s: more than %d servers", s.label, model.MaxServers), ""})
+		case !server.Key.Address.IsValid():
+		case twice:
+			f.complain(at(server.node), mistake{fmt.Sprintf("%s: %s stands twice", s.label, server.label),
+				fmt.Sprintf("the first is in line %d: keep one, with the weight of both", before.node.Line)})
+		default:
+			first[server.Key] = server
+		}
+	}
+}
+
+// checkVIPs refuses a server that has the address of a service: packets to it would never leave.
+func (f *file) checkVIPs(services []service) {
+	owners := map[model.Addr]service{}
+	for i := len(services) - 1; i >= 0; i-- {
+		owners[services[i].Key.Address] = services[i]
+	}
+	for _, s := range services {
+		for _, server := range s.servers {
+			owner, clash := owners[server.Key.Address]
+			if !clash || !server.Key.Address.IsValid() {
+				continue
+			}
+			f.complain(at(server.node), mistake{
+				fmt.Sprintf("%s: %s: this is the address of %s in line %d", s.label, server.label, owner.label, owner.address.Line),
+				"write the server's own address"})
+		}
+	}
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/weir-lb/weir/internal/config"
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// TestLaterWordsAreRefusedByName: what LVS has and this version has not is never accepted and ignored.
+func TestLaterWordsAreRefusedByName(t *testing.T) {
+	const service = "services: [{address: 192.0.2.10:80, scheduler: rr, %s: x}]"
+	const server = "services: [{address: 192.0.2.10:80, scheduler: rr, servers: [{address: 10.0.0.11, %s: x}]}]"
+	check := func(file, word string) {
+		t.Helper()
+		_, err := config.Parse("weir.yaml", fmt.Appendf(nil, file, word))
+		if err == nil || !strings.Contains(err.Error(), "not in this version yet") || !strings.Contains(err.Error(), word) {
+			t.Errorf("%s: got %v", word, err)
+		}
+	}
+	for _, key := range []string{"vrrp", "sync", "notify", "connections"} {
+		check("services: []\n%s: []\n", key)
+	}
+	for _, key := range strings.Fields(`addresses check flags fwmark netmask one_packet persistence sorry
+		thresholds timeouts unknown persistance`) {
+		check(service, key)
+	}
+	for _, key := range []string{"check", "thresholds", "tunnel"} {
+		check(server, key)
+	}
+	for _, scheduler := range model.LaterSchedulers() {
+		check("services: [{address: 192.0.2.10:80, scheduler: %s}]", scheduler)
+	}
+	for _, forwarding := range []string{"gre", "gue"} {
+		check("services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: %s}]", forwarding)
+	}
+	check("services: [{address: 192.0.2.10:80, scheduler: rr, protocol: %s}]", "sctp")
+}
+
+// TestEveryWordOfTheModelIsKnown: a scheduler or method that the model gains is accepted here at once.
+func TestEveryWordOfTheModelIsKnown(t *testing.T) {
+	for _, scheduler := range model.Schedulers() {
+		for _, forwarding := range model.Forwardings() {
+			text := fmt.Appendf(nil, "services: [{address: 192.0.2.10:80, scheduler: %s, forwarding: %s, servers: [10.0.0.11]}]",
+				scheduler, forwarding)
+			if _, err := config.Parse("weir.yaml", text); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

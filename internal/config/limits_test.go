@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/config"
+	"github.com/weir-lb/weir/internal/model"
+)
+
+func TestUnreadableFileNamesTheWayOut(t *testing.T) {
+	dir := t.TempDir()
+	for name, want := range map[string]string{
+		filepath.Join(dir, "missing.yaml"): "missing.yaml: no such file or directory: write it",
+		dir:                                "is a directory: name the file in it",
+		"/dev/zero":                        "the file is larger than 4 MiB",
+	} {
+		_, err := config.Load(name)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", name, err, want)
+		}
+	}
+}
+
+func TestUnreadableFileKeepsItsCause(t *testing.T) {
+	_, err := config.Load(filepath.Join(t.TempDir(), "missing.yaml"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want fs.ErrNotExist", err)
+	}
+}
+
+func TestForbiddenFileNamesTheWayOut(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may read every file: run as another user")
+	}
+	path := filepath.Join(t.TempDir(), "secret.yaml")
+	if err := os.WriteFile(path, []byte("services: []\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := config.Load(path)
+	if err == nil || !strings.Contains(err.Error(), "run as root, or make the file readable") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestManyComplaintsAreCounted(t *testing.T) {
+	_, err := config.Parse("weir.yaml", []byte("services: ["+strings.Repeat("x,", 1000)+"]\n"))
+	var complaints *config.Error
+	if !errors.As(err, &complaints) || complaints.More == 0 {
+		t.Fatalf("got %v, want more complaints than are kept", err)
+	}
+	if got := len(complaints.Complaints) + complaints.More; got != 1000 {
+		t.Errorf("%d complaints, want 1000", got)
+	}
+	if want := fmt.Sprintf("and %d more", complaints.More); !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("the text does not end in %q", want)
+	}
+}
+
+func TestLongLinesAreCut(t *testing.T) {
+	long := strings.Repeat("x", 100_000)
+	_, err := config.Parse("weir.yaml", []byte(long+": 1\nservices: [{address: "+long+", scheduler: rr}]\n"))
+	if err == nil || len(err.Error()) > 2000 {
+		t.Errorf("got %d bytes of complaints, want a few lines", len(fmt.Sprint(err)))
+	}
+}
+
+func TestServersOfAServiceAreLimited(t *testing.T) {
+	text := func(servers int) []byte {
+		var b strings.Builder
+		b.WriteString("services:\n  - address: 192.0.2.10:80\n    scheduler: rr\n    servers:\n")
+		for i := range servers {
+			fmt.Fprintf(&b, "      - 10.0.%d.%d\n", i/250, i%250+1)
+		}
+		return []byte(b.String())
+	}
+	if _, err := config.Parse("weir.yaml", text(model.MaxServers)); err != nil {
+		t.Errorf("%d servers: %v", model.MaxServers, err)
+	}
+	_, err := config.Parse("weir.yaml", text(model.MaxServers+1))
+	if want := "weir.yaml:4101:9: service 192.0.2.10:80: more than 4096 servers"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestHostileFilesEndSoon feeds what has brought YAML parsers down: each is refused within seconds.
+func TestHostileFilesEndSoon(t *testing.T) {
+	const size = 1 << 20
+	for name, text := range map[string]string{
+		"deep flow":    strings.Repeat("[", size),
+		"deep block":   strings.Repeat("- ", size/2),
+		"wide":         "services: [" + strings.Repeat("a,", size/2) + "]",
+		"lists":        "services: [" + strings.Repeat("[],", size/3) + "]",
+		"many keys":    strings.Repeat("a: b\n", size/5),
+		"comments":     "services: []\n" + strings.Repeat("#\n", size/2) + "x",
+		"open quotes":  strings.Repeat("\"", size),
+		"bombs":        "a: &a [x,x]\n" + strings.Repeat("b: &a [*a,*a,*a,*a]\n", size/20),
+		"cycle":        "services: &a [*a]",
+		"question":     strings.Repeat("? ", size/2),
+		"tags":         strings.Repeat("!a ", size/3),
+		"brackets":     "a: " + strings.Repeat("[::]:1 ", size/7),
+		"long scalar":  "services: |\n" + strings.Repeat("  x\n", size/4),
+		"random bytes": strings.Repeat("\x9d\xfe{-?:\t", size/7),
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			if _, err := config.Parse("weir.yaml", []byte(text)); err == nil {
+				t.Error("accepted")
+			} else if size := len(err.Error()); size > 200_000 {
+				t.Errorf("%d bytes of complaints", size)
+			}
+			if took := time.Since(start); took > 20*time.Second {
+				t.Errorf("took %s", took)
+			} else {
+				t.Logf("took %s", took)
+			}
+		})
+	}
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// service is a service and where it stands. What could not be read is zero.
+type service struct {
+	model.Service
+	label   string     // what messages call it
+	address *yaml.Node // never nil: the item itself when the address is missing
+	name    *yaml.Node // nil: the name is the default
+	servers []server
+}
+
+// plain strips the places off.
+func plain(services []service) []model.Service {
+	var out []model.Service
+	for _, s := range services {
+		for _, server := range s.servers {
+			s.Servers = append(s.Servers, server.Server)
+		}
+		out = append(out, s.Service)
+	}
+	return out
+}
+
+func (s scope) service(n *yaml.Node, number int) service {
+	out := service{label: "service " + s.call(n, number, "name", "address"), address: n}
+	s = s.in(out.label)
+	values := s.mapping(n, "a service", serviceKeys)
+	if values == nil {
+		return out
+	}
+	if address := values["address"]; address != nil {
+		out.address = address
+	}
+	out.name = values["name"]
+	out.Key = s.serviceKey(n, values["address"], values["protocol"])
+	out.Name = s.serviceName(out.name, out.Key)
+	out.Scheduler = s.scheduler(n, values["scheduler"])
+	forwarding := s.forwarding(values["forwarding"], model.DR)
+	for i, item := range s.list(values["servers"], "servers") {
+		out.servers = append(out.servers, s.server(item, i+1, out.Key, forwarding))
+	}
+	return out
+}
+
+// serviceKey returns the zero key after a complaint; what depends on it is not looked at then.
+func (s scope) serviceKey(n, address, protocol *yaml.Node) model.ServiceKey {
+	proto, known := s.protocol(protocol)
+	if address == nil {
+		s.complain(n, mistake{"no address", `write "address: 192.0.2.10:80"`})
+		return model.ServiceKey{}
+	}
+	e, ok := s.endpoint(address)
+	if ok && e.port.kind == portLeftOut {
+		s.complain(address, mistake{"no port", fmt.Sprintf("write %q, or %q for any port",
+			model.HostPort(e.address, 80), model.HostPort(e.address, model.AnyPort))})
+		ok = false
+	}
+	if !ok || !known {
+		return model.ServiceKey{}
+	}
+	return model.ServiceKey{Address: e.address, Port: e.port.number, Protocol: proto}
+}
+
+func (s scope) protocol(n *yaml.Node) (model.Protocol, bool) {
+	if n == nil {
+		return model.TCP, true
+	}
+	word, _ := s.word(n, "protocol", protocols)
+	return model.ParseProtocol(word)
+}
+
+// scheduler has no default yet: LVS's is wlc, and a file that relies on it must not change its
+// meaning when that comes.
+func (s scope) scheduler(n, value *yaml.Node) model.Scheduler {
+	if value == nil {
+		s.complain(n, mistake{"no scheduler: LVS's default, wlc, is not in this version yet",
+			`write "scheduler: rr", or "scheduler: wrr" which heeds weights`})
+		return 0
+	}
+	word, _ := s.word(value, "scheduler", schedulers)
+	scheduler, _ := model.ParseScheduler(word)
+	return scheduler
+}
+
+// forwarding returns 0 after a complaint; what depends on it is not looked at then.
+func (s scope) forwarding(n *yaml.Node, standard model.Forwarding) model.Forwarding {
+	if n == nil {
+		return standard
+	}
+	word, _ := s.word(n, "forwarding", forwardings)
+	method, _ := model.ParseForwarding(word)
+	return method
+}
+
+// serviceName takes names that need no quotes in a shell, a URL or a metric's label.
+func (s scope) serviceName(n *yaml.Node, key model.ServiceKey) string {
+	const most = 64
+	standard := defaultName(key)
+	if n == nil {
+		return standard
+	}
+	name, ok := s.text(n, "name")
+	switch {
+	case !ok || name == standard:
+	case len(name) > most:
+		s.complain(n, mistake{fmt.Sprintf("the name is longer than %d characters", most), "shorten it"})
+	case strings.ContainsFunc(name, notInName) || strings.ContainsAny(name[:1], "._-"):
+		s.complain(n, mistake{fmt.Sprintf("%s cannot be a name", quote(name)),
+			"a letter (A-Z, a-z) or digit, then also dots, underscores and hyphens"})
+	}
+	return name
+}
+
+// defaultName is unique because keys are; others cannot take it, since it has a colon.
+func defaultName(key model.ServiceKey) string {
+	if !key.Address.IsValid() {
+		return ""
+	}
+	return key.Protocol.String() + "-" + model.HostPort(key.Address, key.Port)
+}
+
+func notInName(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
+}

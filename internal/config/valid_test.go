@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/weir-lb/weir/internal/config"
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// TestValidFilesMeanWhatTheySay compares the Spec, and the file that it prints as, with golden text.
+func TestValidFilesMeanWhatTheySay(t *testing.T) {
+	for _, path := range glob(t, "testdata/valid/*.yaml") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			spec, err := config.Load(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			printed := config.Print(spec)
+			again, err := config.Parse("printed.yaml", printed)
+			if err != nil {
+				t.Fatalf("the printed file is not accepted:\n%v", err)
+			}
+			if diff := cmp.Diff(spec, again, byValue); diff != "" {
+				t.Errorf("printed and parsed, it means something else (-want +got):\n%s", diff)
+			}
+			golden(t, strings.TrimSuffix(path, ".yaml")+".golden", dump(spec)+"\nprinted:\n"+string(printed))
+		})
+	}
+}
+
+// byValue compares addresses and the like by ==.
+var byValue = cmpopts.EquateComparable(model.ServiceKey{}, model.ServerKey{})
+
+// dump is every field of a Spec, so that no default goes unseen.
+func dump(spec model.Spec) string {
+	var b strings.Builder
+	for _, i := range spec.Interfaces {
+		fmt.Fprintf(&b, "interface %s xdp %s\n", i.Name, i.XDP)
+	}
+	for _, s := range spec.Services {
+		fmt.Fprintf(&b, "service %s: %s %s\n", s.Name, s.Key, s.Scheduler)
+		for _, server := range s.Servers {
+			fmt.Fprintf(&b, "  server %s %s weight %d\n", server.Key, server.Forwarding, server.Weight)
+		}
+	}
+	fmt.Fprintf(&b, "api %q\n", spec.API.Unix)
+	return b.String()
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import "github.com/weir-lb/weir/internal/model"
+
+// The words of the grammar. What LVS, keepalived or a later weir has and this version has not stands
+// here by name, so that nobody wonders why it does nothing.
+
+var fileKeys = vocabulary{
+	known: []string{"interfaces", "services", "api"},
+	later: map[string]string{
+		"vrrp":        "leave it out: this version is a single director",
+		"sync":        "leave it out: this version is a single director",
+		"notify":      "leave it out, and watch `weir status -o json`",
+		"connections": "leave it out: the connection table has a fixed size",
+	},
+	foreign: map[string]string{
+		"<<":                   "merge keys are not supported: write the keys out",
+		"virtual_server":       `write "services:" and one item for each`,
+		"virtual_server_group": `write "services:" and one item for each address`,
+		"vrrp_instance":        "leave it out: this version is a single director",
+		"global_defs":          "leave it out: weir has no such section",
+	},
+}
+
+var interfaceKeys = vocabulary{known: []string{"name", "xdp"}}
+
+var apiKeys = vocabulary{known: []string{"unix"}}
+
+var serviceKeys = vocabulary{
+	known: []string{"name", "address", "protocol", "scheduler", "forwarding", "servers"},
+	later: map[string]string{
+		"addresses":   "write one service for each address",
+		"check":       "leave it out: servers are not probed; weight 0 takes one out of service",
+		"connections": "leave it out: a service's connections are not limited",
+		"flags":       "leave it out: only schedulers of later versions have flags",
+		"fwmark":      `firewall marks are not read: write "address: 192.0.2.10:80"`,
+		"netmask":     "leave it out: it belongs to persistence",
+		"one_packet":  "leave it out: all datagrams of one client port go to one server",
+		"persistence": "leave it out: each connection is scheduled on its own",
+		"sorry":       "leave it out: without a server the host itself refuses clients",
+		"thresholds":  "leave it out: a server's connections are not limited",
+		"timeouts":    "leave it out: the timeouts are those of IPVS",
+		"unknown":     "leave it out: packets of no connection go to the host itself",
+	},
+	foreign: map[string]string{
+		"<<":                  "merge keys are not supported: write the keys out",
+		"port":                `write the port behind the address: "address: 192.0.2.10:80"`,
+		"ip":                  `write "address: 192.0.2.10:80"`,
+		"vip":                 `write "address: 192.0.2.10:80"`,
+		"virtual":             `write "address: 192.0.2.10:80"`,
+		"real":                `write "servers:"`,
+		"real_server":         `write "servers:"`,
+		"real_servers":        `write "servers:"`,
+		"destinations":        `write "servers:"`,
+		"backends":            `write "servers:"`,
+		"lb_algo":             `write "scheduler:"`,
+		"lvs_sched":           `write "scheduler:"`,
+		"algorithm":           `write "scheduler:"`,
+		"lb_kind":             `write "forwarding:"`,
+		"lvs_method":          `write "forwarding:"`,
+		"method":              `write "forwarding:"`,
+		"sorry_server":        "not in this version yet: leave it out",
+		"delay_loop":          "not in this version yet: servers are not probed",
+		"ops":                 "not in this version yet: leave it out",
+		"weight":              "a weight belongs to a server",
+		"persistence_timeout": "not in this version yet: leave it out",
+	},
+}
+
+var serverKeys = vocabulary{
+	known: []string{"address", "weight", "forwarding"},
+	later: map[string]string{
+		"check":      "leave it out: servers are not probed; weight 0 takes one out of service",
+		"thresholds": "leave it out: a server's connections are not limited",
+		"tunnel":     "leave it out: tunnels are IPIP",
+	},
+	foreign: map[string]string{
+		"<<":        "merge keys are not supported: write the keys out",
+		"port":      `write the port behind the address: "address: 10.0.0.11:80"`,
+		"ip":        `write "address: 10.0.0.11:80"`,
+		"name":      "a server has no name but its address",
+		"method":    `write "forwarding:"`,
+		"protocol":  "a protocol belongs to a service",
+		"scheduler": "a scheduler belongs to a service",
+	},
+}
+
+var protocols = vocabulary{
+	known: names(model.TCP, model.UDP),
+	later: map[string]string{"sctp": "this version balances tcp and udp"},
+}
+
+var xdpModes = vocabulary{
+	known:   names(model.XDPAuto, model.XDPNative, model.XDPGeneric),
+	foreign: map[string]string{"driver": `write "native"`, "drv": `write "native"`, "skb": `write "generic"`},
+}
+
+var schedulers = vocabulary{
+	known: names(model.Schedulers()...),
+	later: hints(model.LaterSchedulers(), `write "rr", or "wrr" which heeds weights`),
+}
+
+var forwardings = vocabulary{
+	known: names(model.Forwardings()...),
+	later: hints([]string{"gre", "gue"}, `write "tun": tunnels are IPIP`),
+	foreign: map[string]string{
+		"masq": `write "nat"`, "masquerading": `write "nat"`,
+		"gate": `write "dr"`, "gatewaying": `write "dr"`, "route": `write "dr"`,
+		"ipip": `write "tun"`, "tunnel": `write "tun"`,
+	},
+}
+
+func names[T interface{ String() string }](values ...T) []string {
+	out := make([]string, 0, len(values))
+	for _, v := range values {
+		out = append(out, v.String())
+	}
+	return out
+}
+
+func hints(words []string, hint string) map[string]string {
+	out := make(map[string]string, len(words))
+	for _, w := range words {
+		out[w] = hint
+	}
+	return out
+}

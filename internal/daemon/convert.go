@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/report"
+)
+
+// fromCounters turns what the maps counted into what a report is made of.
+func fromCounters(c dataplane.Counters) (map[model.ServiceKey]report.Counts, map[report.ServiceServer]report.ServerReading) {
+	services := map[model.ServiceKey]report.Counts{}
+	for key, counts := range c.Services {
+		services[key] = report.Counts(counts)
+	}
+	servers := map[report.ServiceServer]report.ServerReading{}
+	for key, s := range c.Servers {
+		servers[report.ServiceServer(key)] = report.ServerReading{
+			Active: s.Active, Inactive: s.Inactive, HalfOpen: s.HalfOpen, Counts: report.Counts(s.Counts),
+		}
+	}
+	return services, servers
+}

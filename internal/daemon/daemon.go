@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package daemon owns the state and wires everything else together; it is the only package that
+// knows all of them. Packets do not need it: they are balanced while it is stopped, killed or
+// upgraded.
+//
+//	config ─► Spec ─┐                        ┌─► dataplane
+//	                ├─► plan.Make ─► Desired ┤
+//	events ─► Seen ─┘                        └─► address
+//
+// Read this file for what is started, owner.go for the one loop that owns Spec and Seen, and
+// director.go for what the API reads.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weir-lb/weir/internal/address"
+	"github.com/weir-lb/weir/internal/config"
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/plan"
+	"github.com/weir-lb/weir/internal/reconcile"
+	"github.com/weir-lb/weir/internal/server"
+)
+
+// Options say where the daemon finds and keeps its things.
+type Options struct {
+	Config   string // its configuration
+	BPFFS    string // pinned maps and programs
+	RunDir   string // sockets
+	StateDir string // what must survive a reboot
+	Log      *slog.Logger
+	Version  string
+}
+
+func (o Options) journal() string { return filepath.Join(o.StateDir, "host.json") }
+
+// socket is where the API listens.
+func (o Options) socket(spec model.Spec) string {
+	if spec.API.Unix != "" {
+		return spec.API.Unix
+	}
+	return filepath.Join(o.RunDir, "weir.sock")
+}
+
+// Run balances until ctx ends, and leaves the packets' path at work when it returns.
+func Run(ctx context.Context, o Options) error {
+	spec, err := config.Load(o.Config)
+	if err != nil {
+		return err
+	}
+	path, err := dataplane.Open(dataplane.Options{BPFFS: o.BPFFS, Config: o.Config, Log: o.Log})
+	if err != nil {
+		return err
+	}
+	if err := checkStart(path, spec); err != nil {
+		return errors.Join(err, path.Discard())
+	}
+	defer path.Close()
+	listener, err := server.Listen(ctx, o.socket(spec))
+	if err != nil {
+		return errors.Join(err, path.Discard())
+	}
+	journal, err := address.OpenJournal(o.journal())
+	if err != nil {
+		listener.Close()
+		return errors.Join(err, path.Discard())
+	}
+	d := wire(o, spec, path, journal)
+	return d.run(ctx, func(ctx context.Context) error {
+		return server.New(d, o.Version, o.Log).Run(ctx, listener)
+	})
+}
+
+// checkStart finds, before anything is changed on the host, what a person must decide.
+func checkStart(path *dataplane.Dataplane, spec model.Spec) error {
+	network, err := address.Look(spec.ServerAddresses())
+	if err != nil {
+		return err
+	}
+	for _, want := range spec.Interfaces {
+		if !hasLink(network, want.Name) {
+			return fmt.Errorf("interface %s: there is no such interface: correct `interfaces:`, or create it first (ip link)", want.Name)
+		}
+	}
+	desired, _ := plan.Make(spec, model.Seen{Network: network}, time.Now())
+	return path.CheckFree(desired.Dataplane.Interfaces)
+}
+
+func hasLink(network model.Network, name string) bool {
+	for _, link := range network.Links {
+		if link.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// wire makes all parts; nothing runs yet.
+func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *address.Journal) *daemon {
+	d := &daemon{
+		options:  o,
+		log:      o.Log,
+		path:     path,
+		observer: address.NewObserver(o.Log),
+		resolver: address.NewResolver(),
+		target:   address.NewTarget(journal, o.Log),
+		events:   make(chan event),
+		edits:    make(chan edit),
+	}
+	d.toPath = reconcile.NewLoop("dataplane", path, d.pathDone, o.Log)
+	d.toAddress = reconcile.NewLoop("address", d.target, d.addressDone, o.Log)
+	d.spec = spec
+	d.spec.Revision = 1
+	return d
+}
+
+// run starts everything and waits for it; the first to fail ends all.
+func (d *daemon) run(ctx context.Context, serve func(context.Context) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	d.running = ctx
+	for _, part := range []func(context.Context) error{
+		d.own,
+		serve,
+		d.toPath.Run,
+		d.toAddress.Run,
+		d.target.Run,
+		func(ctx context.Context) error { return d.observer.Run(ctx, d.networkSeen) },
+		func(ctx context.Context) error { return d.path.Run(ctx, d.unresolved) },
+		d.hear,
+	} {
+		group.Go(func() error { return part(ctx) })
+	}
+	return group.Wait()
+}
+
+// Cleanup removes every trace of a daemon that no longer runs.
+func Cleanup(_ context.Context, o Options) error {
+	if err := dataplane.Cleanup(o.BPFFS); err != nil {
+		return err
+	}
+	journal, err := address.OpenJournal(o.journal())
+	if err != nil {
+		return err
+	}
+	if err := journal.Restore(); err != nil {
+		return err
+	}
+	return removeSocket(filepath.Join(o.RunDir, "weir.sock"))
+}

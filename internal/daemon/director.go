@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/report"
+)
+
+// ErrStarting means that there is nothing to tell yet.
+var ErrStarting = errors.New("the daemon is still starting")
+
+// Snapshot says how things stand now.
+func (d *daemon) Snapshot(context.Context) (report.Snapshot, error) {
+	s := d.state.Load()
+	if s == nil {
+		return report.Snapshot{}, ErrStarting
+	}
+	readings, err := d.readings()
+	if err != nil {
+		return report.Snapshot{}, err
+	}
+	in := report.Input{Spec: s.spec, Seen: s.seen, Desired: s.desired, Readings: readings, Now: time.Now()}
+	return report.Make(in), nil
+}
+
+// Connections calls yield for each connection until it returns false.
+func (d *daemon) Connections(ctx context.Context, yield func(report.Connection) bool) error {
+	return d.path.Connections(func(c dataplane.Connection) bool {
+		return ctx.Err() == nil && yield(report.Connection{
+			Protocol: c.Protocol, Client: c.Client, Virtual: c.Virtual, Server: c.Server,
+			State: c.State, Expires: c.Expires,
+		})
+	})
+}
+
+func (d *daemon) readings() (report.Readings, error) {
+	counters, err := d.path.Counters()
+	if err != nil {
+		return report.Readings{}, fmt.Errorf("counters: %w", err)
+	}
+	verdicts, err := d.path.Verdicts()
+	if err != nil {
+		return report.Readings{}, err
+	}
+	used, size := d.path.Usage()
+	out := report.Readings{Conns: used, ConnSize: size}
+	out.Services, out.Servers = fromCounters(counters)
+	for _, v := range verdicts {
+		out.Verdicts = append(out.Verdicts, report.VerdictCount(v))
+	}
+	return out, nil
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-lb/weir/internal/address"
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/plan"
+	"github.com/weir-lb/weir/internal/reconcile"
+)
+
+// settle is how long a burst of events may grow before it becomes one plan.
+const settle = 10 * time.Millisecond
+
+// daemon is the running program.
+type daemon struct {
+	options Options
+	log     *slog.Logger
+
+	path      *dataplane.Dataplane
+	observer  *address.Observer
+	resolver  *address.Resolver
+	target    *address.Target
+	toPath    *reconcile.Loop[model.DataplaneWant]
+	toAddress *reconcile.Loop[model.AddressWant]
+
+	// spec and seen belong to own's goroutine.
+	spec model.Spec
+	seen model.Seen
+
+	events chan event
+	edits  chan edit
+	state  atomic.Pointer[state] // what own made last; everybody reads it
+
+	reload  sync.Mutex      // one reload at a time: the last one wins
+	running context.Context // ends with the daemon: nobody sends to an owner that is gone
+}
+
+// state is one consistent view: what is wanted, what was seen, and the plan that was made of both.
+type state struct {
+	spec    model.Spec
+	seen    model.Seen
+	desired model.Desired
+}
+
+// event is something that was observed.
+type event func(*model.Seen)
+
+// edit is a new Spec, and where its revision is wanted.
+type edit struct {
+	spec     model.Spec
+	accepted chan<- uint64
+}
+
+// own holds Spec and Seen, and plans whenever one of them changed.
+func (d *daemon) own(ctx context.Context) error {
+	d.observer.Follow(d.spec.ServerAddresses())
+	wake := time.NewTimer(settle)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-d.events:
+			e(&d.seen)
+			wake.Reset(settle)
+			continue
+		case e := <-d.edits:
+			d.accept(e)
+			wake.Reset(settle)
+			continue
+		case <-wake.C:
+		}
+		if next := d.plan(time.Now()); !next.IsZero() {
+			wake.Reset(time.Until(next))
+		}
+	}
+}
+
+func (d *daemon) accept(e edit) {
+	revision := d.spec.Revision + 1
+	d.spec = e.spec
+	d.spec.Revision = revision
+	d.observer.Follow(d.spec.ServerAddresses())
+	e.accepted <- revision
+}
+
+// plan waits for the first look at the network, and for a look that knows of every server: routes
+// that nobody has asked for yet are not missing ones.
+func (d *daemon) plan(now time.Time) time.Time {
+	if len(d.seen.Network.Links) == 0 || !follows(d.seen.Network, d.spec) {
+		return time.Time{}
+	}
+	desired, next := plan.Make(d.spec, d.seen, now)
+	d.want(desired)
+	d.state.Store(&state{d.spec, d.seen, desired})
+	return next
+}
+
+// want tells the targets what differs from what they were told: an answer of theirs makes a plan
+// too, and the same plan must not ask them again.
+func (d *daemon) want(desired model.Desired) {
+	var before model.Desired
+	if s := d.state.Load(); s != nil {
+		before = s.desired
+	}
+	if !reflect.DeepEqual(before.Address, desired.Address) {
+		d.toAddress.Want(desired.Address)
+	}
+	if !reflect.DeepEqual(before.Dataplane, desired.Dataplane) {
+		d.toPath.Want(desired.Dataplane)
+	}
+}
+
+// follows says whether a look at the network has asked for the way to every server.
+func follows(network model.Network, spec model.Spec) bool {
+	asked := map[model.Addr]bool{}
+	for _, a := range network.Following {
+		asked[a] = true
+	}
+	for _, a := range spec.ServerAddresses() {
+		if !asked[a] {
+			return false
+		}
+	}
+	return true
+}
+
+// tell hands an event to the owner, unless the daemon ends.
+func (d *daemon) tell(e event) {
+	select {
+	case d.events <- e:
+	case <-d.running.Done():
+	}
+}
+
+func (d *daemon) networkSeen(n model.Network) {
+	d.tell(func(s *model.Seen) { s.Network = n })
+}
+
+func (d *daemon) pathDone(want model.DataplaneWant, err error) {
+	attachments := d.path.Attachments()
+	d.tell(func(s *model.Seen) {
+		s.Attachments = attachments
+		s.Applied.Dataplane = text(err)
+		if err == nil {
+			s.Applied.Revision = want.Revision
+		}
+	})
+}
+
+func (d *daemon) addressDone(_ model.AddressWant, err error) {
+	d.tell(func(s *model.Seen) { s.Applied.Address = text(err) })
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// unresolved: the path dropped a packet for want of a neighbour.
+func (d *daemon) unresolved(hop model.Hop) {
+	if err := d.resolver.Resolve(d.running, hop); err != nil {
+		d.log.Debug("neighbour is not asked for", "address", hop.Address, "err", err)
+	}
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/config"
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Reload reads the daemon's own file again. A file with mistakes changes nothing.
+func (d *daemon) Reload(ctx context.Context) (uint64, error) {
+	d.reload.Lock()
+	defer d.reload.Unlock()
+	spec, err := config.Load(d.options.Config)
+	if err != nil {
+		return 0, err
+	}
+	if err := d.checkReload(spec); err != nil {
+		return 0, fmt.Errorf("%s: %w", d.options.Config, err)
+	}
+	accepted := make(chan uint64, 1)
+	select {
+	case d.edits <- edit{spec, accepted}:
+		return <-accepted, nil
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-d.running.Done():
+		return 0, d.running.Err()
+	}
+}
+
+// checkReload refuses what only a restart can change.
+func (d *daemon) checkReload(spec model.Spec) error {
+	s := d.state.Load()
+	if s == nil {
+		return ErrStarting
+	}
+	if now, then := d.options.socket(s.spec), d.options.socket(spec); now != then {
+		return fmt.Errorf("api: unix: the socket cannot move from %s to %s while the daemon runs: restart it, no packet is lost by that", now, then)
+	}
+	return nil
+}
+
+// hear reloads at SIGHUP, as daemons do.
+func (d *daemon) hear(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, unix.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+		}
+		revision, err := d.Reload(ctx)
+		if err != nil {
+			d.log.Error("not reloaded, the old configuration stays", "err", err)
+			continue
+		}
+		d.log.Info("reloaded", "rev", revision)
+	}
+}
+
+func removeSocket(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cleanup: %w", err)
+	}
+	return nil
+}

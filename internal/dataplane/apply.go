@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// ErrFull means that a map has no room for another service or server.
+var ErrFull = errors.New("no room")
+
+// Apply makes the maps and the attached programs equal to want. It may be called again with the
+// same want at any time, and writes only what differs. One service's trouble does not keep the
+// others from being served.
+//
+// Order of writes: what is pointed at before what points at it, the reverse on removal. The tables
+// are complete before a program is attached.
+func (d *Dataplane) Apply(ctx context.Context, want model.DataplaneWant) error {
+	services := d.applyServices(ctx, want.Services)
+	if services != nil {
+		d.tables = nil // what was remembered of the maps may be wrong: read it again next time
+	}
+	return errors.Join(services, d.applyInterfaces(want.Interfaces))
+}
+
+func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant) error {
+	if d.tables == nil {
+		t, err := d.readTables()
+		if err != nil {
+			return err
+		}
+		d.tables = t
+	}
+	errs := []error{d.removeServices(wants)}
+	for _, want := range wants {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := d.putService(want); err != nil {
+			errs = append(errs, fmt.Errorf("service %s: %w", want.Key, err))
+		}
+	}
+	errs = append(errs, d.applyVIPs(wants))
+	return errors.Join(errs...)
+}
+
+// putService writes servers, then the table that names them, then the service, and last takes away
+// the servers that nobody names any more.
+func (d *Dataplane) putService(want model.ServiceWant) error {
+	entry, err := d.serviceEntry(want.Key)
+	if err != nil {
+		return err
+	}
+	for _, server := range want.Servers {
+		if err := d.putServer(entry, server, want.Serving); err != nil {
+			return fmt.Errorf("server %s: %w", server.Key, err)
+		}
+	}
+	if err := d.putSlots(entry, want); err != nil {
+		return err
+	}
+	if err := d.putServiceValue(entry, want); err != nil {
+		return err
+	}
+	return d.removeServers(entry, want.Servers)
+}
+
+// serviceEntry finds the service's place, or gives it one.
+func (d *Dataplane) serviceEntry(key model.ServiceKey) (*serviceEntry, error) {
+	if entry := d.tables.services[key]; entry != nil {
+		return entry, nil
+	}
+	id, ok := d.tables.serviceIDs.take()
+	if !ok {
+		return nil, fmt.Errorf("%w: %d services are the most", ErrFull, maxServices)
+	}
+	generation, err := d.about.nextGeneration()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.clearCounters(id); err != nil {
+		return nil, err
+	}
+	entry := &serviceEntry{servers: map[model.ServerKey]*serverEntry{}}
+	entry.value = pathService{Id: id, Generation: generation}
+	d.tables.services[key] = entry
+	return entry, nil
+}
+
+func (d *Dataplane) putServiceValue(entry *serviceEntry, want model.ServiceWant) error {
+	value := entry.value
+	value.Scheduler = uint8(toScheduler[want.Scheduler])
+	value.Flags = 0
+	if want.Serving {
+		value.Flags = uint8(pathServiceFlagSERVICE_SERVING)
+	}
+	if value == entry.value {
+		return nil
+	}
+	key := toServiceKey(want.Key)
+	if err := d.path.Services.Put(&key, &value); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	entry.value = value
+	return nil
+}
+
+func (d *Dataplane) putServer(service *serviceEntry, want model.ServerWant, serving bool) error {
+	entry := service.servers[want.Key]
+	if entry == nil {
+		fresh, err := d.newServer(service)
+		if err != nil {
+			return err
+		}
+		entry = fresh
+	}
+	value := toServer(want, serving)
+	value.Generation = entry.value.Generation
+	value.Service = service.value.Id
+	value.ServiceGeneration = service.value.Generation
+	if value == entry.value {
+		return nil
+	}
+	if err := d.path.Servers.Put(entry.id, &value); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	entry.value = value
+	service.servers[want.Key] = entry
+	return nil
+}
+
+// newServer is a place with clean counts; connections of whoever had it before know another generation.
+func (d *Dataplane) newServer(service *serviceEntry) (*serverEntry, error) {
+	id, ok := d.tables.serverIDs.take()
+	if !ok {
+		return nil, fmt.Errorf("%w: %d servers of all services are the most", ErrFull, maxServers)
+	}
+	generation, err := d.about.nextGeneration()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.path.Loads.Put(id, &pathLoad{}); err != nil {
+		return nil, fmt.Errorf("clear its load: %w", err)
+	}
+	if err := d.clearCounters(maxServices + id); err != nil {
+		return nil, err
+	}
+	return &serverEntry{id: id, value: pathServer{Generation: generation}}, nil
+}
+
+func (d *Dataplane) removeServers(entry *serviceEntry, wants []model.ServerWant) error {
+	wanted := map[model.ServerKey]bool{}
+	for _, want := range wants {
+		wanted[want.Key] = true
+	}
+	for key, server := range entry.servers {
+		if wanted[key] {
+			continue
+		}
+		if err := d.path.Servers.Put(server.id, &pathServer{}); err != nil {
+			return fmt.Errorf("remove server %s: %w", key, err)
+		}
+		d.tables.serverIDs.free(server.id)
+		delete(entry.servers, key)
+	}
+	return nil
+}
+
+// removeServices takes away the services that are not wanted: first the service, so that nothing
+// new begins, then its table, then its servers.
+func (d *Dataplane) removeServices(wants []model.ServiceWant) error {
+	wanted := map[model.ServiceKey]bool{}
+	for _, want := range wants {
+		wanted[want.Key] = true
+	}
+	var errs []error
+	for key, entry := range d.tables.services {
+		if wanted[key] {
+			continue
+		}
+		if err := d.removeService(key, entry); err != nil {
+			errs = append(errs, fmt.Errorf("remove service %s: %w", key, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (d *Dataplane) removeService(key model.ServiceKey, entry *serviceEntry) error {
+	k := toServiceKey(key)
+	if err := ignoreMissing(d.path.Services.Delete(&k)); err != nil {
+		return err
+	}
+	if err := ignoreMissing(d.path.Slots.Delete(entry.value.Id)); err != nil {
+		return err
+	}
+	if err := d.removeServers(entry, nil); err != nil {
+		return err
+	}
+	d.tables.serviceIDs.free(entry.value.Id)
+	delete(d.tables.services, key)
+	return nil
+}
+
+// applyVIPs counts the services of each address.
+func (d *Dataplane) applyVIPs(wants []model.ServiceWant) error {
+	counts := map[pathAddr]uint32{}
+	for _, want := range wants {
+		counts[toAddr(want.Key.Address)]++
+	}
+	for address, count := range counts {
+		if d.tables.vips[address] == count {
+			continue
+		}
+		if err := d.path.Vips.Put(&address, count); err != nil {
+			return fmt.Errorf("vip %s: %w", fromAddr(address), err)
+		}
+		d.tables.vips[address] = count
+	}
+	for address := range d.tables.vips {
+		if counts[address] > 0 {
+			continue
+		}
+		if err := ignoreMissing(d.path.Vips.Delete(&address)); err != nil {
+			return fmt.Errorf("vip %s: %w", fromAddr(address), err)
+		}
+		delete(d.tables.vips, address)
+	}
+	return nil
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+// `make bench` runs this file alone, with WEIR_BENCH naming where the results go. Each figure is
+// the kernel's own duration of BPF_PROG_RUN, nanoseconds a packet, wrapper included.
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// result is a line of bench/results.json.
+type result struct {
+	Group string  `json:"group"`
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+	Min   float64 `json:"min"`
+	Max   float64 `json:"max"`
+	Floor float64 `json:"floor,omitempty"`
+	Ratio float64 `json:"ratio,omitempty"`
+}
+
+const (
+	benchSamples = 5
+	benchTurns   = 1_000_000
+	benchNew     = 100_000 // flows that begin, in one sample
+	loopbackLink = 1       // BPF_PROG_RUN without a context runs on the loopback interface
+)
+
+var (
+	benchMAC    = model.MAC{2, 0, 0, 0, 0, 1}
+	benchRouter = model.MAC{2, 0, 0, 0, 0, 2}
+	benchServer = model.MAC{2, 0, 0, 0, 0, 3}
+)
+
+// benchCase is one column of the contract's names: method and family.
+type benchCase struct {
+	method     string
+	forwarding model.Forwarding
+	ipv6       bool
+	answers    bool
+}
+
+func (c benchCase) family() string {
+	if c.ipv6 {
+		return "ipv6"
+	}
+	return "ipv4"
+}
+
+func benchCases() []benchCase {
+	var out []benchCase
+	for _, ipv6 := range []bool{false, true} {
+		out = append(out,
+			benchCase{"dr", model.DR, ipv6, false},
+			benchCase{"tun-ipip", model.TUN, ipv6, false},
+			benchCase{"nat-in", model.NAT, ipv6, false},
+			benchCase{"nat-out", model.NAT, ipv6, true},
+		)
+	}
+	return out
+}
+
+// benchAddresses are client, VIP and server, all of one family.
+func (c benchCase) addresses() (client, vip, server netip.Addr) {
+	if c.ipv6 {
+		return netip.MustParseAddr("2001:db8:c::"), netip.MustParseAddr("2001:db8::10"), netip.MustParseAddr("2001:db8:b::11")
+	}
+	return netip.MustParseAddr("203.0.113.0"), netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("198.51.100.11")
+}
+
+func (c benchCase) want() model.DataplaneWant {
+	_, vip, server := c.addresses()
+	source := netip.MustParseAddr("198.51.100.1")
+	if c.ipv6 {
+		source = netip.MustParseAddr("2001:db8:b::1")
+	}
+	service := model.ServiceWant{
+		Key:       model.ServiceKey{Address: vip, Port: 80, Protocol: model.TCP},
+		Scheduler: model.WRR,
+		Serving:   true,
+		Servers: []model.ServerWant{{
+			Key: model.ServerKey{Address: server, Port: 8080}, Forwarding: c.forwarding, Weight: 1,
+			Link: loopbackLink, Next: server, MAC: benchServer, SourceMAC: benchMAC, Source: source, MTU: 1500,
+		}},
+	}
+	if c.forwarding != model.NAT {
+		service.Servers[0].Key.Port = 80
+	}
+	return model.DataplaneWant{Revision: 1, Services: []model.ServiceWant{service}}
+}
+
+// frame is the segment of flow 0 with these TCP flags, or the server's answer to it.
+func (c benchCase) frame(syn, answer bool) []byte {
+	client, vip, server := c.addresses()
+	tcp := packet.TCP{Source: 1024, Destination: 80, Flags: packet.ACK}
+	if syn {
+		tcp.Flags = packet.SYN
+	}
+	source, destination, from := client, vip, benchRouter
+	if answer {
+		source, destination, from = server, client, benchServer
+		tcp.Source, tcp.Destination = 8080, 1024
+	}
+	ethernet := packet.Ethernet{Destination: benchMAC, Source: from}
+	if c.ipv6 {
+		return packet.Build(ethernet, packet.IPv6{Source: source, Destination: destination, HopLimit: 64}, tcp)
+	}
+	return packet.Build(ethernet, packet.IPv4{Source: source, Destination: destination, TTL: 64}, tcp, packet.Payload(make([]byte, 6)))
+}
+
+// bench is the wrapped path over the maps of a dataplane.
+type bench struct {
+	t       *testing.T
+	d       *Dataplane
+	c       benchCase
+	objects benchObjects
+}
+
+func openBench(t *testing.T, c benchCase) *bench {
+	t.Helper()
+	dir := t.TempDir() + "/bpf"
+	d, err := Open(Options{BPFFS: dir, Config: "bench", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Discard(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := d.applyServices(context.Background(), c.want().Services); err != nil {
+		t.Fatal(err)
+	}
+	self := model.InterfaceWant{Name: "lo", Index: loopbackLink, MAC: benchMAC, MTU: 1500}
+	if err := d.putInterface(self, nil); err != nil {
+		t.Fatal(err)
+	}
+	return &bench{t: t, d: d, c: c}
+}
+
+// load loads the wrapper in a mode, on the dataplane's maps.
+func (b *bench) load(mode benchBenchMode, flows int, answers bool) *benchObjects {
+	b.t.Helper()
+	spec, err := loadBench()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for name, value := range map[string]any{
+		"jiffies_per_second": b.d.expiry.hz, "bench_what": uint32(mode), "bench_flows": uint32(flows),
+		"bench_ipv6": b.c.ipv6, "bench_answers": answers,
+	} {
+		if err := spec.Variables[name].Set(value); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	shared := map[string]*ebpf.Map{}
+	for name, m := range map[string]*ebpf.Map{
+		"interfaces": b.d.path.Interfaces, "services": b.d.path.Services, "vips": b.d.path.Vips,
+		"servers": b.d.path.Servers, "slots": b.d.path.Slots, "positions": b.d.path.Positions,
+		"conns": b.d.path.Conns, "loads": b.d.path.Loads, "counters": b.d.path.Counters,
+		"verdicts": b.d.path.Verdicts, "events": b.d.path.Events,
+	} {
+		shared[name] = m
+		spec.Maps[name].MaxEntries = m.MaxEntries()
+	}
+	objects := new(benchObjects)
+	if err := spec.LoadAndAssign(objects, &ebpf.CollectionOptions{MapReplacements: shared}); err != nil {
+		b.t.Fatalf("%+v", err)
+	}
+	b.t.Cleanup(func() { objects.Close() })
+	return objects
+}
+
+// run takes turns with a frame and returns nanoseconds a turn.
+func (b *bench) run(o *benchObjects, frame []byte, turns int) float64 {
+	b.t.Helper()
+	var original [80]byte
+	copy(original[:], frame)
+	if err := o.Frame.Put(uint32(0), original); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := o.Turn.Put(uint32(0), uint32(0)); err != nil {
+		b.t.Fatal(err)
+	}
+	_, duration, err := o.Bench.Benchmark(frame, turns, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return float64(duration.Nanoseconds())
+}
+
+// forget empties the connection table.
+func (b *bench) forget() {
+	b.t.Helper()
+	var keys []pathFlow
+	var key pathFlow
+	var value pathConn
+	each := b.d.path.Conns.Iterate()
+	for each.Next(&key, &value) {
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return
+	}
+	if _, err := b.d.path.Conns.BatchDelete(keys, nil); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// sent checks that all turns left by the verdict that the case is about, or the figure is of
+// something else.
+func (b *bench) sent(v pathVerdict, before uint64, turns int) {
+	b.t.Helper()
+	if got := b.count(v) - before; got < uint64(turns) {
+		b.t.Errorf("%s %s: %d of %d packets were sent", b.c.method, b.c.family(), got, turns)
+	}
+}
+
+func (b *bench) count(v pathVerdict) uint64 {
+	b.t.Helper()
+	verdicts, err := b.d.Verdicts()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return verdicts[v-1].Count
+}
+
+func (b *bench) verdict() pathVerdict {
+	switch b.c.method {
+	case "dr":
+		return pathVerdictVERDICT_DR
+	case "tun-ipip":
+		return pathVerdictVERDICT_TUN
+	case "nat-in":
+		return pathVerdictVERDICT_NAT_IN
+	}
+	return pathVerdictVERDICT_NAT_OUT
+}
+
+// samples repeats a measurement and keeps the median beside the extremes.
+func samples(one func() float64) (median, least, most float64) {
+	var all []float64
+	for range benchSamples {
+		all = append(all, one())
+	}
+	slices.Sort(all)
+	return all[len(all)/2], all[0], all[len(all)-1]
+}
+
+func (b *bench) result(name string, floor float64, one func() float64) result {
+	median, least, most := samples(one)
+	r := result{"program", name, median, "ns", least, most, floor, 0}
+	if floor > 0 {
+		r.Ratio = math.Round(median/floor*100) / 100
+	}
+	return r
+}
+
+// floor is the MAC swap, pass the empty program.
+func (b *bench) floor() (floor, pass result) {
+	frame := b.c.frame(false, false)
+	swap := b.load(benchBenchModeBENCH_SWAP, 1, false)
+	none := b.load(benchBenchModeBENCH_PASS, 1, false)
+	floor = b.result("floor/mac-swap/"+b.c.family(), 0, func() float64 { return b.run(swap, frame, benchTurns) })
+	pass = b.result("floor/pass/"+b.c.family(), 0, func() float64 { return b.run(none, frame, benchTurns) })
+	return floor, pass
+}
+
+func (b *bench) established(flows int, floor float64) result {
+	b.forget()
+	b.run(b.load(benchBenchModeBENCH_PATH, flows, false), b.c.frame(true, false), flows)
+	o := b.load(benchBenchModeBENCH_PATH, flows, b.c.answers)
+	frame := b.c.frame(false, b.c.answers)
+	b.run(o, frame, max(flows, benchTurns/10)) // warm up: the handshakes end here
+	name := fmt.Sprintf("established/%s/%s/%d", b.c.method, b.c.family(), flows)
+	before := b.count(b.verdict())
+	r := b.result(name, floor, func() float64 { return b.run(o, frame, benchTurns) })
+	b.sent(b.verdict(), before, benchSamples*benchTurns)
+	return r
+}
+
+func (b *bench) fresh(floor float64) result {
+	o := b.load(benchBenchModeBENCH_PATH, benchNew, false)
+	name := fmt.Sprintf("new/%s/%s/%d", b.c.method, b.c.family(), benchNew)
+	before := b.count(b.verdict())
+	r := b.result(name, floor, func() float64 {
+		b.forget()
+		return b.run(o, b.c.frame(true, false), benchNew)
+	})
+	b.sent(b.verdict(), before, benchSamples*benchNew)
+	return r
+}
+
+// measure runs every case. It says nothing about others' programs: ratios are to the MAC swap.
+func measure(t *testing.T) []result {
+	var out []result
+	for _, c := range benchCases() {
+		b := openBench(t, c)
+		floor, pass := b.floor()
+		if c.method == "dr" {
+			out = append(out, floor, pass)
+		}
+		out = append(out, b.established(1, floor.Value), b.established(10_000, floor.Value))
+		if !c.answers {
+			out = append(out, b.fresh(floor.Value))
+		}
+	}
+	return out
+}
+
+// asUnit measures with the capabilities that the systemd unit leaves: without CAP_PERFMON the
+// verifier adds barriers against speculation.
+func asUnit(t *testing.T) []result {
+	var out []result
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // the thread ends with the goroutine: its capabilities are not given back
+		if err := keepCapabilities(unix.CAP_NET_ADMIN, unix.CAP_BPF, unix.CAP_NET_RAW); err != nil {
+			t.Error(err)
+			return
+		}
+		out = measure(t)
+	}()
+	<-done
+	return out
+}
+
+func keepCapabilities(keep ...int) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	for _, c := range keep {
+		data[c/32].Effective |= 1 << (c % 32)
+		data[c/32].Permitted |= 1 << (c % 32)
+	}
+	return unix.Capset(&header, &data[0])
+}
+
+func TestBench(t *testing.T) {
+	file := os.Getenv("WEIR_BENCH")
+	if file == "" {
+		t.Skip("not measured: `make bench` sets WEIR_BENCH")
+	}
+	before := savedResults(t, file)
+	results := measure(t)
+	show(t, "as root", results, before)
+	data, err := json.MarshalIndent(results, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, append(data, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func savedResults(t *testing.T, file string) map[string]float64 {
+	saved := map[string]float64{}
+	var results []result
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return saved
+	}
+	if err := json.Unmarshal(data, &results); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	for _, r := range results {
+		saved[r.Name] = r.Value
+	}
+	return saved
+}
+
+// show prints each figure, and by how much it differs from the last saved one.
+func show(t *testing.T, title string, results []result, before map[string]float64) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%-36s %8s %8s %8s %7s %s\n", title, "ns a packet", "median", "least", "most", "ratio", "last saved")
+	for _, r := range results {
+		fmt.Fprintf(&b, "%-36s %8.1f %8.1f %8.1f %7.2f", r.Name, r.Value, r.Min, r.Max, r.Ratio)
+		if last, ok := before[r.Name]; ok {
+			fmt.Fprintf(&b, " %+.1f", r.Value-last)
+		}
+		b.WriteByte('\n')
+	}
+	fmt.Println(b.String())
+}

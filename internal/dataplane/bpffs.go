@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// hostBPFFS is where systemd and everybody else expect a bpffs. Nothing else can be made below it
+// before one is mounted.
+const hostBPFFS = "/sys/fs/bpf"
+
+// MountBPFFS makes dir a directory of a bpffs, in which objects can be pinned. Where there is no
+// bpffs yet, it mounts one: on /sys/fs/bpf for what is below that, else on dir itself.
+func MountBPFFS(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("bpffs: %w", err)
+	}
+	point := mountPoint(dir)
+	if err := os.MkdirAll(point, 0o700); err != nil {
+		return fmt.Errorf("bpffs: %w", err)
+	}
+	if err := mountOnce(point); err != nil {
+		return fmt.Errorf("bpffs %s: %w", point, err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("bpffs: %w", err)
+	}
+	return nil
+}
+
+// UnmountBPFFS removes dir, if it is empty, and unmounts the bpffs that MountBPFFS mounted on it,
+// if it did. The host's own at /sys/fs/bpf stays: others may have come to rely on it.
+func UnmountBPFFS(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("bpffs: %w", err)
+	}
+	if dir == hostBPFFS {
+		return nil
+	}
+	if empty, err := isEmpty(dir); err != nil || !empty {
+		return err
+	}
+	if isBPFFS(dir) && !isBPFFS(filepath.Dir(dir)) {
+		if err := unix.Unmount(dir, 0); err != nil {
+			return fmt.Errorf("unmount bpffs %s: %w", dir, err)
+		}
+	}
+	if err := os.Remove(dir); err != nil {
+		return fmt.Errorf("bpffs: %w", err)
+	}
+	return nil
+}
+
+// isEmpty: the kernel puts two files of its own into every fresh bpffs; a missing directory counts as
+// not empty, there is nothing to remove.
+func isEmpty(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("bpffs: %w", err)
+	}
+	for _, e := range entries {
+		if name := e.Name(); name != "maps.debug" && name != "progs.debug" {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// mountPoint says where a bpffs must be for dir to be on one.
+func mountPoint(dir string) string {
+	if dir == hostBPFFS || strings.HasPrefix(dir, hostBPFFS+"/") {
+		return hostBPFFS
+	}
+	for parent := dir; parent != "/"; parent = filepath.Dir(parent) {
+		if isBPFFS(parent) {
+			return parent
+		}
+	}
+	return dir
+}
+
+// mountOnce mounts a bpffs on point unless there is one. The lock keeps two of us from mounting one
+// over the other, which would hide the first one's pins; it is on the directory below the mount.
+func mountOnce(point string) error {
+	below, err := os.Open(point)
+	if err != nil {
+		return err
+	}
+	defer below.Close()
+	if err := unix.Flock(int(below.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	if isBPFFS(point) {
+		return nil
+	}
+	if err := unix.Mount("bpf", point, "bpf", 0, "mode=0700"); err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	return nil
+}
+
+func isBPFFS(path string) bool {
+	var stat unix.Statfs_t
+	return unix.Statfs(path, &stat) == nil && stat.Type == unix.BPF_FS_MAGIC
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Byte order and mapped addresses exist in bpf/ and in this file, and nowhere else in Go.
+
+func toAddr(a netip.Addr) pathAddr {
+	var out pathAddr
+	if !a.IsValid() {
+		return out
+	}
+	bytes := a.As16()
+	for i := range out.Word {
+		out.Word[i] = binary.NativeEndian.Uint32(bytes[4*i:])
+	}
+	return out
+}
+
+func fromAddr(a pathAddr) netip.Addr {
+	var bytes [16]byte
+	for i, word := range a.Word {
+		binary.NativeEndian.PutUint32(bytes[4*i:], word)
+	}
+	return netip.AddrFrom16(bytes).Unmap()
+}
+
+// toPort and fromPort turn a port into network order and back.
+func toPort(p uint16) uint16 {
+	var bytes [2]byte
+	binary.BigEndian.PutUint16(bytes[:], p)
+	return binary.NativeEndian.Uint16(bytes[:])
+}
+
+func fromPort(p uint16) uint16 { return toPort(p) }
+
+func toServiceKey(k model.ServiceKey) pathServiceKey {
+	return pathServiceKey{Address: toAddr(k.Address), Port: toPort(k.Port), Protocol: uint8(k.Protocol)}
+}
+
+func fromServiceKey(k pathServiceKey) model.ServiceKey {
+	return model.ServiceKey{Address: fromAddr(k.Address), Port: fromPort(k.Port), Protocol: model.Protocol(k.Protocol)}
+}
+
+var toForwarding = map[model.Forwarding]pathForwarding{
+	model.DR:  pathForwardingFORWARDING_DR,
+	model.TUN: pathForwardingFORWARDING_TUN,
+	model.NAT: pathForwardingFORWARDING_NAT,
+}
+
+var toScheduler = map[model.Scheduler]pathScheduler{
+	model.RR:  pathSchedulerSCHEDULER_RR,
+	model.WRR: pathSchedulerSCHEDULER_WRR,
+}
+
+// toServer is a server's value in the maps, without what only the maps know: ids and generations.
+func toServer(w model.ServerWant, serving bool) pathServer {
+	s := pathServer{
+		Port:       toPort(w.Key.Port),
+		Forwarding: uint8(toForwarding[w.Forwarding]),
+		Flags:      serverFlags(w, serving),
+		Address:    toAddr(w.Key.Address),
+		Next:       toAddr(w.Next),
+		Hop:        pathHop{Ifindex: uint32(w.Link), Mac: w.MAC},
+		SourceMac:  w.SourceMAC,
+		Mtu:        toMTU(w.MTU),
+		Source:     toAddr(w.Source),
+	}
+	return s
+}
+
+func serverFlags(w model.ServerWant, serving bool) uint8 {
+	var flags pathServerFlag
+	if serving {
+		flags |= pathServerFlagSERVER_SERVING
+	}
+	if w.Local {
+		flags |= pathServerFlagSERVER_LOCAL
+	}
+	if w.MAC != (model.MAC{}) {
+		flags |= pathServerFlagSERVER_RESOLVED
+	}
+	return uint8(flags)
+}
+
+// toMTU: an IP packet has no more than 65535 bytes, a loopback interface says 65536.
+func toMTU(mtu int) uint16 { return uint16(min(max(mtu, 0), 65535)) }

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package dataplane puts the packets' path (bpf/) into the kernel and keeps its maps equal to what
+// is wanted. Maps, program links and a note about their owner are pinned under one directory of a
+// bpffs, so a stopped or killed daemon drops no packet and the next one goes on with its state.
+//
+// It decides nothing: what the maps shall hold is plan's business. It is the one importer of
+// cilium/ebpf. Read this file first, then open.go, apply.go, attach.go and dump.go.
+package dataplane
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Options say where the dataplane lives.
+type Options struct {
+	BPFFS    string // directory for pins; a bpffs is mounted where there is none
+	Config   string // path of the daemon's config, named to whoever else wants the same place
+	MaxConns uint32 // entries of the connection table; 0: the default
+	Log      *slog.Logger
+}
+
+// Dataplane is the loaded path. Apply and Adopted belong to one goroutine; all else is safe from any.
+type Dataplane struct {
+	log   *slog.Logger
+	pins  pins
+	lock  *lock
+	about *about
+
+	path    pathObjects
+	inner   *ebpf.MapSpec // of a table of slots
+	expiry  expiry
+	sweeper *ebpf.Program
+	events  *ringbuf.Reader
+
+	links  map[string]*attached // by interface name
+	tables *tables              // what the maps are known to hold; nil: read them first
+
+	// mu guards what other goroutines read.
+	mu          sync.Mutex
+	attachments []model.Attachment
+	clock       clock
+	used        uint64
+}
+
+// Close lets go of everything and leaves it working: packets go on being balanced.
+func (d *Dataplane) Close() error {
+	var errs []error
+	if d.events != nil {
+		errs = append(errs, d.events.Close())
+	}
+	for _, a := range d.links {
+		errs = append(errs, a.link.Close())
+	}
+	if d.sweeper != nil {
+		errs = append(errs, d.sweeper.Close())
+	}
+	errs = append(errs, d.path.Close(), d.about.Close(), d.lock.Close())
+	return errors.Join(errs...)
+}
+
+// Attachments says where the program is, and how.
+func (d *Dataplane) Attachments() []model.Attachment {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.attachments
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrRunning means that a live daemon holds the place or the interface.
+var ErrRunning = errors.New("another weir is running")
+
+// lock is held as long as its daemon lives; the kernel lets go of it however that ends.
+type lock struct{ dir *os.File }
+
+// takeLock locks the directory itself: a bpffs holds no ordinary file.
+func takeLock(p pins) (*lock, error) {
+	dir, err := os.Open(p.dir)
+	if err != nil {
+		return nil, fmt.Errorf("lock: %w", err)
+	}
+	err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		dir.Close()
+		return nil, fmt.Errorf("%w: %s holds %s: stop it, or give this one another --bpffs", ErrRunning, ownerOf(p), p.dir)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, fmt.Errorf("lock %s: %w", p.dir, err)
+	}
+	return &lock{dir}, nil
+}
+
+// ownerOf names the daemon that wrote the note.
+func ownerOf(p pins) string {
+	a, err := readAbout(p)
+	if err != nil {
+		return note{}.owner()
+	}
+	defer a.Close()
+	return a.note.owner()
+}
+
+func (l *lock) Close() error {
+	if l == nil {
+		return nil
+	}
+	return l.dir.Close()
+}

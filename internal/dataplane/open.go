@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
+)
+
+// Open loads the path, takes over what is pinned, and swaps the new program in on every interface
+// that has an old one. No packet is lost by it.
+func Open(o Options) (*Dataplane, error) {
+	if err := checkHost(); err != nil {
+		return nil, err
+	}
+	d := &Dataplane{log: o.Log, pins: pins{o.BPFFS}, links: map[string]*attached{}}
+	if err := d.open(o); err != nil {
+		return nil, fmt.Errorf("dataplane: %w", errors.Join(err, d.Discard()))
+	}
+	return d, nil
+}
+
+func (d *Dataplane) open(o Options) error {
+	spec, err := loadPath()
+	if err != nil {
+		return fmt.Errorf("program: %w", err)
+	}
+	if err := d.pins.make(); err != nil {
+		return err
+	}
+	if d.lock, err = takeLock(d.pins); err != nil {
+		return err
+	}
+	if d.about, err = openAbout(d.pins, layoutHash(spec), o.Config); err != nil {
+		return err
+	}
+	if err := d.load(spec, o); err != nil {
+		return err
+	}
+	return d.adoptLinks()
+}
+
+// load brings maps, path and sweep into the kernel, the maps from their pins where there are any.
+func (d *Dataplane) load(spec *ebpf.CollectionSpec, o Options) error {
+	for _, m := range spec.Maps {
+		if pinned(m) {
+			m.Pinning = ebpf.PinByName
+		}
+	}
+	if o.MaxConns != 0 {
+		spec.Maps["conns"].MaxEntries = o.MaxConns
+	}
+	hz, err := setClock(spec)
+	if err != nil {
+		return err
+	}
+	d.inner = spec.Maps["slots"].InnerMap
+	pinning := ebpf.MapOptions{PinPath: d.pins.maps()}
+	if err := spec.LoadAndAssign(&d.path, &ebpf.CollectionOptions{Maps: pinning}); err != nil {
+		return loadError("path", err)
+	}
+	// The program points at the note, so that whoever finds it on an interface can name its daemon.
+	if err := d.path.Weir.BindMap(d.about.m); err != nil {
+		return fmt.Errorf("bind %s: %w", aboutName, err)
+	}
+	if err := d.loadSweeper(hz); err != nil {
+		return err
+	}
+	if _, err := d.Sweep(); err != nil {
+		return err
+	}
+	if d.events, err = ringbuf.NewReader(d.path.Events); err != nil {
+		return fmt.Errorf("events: %w", err)
+	}
+	return nil
+}
+
+func (d *Dataplane) loadSweeper(hz uint32) error {
+	spec, err := loadSweeper()
+	if err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	if err := spec.Variables["jiffies_per_second"].Set(hz); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	d.expiry.hz = hz
+	if err := spec.Variables["timeouts"].Get(&d.expiry.timeouts); err != nil {
+		return fmt.Errorf("sweep: timeouts: %w", err)
+	}
+	shared := map[string]*ebpf.Map{
+		"conns": d.path.Conns, "servers": d.path.Servers, "loads": d.path.Loads, "counters": d.path.Counters,
+	}
+	spec.Maps["conns"].MaxEntries = d.path.Conns.MaxEntries()
+	for name := range shared {
+		if spec.Maps[name] == nil {
+			delete(shared, name)
+		}
+	}
+	var objects struct {
+		Sweep *ebpf.Program `ebpf:"sweep"`
+	}
+	if err := spec.LoadAndAssign(&objects, &ebpf.CollectionOptions{MapReplacements: shared}); err != nil {
+		return loadError("sweep", err)
+	}
+	d.sweeper = objects.Sweep
+	return nil
+}
+
+func setClock(spec *ebpf.CollectionSpec) (uint32, error) {
+	hz, err := jiffiesPerSecond()
+	if err != nil {
+		return 0, err
+	}
+	if err := spec.Variables["jiffies_per_second"].Set(hz); err != nil {
+		return 0, fmt.Errorf("jiffies_per_second: %w", err)
+	}
+	return hz, nil
+}
+
+// loadError keeps the verifier's whole log: without it nobody can help.
+func loadError(what string, err error) error {
+	var refused *ebpf.VerifierError
+	if errors.As(err, &refused) {
+		return fmt.Errorf("load %s: the kernel's verifier refused it: %+v", what, refused)
+	}
+	return fmt.Errorf("load %s: %w", what, err)
+}

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// step is one frame of a row, and the exit that it must take.
+type step struct {
+	ifindex int
+	layers  packet.Layers
+	verdict verdict
+}
+
+func in(layers packet.Layers, v verdict) step       { return step{front, layers, v} }
+func fromBack(layers packet.Layers, v verdict) step { return step{back, layers, v} }
+
+// row is a line of the packet table: frames that follow each other.
+type row struct {
+	name  string
+	steps []step
+}
+
+// table collects rows; each conversation in it has a client port of its own.
+type table struct {
+	rows []row
+	port uint16
+}
+
+func (tb *table) add(name string, steps ...step) { tb.rows = append(tb.rows, row{name, steps}) }
+
+func (tb *table) talk(f family, host byte, port uint16, p model.Protocol) talk {
+	tb.port++
+	return talkTo(f, host, port, p, 20000+tb.port)
+}
+
+// packetTable is every method, family and protocol with everything that can be the matter with a packet.
+func packetTable() []row {
+	var tb table
+	for _, f := range []family{4, 6} {
+		for _, p := range []model.Protocol{model.TCP, model.UDP} {
+			for _, m := range methods {
+				tb.plain(f, p, m)
+				tb.unusual(f, p, m)
+			}
+			tb.answers(f, p)
+			tb.lies(f, p)
+			tb.otherPackets(f, p)
+			tb.anyPort(f, p)
+		}
+		tb.tcp(f)
+		tb.odd(f)
+		tb.martians(f)
+	}
+	tb.ipv4()
+	tb.ipv6()
+	tb.udp()
+	tb.tunnels()
+	return tb.rows
+}
+
+func (tb *table) plain(f family, p model.Protocol, m method) {
+	name := fmt.Sprintf("%s ipv%d %s", m.name, f, p)
+	for i := range 3 { // one for each server
+		c := tb.talk(f, m.host, webPort(p), p)
+		tb.add(fmt.Sprintf("%s, client %d", name, i),
+			in(c.open(), m.verdict), in(c.more(), m.verdict), in(c.ask(packet.FIN|packet.ACK), m.verdict))
+	}
+}
+
+// unusual packets are forwarded like any other, or refused by name.
+func (tb *table) unusual(f family, p model.Protocol, m method) {
+	name := fmt.Sprintf("%s ipv%d %s", m.name, f, p)
+	open := func() packet.Layers { return tb.talk(f, m.host, webPort(p), p).open() }
+	tb.add(name+", Ethernet padding stays", in(append(open(), packet.Trailer("padding")), m.verdict))
+	tb.add(name+", last hop but one", in(ttl(open(), 2), m.verdict))
+	tb.add(name+", last hop", in(ttl(open(), 1), ttlExceeded), in(ttl(open(), 0), ttlExceeded))
+	tb.add(name+", tagged", in(tagged(open()), vlan))
+	tb.add(name+", for another host", in(toMAC(open(), gatewayMAC), otherHost), in(toMAC(open(), backMAC), otherHost))
+	tb.add(name+", on a link that is not weir's", step{foreign, open(), otherHost})
+	large := packet.Payload(bytes.Repeat([]byte("weir"), 380))
+	tb.add(name+", larger than the link", in(append(open(), large), tooBig))
+	c := tb.talk(f, m.host, webPort(p), p)
+	tb.add(name+", of a known connection",
+		in(c.open(), m.verdict), in(tagged(c.more()), vlan), in(ttl(c.more(), 1), ttlExceeded), in(ttl(c.more(), 2), m.verdict),
+		in(append(c.more(), large), tooBig), in(toMAC(c.more(), gatewayMAC), otherHost))
+}
+
+// answers come back through NAT, and only there.
+func (tb *table) answers(f family, p model.Protocol) {
+	name := fmt.Sprintf("answer ipv%d %s", f, p)
+	c := tb.talk(f, oddHost, oddNAT, model.TCP)
+	server := netip.AddrPortFrom(serverAddr(f, 70), 8080)
+	if p == model.UDP {
+		c = tb.talk(f, anyHost, 4000, p)
+		server = netip.AddrPortFrom(serverAddr(f, 50), 4000)
+	}
+	tb.add(name, in(c.open(), natIn),
+		fromBack(c.answer(server, packet.SYN|packet.ACK), natOut), in(c.more(), natIn),
+		fromBack(c.answer(server, packet.ACK), natOut), fromBack(c.answer(server, packet.FIN|packet.ACK), natOut),
+		fromBack(append(c.answer(server, packet.ACK), packet.Trailer("padding")), natOut))
+	tb.add(name+", refused", fromBack(ttl(c.answer(server, packet.ACK), 1), ttlExceeded),
+		fromBack(tagged(c.answer(server, packet.ACK)), vlan),
+		fromBack(append(c.answer(server, packet.ACK), packet.Payload(bytes.Repeat([]byte("weir"), 380))), tooBig))
+	moved := packet.MAC{2, 0, 0, 0, 2, 9}
+	tb.add(name+", goes to where the client's last packet came from",
+		in(fromMAC(c.more(), moved), natIn), fromBack(c.answer(server, packet.ACK), natOut))
+	stranger := tb.talk(f, oddHost, oddNAT, p)
+	tb.add(name+", that nobody asked for", fromBack(stranger.answer(server, packet.ACK), noService))
+}
+
+// lies are headers whose lengths are not true.
+func (tb *table) lies(f family, p model.Protocol) {
+	name := fmt.Sprintf("ipv%d %s", f, p)
+	open := func() packet.Layers { return tb.talk(f, 10, webPort(p), p).open() }
+	elsewhere := func() packet.Layers { return talkTo(f, 200, webPort(p), p, 9).open() }
+	for _, lie := range []struct {
+		what string
+		tell func(packet.Layers) packet.Layers
+	}{
+		{"longer than the frame", func(l packet.Layers) packet.Layers { return lengthen(l, 1) }},
+		{"ends within its transport header", func(l packet.Layers) packet.Layers { return lengthen(l, -1) }},
+		{"ends soon after its IP header", func(l packet.Layers) packet.Layers { return lengthen(l, 1-transportLength(p)) }},
+		{"transport header is longer than the packet", longTransport},
+		{"transport header is too short to be one", shortTransport},
+	} {
+		tb.add(name+", "+lie.what, in(lie.tell(open()), malformed), in(lie.tell(elsewhere()), noService),
+			in(tagged(lie.tell(elsewhere())), noService))
+	}
+}
+
+// otherPackets are not for a service, or for none that the path can handle.
+func (tb *table) otherPackets(f family, p model.Protocol) {
+	name := fmt.Sprintf("ipv%d %s", f, p)
+	other := tb.talk(f, 200, webPort(p), p)
+	tb.add(name+", no service", in(other.open(), noService), in(tb.talk(f, 10, 4444, p).open(), noService),
+		in(tagged(other.open()), noService))
+	tb.add(name+", doubly tagged", in(tagged(tagged(tb.talk(f, 10, webPort(p), p).open())), notIP))
+	tb.add(name+", tagged by a provider", in(providerTagged(tb.talk(f, 10, webPort(p), p).open()), vlan))
+}
+
+func (tb *table) anyPort(f family, p model.Protocol) {
+	name := fmt.Sprintf("any port ipv%d %s", f, p)
+	tb.add(name, in(tb.talk(f, anyHost, 1, p).open(), natIn), in(tb.talk(f, anyHost, 65535, p).open(), natIn))
+	tb.add(name+", but for port 0", in(tb.talk(f, anyHost, 0, p).open(), noService))
+	tb.add(name+", beside an exact one", in(tb.talk(f, exactHost, 4000, p).open(), dr), in(tb.talk(f, exactHost, webPort(p), p).open(), dr))
+}
+
+// tcp is about flags: which packets begin a connection, and which belong to none.
+func (tb *table) tcp(f family) {
+	name := fmt.Sprintf("ipv%d tcp ", f)
+	for _, flags := range []packet.TCPFlags{
+		0, packet.ACK, packet.RST, packet.FIN, packet.PSH | packet.ACK, packet.SYN | packet.ACK,
+		packet.SYN | packet.FIN, packet.SYN | packet.RST, packet.RST | packet.ACK,
+	} {
+		c := tb.talk(f, 10, 80, model.TCP)
+		tb.add(name+flags.String()+" without a connection", in(c.ask(flags), unknownConnection))
+	}
+	c := tb.talk(f, 10, 80, model.TCP)
+	tb.add(name+"SYN with PSH, URG, ECE and CWR", in(c.ask(packet.SYN|packet.PSH|packet.URG|packet.ECE|packet.CWR), dr))
+	for _, end := range []packet.TCPFlags{packet.RST, packet.FIN | packet.ACK} {
+		c := tb.talk(f, 30, 80, model.TCP)
+		tb.add(name+"a new SYN after "+end.String()+" keeps the server",
+			in(c.open(), natIn), in(c.more(), natIn), in(c.ask(end), natIn), in(c.open(), natIn), in(c.more(), natIn))
+	}
+	c = tb.talk(f, 10, 80, model.TCP)
+	options := with(c.open(), func(t *packet.TCP) { t.Options = []byte{2, 4, 5, 0xb4, 1, 3, 3, 7} })
+	tb.add(name+"options", in(options, dr))
+}
+
+// odd services have something the matter.
+func (tb *table) odd(f family) {
+	name := func(s string) string { return fmt.Sprintf("ipv%d %s", f, s) }
+	open := func(port uint16) packet.Layers { return tb.talk(f, oddHost, port, model.TCP).open() }
+	tb.add(name("weight 0"), in(open(oddWeightless), noServer))
+	tb.add(name("no server"), in(open(oddEmpty), noServer))
+	tb.add(name("unresolved neighbour"), in(open(oddUnresolved), noNeighbour))
+	tb.add(name("no route"), in(open(oddUnroutable), noRoute))
+	here := tb.talk(f, oddHost, oddLocal, model.TCP)
+	tb.add(name("local server"), in(here.open(), local), in(here.more(), local))
+	tb.add(name("not serving"), in(open(oddBackup), notServing))
+	for port, overhead := range map[uint16]int{oddNarrowDR: 0, oddNarrowTUN: map[family]int{4: 20, 6: 40}[f]} {
+		header := map[family]int{4: 40, 6: 60}[f] + overhead
+		fits := append(open(port), packet.Payload(make([]byte, 100-header)))
+		wide := append(open(port), packet.Payload(make([]byte, 101-header)))
+		v := map[int]verdict{0: dr}[overhead]
+		if overhead > 0 {
+			v = tun
+		}
+		tb.add(name(fmt.Sprintf("as large as fits, overhead %d", overhead)), in(fits, v), in(wide, tooBig),
+			in(append(wide, packet.Trailer("padding")), tooBig))
+	}
+	tb.schedulers(f)
+	tb.clashes(f)
+}
+
+func (tb *table) schedulers(f family) {
+	var weighted, mixed []step
+	for range 13 {
+		weighted = append(weighted, in(tb.talk(f, oddHost, oddWRR, model.TCP).open(), dr))
+	}
+	for _, v := range []verdict{dr, tun, natIn, dr, tun, natIn} {
+		mixed = append(mixed, in(tb.talk(f, oddHost, oddMixed, model.TCP).open(), v))
+	}
+	tb.add(fmt.Sprintf("ipv%d wrr", f), weighted...)
+	tb.add(fmt.Sprintf("ipv%d each server by its own method", f), mixed...)
+}
+
+// clashes: two services translate to the same server, and one client uses one port for both.
+func (tb *table) clashes(f family) {
+	first := tb.talk(f, oddHost, oddNAT, model.TCP)
+	second, third := first, first
+	second.service = netip.AddrPortFrom(vip(f, oddHost), oddNATTwin)
+	third.service = netip.AddrPortFrom(vip(f, oddHost), oddNATOther)
+	tb.add(fmt.Sprintf("ipv%d nat clash", f),
+		in(first.open(), natIn), in(second.open(), natClash), in(third.open(), natIn),
+		in(first.more(), natIn), in(second.more(), unknownConnection), in(third.more(), natIn))
+}
+
+func (tb *table) martians(f family) {
+	addresses := map[family][]string{
+		4: {"0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255", "192.0.2.10"},
+		6: {"::", "::1", "ff02::1", "2001:db8:a::10"},
+	}
+	for _, a := range addresses[f] {
+		c := tb.talk(f, 10, 80, model.TCP)
+		c.client = netip.AddrPortFrom(netip.MustParseAddr(a), c.client.Port())
+		tb.add("from "+a, in(c.open(), martian), in(c.more(), martian))
+		c.service = netip.AddrPortFrom(vip(f, 200), 80)
+		tb.add("from "+a+", not for a service", in(c.open(), noService))
+	}
+}
+
+func (tb *table) ipv4() {
+	open := func() packet.Layers { return tb.talk(4, 10, 80, model.TCP).open() }
+	change := func(f func(*packet.IPv4)) packet.Layers { return with(open(), f) }
+	tb.add("ipv4 options", in(change(func(ip *packet.IPv4) { ip.Options = []byte{7, 7, 4, 0, 0, 0, 0, 0} }), dr),
+		in(change(func(ip *packet.IPv4) { ip.Options = make([]byte, 40) }), dr))
+	tb.add("ipv4 fragments", in(change(func(ip *packet.IPv4) { ip.Flags = packet.MoreFragments }), fragment),
+		in(change(func(ip *packet.IPv4) { ip.Offset = 1 }), fragment),
+		in(change(func(ip *packet.IPv4) { ip.Offset, ip.Protocol = 185, packet.ProtocolICMP }), fragment),
+		in(with(talkTo(4, 200, 80, model.TCP, 9).open(), func(ip *packet.IPv4) { ip.Offset = 1 }), noService))
+	tb.add("ipv4 reserved flag and DF", in(change(func(ip *packet.IPv4) { ip.Flags = packet.Evil | packet.DontFragment }), dr))
+	link := packet.Ethernet{Source: gatewayMAC, Destination: frontMAC}
+	header := packet.IPv4{Source: clientAddr(4), Destination: vip(4, 10), TTL: 64}
+	tb.add("ping", in(packet.Layers{link, header, packet.ICMP{Type: packet.ICMPEchoRequest}}, icmp))
+	for _, p := range []packet.Protocol{packet.ProtocolIPv4, packet.ProtocolESP, 132, 255} {
+		other := header
+		other.Protocol = p
+		tb.add(fmt.Sprintf("ipv4 protocol %d", p), in(packet.Layers{link, other, packet.Payload("something")}, noService))
+	}
+	for _, first := range []byte{0x44, 0x40, 0x65, 0x05, 0x4f} {
+		frame := packet.Build(open()...)
+		frame[14] = first
+		tb.add(fmt.Sprintf("ipv4 version and header length %#x", first), in(raw(frame), malformed))
+	}
+}
+
+func (tb *table) ipv6() {
+	open := func() packet.Layers { return tb.talk(6, 10, 80, model.TCP).open() }
+	for _, kind := range []packet.Protocol{0, 43, 51, 60, 135, 139, 140} {
+		header := packet.Extension{Kind: kind}
+		tb.add(fmt.Sprintf("ipv6 extension header %d", kind), in(insert(open(), 2, header), extensionHeader),
+			in(insert(talkTo(6, 200, 80, model.TCP, 9).open(), 2, header), noService))
+	}
+	tb.add("ipv6 fragment", in(insert(open(), 2, packet.Fragment{ID: 1, Flags: packet.MoreFragments}), fragment))
+	jumbo := packet.Build(open()...)
+	jumbo[18], jumbo[19] = 0, 0
+	tb.add("ipv6 without length", in(raw(jumbo), malformed))
+	tb.add("ipv6 another version", in(version(open(), 4), malformed), in(version(open(), 0), malformed))
+	link := packet.Ethernet{Source: gatewayMAC, Destination: frontMAC}
+	header := packet.IPv6{Source: clientAddr(6), Destination: vip(6, 10), HopLimit: 255}
+	tb.add("ipv6 ping and neighbours", in(packet.Layers{link, header, packet.ICMPv6{Type: packet.ICMPv6EchoRequest}}, icmp),
+		in(packet.Layers{link, header, packet.ICMPv6{}, packet.NeighbourSolicitation{Target: vip(6, 10)}}, icmp))
+	for _, p := range []packet.Protocol{packet.ProtocolIPv6, packet.ProtocolESP, packet.ProtocolNoNext, 132} {
+		other := header
+		other.Next = p
+		tb.add(fmt.Sprintf("ipv6 protocol %d", p), in(packet.Layers{link, other, packet.Payload("something")}, noService))
+	}
+	tb.mapped()
+}
+
+// mapped: the path's maps hold IPv4 addresses as IPv6 ones. On the wire such an address is nobody's.
+func (tb *table) mapped() {
+	c := tb.talk(4, 10, 80, model.TCP)
+	same := c
+	same.client = netip.AddrPortFrom(netip.AddrFrom16(c.client.Addr().As16()), c.client.Port())
+	same.service = netip.AddrPortFrom(netip.AddrFrom16(c.service.Addr().As16()), c.service.Port())
+	tb.add("ipv6 with mapped IPv4 addresses is not that IPv4 connection",
+		in(c.open(), dr), in(same.open(), noService), in(same.more(), noService), in(shortTransport(same.open()), noService))
+	same.service = netip.AddrPortFrom(vip(6, 10), 80)
+	tb.add("ipv6 from a mapped IPv4 address", in(same.open(), noService))
+}
+
+func (tb *table) udp() {
+	for _, f := range []family{4, 6} {
+		for _, m := range methods {
+			c := tb.talk(f, m.host, 53, model.UDP)
+			none := with(c.open(), func(u *packet.UDP) { u.NoChecksum = true })
+			tb.add(fmt.Sprintf("%s ipv%d udp, no checksum", m.name, f), in(none, m.verdict), in(none, m.verdict))
+		}
+		c := tb.talk(f, 30, 53, model.UDP)
+		short := lengthen(append(c.open(), packet.Trailer("in the packet, not in the datagram")), 0)
+		tb.add(fmt.Sprintf("ipv%d udp, shorter than its packet", f), in(short, natIn))
+		tb.zeroSum(f)
+	}
+}
+
+// zeroSum: one of 65536 datagrams has a checksum that becomes 0 by translation, and is sent as 0xffff.
+func (tb *table) zeroSum(f family) {
+	c := tb.talk(f, anyHost, 4001, model.UDP)
+	var steps []step
+	for extra := range uint16(3) { // one of these three: 0xffff, 0 and the one before it
+		steps = append(steps, in(append(c.open(), packet.Payload(sumTo(c, serverAddr(f, 50), extra))), natIn))
+	}
+	tb.add(fmt.Sprintf("ipv%d udp, checksum near 0", f), steps...)
+}
+
+// tunnels take over what the inner header says of quality and fragments.
+func (tb *table) tunnels() {
+	for _, host := range []byte{20, 21} {
+		name := fmt.Sprintf("tunnel of host %d", host)
+		open4 := func(f func(*packet.IPv4)) packet.Layers { return with(tb.talk(4, host, 80, model.TCP).open(), f) }
+		tb.add(name+", ipv4 in it",
+			in(open4(func(ip *packet.IPv4) { ip.TOS, ip.ID = 0xb9, 0xffff }), tun),
+			in(open4(func(ip *packet.IPv4) { ip.Flags, ip.ID = packet.DontFragment, 77 }), tun),
+			in(open4(func(ip *packet.IPv4) { ip.Options = []byte{7, 7, 4, 0, 0, 0, 0, 0} }), tun))
+		c := tb.talk(6, host, 80, model.TCP)
+		tb.add(name+", ipv6 in it",
+			in(with(c.open(), func(ip *packet.IPv6) { ip.TrafficClass, ip.FlowLabel = 0xb9, 0xfffff }), tun))
+	}
+}
+
+func TestPathDoesWhatItsTwinDoes(t *testing.T) {
+	b := newTestbed(t, 4096)
+	b.apply(t, world())
+	for _, row := range packetTable() {
+		t.Run(row.name, func(t *testing.T) {
+			for i, s := range row.steps {
+				if got := b.frame(t, s.ifindex, packet.Build(s.layers...)); got.verdict != s.verdict {
+					t.Errorf("frame %d: %s, want %s: %s", i, got.verdict, s.verdict, s.layers)
+				}
+			}
+		})
+	}
+	b.compareCounters(t)
+	b.compareConnections(t)
+}
+
+// TestTwinKeepsChecksumsRight needs no kernel: what the twin sends on is what packet.Build makes of
+// the same fields.
+func TestTwinKeepsChecksumsRight(t *testing.T) {
+	w := newTwin(4096)
+	w.apply(world())
+	for _, row := range packetTable() {
+		t.Run(row.name, func(t *testing.T) {
+			for i, s := range row.steps {
+				got := w.frame(s.ifindex, packet.Build(s.layers...))
+				if got.verdict != s.verdict {
+					t.Fatalf("frame %d: %s, want %s: %s", i, got.verdict, s.verdict, s.layers)
+				}
+				if got.egress != 0 {
+					checkSums(t, got.out)
+				}
+			}
+		})
+	}
+}
+
+func checkSums(t *testing.T, frame []byte) {
+	t.Helper()
+	layers, err := packet.Parse(frame)
+	if err != nil {
+		t.Fatalf("%s: %v", layers, err)
+	}
+	if again := packet.Build(withoutSums(layers)...); !bytes.Equal(again, frame) {
+		t.Errorf("%s:\n got %x\nwant %x", layers, frame, again)
+	}
+}
+
+func TestTruncatedFramesAreNotForwarded(t *testing.T) {
+	b := newTestbed(t, 4096)
+	b.apply(t, world())
+	for _, f := range []family{4, 6} {
+		for _, p := range []model.Protocol{model.TCP, model.UDP} {
+			for i, m := range methods {
+				c := talkTo(f, m.host, webPort(p), p, uint16(21000+i))
+				whole := packet.Build(c.open()...)
+				for n := leastFrame; n < len(whole); n++ {
+					if got := b.frame(t, front, whole[:n]); got.egress != 0 {
+						t.Errorf("%d of %d bytes were forwarded: %s", n, len(whole), text(whole[:n]))
+					}
+				}
+				b.frame(t, front, whole)
+			}
+		}
+	}
+	b.compareCounters(t)
+	b.compareConnections(t)
+}
+
+// leastFrame is the smallest frame that BPF_PROG_RUN takes.
+const leastFrame = 14
+
+func TestFullTableRefusesNewConnections(t *testing.T) {
+	const size = 8
+	b := newTestbed(t, size)
+	b.apply(t, world())
+	var kept []talk
+	for i := range uint16(size - 1) {
+		c := talkTo(4, 10, 80, model.TCP, 30000+i)
+		kept = append(kept, c)
+		expect(t, b, front, c.open(), dr)
+	}
+	// A pair needs two entries, and there is one.
+	expect(t, b, front, talkTo(4, 30, 80, model.TCP, 31000).open(), connFull)
+	expect(t, b, front, talkTo(6, 20, 80, model.TCP, 31001).open(), tun)
+	expect(t, b, front, talkTo(6, 20, 53, model.UDP, 31002).open(), connFull)
+	for _, c := range kept {
+		expect(t, b, front, c.more(), dr)
+	}
+	b.compareCounters(t)
+	b.compareConnections(t)
+}
+
+func expect(t *testing.T, b *testbed, ifindex int, layers packet.Layers, want verdict) {
+	t.Helper()
+	if got := b.frame(t, ifindex, packet.Build(layers...)); got.verdict != want {
+		t.Errorf("%s, want %s: %s", got.verdict, want, layers)
+	}
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Run sweeps the connections, and hands on what the path asks for, until ctx ends.
+func (d *Dataplane) Run(ctx context.Context, unresolved func(model.Hop)) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.runSweeps(ctx) })
+	group.Go(func() error { return d.runEvents(unresolved) })
+	group.Go(func() error {
+		<-ctx.Done()
+		d.events.SetDeadline(time.Unix(1, 0)) // wakes the reader
+		return nil
+	})
+	return group.Wait()
+}
+
+func (d *Dataplane) runSweeps(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if _, err := d.Sweep(); err != nil {
+			d.log.Error("connections are not expired", "err", err)
+		}
+	}
+}
+
+func (d *Dataplane) runEvents(unresolved func(model.Hop)) error {
+	var record ringbuf.Record
+	for {
+		if err := d.events.ReadInto(&record); err != nil {
+			if errors.Is(err, ringbuf.ErrClosed) || isDeadline(err) {
+				return nil
+			}
+			return fmt.Errorf("events: %w", err)
+		}
+		if hop, ok := parseEvent(record.RawSample); ok {
+			unresolved(hop)
+		}
+	}
+}

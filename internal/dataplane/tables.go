@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// How many services, and servers of all services, the maps have room for.
+const (
+	maxServices = uint32(pathLimitMAX_SERVICES)
+	maxServers  = uint32(pathLimitMAX_SERVERS)
+)
+
+// tables is what the maps hold: read from them once, then kept beside them while writes succeed.
+type tables struct {
+	services   map[model.ServiceKey]*serviceEntry
+	vips       map[pathAddr]uint32
+	serviceIDs ids
+	serverIDs  ids
+}
+
+type serviceEntry struct {
+	value   pathService
+	slots   []pathSlot // the head first; empty: there is no table yet
+	servers map[model.ServerKey]*serverEntry
+}
+
+type serverEntry struct {
+	id    uint32
+	value pathServer
+}
+
+// readTables reads everything back, as after a restart.
+func (d *Dataplane) readTables() (*tables, error) {
+	t := &tables{
+		services:   map[model.ServiceKey]*serviceEntry{},
+		vips:       map[pathAddr]uint32{},
+		serviceIDs: newIDs(maxServices),
+		serverIDs:  newIDs(maxServers),
+	}
+	byID, err := d.readServices(t)
+	if err != nil {
+		return nil, fmt.Errorf("read services: %w", err)
+	}
+	if err := d.readServers(t, byID); err != nil {
+		return nil, fmt.Errorf("read servers: %w", err)
+	}
+	return t, d.readVIPs(t)
+}
+
+func (d *Dataplane) readServices(t *tables) (map[uint32]*serviceEntry, error) {
+	byID := map[uint32]*serviceEntry{}
+	var key pathServiceKey
+	var value pathService
+	each := d.path.Services.Iterate()
+	for each.Next(&key, &value) {
+		entry := &serviceEntry{value: value, servers: map[model.ServerKey]*serverEntry{}}
+		slots, err := d.readSlots(value.Id)
+		if err != nil {
+			return nil, err
+		}
+		entry.slots = slots
+		t.services[fromServiceKey(key)] = entry
+		t.serviceIDs.keep(value.Id)
+		byID[value.Id] = entry
+	}
+	return byID, each.Err()
+}
+
+func (d *Dataplane) readSlots(id uint32) ([]pathSlot, error) {
+	var inner *ebpf.Map
+	err := d.path.Slots.Lookup(id, &inner)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("slots of %d: %w", id, err)
+	}
+	defer inner.Close()
+	return readArray[pathSlot](inner)
+}
+
+// readServers finds the service of each server. One whose service is gone was being removed when
+// the daemon died: it is removed now.
+func (d *Dataplane) readServers(t *tables, byID map[uint32]*serviceEntry) error {
+	servers, err := readArray[pathServer](d.path.Servers)
+	if err != nil {
+		return err
+	}
+	for id, value := range servers {
+		if value.Generation == 0 {
+			continue
+		}
+		service := byID[value.Service]
+		if service == nil || service.value.Generation != value.ServiceGeneration {
+			if err := d.path.Servers.Put(uint32(id), &pathServer{}); err != nil {
+				return err
+			}
+			continue
+		}
+		key := model.ServerKey{Address: fromAddr(value.Address), Port: fromPort(value.Port)}
+		service.servers[key] = &serverEntry{id: uint32(id), value: value}
+		t.serverIDs.keep(uint32(id))
+	}
+	return nil
+}
+
+func (d *Dataplane) readVIPs(t *tables) error {
+	var key pathAddr
+	var value uint32
+	each := d.path.Vips.Iterate()
+	for each.Next(&key, &value) {
+		t.vips[key] = value
+	}
+	if err := each.Err(); err != nil {
+		return fmt.Errorf("read vips: %w", err)
+	}
+	return nil
+}
+
+// readArray reads a whole array map in one call.
+func readArray[V any](m *ebpf.Map) ([]V, error) {
+	n := int(m.MaxEntries())
+	keys, values := make([]uint32, n), make([]V, n)
+	var cursor ebpf.MapBatchCursor
+	got, err := m.BatchLookup(&cursor, keys, values, nil)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil, fmt.Errorf("read array: %w", err)
+	}
+	out := make([]V, n)
+	for i := range got {
+		out[keys[i]] = values[i]
+	}
+	return out, nil
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// testbed is the path in the kernel beside its twin, in a network namespace with the links of the
+// packet table. Nothing travels on the links: frames go in and come out by BPF_PROG_RUN.
+type testbed struct {
+	path  *dataplane.Dataplane
+	twin  *twin
+	calls chan func() // to the thread that is in the namespace
+	seen  map[verdict]uint64
+}
+
+// newTestbed opens a path for size connections. Everything goes with the test.
+func newTestbed(t testing.TB, size uint32) *testbed {
+	t.Helper()
+	dir := bpffs(t)
+	b := &testbed{twin: newTwin(int(size)), calls: make(chan func())}
+	t.Cleanup(func() { close(b.calls) })
+	if err := b.enter(); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	b.path, err = dataplane.Open(dataplane.Options{
+		BPFFS: dir, Config: t.Name(), MaxConns: size, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.path.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b.seen = b.verdicts(t)
+	return b
+}
+
+// enter starts a thread in a namespace of its own, with the links. The thread is never unlocked,
+// so it ends with its goroutine, and the namespace and the links with it.
+func (b *testbed) enter() error {
+	ready := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		for _, link := range []struct {
+			name  string
+			index int
+			mac   model.MAC
+		}{{"front", front, frontMAC}, {"back", back, backMAC}, {"foreign", foreign, frontMAC}} {
+			if err == nil {
+				err = addLink(link.name, link.index, link.mac)
+			}
+		}
+		ready <- err
+		for call := range b.calls {
+			call()
+		}
+	}()
+	return <-ready
+}
+
+// addLink makes one end of a veth pair, with the index that the packet table expects.
+func addLink(name string, index int, mac model.MAC) error {
+	args := fmt.Sprintf("link add %s index %d address %x:%x:%x:%x:%x:%x mtu %d type veth peer name %s-peer index %d",
+		name, index, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], linkMTU, name, index+100)
+	if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ip %s: %w: %s", args, err, out)
+	}
+	return nil
+}
+
+// do runs f in the namespace.
+func (b *testbed) do(f func()) {
+	done := make(chan struct{})
+	b.calls <- func() { defer close(done); f() }
+	<-done
+}
+
+func (b *testbed) apply(t testing.TB, want model.DataplaneWant) {
+	t.Helper()
+	var err error
+	b.do(func() { err = b.path.Apply(context.Background(), want) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.twin.apply(want)
+}
+
+// frame sends one frame through both and complains about every difference: the action, the bytes,
+// and which exit was counted.
+func (b *testbed) frame(t testing.TB, ifindex int, frame []byte) outcome {
+	t.Helper()
+	var action uint32
+	var out []byte
+	var err error
+	b.do(func() { action, out, err = b.path.Send(bytes.Clone(frame), ifindex) })
+	if err != nil {
+		t.Fatalf("%d bytes on link %d: %v", len(frame), ifindex, err)
+	}
+	want := b.twin.frame(ifindex, bytes.Clone(frame))
+	if got := b.counted(t); got != string(want.verdict) {
+		t.Errorf("verdict %s, want %s: %s", got, want.verdict, text(frame))
+	}
+	if got, want := actions[action], want.action(ifindex); got != want {
+		t.Errorf("action %s, want %s: %s", got, want, text(frame))
+	}
+	if want.action(ifindex) != "drop" && !bytes.Equal(out, want.out) {
+		t.Errorf("%s became\n%s, want\n%s\n got %x\nwant %x", text(frame), text(out), text(want.out), out, want.out)
+	}
+	return want
+}
+
+// actions are those of enum xdp_action.
+var actions = []string{"aborted", "drop", "pass", "tx", "redirect"}
+
+func (o outcome) action(ingress int) string {
+	switch o.verdict {
+	case notIP, otherHost, noService, icmp, notServing, unknownConnection, noServer, local:
+		return "pass"
+	case dr, tun, natIn, natOut:
+		if o.egress == ingress {
+			return "tx"
+		}
+		return "redirect"
+	}
+	return "drop"
+}
+
+// counted names the verdicts that were counted since it was last asked: one, if all is well.
+func (b *testbed) counted(t testing.TB) string {
+	t.Helper()
+	var names []string
+	now := b.verdicts(t)
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		for range now[name] - b.seen[name] {
+			names = append(names, string(name))
+		}
+	}
+	b.seen = now
+	return strings.Join(names, " and ")
+}
+
+func (b *testbed) verdicts(t testing.TB) map[verdict]uint64 {
+	t.Helper()
+	list, err := b.path.Verdicts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[verdict]uint64{}
+	for _, v := range list {
+		out[verdict(v.Name)] = v.Count
+	}
+	return out
+}
+
+// compareCounters compares what was counted of services and servers that are there.
+func (b *testbed) compareCounters(t testing.TB) {
+	t.Helper()
+	got, err := b.path.Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := map[model.ServiceKey]dataplane.Counts{}
+	servers := map[dataplane.ServiceServer]dataplane.Counts{}
+	for key, s := range b.twin.services {
+		services[key] = dataplane.Counts(s.counters)
+		for _, server := range s.servers {
+			servers[dataplane.ServiceServer{Service: key, Server: server.want.Key}] = dataplane.Counts(server.counters)
+		}
+	}
+	if diff := cmp.Diff(services, got.Services, compareAddr); diff != "" {
+		t.Errorf("services (-want +got):\n%s", diff)
+	}
+	gotServers := map[dataplane.ServiceServer]dataplane.Counts{}
+	for key, counts := range got.Servers {
+		gotServers[key] = counts.Counts
+	}
+	if diff := cmp.Diff(servers, gotServers, compareAddr); diff != "" {
+		t.Errorf("servers (-want +got):\n%s", diff)
+	}
+}
+
+// compareConnections compares what is remembered of every connection, and that a server's load is
+// the number of its connections.
+func (b *testbed) compareConnections(t testing.TB) {
+	t.Helper()
+	var got []dataplane.Connection
+	err := b.path.Connections(func(c dataplane.Connection) bool {
+		c.Expires = 0
+		got = append(got, c)
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(b.twin.connections(), sorted(got), compareAddr, compareAddrPort); diff != "" {
+		t.Errorf("connections (-want +got):\n%s", diff)
+	}
+	counters, err := b.path.Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, load := range b.twin.loads() {
+		c := counters.Servers[key]
+		if got := [3]uint64{c.Active, c.Inactive, c.HalfOpen}; got != load {
+			t.Errorf("service %s server %s: active, inactive, half open are %v, want %v", key.Service, key.Server, got, load)
+		}
+	}
+}
+
+var (
+	compareAddr     = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+	compareAddrPort = cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
+)
+
+func text(frame []byte) string {
+	layers, err := packet.Parse(frame)
+	if err != nil {
+		return fmt.Sprintf("%s (%v)", layers, err)
+	}
+	return layers.String()
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// tcpState is what a director can know of a TCP connection, of which it may see one side only.
+type tcpState struct {
+	name                       string
+	clientClosed, serverClosed bool
+}
+
+// next is the state after a segment of the client, or of the server.
+func (s tcpState) next(flags packet.TCPFlags, fromClient bool) tcpState {
+	switch {
+	case flags&packet.RST != 0: // perhaps nobody believes it: the next segment tells
+		s.name = "CLOSE"
+	case flags&packet.SYN != 0:
+		if fromClient && flags&packet.ACK == 0 && s.over() {
+			return tcpState{name: "SYN_RECV"}
+		}
+	case flags&packet.FIN != 0:
+		s.clientClosed = s.clientClosed || fromClient
+		s.serverClosed = s.serverClosed || !fromClient
+		s.name = "FIN_WAIT"
+		if s.clientClosed && s.serverClosed {
+			s.name = "TIME_WAIT"
+		}
+	case fromClient && (s.name == "SYN_RECV" || s.name == "CLOSE"):
+		return tcpState{name: "ESTABLISHED"}
+	}
+	return s
+}
+
+// over: a SYN of the client begins anew.
+func (s tcpState) over() bool { return s.name != "SYN_RECV" && s.name != "ESTABLISHED" }
+
+// see says that a segment of the connection passed.
+func (c *twinConn) see(p parsed, fromClient bool) {
+	if p.flow.protocol == model.TCP {
+		c.state = c.state.next(p.flags, fromClient)
+	}
+}
+
+func newState(p model.Protocol) tcpState {
+	if p == model.UDP {
+		return tcpState{name: "UDP"}
+	}
+	return tcpState{name: "SYN_RECV"}
+}
+
+// connections are what `weir connections` must list, in the order of sorted.
+func (t *twin) connections() []dataplane.Connection {
+	var out []dataplane.Connection
+	for key, c := range t.conns {
+		if key == c.fromServer {
+			continue
+		}
+		server := netip.AddrPortFrom(c.server.want.Key.Address, key.destination.Port())
+		if c.forwarding == model.NAT {
+			server = c.fromServer.source
+		}
+		out = append(out, dataplane.Connection{
+			Protocol: key.protocol, Client: key.source, Virtual: key.destination, Server: server,
+			Forwarding: c.forwarding, State: c.state.name,
+		})
+	}
+	return sorted(out)
+}
+
+func sorted(list []dataplane.Connection) []dataplane.Connection {
+	slices.SortFunc(list, func(a, b dataplane.Connection) int {
+		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.Client.Compare(b.Client), a.Virtual.Compare(b.Virtual))
+	})
+	return list
+}
+
+// loads are active, inactive and half-open connections of each server that is there.
+func (t *twin) loads() map[dataplane.ServiceServer][3]uint64 {
+	out := map[dataplane.ServiceServer][3]uint64{}
+	for key, s := range t.services {
+		for _, server := range s.servers {
+			out[dataplane.ServiceServer{Service: key, Server: server.want.Key}] = t.load(server)
+		}
+	}
+	return out
+}
+
+func (t *twin) load(server *twinServer) (load [3]uint64) {
+	for key, c := range t.conns {
+		switch {
+		case c.server != server || key == c.fromServer:
+		case c.state.name == "ESTABLISHED":
+			load[0]++
+		case c.state.name == "SYN_RECV":
+			load[1]++
+			load[2]++
+		default:
+			load[1]++
+		}
+	}
+	return load
+}

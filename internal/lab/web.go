@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// Web is the kind of web server that real servers run.
+type Web int
+
+const (
+	WebAuto  Web = iota // nginx where it is installed, the lab's own otherwise
+	WebNginx            // nginx, or an error
+	WebOwn              // the lab's own
+)
+
+// WebServer says in words which web server the lab uses.
+func (l *Lab) WebServer() (string, error) {
+	path, err := l.config.Web.nginx()
+	switch {
+	case err != nil:
+		return "", err
+	case path != "":
+		return path, nil
+	case l.config.Web == WebOwn:
+		return "the lab's own small web server", nil
+	default:
+		return "the lab's own small web server, since nginx is not installed", nil
+	}
+}
+
+// startWeb serves Answers on every address that the server has or will have.
+func (s *Server) startWeb(ctx context.Context) error {
+	nginx, err := s.lab.config.Web.nginx()
+	if err != nil {
+		return err
+	}
+	if nginx != "" {
+		return s.startNginx(ctx, nginx)
+	}
+	return s.startOwnWeb(ctx)
+}
+
+// startOwnWeb serves in this process; only its sockets are in the namespace.
+func (s *Server) startOwnWeb(ctx context.Context) error {
+	web := &http.Server{Handler: http.HandlerFunc(s.serveAnswer), ReadHeaderTimeout: 5 * time.Second}
+	web.SetKeepAlivesEnabled(false)
+	s.serving = append(s.serving, web)
+	for network, host := range map[string]string{"tcp4": "0.0.0.0", "tcp6": "::"} {
+		listener, err := s.listen(ctx, network, host)
+		if err != nil {
+			return fmt.Errorf("%s: start web server: %w", s.Name, err)
+		}
+		go web.Serve(listener) // ends with Close
+	}
+	return nil
+}
+
+func (s *Server) listen(ctx context.Context, network, host string) (listener net.Listener, err error) {
+	var config net.ListenConfig
+	config.SetMultipathTCP(false) // Go's default since 1.24; real servers speak plain TCP
+	err = s.Do(func() (err error) {
+		listener, err = config.Listen(ctx, network, net.JoinHostPort(host, fmt.Sprint(WebPort)))
+		return err
+	})
+	return listener, err
+}
+
+func (s *Server) serveAnswer(w http.ResponseWriter, r *http.Request) {
+	local := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	client, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	io.WriteString(w, s.answer(client.Addr(), local.AddrPort().Addr()).String())
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package layout_test
+
+// module is the path that our own imports begin with.
+const module = "github.com/weir-lb/weir/"
+
+// everything, as an entry of the table, is for the one package that knows all.
+const everything = "*"
+
+// table says what each package may import of ours. Rows may stand here before their package does.
+var table = map[string][]string{
+	// Nouns and tools, below everything.
+	"internal/model":     {},
+	"internal/packet":    {},
+	"internal/reconcile": {},
+	"internal/web":       {},
+	"internal/layout":    {},
+	"api":                {},
+	"client":             {"api"},
+
+	// Policy, pure: values in, values out.
+	"internal/sched":    {"internal/model"},
+	"internal/plan":     {"internal/model"},
+	"internal/report":   {"internal/model"},
+	"internal/config":   {"internal/model"},
+	"internal/importer": {"internal/model"},
+
+	// What goes on.
+	"internal/health":   {"internal/model"},
+	"internal/notify":   {"internal/model"},
+	"internal/vrrp":     {"internal/model", "internal/packet"},
+	"internal/connsync": {"internal/model", "internal/packet"},
+
+	// What makes the kernel equal to what is wanted.
+	"internal/address":    {"internal/model", "internal/packet"},
+	"internal/dataplane":  {"internal/model", "internal/packet", "internal/sched"},
+	"internal/announce":   {"internal/model"},
+	"internal/realserver": {"internal/model", "internal/address", "internal/dataplane", "api"},
+
+	// What people and programs see.
+	"internal/metrics": {"internal/model", "internal/report"},
+	"internal/server":  {"internal/model", "internal/report", "api"},
+	"internal/ipvsadm": {"api", "client"},
+	// model, because that is what config.Parse returns.
+	"internal/cli": {"api", "client", "internal/config", "internal/importer", "internal/model"},
+
+	// What joins it.
+	"internal/lab":    {"internal/packet"},
+	"internal/daemon": {everything},
+	"cmd/weir":        {"internal/cli", "internal/daemon", "internal/ipvsadm", "internal/realserver"},
+	"cmd/weir-lab":    {"internal/lab", "api", "client"},
+	"stories":         {"internal/lab", "api", "client"},
+}
+
+// forTests is what the tests of any package may import besides: the lab, the path, and packets to
+// send through it.
+var forTests = []string{"internal/lab", "internal/dataplane", "internal/packet"}
+
+// importers says who may import a library that reaches into the kernel, in tests too.
+var importers = map[string][]string{
+	"github.com/cilium/ebpf":         {"internal/dataplane", "internal/lab"},                     // the lab: its own XDP_PASS
+	"github.com/vishvananda/netlink": {"internal/address", "internal/dataplane", "internal/lab"}, // dataplane: clsact
+	"github.com/vishvananda/netns":   {"internal/address", "internal/dataplane", "internal/lab"},
+}
+
+// nameless are names that say nothing, so that everything ends up there.
+var nameless = []string{"util", "utils", "common", "pkg", "helper", "helpers", "misc", "shared", "base"}
+
+const (
+	licenceGo = "// SPDX-License-Identifier: Apache-2.0"
+	licenceC  = "// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause"
+)

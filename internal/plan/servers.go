@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import "github.com/weir-lb/weir/internal/model"
+
+func services(spec model.Spec, network model.Network) []model.ServiceWant {
+	var out []model.ServiceWant
+	for _, service := range spec.Services {
+		want := model.ServiceWant{Key: service.Key, Scheduler: service.Scheduler, Serving: true}
+		for _, server := range service.Servers {
+			want.Servers = append(want.Servers, reach(server, network))
+		}
+		out = append(out, want)
+	}
+	return out
+}
+
+// reach adds the way to a server, as far as it is known.
+func reach(server model.Server, network model.Network) model.ServerWant {
+	want := model.ServerWant{Key: server.Key, Forwarding: server.Forwarding, Weight: server.Weight}
+	route, ok := network.Routes[server.Key.Address]
+	if !ok {
+		return want
+	}
+	if route.Local {
+		want.Local = true
+		return want
+	}
+	want.Source = route.Source
+	for _, link := range network.Links {
+		if link.Index == route.Link {
+			want.Link, want.SourceMAC, want.MTU = link.Index, link.MAC, link.MTU
+		}
+	}
+	want.Next = nextHop(server.Key.Address, route)
+	want.MAC = network.Neighbours[model.Hop{Link: route.Link, Address: want.Next}]
+	return want
+}
+
+func nextHop(server model.Addr, route model.Route) model.Addr {
+	if route.Gateway.IsValid() {
+		return route.Gateway
+	}
+	return server
+}
+
+// neighbours are the next hops towards all servers, each once.
+func neighbours(spec model.Spec, network model.Network) []model.Hop {
+	var out []model.Hop
+	known := map[model.Hop]bool{}
+	for _, a := range spec.ServerAddresses() {
+		route, ok := network.Routes[a]
+		if !ok || route.Local {
+			continue
+		}
+		hop := model.Hop{Link: route.Link, Address: nextHop(a, route)}
+		if !known[hop] {
+			known[hop] = true
+			out = append(out, hop)
+		}
+	}
+	return out
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Input is all that a Snapshot is made of.
+type Input struct {
+	Spec     model.Spec
+	Seen     model.Seen
+	Desired  model.Desired // made by plan.Make of this very Spec
+	Readings Readings
+	Now      time.Time
+}
+
+// Make says how things stand.
+func Make(in Input) Snapshot {
+	s := Snapshot{
+		Taken:       in.Now,
+		Revision:    in.Desired.Dataplane.Revision,
+		Applied:     in.Seen.Applied.Revision,
+		Role:        Single,
+		Connections: Usage{Used: in.Readings.Conns, Size: in.Readings.ConnSize},
+		Interfaces:  interfaces(in),
+		Verdicts:    in.Readings.Verdicts,
+	}
+	wants := serverWants(in.Desired.Dataplane)
+	for _, service := range in.Spec.Services {
+		servers := servers(in, service, wants)
+		s.Services = append(s.Services, sum(service, in.Readings.Services[service.Key], servers))
+		s.Servers = append(s.Servers, servers...)
+	}
+	s.Problems = problems(in, s)
+	return s
+}
+
+// sum makes the line of a service from those of its servers.
+func sum(service model.Service, counts Counts, servers []Server) Service {
+	s := Service{
+		Name:      service.Name,
+		Key:       service.Key,
+		Scheduler: service.Scheduler,
+		Servers:   len(servers),
+		Counts:    counts,
+	}
+	for _, server := range servers {
+		if server.State == Up {
+			s.Up++
+		}
+		s.Active += server.Reading.Active
+		s.Inactive += server.Reading.Inactive
+		s.Answers = s.Answers || server.Answers()
+	}
+	return s
+}
+
+// ServiceOf names the service that a connection belongs to: the one of its very port before the
+// one of all ports, as the path looks it up. It returns "" when there is none any more.
+func (s Snapshot) ServiceOf(c Connection) string {
+	key := model.ServiceKey{Address: c.Virtual.Addr(), Port: c.Virtual.Port(), Protocol: c.Protocol}
+	anyPort := key
+	anyPort.Port = model.AnyPort
+	name := ""
+	for _, service := range s.Services {
+		switch service.Key {
+		case key:
+			return service.Name
+		case anyPort:
+			name = service.Name
+		}
+	}
+	return name
+}

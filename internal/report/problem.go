@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// problems collects what a person must know, the gravest first: what is not applied, where no
+// packet is balanced, who gets no server; then the plan's own.
+func problems(in Input, s Snapshot) []model.Problem {
+	var out []model.Problem
+	out = append(out, unapplied(in)...)
+	out = append(out, bareInterfaces(s)...)
+	out = append(out, starved(in, s)...)
+	for _, p := range in.Desired.Problems {
+		if !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// unapplied speaks of targets that turned the plan's last wish down. One that is still at work has
+// not said why, and is no problem.
+func unapplied(in Input) []model.Problem {
+	applied, revision := in.Seen.Applied, in.Desired.Dataplane.Revision
+	var out []model.Problem
+	if applied.Dataplane != "" {
+		out = append(out, model.Problem{
+			What: fmt.Sprintf("revision %d is not in the maps, packets follow revision %d", revision, applied.Revision),
+			Why:  applied.Dataplane,
+			Fix:  "remove the cause; weir tries again by itself",
+		})
+	}
+	if applied.Address != "" {
+		out = append(out, model.Problem{
+			What: "addresses or neighbours of this host are not as they should be",
+			Why:  applied.Address,
+			Fix:  "remove the cause; weir tries again by itself",
+		})
+	}
+	return out
+}
+
+// bareInterfaces are those on which packets pass unbalanced.
+func bareInterfaces(s Snapshot) []model.Problem {
+	var out []model.Problem
+	for _, i := range s.Interfaces {
+		atWork := i.Reason == notAttachedYet && s.Applied != s.Revision
+		if i.XDP != noProgram || atWork {
+			continue
+		}
+		out = append(out, model.Problem{
+			What: "no packet is balanced on " + i.Name,
+			Why:  i.Reason,
+			Fix:  attachFix(i.Reason),
+		})
+	}
+	return out
+}
+
+func attachFix(reason string) string {
+	if reason == noSuchInterface {
+		return "bring it back, or name another one under interfaces: and run `weir reload`"
+	}
+	return "remove the cause; weir attaches its program by itself"
+}
+
+// starved are services without a server that takes new connections. One that does not serve here
+// has another director to do it.
+func starved(in Input, s Snapshot) []model.Problem {
+	idle := map[model.ServiceKey]bool{}
+	for _, want := range in.Desired.Dataplane.Services {
+		idle[want.Key] = !want.Serving
+	}
+	var out []model.Problem
+	for _, service := range s.Services {
+		if service.Up > 0 || idle[service.Key] {
+			continue
+		}
+		why, fix := starvation(s, service)
+		out = append(out, model.Problem{What: "service " + service.Name + " takes no connections", Why: why, Fix: fix})
+	}
+	return out
+}
+
+// starvation tells why no server of a service takes connections, and what to do.
+func starvation(s Snapshot, service Service) (why, fix string) {
+	if service.Servers == 0 {
+		return "it has no server", "add one under servers: and run `weir reload`"
+	}
+	var reasons []string
+	quiesced := 0
+	for _, server := range s.Servers {
+		if server.ServiceKey != service.Key {
+			continue
+		}
+		if server.State == Quiesced {
+			quiesced++
+		}
+		reasons = append(reasons, server.Key.String()+": "+server.Reason)
+	}
+	if quiesced == service.Servers {
+		return "the weight of every server is 0", "give a server a weight and run `weir reload`"
+	}
+	return shorten(reasons), "look at the way from this host to the servers: ip route get, ip neigh"
+}
+
+// maxReasons is how many servers a problem names.
+const maxReasons = 3
+
+func shorten(reasons []string) string {
+	rest := ""
+	if n := len(reasons) - maxReasons; n > 0 {
+		reasons, rest = reasons[:maxReasons], fmt.Sprintf("; and %d more", n)
+	}
+	return strings.Join(reasons, "; ") + rest
+}

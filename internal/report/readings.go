@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Readings are the numbers that the maps held at one moment. What a map does not hold is absent.
+type Readings struct {
+	Conns    uint64 // entries in the connection table
+	ConnSize uint64 // entries that fit
+	Servers  map[ServiceServer]ServerReading
+	Services map[model.ServiceKey]Counts
+	Verdicts []VerdictCount // in the order of the path, those that are 0 too
+}
+
+// ServiceServer names a server of a service: one address may serve several.
+type ServiceServer struct {
+	Service model.ServiceKey
+	Server  model.ServerKey
+}
+
+// Counts grow from the moment at which the service or server was added.
+type Counts struct {
+	Connections uint64 // that were begun
+	PacketsIn   uint64 // from clients
+	BytesIn     uint64 // of IP packets
+	PacketsOut  uint64 // to clients; NAT only, other answers do not pass here
+	BytesOut    uint64
+}
+
+// ServerReading is what the maps say of one server.
+type ServerReading struct {
+	Active   uint64 // connections that are established
+	Inactive uint64 // all others that live, UDP too
+	HalfOpen uint64 // those of Inactive whose handshake is not done; approximate
+	Counts
+}
+
+// VerdictCount is one way in which packets leave the path, and how many did.
+type VerdictCount struct {
+	Name  string
+	Help  string
+	Count uint64
+}
+
+// Connection is one entry of the connection table. NAT's way back is not listed apart.
+type Connection struct {
+	Protocol model.Protocol
+	Client   netip.AddrPort
+	Virtual  netip.AddrPort // what the client asked for
+	Server   netip.AddrPort
+	State    string        // in LVS's words: ESTABLISHED, SYN_RECV, UDP, …
+	Expires  time.Duration // from now, if no packet comes
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// serverWants finds what is wanted of a server in the maps.
+func serverWants(want model.DataplaneWant) map[ServiceServer]model.ServerWant {
+	out := map[ServiceServer]model.ServerWant{}
+	for _, service := range want.Services {
+		for _, server := range service.Servers {
+			out[ServiceServer{service.Key, server.Key}] = server
+		}
+	}
+	return out
+}
+
+// servers makes the lines of a service's servers.
+func servers(in Input, service model.Service, wants map[ServiceServer]model.ServerWant) []Server {
+	var out []Server
+	for _, server := range service.Servers {
+		id := ServiceServer{service.Key, server.Key}
+		want := wants[id]
+		line := Server{
+			Service:    service.Name,
+			ServiceKey: service.Key,
+			Key:        server.Key,
+			Forwarding: server.Forwarding,
+			Local:      want.Local,
+			Weight:     server.Weight,
+			Reading:    in.Readings.Servers[id],
+		}
+		line.State, line.Reason = state(want, server, in.Seen.Network)
+		out = append(out, line)
+	}
+	return out
+}
+
+// state judges a server by the way towards it first: a weight matters only to who can be reached.
+func state(want model.ServerWant, server model.Server, network model.Network) (State, string) {
+	if reason := unreachable(want, server.Key.Address, network); reason != "" {
+		return Unreachable, reason
+	}
+	if server.Weight == 0 {
+		return Quiesced, "weight 0"
+	}
+	return Up, ""
+}
+
+// unreachable says what is missing on the way to a server, or "".
+func unreachable(want model.ServerWant, address model.Addr, network model.Network) string {
+	if want.Local {
+		return ""
+	}
+	link, found := linkByIndex(network, want.Link)
+	switch {
+	case !found:
+		return "no route to " + address.String()
+	case !link.Up:
+		return fmt.Sprintf("no route to %s: %s is down", address, link.Name)
+	case want.MAC == model.MAC{}:
+		return noAnswer(want.Next, address, link.Name)
+	}
+	return ""
+}
+
+func noAnswer(next, address model.Addr, link string) string {
+	protocol := "ARP"
+	if next.Is6() {
+		protocol = "neighbour solicitation"
+	}
+	reason := fmt.Sprintf("no answer to %s for %s on %s", protocol, next, link)
+	if next != address {
+		reason += ", the gateway to " + address.String()
+	}
+	return reason
+}
+
+// linkByIndex finds a link. Index 0 is no link's.
+func linkByIndex(network model.Network, index int) (model.Link, bool) {
+	for _, link := range network.Links {
+		if index != 0 && link.Index == index {
+			return link, true
+		}
+	}
+	return model.Link{}, false
+}

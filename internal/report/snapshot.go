@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package report says how things stand: Make turns what is wanted, what was seen and what the maps
+// count into a Snapshot. It is pure; whoever looks (API, status, metrics) reads the Snapshot and
+// nothing else. It does not know the wire's types, those are in api. Read snapshot.go, readings.go,
+// then make.go.
+package report
+
+import (
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Role is what this director is to its services.
+type Role string
+
+// Single has no second director beside it.
+const Single Role = "single"
+
+// Snapshot is how things stood at one moment. It is never changed once it was made.
+type Snapshot struct {
+	Taken       time.Time
+	Revision    uint64 // of the newest configuration
+	Applied     uint64 // the newest revision that is in the maps
+	Role        Role
+	Interfaces  []Interface // by name
+	Connections Usage
+	Services    []Service // in the order of the configuration
+	Servers     []Server  // service by service, in the order of the configuration
+	Verdicts    []VerdictCount
+	Problems    []model.Problem // empty: all is as it is wanted
+}
+
+// Usage is how full the connection table is.
+type Usage struct {
+	Used uint64
+	Size uint64
+}
+
+// Interface is a network interface and the program on it.
+type Interface struct {
+	Name   string
+	XDP    string // "native", "generic", or "none"
+	Reason string // why it is not native; "" when it is
+}
+
+// Service is a service and what it has done.
+type Service struct {
+	Name      string
+	Key       model.ServiceKey
+	Scheduler model.Scheduler
+	Servers   int // how many it has
+	Up        int // how many of them take new connections
+	Active    uint64
+	Inactive  uint64
+	Counts    Counts
+	Answers   bool // its servers' answers pass here, so that packets_out means something
+}
+
+// Server is a real server of one service and what it has done.
+type Server struct {
+	Service    string // name of its service
+	ServiceKey model.ServiceKey
+	Key        model.ServerKey
+	Forwarding model.Forwarding
+	Local      bool // the address is the host's own: packets pass to its own stack
+	Weight     uint16
+	State      State
+	Reason     string // why it is not up; "" when it is
+	Reading    ServerReading
+}
+
+// Answers tells whether the server's answers pass through this director.
+func (s Server) Answers() bool { return s.Forwarding == model.NAT && !s.Local }
+
+// State says whether a server takes new connections.
+type State string
+
+// The states of a server. What is unreachable is not called quiesced, whatever its weight.
+const (
+	Up          State = "up"
+	Quiesced    State = "quiesced"    // weight 0: it keeps its connections and gets no new ones
+	Unreachable State = "unreachable" // no route to it, or its MAC is not known
+)

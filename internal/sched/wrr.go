@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sched
+
+// head stands before the first slot.
+const head = -1
+
+// wrr is weighted round robin as in IPVS (ip_vs_wrr.c): it walks the table round and round with a
+// threshold that falls by the divisor after each turn and begins again at the top, and picks every
+// server whose weight reaches it. So shares are exact and heavy servers are interleaved with light ones.
+type wrr struct {
+	version   uint32
+	index     int    // of the last pick
+	threshold uint32 // IPVS's cw
+}
+
+func (w *wrr) Pick(t Table) (Slot, bool) {
+	if len(t.Slots) == 0 {
+		return Slot{}, false
+	}
+	if w.version != t.Version {
+		w.follow(t)
+	}
+	for {
+		w.step(t)
+		if slot := t.Slots[w.index]; slot.Weight >= w.threshold {
+			return slot, true
+		}
+	}
+}
+
+// follow goes over to another table (ip_vs_wrr_dest_changed). In IPVS servers come one by one, and
+// the first one of a service leaves the threshold at 1: hence the 1 here.
+func (w *wrr) follow(t Table) {
+	w.version, w.index = t.Version, head
+	switch {
+	case w.threshold == 0:
+		w.threshold = 1
+	case w.threshold > t.Top:
+		w.threshold = t.Top
+	case t.Divisor > 1:
+		w.threshold = w.threshold/t.Divisor*t.Divisor + 1
+	}
+}
+
+func (w *wrr) step(t Table) {
+	w.index++
+	if w.index < len(t.Slots) {
+		return
+	}
+	w.index = 0
+	if w.threshold <= t.Divisor {
+		w.threshold = t.Top
+	} else {
+		w.threshold -= t.Divisor
+	}
+}

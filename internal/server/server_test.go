@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-lb/weir/api"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/report"
+	"github.com/weir-lb/weir/internal/server"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// director is a server.Director that says what it was told to.
+type director struct {
+	snapshot    report.Snapshot
+	connections []report.Connection
+	breakAfter  int   // connections before the list breaks off
+	err         error // of everything
+}
+
+func (d director) Snapshot(context.Context) (report.Snapshot, error) { return d.snapshot, d.err }
+
+func (d director) Reload(context.Context) (uint64, error) { return d.snapshot.Revision + 1, d.err }
+
+func (d director) Connections(_ context.Context, yield func(report.Connection) bool) error {
+	for i, c := range d.connections {
+		if d.err != nil && i == d.breakAfter {
+			return d.err
+		}
+		if !yield(c) {
+			return nil
+		}
+	}
+	return d.err
+}
+
+var (
+	webKey = model.ServiceKey{Address: netip.MustParseAddr("192.0.2.10"), Port: 80, Protocol: model.TCP}
+	dnsKey = model.ServiceKey{Address: netip.MustParseAddr("2001:db8::10"), Protocol: model.UDP}
+)
+
+func example() director {
+	return director{
+		snapshot: report.Snapshot{
+			Revision: 42, Applied: 41, Role: report.Single,
+			Interfaces:  []report.Interface{{Name: "eth0", XDP: "generic", Reason: "the driver has no native XDP"}},
+			Connections: report.Usage{Used: 3, Size: 262144},
+			Services: []report.Service{
+				{
+					Name: "web", Key: webKey, Scheduler: model.WRR, Servers: 3, Up: 2, Active: 1, Answers: true,
+					Counts: report.Counts{Connections: 2, PacketsIn: 20, BytesIn: 2000, PacketsOut: 10, BytesOut: 9000},
+				},
+				{Name: "dns", Key: dnsKey, Scheduler: model.RR, Counts: report.Counts{Connections: 1, PacketsIn: 1, BytesIn: 60}},
+			},
+			Servers: []report.Server{
+				{
+					Service: "web", ServiceKey: webKey, Key: serverKey("198.51.100.11:80"),
+					Forwarding: model.NAT, Weight: 2, State: report.Up,
+					Reading: report.ServerReading{Active: 1, Counts: report.Counts{PacketsOut: 10}},
+				},
+				{
+					Service: "web", ServiceKey: webKey, Key: serverKey("198.51.100.12:80"),
+					Forwarding: model.DR, State: report.Quiesced, Reason: "weight 0",
+				},
+				{
+					Service: "web", ServiceKey: webKey, Key: serverKey("198.51.100.1:80"),
+					Forwarding: model.NAT, Local: true, Weight: 1, State: report.Up,
+				},
+			},
+			Verdicts: []report.VerdictCount{
+				{Name: "no_service", Help: "no service has it", Count: 5},
+				{Name: "dr", Help: "forwarded by direct routing"},
+			},
+			Problems: []model.Problem{{What: "what", Why: "why", Fix: "fix"}},
+		},
+		connections: []report.Connection{
+			conn(model.TCP, "203.0.113.7:40000", "192.0.2.10:80", "198.51.100.11:80", "ESTABLISHED", 893*time.Second),
+			conn(model.TCP, "203.0.113.7:40001", "192.0.2.10:80", "198.51.100.12:80", "FIN_WAIT", 119900*time.Millisecond),
+			conn(model.UDP, "[2001:db8::7]:5353", "[2001:db8::10]:53", "[2001:db8::53]:53", "UDP", 0),
+		},
+	}
+}
+
+func serverKey(s string) model.ServerKey {
+	a := netip.MustParseAddrPort(s)
+	return model.ServerKey{Address: a.Addr(), Port: a.Port()}
+}
+
+func conn(p model.Protocol, client, virtual, srv, state string, expires time.Duration) report.Connection {
+	return report.Connection{
+		Protocol: p, Client: netip.MustParseAddrPort(client), Virtual: netip.MustParseAddrPort(virtual),
+		Server: netip.MustParseAddrPort(srv), State: state, Expires: expires,
+	}
+}
+
+// ask sends one request and returns the whole answer as text.
+func ask(t *testing.T, d server.Director, method, target string, body io.Reader) (status int, answer string) {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	w := httptest.NewRecorder()
+	server.New(d, "1.2.3", log).Handler().ServeHTTP(w, httptest.NewRequest(method, target, body))
+	if w.Code >= 400 && w.Header().Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%s %s: error is %s", method, target, w.Header().Get("Content-Type"))
+	}
+	return w.Code, w.Body.String()
+}
+
+func TestAnswersKeepTheirForm(t *testing.T) {
+	for name, target := range map[string]string{
+		"status":             "/v1/status",
+		"services":           "/v1/services",
+		"servers":            "/v1/servers",
+		"connections":        "/v1/connections",
+		"connections-of-dns": "/v1/connections?service=dns",
+		"connections-limit":  "/v1/connections?limit=1",
+		"counters":           "/v1/counters",
+		"verdicts":           "/v1/verdicts",
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, text := ask(t, example(), "GET", target, nil)
+			if status != http.StatusOK {
+				t.Errorf("status %d", status)
+			}
+			golden(t, name+".json", indent(t, text))
+		})
+	}
+}
+
+func TestDirectorOfNothingAnswersEmptyLists(t *testing.T) {
+	for target, want := range map[string]string{
+		"/v1/services":    "[]\n",
+		"/v1/servers":     "[]\n",
+		"/v1/connections": "[]\n",
+		"/v1/counters":    "{}\n",
+		"/v1/verdicts":    "[]\n",
+	} {
+		if _, got := ask(t, director{}, "GET", target, nil); got != want {
+			t.Errorf("%s: %q", target, got)
+		}
+	}
+}
+
+func TestDescriptionListsEveryRequest(t *testing.T) {
+	_, text := ask(t, example(), "GET", "/openapi.json", nil)
+	var description struct {
+		Paths map[string]map[string]struct{ Summary string }
+	}
+	if err := json.Unmarshal([]byte(text), &description); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"get /v1/status", "get /v1/services", "get /v1/servers", "get /v1/connections",
+		"get /v1/counters", "get /v1/verdicts", "post /v1/reload",
+	} {
+		method, path, _ := strings.Cut(want, " ")
+		if description.Paths[path][method].Summary == "" {
+			t.Errorf("%s is not described", want)
+		}
+	}
+	if len(description.Paths) != 7 {
+		t.Errorf("%d paths", len(description.Paths))
+	}
+}
+
+func TestReloadAnswersTheRevision(t *testing.T) {
+	status, text := ask(t, example(), "POST", "/v1/reload", nil)
+	if status != http.StatusOK || text != "{\"revision\":43}\n" {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
+func TestErrorsSayWhatIsWrong(t *testing.T) {
+	complaints := errors.New("weir.yaml:7:5: unknown key\nweir.yaml:9:1: no address")
+	broken := director{err: errors.New("read map conns: permission denied")}
+	for _, test := range []struct {
+		name, method, target string
+		director             director
+		want                 api.Error
+	}{
+		{
+			"refused file", "POST", "/v1/reload", director{err: complaints},
+			api.Error{Title: "Unprocessable Entity", Status: 422, Detail: complaints.Error()},
+		},
+		{
+			"no snapshot", "GET", "/v1/status", broken,
+			api.Error{Title: "Service Unavailable", Status: 503, Detail: "read map conns: permission denied"},
+		},
+		{
+			"no connections", "GET", "/v1/connections", broken,
+			api.Error{Title: "Service Unavailable", Status: 503, Detail: "read map conns: permission denied"},
+		},
+		{
+			"unknown service", "GET", "/v1/connections?service=wbe", example(),
+			api.Error{Title: "Not Found", Status: 404, Detail: "there is no service \"wbe\"; `weir services` lists them"},
+		},
+		{
+			"unknown parameter", "GET", "/v1/connections?limt=3", example(),
+			api.Error{Title: "Unprocessable Entity", Status: 422, Detail: "validation failed"},
+		},
+		{
+			"negative limit", "GET", "/v1/connections?limit=-3", example(),
+			api.Error{Title: "Unprocessable Entity", Status: 422, Detail: "validation failed"},
+		},
+		{
+			"no such path", "GET", "/v1/stauts", example(),
+			api.Error{Title: "Not Found", Status: 404, Detail: "there is no GET /v1/stauts; /openapi.json lists what there is"},
+		},
+		{
+			"no such method", "DELETE", "/v1/status", example(),
+			api.Error{
+				Title: "Method Not Allowed", Status: 405,
+				Detail: "there is no DELETE /v1/status; /openapi.json lists what there is",
+			},
+		},
+		{
+			"no page of documentation", "GET", "/docs", example(),
+			api.Error{Title: "Not Found", Status: 404, Detail: "there is no GET /docs; /openapi.json lists what there is"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			status, text := ask(t, test.director, test.method, test.target, nil)
+			var got api.Error
+			if err := json.Unmarshal([]byte(text), &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" || status != test.want.Status {
+				t.Errorf("status %d (-want +got):\n%s", status, diff)
+			}
+		})
+	}
+}
+
+func TestListThatBreaksOffIsCut(t *testing.T) {
+	d := example()
+	d.err, d.breakAfter = errors.New("read map conns: bad file descriptor"), 2
+	defer func() {
+		if got := recover(); got != http.ErrAbortHandler {
+			t.Errorf("the answer ends as if it were whole: %v", got)
+		}
+	}()
+	ask(t, d, "GET", "/v1/connections", nil)
+}
+
+func TestLongListIsWhole(t *testing.T) {
+	d := example()
+	for len(d.connections) < 5000 {
+		d.connections = append(d.connections, d.connections[0])
+	}
+	_, text := ask(t, d, "GET", "/v1/connections", nil)
+	var got []api.Connection
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 5000 {
+		t.Errorf("%d connections", len(got))
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+func indent(t *testing.T, text string) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Indent(&out, []byte(text), "", "  "); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return out.String()
+}
