@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # What one types: make (build), make demo, make test. The rest is for people who change weir.
 
-GO     ?= go
-CLANG  := clang-16
-STRIP  := llvm-strip-16
-FORMAT := clang-format-16
-ARCH   := $(shell dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -print-multiarch 2>/dev/null || uname -m)-linux-gnu
+GO      ?= go
+CLANG   := clang-16
+STRIP   := llvm-strip-16
+FORMAT  := clang-format-16
+ARCH    := $(shell dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || echo $$(uname -m)-linux-gnu)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# What `make generate` and the check of its result need, and what the tests use as peers.
+CLANG_PACKAGES := $(CLANG) $(FORMAT) llvm-16 libbpf-dev linux-libc-dev
+TEST_PACKAGES  := nginx-light curl iproute2
 
 .PHONY: build
 build: bin/weir bin/weir-lab
@@ -15,10 +19,63 @@ build: bin/weir bin/weir-lab
 bin/weir bin/weir-lab:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.release=$(VERSION)' -o $@ ./cmd/$(notdir $@)
 
+# demo shows the main job on real traffic, in namespaces of its own, and cleans up after itself.
+.PHONY: demo
+demo: build
+	bin/weir-lab demo
+
+# lab opens a shell in a running network: make lab SHAPE=lan
+SHAPE ?= lan
+.PHONY: lab
+lab: build
+	bin/weir-lab shell $(SHAPE)
+
+# test installs the peers that are missing and runs everything that needs no virtual machine.
+.PHONY: test
+test: test-packages test-unit test-root
+
+.PHONY: test-packages
+test-packages:
+	@test/packages $(TEST_PACKAGES)
+
+# The pure ring: no root, no kernel.
+PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/layout ./internal/packet ./internal/plan \
+	./internal/reconcile ./internal/report ./internal/sched ./internal/server
+# The rings that load programs and make namespaces.
+ROOT := ./internal/address ./internal/dataplane ./internal/lab ./internal/realserver ./cmd/... ./stories
+
+.PHONY: test-unit
+test-unit:
+	$(GO) test -count=1 $(PURE)
+
+.PHONY: test-root
+test-root: build
+	$(GO) test -count=1 -p 1 -timeout 9m $(ROOT)
+
+# check says whether the tree is as it must be; it changes nothing.
+.PHONY: check
+check:
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not gofmt'ed:" $$unformatted; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	@test/packages $(CLANG_PACKAGES) || echo "WITHOUT $(CLANG): C formatting and generated files were NOT checked"
+	@! command -v $(FORMAT) >/dev/null || $(FORMAT) --dry-run -Werror bpf/*.h bpf/*.c
+	@! command -v $(CLANG) >/dev/null || test/generated
+
 # generate remakes the committed BPF objects and what follows from bpf/types.h. It needs $(CLANG).
 .PHONY: generate
 generate: export BPF2GO_CC = $(CLANG)
 generate: export BPF2GO_STRIP = $(STRIP)
-generate: export BPF2GO_CFLAGS = -O2 -g -Wall -Werror -mcpu=v3 -I/usr/include/$(patsubst %-linux-gnu-linux-gnu,%-linux-gnu,$(ARCH))
+generate: export BPF2GO_CFLAGS = -O2 -g -Wall -Werror -mcpu=v3 -I/usr/include/$(ARCH)
 generate:
 	$(GO) generate ./internal/dataplane
+
+# bench measures nanoseconds a packet beside a MAC swap in the same run, and keeps the figures.
+.PHONY: bench
+bench: export WEIR_BENCH = $(CURDIR)/bench/results.json
+bench:
+	$(GO) test -count=1 -timeout 30m -run '^TestBench$$' ./internal/dataplane -v | grep -v '^=== '
+
+.PHONY: clean
+clean:
+	rm -rf bin

@@ -114,8 +114,10 @@ static __always_inline enum verdict answer(struct packet *p)
 		return v;
 	if (!nat(p, &t))
 		return VERDICT_MALFORMED;
-	count_out(p->conn->service, p->length);
-	if (server_find(p->conn->server, p->conn->server_generation))
+	/* Of a server that is gone only the connections are left: its place may be somebody else's. */
+	if (server_find(p->conn->server, p->conn->server_generation)) {
+		count_out(p->conn->service, p->length);
 		count_out(MAX_SERVICES + p->conn->server, p->length);
+	}
 	return VERDICT_NAT_OUT;
 }

@@ -144,7 +144,7 @@ static __always_inline void conn_new(struct conn *conn, struct packet *p)
 	conn->forwarding = server->forwarding;
 	conn->client = hop_of(p);
 	conn->other = server->address;
-	if (server->forwarding != FORWARDING_NAT || server->flags & SERVER_LOCAL)
+	if (server->forwarding != FORWARDING_NAT)
 		return;
 	conn->other_port = server->port ?: p->flow.destination_port;
 }

@@ -12,7 +12,7 @@
 #include "service.h"
 
 #define IP_DONT_FRAGMENT 0x4000 /* RFC 791 section 3.1 */
-#define OUTER_TTL 64 /* RFC 1700's default, as the kernel's tunnels use */
+#define OUTER_TTL 64            /* RFC 1700's default, as the kernel's tunnels use */
 
 /* ask_for_neighbour has the daemon resolve an address; a full ring means that it was told already. */
 static __always_inline enum verdict ask_for_neighbour(__u32 ifindex, const struct addr *address)
@@ -90,9 +90,9 @@ static __always_inline enum verdict forward_dr(struct packet *p)
 
 /* What the outer header takes over from the inner one, RFC 2003 section 3.1 and RFC 2473 section 6. */
 struct inner {
-	__u8 tos;       /* DSCP and ECN */
-	__u8 protocol;  /* IPPROTO_IPIP or IPPROTO_IPV6 */
-	__be16 id;      /* of an IPv4 packet that may be fragmented; else 0 */
+	__u8 tos;      /* DSCP and ECN */
+	__u8 protocol; /* IPPROTO_IPIP or IPPROTO_IPV6 */
+	__be16 id;     /* of an IPv4 packet that may be fragmented; else 0 */
 	__be16 dont_fragment;
 	__u16 length;
 };

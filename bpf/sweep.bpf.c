@@ -10,6 +10,7 @@
 #define CONN_STATE_SLOTS 8
 
 /* Seconds without a packet, by state: IPVS's defaults (ip_vs_proto_tcp.c, ip_vs_proto_udp.c). */
+/* clang-format off */
 const volatile __u32 timeouts[CONN_STATE_SLOTS] = {
 	[CONN_NONE] = 2,
 	[CONN_SYN_RECV] = 60,
@@ -19,6 +20,7 @@ const volatile __u32 timeouts[CONN_STATE_SLOTS] = {
 	[CONN_CLOSE] = 10,
 	[CONN_UDP] = 300,
 };
+/* clang-format on */
 
 static __always_inline __u32 timeout_of(enum conn_state state)
 {

@@ -72,8 +72,8 @@ enum forwarding {
 };
 
 enum server_flag {
-	SERVER_SERVING = 1, /* its service's SERVICE_SERVING, here so that a known connection need not look it up */
-	SERVER_LOCAL = 2,   /* the address is this host's: packets pass to the kernel as they are */
+	SERVER_SERVING = 1,  /* its service's SERVICE_SERVING, here so that a known connection need not look it up */
+	SERVER_LOCAL = 2,    /* the address is this host's: packets pass to the kernel as they are */
 	SERVER_RESOLVED = 4, /* hop.mac is known */
 };
 
@@ -82,15 +82,15 @@ struct server {
 	__u32 generation; /* 0: the slot is free. An entry of another generation is a stranger's */
 	__u32 service;    /* id of its service */
 	__u32 service_generation;
-	__be16 port;      /* where NAT sends to; 0: the port that the client asked for */
-	__u8 forwarding;  /* enum forwarding */
-	__u8 flags;       /* enum server_flag */
+	__be16 port;     /* where NAT sends to; 0: the port that the client asked for */
+	__u8 forwarding; /* enum forwarding */
+	__u8 flags;      /* enum server_flag */
 	struct addr address;
-	struct addr next;     /* the neighbour whose MAC hop.mac is: the server itself, or a router */
-	struct hop hop;       /* the way to it; ifindex 0: there is none */
-	__u8 source_mac[6];   /* of the interface hop.ifindex */
-	__u16 mtu;            /* of that interface, bytes of an IP packet */
-	struct addr source;   /* this host's address towards it: outer source of TUN */
+	struct addr next;   /* the neighbour whose MAC hop.mac is: the server itself, or a router */
+	struct hop hop;     /* the way to it; ifindex 0: there is none */
+	__u8 source_mac[6]; /* of the interface hop.ifindex */
+	__u16 mtu;          /* of that interface, bytes of an IP packet */
+	struct addr source; /* this host's address towards it: outer source of TUN */
 };
 
 /*
@@ -136,9 +136,9 @@ enum conn_state {
 };
 
 enum conn_flag {
-	CONN_REVERSE = 1, /* the server's side of a NAT pair; the forward entry owns the state */
-	CONN_DYING = 2,   /* the sweep saw it expired once; a packet takes the mark away */
-	CONN_DIRTY = 4,   /* changed since sync last looked */
+	CONN_REVERSE = 1,     /* the server's side of a NAT pair; the forward entry owns the state */
+	CONN_DYING = 2,       /* the sweep saw it expired once; a packet takes the mark away */
+	CONN_DIRTY = 4,       /* changed since sync last looked */
 	CONN_FIN_CLIENT = 8,  /* the client has closed its side */
 	CONN_FIN_SERVER = 16, /* the server has closed its side; seen by NAT only */
 };
@@ -158,16 +158,16 @@ struct conn {
 	__u32 service_generation;
 	__u32 server;
 	__u32 server_generation;
-	__u32 hop_seen;       /* jiffies: when client was last confirmed */
+	__u32 hop_seen; /* jiffies: when client was last confirmed */
 	/*
 	 * Forward entry: the server, and where NAT sends to. Reverse entry: the address and port that
 	 * the client asked for, as which it is answered. So each half of a pair finds the other.
 	 */
 	struct addr other;
-	__be16 other_port;    /* 0: DR, TUN or local, no pair */
-	__u8 timeout_class;   /* 0: the defaults */
-	__u8 forwarding;      /* enum forwarding, when it was created */
-	struct hop client;    /* whence the client's last packet came: NAT answers go there */
+	__be16 other_port;  /* 0: DR or TUN, no pair */
+	__u8 timeout_class; /* 0: the defaults */
+	__u8 forwarding;    /* enum forwarding, when it was created */
+	struct hop client;  /* whence the client's last packet came: NAT answers go there */
 	__u64 spare;
 };
 

@@ -3,7 +3,6 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -107,9 +106,4 @@ func visible(r rune) rune {
 		return utf8.RuneError
 	}
 	return r
-}
-
-// isEmpty is true for a file that says nothing at all.
-func isEmpty(data []byte) bool {
-	return len(bytes.TrimSpace(bytes.TrimPrefix(data, []byte(byteOrderMark)))) == 0
 }

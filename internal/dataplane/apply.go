@@ -82,6 +82,9 @@ func (d *Dataplane) serviceEntry(key model.ServiceKey) (*serviceEntry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := d.path.Positions.Put(id, uint64(0)); err != nil {
+		return nil, fmt.Errorf("clear its position: %w", err)
+	}
 	if err := d.clearCounters(id); err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ type result struct {
 }
 
 const (
-	benchSamples = 5
+	benchSamples = 7
 	benchTurns   = 1_000_000
 	benchNew     = 100_000 // flows that begin, in one sample
 	loopbackLink = 1       // BPF_PROG_RUN without a context runs on the loopback interface
@@ -128,10 +128,9 @@ func (c benchCase) frame(syn, answer bool) []byte {
 
 // bench is the wrapped path over the maps of a dataplane.
 type bench struct {
-	t       *testing.T
-	d       *Dataplane
-	c       benchCase
-	objects benchObjects
+	t *testing.T
+	d *Dataplane
+	c benchCase
 }
 
 func openBench(t *testing.T, c benchCase) *bench {
@@ -362,6 +361,7 @@ func TestBench(t *testing.T) {
 	before := savedResults(t, file)
 	results := measure(t)
 	show(t, "as root", results, before)
+	show(t, "with the unit's capabilities", asUnit(t), nil)
 	data, err := json.MarshalIndent(results, "", "  ")
 	if err != nil {
 		t.Fatal(err)

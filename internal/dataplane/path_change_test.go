@@ -156,6 +156,21 @@ func TestConnectionFollowsItsServersNeighbour(t *testing.T) {
 	})
 }
 
+// TestConnectionBegunHereGoesOnElsewhere: a server's address was this host's, and moved away.
+func TestConnectionBegunHereGoesOnElsewhere(t *testing.T) {
+	eachMethod(t, func(t *testing.T, l life) {
+		c := talkTo(4, 10, 80, model.TCP, 21000)
+		l.apply(t, changed(l.want, func(s *model.ServiceWant) { s.Servers[0].Local = true }))
+		expect(t, l.testbed, front, c.open(), local)
+		expect(t, l.testbed, front, c.more(), local)
+		l.apply(t, l.want)
+		l.goesTo(t, c, 1)
+		if l.method == natIn {
+			expect(t, l.testbed, back, c.answer(netip.AddrPortFrom(serverAddr(4, 1), 80), packet.ACK), natOut)
+		}
+	})
+}
+
 // TestConnectionKeepsItsMethod: the server gets another method for new connections, as with ipvsadm -e.
 func TestConnectionKeepsItsMethod(t *testing.T) {
 	eachMethod(t, func(t *testing.T, l life) {

@@ -72,9 +72,11 @@ func (t *twin) answer(p parsed, c *twinConn) outcome {
 	case p.length > egress.MTU:
 		return p.ends(tooBig)
 	}
-	for _, n := range []*counters{&c.server.counters, &c.server.service.counters} {
-		n.PacketsOut++
-		n.BytesOut += uint64(p.length)
+	if !c.server.gone {
+		for _, n := range []*counters{&c.server.counters, &c.server.service.counters} {
+			n.PacketsOut++
+			n.BytesOut += uint64(p.length)
+		}
 	}
 	out := slices.Clone(p.frame)
 	p.lowerTTL(out)
