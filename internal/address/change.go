@@ -21,8 +21,8 @@ type change struct {
 	Kind    changeKind   `json:"kind"`
 	Path    string       `json:"path,omitempty"`   // sysctl
 	Old     string       `json:"old,omitempty"`    // sysctl: the value before weir
-	Link    string       `json:"link,omitempty"`   // its name, for people
-	Index   int          `json:"index,omitempty"`  // of Link; the kernel never uses it again, so it cannot mean another one
+	Link    string       `json:"link,omitempty"`   // address: the name of the link, for people
+	Index   int          `json:"index,omitempty"`  // of the link; the kernel never uses it again, so it cannot mean another one
 	Prefix  netip.Prefix `json:"prefix,omitzero"`  // address
 	Address model.Addr   `json:"address,omitzero"` // neighbour
 }
@@ -42,7 +42,7 @@ func (c change) String() string {
 	case addressChange:
 		return fmt.Sprintf("address %s on %s", c.Prefix, c.Link)
 	}
-	return fmt.Sprintf("%s %s on %s", c.Kind, c.Address, c.Link)
+	return fmt.Sprintf("%s %s on interface %d", c.Kind, c.Address, c.Index)
 }
 
 // same reports whether both are about the same thing.

@@ -148,6 +148,24 @@ func TestUnwantedIsRemovedByTheNextLife(t *testing.T) {
 	}
 }
 
+func TestForwardingLeavesRoutersOfIPv6Alone(t *testing.T) {
+	left, _ := newLAN(t)
+	left.run("ip -6 route add default via fe80::1 dev eth0 proto ra")
+	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
+	const sysctl = "net/ipv6/conf/eth0/accept_ra"
+	for _, want := range []string{"2", "2"} { // again, after the route is gone for a while
+		l.apply(model.AddressWant{Forward6: []string{"eth0"}})
+		if got := left.sysctl(sysctl); got != want {
+			t.Errorf("accept_ra is %s, want %s", got, want)
+		}
+		left.run("ip -6 route flush proto ra")
+	}
+	l.apply(model.AddressWant{})
+	if got := left.sysctl(sysctl); got != "1" {
+		t.Errorf("accept_ra is %s without forwarding, want 1", got)
+	}
+}
+
 func TestMissingInterfaceKeepsNothingElseBack(t *testing.T) {
 	left, _ := newLAN(t)
 	target := address.NewTarget(journal(t, filepath.Join(t.TempDir(), "host.json")), logger(t))

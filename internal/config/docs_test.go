@@ -86,5 +86,5 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// codeWord is a key between backquotes.
-var codeWord = regexp.MustCompile("\x60([a-z_]+)\x60")
+// codeWord is a key in backquotes, written by its number: a raw string cannot hold one.
+var codeWord = regexp.MustCompile(`\x60([a-z_]+)\x60`)

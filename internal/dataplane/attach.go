@@ -205,10 +205,13 @@ func (d *Dataplane) detachOthers(wants []model.InterfaceWant) error {
 	return errors.Join(errs...)
 }
 
-// detach takes the program off; a link whose interface is gone has only its pin left.
+// detach takes the program off. Without Detach the kernel does it some time after the last pin is
+// gone, and who attaches meanwhile finds the interface busy; a link whose interface is gone has
+// nothing to detach.
 func (d *Dataplane) detach(index int, a *attached) error {
 	delete(d.links, pinName(index))
 	d.log.Info("detached", "interface", index)
+	_ = a.link.Detach()
 	return errors.Join(ignoreMissingFile(os.Remove(d.pins.link(pinName(index)))), a.link.Close(), d.forgetInterface(index))
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 )
 
 // pins are the places under --bpffs: a note, the maps by name, the links by interface.
@@ -34,27 +35,57 @@ func (p pins) make() error {
 
 // remove takes every pin away, the links first: no packet meets a program without maps.
 func (p pins) remove() error {
+	if err := p.detach(); err != nil {
+		return err
+	}
 	for _, dir := range []string{p.links(), p.maps()} {
-		entries, err := os.ReadDir(dir)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("pins: %w", err)
-		}
-		for _, e := range entries {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-				return fmt.Errorf("pins: %w", err)
-			}
-		}
-		if err := os.Remove(dir); err != nil {
+		if err := removeFlat(dir); err != nil {
 			return fmt.Errorf("pins: %w", err)
 		}
 	}
-	if err := os.Remove(p.about()); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := ignoreMissingFile(os.Remove(p.about())); err != nil {
 		return fmt.Errorf("pins: %w", err)
 	}
 	return nil
+}
+
+// detach takes the programs off now: with its last pin alone a link goes some time later.
+func (p pins) detach() error {
+	entries, err := readFlat(p.links())
+	if err != nil {
+		return fmt.Errorf("pins: %w", err)
+	}
+	for _, e := range entries {
+		l, err := link.LoadPinnedLink(p.link(e.Name()), nil)
+		if err != nil {
+			continue // no link of ours can be had from it; the pin goes below
+		}
+		_ = l.Detach() // fails when the interface is gone, and the program with it
+		if err := l.Close(); err != nil {
+			return fmt.Errorf("pins: %w", err)
+		}
+	}
+	return nil
+}
+
+// readFlat lists a directory; one that is missing is empty.
+func readFlat(dir string) ([]os.DirEntry, error) {
+	entries, err := os.ReadDir(dir)
+	return entries, ignoreMissingFile(err)
+}
+
+// removeFlat removes a directory without subdirectories.
+func removeFlat(dir string) error {
+	entries, err := readFlat(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return ignoreMissingFile(os.Remove(dir))
 }
 
 // pinned: read-only data is made anew with each load, all else outlives the daemon.
