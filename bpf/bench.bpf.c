@@ -10,6 +10,7 @@ enum bench_mode {
 	BENCH_PATH = 0,
 	BENCH_PASS = 1, /* an empty XDP_PASS */
 	BENCH_SWAP = 2, /* swap the MACs and XDP_TX: the least that any balancer does */
+	BENCH_FIND = 3, /* parse, and one look into the connection table: what this machine asks for a hash */
 };
 
 const volatile __u32 bench_what = BENCH_PATH;
@@ -92,6 +93,15 @@ static __always_inline int bench_swap(void *data)
 	return XDP_TX;
 }
 
+static __always_inline int bench_find(struct xdp_md *ctx)
+{
+	struct packet p = { .ctx = ctx, .ingress = ctx->ingress_ifindex };
+
+	if (parse(&p) != VERDICT_CONTINUE)
+		return XDP_ABORTED;
+	return conn_find(&p.flow) ? XDP_TX : XDP_DROP;
+}
+
 SEC("xdp")
 int bench(struct xdp_md *ctx)
 {
@@ -111,5 +121,7 @@ int bench(struct xdp_md *ctx)
 		return XDP_PASS;
 	if (bench_what == BENCH_SWAP)
 		return bench_swap(data);
+	if (bench_what == BENCH_FIND)
+		return bench_find(ctx);
 	return path(ctx);
 }

@@ -18,6 +18,7 @@ const (
 	benchBenchModeBENCH_PATH benchBenchMode = 0
 	benchBenchModeBENCH_PASS benchBenchMode = 1
 	benchBenchModeBENCH_SWAP benchBenchMode = 2
+	benchBenchModeBENCH_FIND benchBenchMode = 3
 )
 
 // Names of all BPF objects in the ELF.

@@ -308,6 +308,14 @@ func (b *bench) fresh(floor float64) result {
 	return r
 }
 
+// find is what parsing and one look into the connection table cost here: on CPUs that pay for each
+// return (retpolines, SRSO) the hash map's calls are most of an established packet.
+func (b *bench) find(floor float64) result {
+	b.run(b.load(benchBenchModeBENCH_PATH, 1, false), b.c.frame(true, false), 1)
+	o := b.load(benchBenchModeBENCH_FIND, 1, false)
+	return b.result("floor/parse-and-find/"+b.c.family(), floor, func() float64 { return b.run(o, b.c.frame(false, false), benchTurns) })
+}
+
 // measure runs every case. It says nothing about others' programs: ratios are to the MAC swap.
 func measure(t *testing.T) []result {
 	var out []result
@@ -315,7 +323,7 @@ func measure(t *testing.T) []result {
 		b := openBench(t, c)
 		floor, pass := b.floor()
 		if c.method == "dr" {
-			out = append(out, floor, pass)
+			out = append(out, floor, pass, b.find(floor.Value))
 		}
 		out = append(out, b.established(1, floor.Value), b.established(10_000, floor.Value))
 		if !c.answers {

@@ -5,8 +5,11 @@ package dataplane
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"structs"
+	"time"
 
 	"github.com/cilium/ebpf"
 )
@@ -53,4 +56,92 @@ func (e *serviceEntry) serversByID() map[uint32]pathServer {
 		out[s.id] = s.value
 	}
 	return out
+}
+
+// editConns rewrites every entry of the connection table.
+func (d *Dataplane) editConns(edit func(*pathConn)) error {
+	entries := map[pathFlow]pathConn{}
+	var key pathFlow
+	var value pathConn
+	each := d.path.Conns.Iterate()
+	for each.Next(&key, &value) {
+		entries[key] = value
+	}
+	for key, value := range entries {
+		edit(&value)
+		if err := d.path.Conns.Put(&key, &value); err != nil {
+			return err
+		}
+	}
+	return each.Err()
+}
+
+// ForgetClients makes the path forget whence the clients' packets came.
+func (d *Dataplane) ForgetClients() error {
+	return d.editConns(func(c *pathConn) { c.Client = pathHop{} })
+}
+
+// Age makes connections look as if nothing had come for a while: the clients' entries, or the way
+// back of NAT pairs.
+func (d *Dataplane) Age(reverse bool, by time.Duration) error {
+	return d.editConns(func(c *pathConn) {
+		if (pathConnFlag(c.State>>8)&pathConnFlagCONN_REVERSE != 0) == reverse {
+			c.Seen -= uint32(by.Seconds() * float64(d.expiry.hz))
+		}
+	})
+}
+
+// ForgetForward deletes the clients' entries and leaves the ways back as orphans.
+func (d *Dataplane) ForgetForward() error {
+	var key pathFlow
+	var value pathConn
+	var forward []pathFlow
+	each := d.path.Conns.Iterate()
+	for each.Next(&key, &value) {
+		if pathConnFlag(value.State>>8)&pathConnFlagCONN_REVERSE == 0 {
+			forward = append(forward, key)
+		}
+	}
+	if err := each.Err(); err != nil {
+		return err
+	}
+	_, err := d.path.Conns.BatchDelete(forward, nil)
+	return err
+}
+
+// FalsifyLayout makes the pins under dir look like those of a version with other structs.
+func FalsifyLayout(dir string) error {
+	a, err := readAbout(pins{dir})
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	a.note.Layout[0] ^= 0xff
+	return a.write()
+}
+
+// Pins are the pinned maps under dir by name, with their ids and how many entries they have room for.
+func Pins(dir string) (map[string]string, error) {
+	out := map[string]string{}
+	p := pins{dir}
+	for _, at := range []string{p.dir, p.maps()} {
+		entries, err := os.ReadDir(at)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			m, err := ebpf.LoadPinnedMap(filepath.Join(at, e.Name()), nil)
+			if err != nil {
+				continue // not a map
+			}
+			info, err := m.Info()
+			m.Close()
+			if err != nil {
+				return nil, err
+			}
+			id, _ := info.ID()
+			out[e.Name()] = fmt.Sprint(id, info.MaxEntries)
+		}
+	}
+	return out, nil
 }

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// sweepBed is a NAT service and one connection to it, whose handshake is done.
+type sweepBed struct {
+	*testbed
+	t      *testing.T
+	server dataplane.ServiceServer
+}
+
+func newSweepBed(t *testing.T, forwarding model.Forwarding) sweepBed {
+	t.Helper()
+	b := newTestbed(t, 64)
+	service := model.ServiceWant{
+		Key:       model.ServiceKey{Address: vip(4, 30), Port: 80, Protocol: model.TCP},
+		Scheduler: model.RR, Serving: true,
+		Servers: []model.ServerWant{toServer(4, 11, 80, forwarding)},
+	}
+	b.apply(t, model.DataplaneWant{Revision: 1, Interfaces: world().Interfaces, Services: []model.ServiceWant{service}})
+	bed := sweepBed{b, t, dataplane.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
+	bed.client(packet.SYN)
+	return bed
+}
+
+func (b sweepBed) client(flags packet.TCPFlags) {
+	b.t.Helper()
+	b.frame(b.t, front, packet.Build(
+		packet.Ethernet{Source: gatewayMAC, Destination: packet.MAC(frontMAC)},
+		packet.IPv4{Source: clientAddr(4), Destination: vip(4, 30), TTL: 64},
+		packet.TCP{Source: 40000, Destination: 80, Flags: flags}))
+}
+
+// sweep compares what one sweep did. Whether it still meets the way back of a pair whose forward
+// entry it just deleted is up to the hash, so then Seen is not compared.
+func (b sweepBed) sweep(want dataplane.Swept) {
+	b.t.Helper()
+	got, err := b.path.Sweep()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if want.Deleted > 0 {
+		got.Seen = want.Seen
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		b.t.Error(diff)
+	}
+}
+
+func (b sweepBed) age(reverse bool, by time.Duration) {
+	b.t.Helper()
+	if err := b.path.Age(reverse, by); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// load is active, inactive and half open.
+func (b sweepBed) load(want [3]uint64) {
+	b.t.Helper()
+	counters, err := b.path.Counters()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	c := counters.Servers[b.server]
+	if got := [3]uint64{c.Active, c.Inactive, c.HalfOpen}; got != want {
+		b.t.Errorf("active, inactive, half open are %v, want %v", got, want)
+	}
+}
+
+func TestIdleConnectionGoesInTwoSteps(t *testing.T) {
+	b := newSweepBed(t, model.DR)
+	b.load([3]uint64{0, 1, 1})
+	b.client(packet.ACK)
+	b.load([3]uint64{1, 0, 0})
+	b.age(false, 899*time.Second)
+	b.sweep(dataplane.Swept{Seen: 1})
+	b.age(false, 2*time.Second)
+	b.sweep(dataplane.Swept{Seen: 1, Marked: 1})
+	b.load([3]uint64{1, 0, 0})
+	b.sweep(dataplane.Swept{Seen: 1, Deleted: 1})
+	b.load([3]uint64{})
+	b.sweep(dataplane.Swept{})
+}
+
+func TestPacketTakesTheMarkAway(t *testing.T) {
+	b := newSweepBed(t, model.DR)
+	b.age(false, time.Minute+time.Second)
+	b.sweep(dataplane.Swept{Seen: 1, Marked: 1})
+	b.client(packet.ACK)
+	b.age(false, 901*time.Second)
+	b.sweep(dataplane.Swept{Seen: 1, Marked: 1})
+	b.client(packet.ACK)
+	b.sweep(dataplane.Swept{Seen: 1})
+	b.load([3]uint64{1, 0, 0})
+}
+
+func TestPairLivesByItsYoungerHalf(t *testing.T) {
+	b := newSweepBed(t, model.NAT)
+	b.client(packet.ACK)
+	b.age(false, time.Hour)
+	b.sweep(dataplane.Swept{Seen: 2})
+	b.age(true, time.Hour)
+	b.sweep(dataplane.Swept{Seen: 2, Marked: 1})
+	b.sweep(dataplane.Swept{Seen: 2, Deleted: 1})
+	b.load([3]uint64{})
+	b.sweep(dataplane.Swept{})
+}
+
+func TestOrphanedWayBackIsSwept(t *testing.T) {
+	b := newSweepBed(t, model.NAT)
+	if err := b.path.ForgetForward(); err != nil {
+		t.Fatal(err)
+	}
+	b.age(true, time.Hour)
+	b.sweep(dataplane.Swept{Seen: 1, Marked: 1})
+	b.sweep(dataplane.Swept{Seen: 1, Deleted: 1})
+	b.sweep(dataplane.Swept{})
+}
