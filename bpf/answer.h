@@ -15,8 +15,8 @@ static __always_inline void fib_addresses(struct bpf_fib_lookup *fib, const stru
 {
 	if (p->ipv6) {
 		fib->family = AF_INET6;
-		__builtin_memcpy(fib->ipv6_src, &p->conn->other, sizeof(fib->ipv6_src));
-		__builtin_memcpy(fib->ipv6_dst, &p->flow.destination, sizeof(fib->ipv6_dst));
+		copy(fib->ipv6_src, &p->conn->other, sizeof(fib->ipv6_src));
+		copy(fib->ipv6_dst, &p->flow.destination, sizeof(fib->ipv6_dst));
 		return;
 	}
 	fib->family = AF_INET;
@@ -32,12 +32,24 @@ static __always_inline struct addr fib_gateway(const struct bpf_fib_lookup *fib)
 	if (fib->family == AF_INET)
 		addr_v4(&a, fib->ipv4_dst);
 	else
-		__builtin_memcpy(&a, fib->ipv6_dst, sizeof(a));
+		copy(&a, fib->ipv6_dst, sizeof(a));
 	return a;
 }
 
+/* answer_frame addresses the frame to the next hop. */
+static __always_inline enum verdict answer_frame(struct packet *p, __u32 ifindex, const __u8 *to, const __u8 *from)
+{
+	struct ethhdr *eth = at(p->ctx, 0, sizeof(*eth));
+
+	if (!eth)
+		return VERDICT_MALFORMED;
+	forward_macs(eth, to, from);
+	p->egress = ifindex;
+	return VERDICT_CONTINUE;
+}
+
 /* answer_by_route asks the kernel's routes for the way to the client. */
-static __always_inline enum verdict answer_by_route(struct packet *p, struct ethhdr *eth)
+static __always_inline enum verdict answer_by_route(struct packet *p)
 {
 	struct bpf_fib_lookup fib = {
 		.ifindex = p->ingress,
@@ -55,13 +67,11 @@ static __always_inline enum verdict answer_by_route(struct packet *p, struct eth
 		return VERDICT_TOO_BIG;
 	if (result != BPF_FIB_LKUP_RET_SUCCESS)
 		return VERDICT_NO_ROUTE;
-	p->egress = fib.ifindex;
-	forward_macs(eth, fib.dmac, fib.smac);
-	return VERDICT_CONTINUE;
+	return answer_frame(p, fib.ifindex, fib.dmac, fib.smac);
 }
 
 /* answer_by_hop sends the frame to where the client was heard last. */
-static __always_inline enum verdict answer_by_hop(struct packet *p, struct ethhdr *eth)
+static __always_inline enum verdict answer_by_hop(struct packet *p)
 {
 	const struct hop *hop = &p->conn->client;
 	struct interface *i = interface_find(hop->ifindex);
@@ -70,27 +80,19 @@ static __always_inline enum verdict answer_by_hop(struct packet *p, struct ethhd
 		return VERDICT_NO_ROUTE;
 	if (p->length > i->mtu)
 		return VERDICT_TOO_BIG;
-	p->egress = hop->ifindex;
-	forward_macs(eth, hop->mac, i->mac);
-	return VERDICT_CONTINUE;
+	return answer_frame(p, hop->ifindex, hop->mac, i->mac);
 }
 
 static __always_inline enum verdict answer_way(struct packet *p)
 {
-	struct ethhdr *eth = at(p->ctx, 0, sizeof(*eth));
 	__u32 age = p->conn->seen - p->conn->hop_seen;
 
-	if (!eth)
-		return VERDICT_MALFORMED;
 	if (p->conn->client.ifindex && age < HOP_FRESH_SECONDS * jiffies_per_second) {
-		enum verdict v = answer_by_hop(p, eth);
+		enum verdict v = answer_by_hop(p);
 		if (v != VERDICT_NO_ROUTE)
 			return v;
-		eth = at(p->ctx, 0, sizeof(*eth));
-		if (!eth)
-			return VERDICT_MALFORMED;
 	}
-	return answer_by_route(p, eth);
+	return answer_by_route(p);
 }
 
 /* answer sends a server's packet back to the client; p->conn is the reverse entry. */

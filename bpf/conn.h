@@ -223,26 +223,41 @@ static __always_inline __u32 conn_next_flags(enum conn_state from, enum conn_sta
 	return to == from ? flags : flags | CONN_DIRTY;
 }
 
-/* conn_move makes the transition that a packet causes. Whoever wins the swap moves the counts. */
+/* conn_step is the word that a packet makes of the one before; the same word: nothing changes. */
+static __always_inline __u64 conn_step(__u64 old, const struct packet *p, __u32 fin)
+{
+	enum conn_state from = conn_state(old), to = from;
+
+	if (p->flow.protocol == IPPROTO_TCP)
+		to = conn_next(from, conn_flags(old), p->tcp_flags, fin);
+	__u32 flags = conn_next_flags(from, to, conn_flags(old), p->tcp_flags, fin);
+	if (to == from && flags == conn_flags(old))
+		return old;
+	return conn_word(old, to, flags);
+}
+
+/* conn_change tries to make the change once; false: another CPU was first. The winner moves the counts. */
+static __noinline bool conn_change(struct conn *conn, const struct packet *p, __u32 fin)
+{
+	__u64 old = *(volatile __u64 *)&conn->state;
+	__u64 new = conn_step(old, p, fin);
+
+	if (new != old && !conn_swap(conn, old, new))
+		return false;
+	if (conn_state(new) != conn_state(old)) {
+		conn_count(conn, conn_state(old), -1);
+		conn_count(conn, conn_state(new), 1);
+	}
+	return true;
+}
+
+/* conn_move makes the transition that a packet causes; most cause none. */
 static __always_inline void conn_move(struct conn *conn, const struct packet *p, __u32 fin)
 {
-	for (int try = 0; try < 4; try++) {
-		__u64 old = *(volatile __u64 *)&conn->state;
-		enum conn_state from = conn_state(old), to = from;
-
-		if (p->flow.protocol == IPPROTO_TCP)
-			to = conn_next(from, conn_flags(old), p->tcp_flags, fin);
-		__u32 flags = conn_next_flags(from, to, conn_flags(old), p->tcp_flags, fin);
-		if (to == from && flags == conn_flags(old))
-			return;
-		if (!conn_swap(conn, old, conn_word(old, to, flags)))
-			continue;
-		if (to != from) {
-			conn_count(conn, from, -1);
-			conn_count(conn, to, 1);
-		}
+	if (conn_step(conn->state, p, fin) == conn->state)
 		return;
-	}
+	if (!conn_change(conn, p, fin) && !conn_change(conn, p, fin))
+		conn_change(conn, p, fin);
 }
 
 /*

@@ -27,15 +27,18 @@ static __always_inline enum verdict ask_for_neighbour(__u32 ifindex, const struc
 	return VERDICT_NO_NEIGHBOUR;
 }
 
-/* The headers that parse found, or NULL, which cannot be but which the verifier wants to be asked. */
+/*
+ * The headers that parse found, or NULL, which cannot be but which the verifier wants to be asked.
+ * Tagged frames do not come this far.
+ */
 static __always_inline struct iphdr *header_v4(struct packet *p)
 {
-	return at(p->ctx, p->network, sizeof(struct iphdr));
+	return at(p->ctx, AT_NETWORK, sizeof(struct iphdr));
 }
 
 static __always_inline struct ipv6hdr *header_v6(struct packet *p)
 {
-	return at(p->ctx, p->network, sizeof(struct ipv6hdr));
+	return at(p->ctx, AT_NETWORK, sizeof(struct ipv6hdr));
 }
 
 /* The TTL goes down by one, RFC 1812 section 5.3.1; p->ttl is above 1. */
@@ -157,8 +160,8 @@ static __always_inline void outer_v6(struct ipv6hdr *ip, const struct server *se
 	ip->payload_len = bpf_htons(in.length);
 	ip->nexthdr = in.protocol;
 	ip->hop_limit = OUTER_TTL;
-	__builtin_memcpy(&ip->saddr, &server->source, sizeof(ip->saddr));
-	__builtin_memcpy(&ip->daddr, &server->address, sizeof(ip->daddr));
+	copy(&ip->saddr, &server->source, sizeof(ip->saddr));
+	copy(&ip->daddr, &server->address, sizeof(ip->daddr));
 }
 
 /* forward_encapsulate puts outer bytes and a new Ethernet header in front. All pointers are read anew. */
@@ -170,11 +173,13 @@ static __always_inline enum verdict forward_encapsulate(struct packet *p, struct
 	if (bpf_xdp_adjust_head(p->ctx, -size))
 		return VERDICT_NO_HEADROOM;
 	struct ethhdr *eth = at(p->ctx, 0, sizeof(*eth));
-	void *outer = at(p->ctx, sizeof(*eth), size);
-	if (!eth || !outer)
+	if (!eth)
 		return VERDICT_NO_HEADROOM;
 	forward_macs(eth, server->hop.mac, server->source_mac);
 	eth->h_proto = v4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
+	void *outer = at(p->ctx, AT_NETWORK, size);
+	if (!outer)
+		return VERDICT_NO_HEADROOM;
 	if (v4)
 		outer_v4(outer, server, in);
 	else
@@ -211,32 +216,32 @@ static __always_inline __u16 nat_sum(__u16 check, const struct translation *t)
 
 static __always_inline bool nat_tcp(struct packet *p, const struct translation *t)
 {
-	struct tcphdr *tcp = at(p->ctx, p->transport, sizeof(*tcp));
+	struct tcphdr tcp;
 
-	if (!tcp)
+	if (!load(p->ctx, p->transport, &tcp, sizeof(tcp)))
 		return false;
 	if (t->source)
-		tcp->source = t->new_port;
+		tcp.source = t->new_port;
 	else
-		tcp->dest = t->new_port;
-	tcp->check = nat_sum(tcp->check, t);
-	return true;
+		tcp.dest = t->new_port;
+	tcp.check = nat_sum(tcp.check, t);
+	return store(p->ctx, p->transport, &tcp, sizeof(tcp));
 }
 
 /* nat_udp: no checksum stays none; one that comes out as zero is sent as all ones, RFC 768. */
 static __always_inline bool nat_udp(struct packet *p, const struct translation *t)
 {
-	struct udphdr *udp = at(p->ctx, p->transport, sizeof(*udp));
+	struct udphdr udp;
 
-	if (!udp)
+	if (!load(p->ctx, p->transport, &udp, sizeof(udp)))
 		return false;
 	if (t->source)
-		udp->source = t->new_port;
+		udp.source = t->new_port;
 	else
-		udp->dest = t->new_port;
-	if (udp->check)
-		udp->check = nat_sum(udp->check, t) ?: 0xffff;
-	return true;
+		udp.dest = t->new_port;
+	if (udp.check)
+		udp.check = nat_sum(udp.check, t) ?: 0xffff;
+	return store(p->ctx, p->transport, &udp, sizeof(udp));
 }
 
 static __always_inline bool nat_v6(struct packet *p, const struct translation *t)
@@ -245,7 +250,10 @@ static __always_inline bool nat_v6(struct packet *p, const struct translation *t
 
 	if (!ip)
 		return false;
-	__builtin_memcpy(t->source ? &ip->saddr : &ip->daddr, t->new, sizeof(ip->saddr));
+	if (t->source)
+		copy(&ip->saddr, t->new, sizeof(ip->saddr));
+	else
+		copy(&ip->daddr, t->new, sizeof(ip->daddr));
 	ip->hop_limit--;
 	return true;
 }

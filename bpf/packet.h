@@ -38,23 +38,83 @@ struct packet {
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
-/* No header that the path looks at begins behind this: Ethernet 14, tag 4, IPv4 with options 60. */
-#define OFFSET_MASK 0x7f
+/* Where headers begin when there is no tag and there are no options: known to the compiler. */
+enum offset {
+	AT_NETWORK = ETH_HLEN,
+	AT_TRANSPORT_V4 = ETH_HLEN + sizeof(struct iphdr),
+	AT_TRANSPORT_V6 = ETH_HLEN + sizeof(struct ipv6hdr),
+};
 
 /*
- * at returns len bytes at an offset, or NULL when the frame is shorter. The sums stay in 64 bits:
- * in 32 clang may subtract packet pointers, which the verifier refuses. The mask changes nothing;
- * it shows the verifier a bound that it loses when a struct packet lies in memory.
+ * at returns len bytes at an offset that the compiler knows, or NULL when the frame is shorter.
+ *
+ * A loader without CAP_PERFMON may neither add an unknown number to a packet pointer nor compare
+ * one with 0. The asm keeps clang from merging two offsets into one unknown, the assumption from
+ * asking whether what was just found is NULL. So the answer is looked at on the very next line.
  */
 static __always_inline void *at(struct xdp_md *ctx, __u64 offset, __u64 len)
 {
 	void *data = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
+	void *header = data + offset;
 
-	offset &= OFFSET_MASK;
-	if (data + offset + len > end)
+	if (header + len > end)
 		return NULL;
-	return data + offset;
+	asm volatile("" : "+r"(header));
+	__builtin_assume(header != NULL);
+	return header;
+}
+
+/* copy moves len bytes, a multiple of 4: clang copies what it does not know to be aligned by bytes. */
+static __always_inline void copy(void *to, const void *from, __u32 len)
+{
+#pragma unroll
+	for (__u32 i = 0; i < len / 4; i++)
+		((__u32 *)to)[i] = ((const __u32 *)from)[i];
+}
+
+static __always_inline bool load_at(struct xdp_md *ctx, __u32 offset, void *to, __u32 len)
+{
+	const void *header = at(ctx, offset, len);
+
+	if (header)
+		copy(to, header, len);
+	return header;
+}
+
+/* load copies a header from wherever it begins; false: the frame is shorter. len is a multiple of 4. */
+static __always_inline bool load(struct xdp_md *ctx, __u32 offset, void *to, __u32 len)
+{
+	switch (offset) {
+	case AT_NETWORK:
+		return load_at(ctx, AT_NETWORK, to, len);
+	case AT_TRANSPORT_V4:
+		return load_at(ctx, AT_TRANSPORT_V4, to, len);
+	case AT_TRANSPORT_V6:
+		return load_at(ctx, AT_TRANSPORT_V6, to, len);
+	}
+	return bpf_xdp_load_bytes(ctx, offset, to, len) == 0;
+}
+
+static __always_inline bool store_at(struct xdp_md *ctx, __u32 offset, const void *from, __u32 len)
+{
+	void *header = at(ctx, offset, len);
+
+	if (header)
+		copy(header, from, len);
+	return header;
+}
+
+/* store is the way back of load, for transport headers. */
+static __always_inline bool store(struct xdp_md *ctx, __u32 offset, void *from, __u32 len)
+{
+	switch (offset) {
+	case AT_TRANSPORT_V4:
+		return store_at(ctx, AT_TRANSPORT_V4, from, len);
+	case AT_TRANSPORT_V6:
+		return store_at(ctx, AT_TRANSPORT_V6, from, len);
+	}
+	return bpf_xdp_store_bytes(ctx, offset, from, len) == 0;
 }
 
 /* MACs lie at even places everywhere; clang would copy what it does not know to be aligned by bytes. */

@@ -31,31 +31,31 @@ enum extension_header {
 
 static __always_inline enum verdict parse_tcp(struct packet *p)
 {
-	struct tcphdr *tcp = at(p->ctx, p->transport, sizeof(*tcp));
+	struct tcphdr tcp;
 	__u32 end = p->network + p->length;
 
-	if (!tcp || p->transport + sizeof(*tcp) > end)
+	if (p->transport + sizeof(tcp) > end || !load(p->ctx, p->transport, &tcp, sizeof(tcp)))
 		return VERDICT_MALFORMED;
-	if (tcp->doff < 5 || p->transport + tcp->doff * 4 > end)
+	if (tcp.doff < 5 || p->transport + tcp.doff * 4 > end)
 		return VERDICT_MALFORMED;
-	p->flow.source_port = tcp->source;
-	p->flow.destination_port = tcp->dest;
-	p->tcp_flags = ((__u8 *)tcp)[13];
+	p->flow.source_port = tcp.source;
+	p->flow.destination_port = tcp.dest;
+	p->tcp_flags = ((__u8 *)&tcp)[13];
 	return VERDICT_CONTINUE;
 }
 
 static __always_inline enum verdict parse_udp(struct packet *p)
 {
-	struct udphdr *udp = at(p->ctx, p->transport, sizeof(*udp));
+	struct udphdr udp;
 	__u32 end = p->network + p->length;
 
-	if (!udp || p->transport + sizeof(*udp) > end)
+	if (p->transport + sizeof(udp) > end || !load(p->ctx, p->transport, &udp, sizeof(udp)))
 		return VERDICT_MALFORMED;
-	__u32 len = bpf_ntohs(udp->len);
-	if (len < sizeof(*udp) || p->transport + len > end)
+	__u32 len = bpf_ntohs(udp.len);
+	if (len < sizeof(udp) || p->transport + len > end)
 		return VERDICT_MALFORMED;
-	p->flow.source_port = udp->source;
-	p->flow.destination_port = udp->dest;
+	p->flow.source_port = udp.source;
+	p->flow.destination_port = udp.dest;
 	return VERDICT_CONTINUE;
 }
 
@@ -69,33 +69,34 @@ static __always_inline enum verdict parse_transport(struct packet *p, __u8 proto
 	return VERDICT_NO_SERVICE;
 }
 
-/* holds says whether the frame holds all of the IP packet that its header speaks of. */
+/*
+ * holds says whether the frame holds all of the IP packet that its header speaks of. A loader
+ * without CAP_PERFMON may not subtract packet pointers, so the kernel is asked.
+ */
 static __always_inline bool holds(struct packet *p)
 {
-	__u64 have = (__u64)(long)p->ctx->data_end - (__u64)(long)p->ctx->data;
-
-	return have >= (__u64)p->network + p->length;
+	return bpf_xdp_get_buff_len(p->ctx) >= p->network + p->length;
 }
 
 static __always_inline enum verdict parse_v4(struct packet *p)
 {
-	struct iphdr *ip = at(p->ctx, p->network, sizeof(*ip));
+	struct iphdr ip;
 
-	if (!ip)
+	if (!load(p->ctx, p->network, &ip, sizeof(ip)))
 		return VERDICT_NOT_IP;
-	addr_v4(&p->flow.source, ip->saddr);
-	addr_v4(&p->flow.destination, ip->daddr);
-	p->length = bpf_ntohs(ip->tot_len);
-	p->ttl = ip->ttl;
-	__u32 header = ip->ihl * 4;
-	if (ip->version != 4 || header < sizeof(*ip) || p->length < header || !holds(p))
+	addr_v4(&p->flow.source, ip.saddr);
+	addr_v4(&p->flow.destination, ip.daddr);
+	p->length = bpf_ntohs(ip.tot_len);
+	p->ttl = ip.ttl;
+	__u32 header = ip.ihl * 4;
+	if (ip.version != 4 || header < sizeof(ip) || p->length < header || !holds(p))
 		return VERDICT_MALFORMED;
-	if (ip->frag_off & bpf_htons(IP_FRAGMENT))
+	if (ip.frag_off & bpf_htons(IP_FRAGMENT))
 		return VERDICT_FRAGMENT;
-	if (ip->protocol == IPPROTO_ICMP)
+	if (ip.protocol == IPPROTO_ICMP)
 		return VERDICT_ICMP;
 	p->transport = p->network + header;
-	return parse_transport(p, ip->protocol);
+	return parse_transport(p, ip.protocol);
 }
 
 static __always_inline enum verdict parse_extension(__u8 next)
@@ -119,25 +120,25 @@ static __always_inline enum verdict parse_extension(__u8 next)
 
 static __always_inline enum verdict parse_v6(struct packet *p)
 {
-	struct ipv6hdr *ip = at(p->ctx, p->network, sizeof(*ip));
+	struct ipv6hdr ip;
 
-	if (!ip)
+	if (!load(p->ctx, p->network, &ip, sizeof(ip)))
 		return VERDICT_NOT_IP;
-	__builtin_memcpy(&p->flow.source, &ip->saddr, sizeof(p->flow.source));
-	__builtin_memcpy(&p->flow.destination, &ip->daddr, sizeof(p->flow.destination));
+	copy(&p->flow.source, &ip.saddr, sizeof(p->flow.source));
+	copy(&p->flow.destination, &ip.daddr, sizeof(p->flow.destination));
 	/* Here such addresses would pass for IPv4's. On the wire they are nobody's; the kernel drops them. */
 	if (addr_is_v4(&p->flow.source) || addr_is_v4(&p->flow.destination))
 		return VERDICT_NO_SERVICE;
 	p->ipv6 = 1;
-	p->length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
-	p->ttl = ip->hop_limit;
-	if (ip->version != 6 || !holds(p))
+	p->length = sizeof(ip) + bpf_ntohs(ip.payload_len);
+	p->ttl = ip.hop_limit;
+	if (ip.version != 6 || !holds(p))
 		return VERDICT_MALFORMED;
-	enum verdict v = parse_extension(ip->nexthdr);
+	enum verdict v = parse_extension(ip.nexthdr);
 	if (v != VERDICT_CONTINUE)
 		return v;
-	p->transport = p->network + sizeof(*ip);
-	return parse_transport(p, ip->nexthdr);
+	p->transport = p->network + sizeof(ip);
+	return parse_transport(p, ip.nexthdr);
 }
 
 /*

@@ -54,6 +54,7 @@ func (d *Dataplane) adoptLink(index int) error {
 	}
 	if err := l.Update(d.path.Weir); err != nil {
 		d.log.Warn("program cannot be swapped, attaching it anew", "interface", index, "err", err)
+		_ = l.Detach() // or the interface is busy until the kernel gets round to it; fails when it is gone
 		return errors.Join(os.Remove(pin), l.Close(), d.forgetInterface(index))
 	}
 	a := &attached{link: l, mode: model.XDPNative}
@@ -110,7 +111,7 @@ func (d *Dataplane) attachWanted(want model.InterfaceWant) (*attached, error) {
 	if err := d.putInterface(want, a); err != nil {
 		return nil, err
 	}
-	if a != nil && suits(a.mode, want.XDP) {
+	if a != nil && suits(a, want.XDP) && a.on(want.Index) {
 		return a, nil
 	}
 	if a != nil {
@@ -125,8 +126,27 @@ func (d *Dataplane) attachWanted(want model.InterfaceWant) (*attached, error) {
 	return a, d.putInterface(want, a)
 }
 
-// suits: auto is content with what it got, or the program would be taken off at each restart.
-func suits(have, want model.XDPMode) bool { return want == model.XDPAuto || have == want }
+// askedFor is why a program is generic that might be native.
+const askedFor = "the config asks for it"
+
+// suits: auto is content with what it got, or the program would be taken off at each restart; not
+// with what the config asked for and no longer does.
+func suits(a *attached, want model.XDPMode) bool {
+	if want == model.XDPAuto {
+		return a.reason != askedFor
+	}
+	return a.mode == want
+}
+
+// on says whether the link still holds the interface: it does not when another one was made with
+// the same index.
+func (a *attached) on(index int) bool {
+	info, err := a.link.Info()
+	if err != nil || info.XDP() == nil {
+		return true // nothing speaks against it
+	}
+	return int(info.XDP().Ifindex) == index
+}
 
 // slotOf is where an interface lies in the map.
 func slotOf(index int) uint32 { return uint32(index) % uint32(pathLimitMAX_INTERFACES) }
@@ -145,7 +165,7 @@ func (d *Dataplane) putInterface(want model.InterfaceWant, a *attached) error {
 	if err != nil || have == value {
 		return err
 	}
-	if other := int(have.Ifindex); other != 0 && other != want.Index {
+	if other := int(have.Ifindex); other != want.Index && d.links[pinName(other)] != nil {
 		return fmt.Errorf("its index %d and that of interface %d share a place in the map: leave one of them out of `interfaces:`, or make it anew",
 			want.Index, other)
 	}
@@ -158,7 +178,7 @@ func (d *Dataplane) putInterface(want model.InterfaceWant, a *attached) error {
 // attach tries the driver first and the kernel's generic hook after it, unless told otherwise.
 func (d *Dataplane) attach(want model.InterfaceWant) (*attached, error) {
 	if want.XDP == model.XDPGeneric {
-		return d.attachMode(want, model.XDPGeneric, "the config asks for it")
+		return d.attachMode(want, model.XDPGeneric, askedFor)
 	}
 	a, err := d.attachMode(want, model.XDPNative, "")
 	if err == nil || want.XDP == model.XDPNative || errors.Is(err, unix.EBUSY) {

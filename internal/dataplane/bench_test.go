@@ -13,14 +13,12 @@ import (
 	"math"
 	"net/netip"
 	"os"
-	"runtime"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
-
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
 )
@@ -128,23 +126,23 @@ func (c benchCase) frame(syn, answer bool) []byte {
 
 // bench is the wrapped path over the maps of a dataplane.
 type bench struct {
-	t *testing.T
-	d *Dataplane
-	c benchCase
+	t      *testing.T
+	d      *Dataplane
+	c      benchCase
+	loaded []*benchObjects
 }
 
-func openBench(t *testing.T, c benchCase) *bench {
+// discard is for tests whose log nobody reads.
+var discard = slog.New(slog.DiscardHandler)
+
+// openBench opens a dataplane in a directory of the bpffs; close it when it is measured.
+func openBench(t *testing.T, bpffs string, c benchCase) *bench {
 	t.Helper()
-	dir := t.TempDir() + "/bpf"
-	d, err := Open(Options{BPFFS: dir, Config: "bench", Log: slog.New(slog.DiscardHandler)})
+	dir := filepath.Join(bpffs, c.method+"-"+c.family())
+	d, err := Open(Options{BPFFS: dir, Config: "bench", Log: discard})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := d.Discard(); err != nil {
-			t.Error(err)
-		}
-	})
 	if err := d.applyServices(context.Background(), c.want().Services); err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +151,16 @@ func openBench(t *testing.T, c benchCase) *bench {
 		t.Fatal(err)
 	}
 	return &bench{t: t, d: d, c: c}
+}
+
+func (b *bench) close() {
+	b.t.Helper()
+	for _, o := range b.loaded {
+		o.Close()
+	}
+	if err := b.d.Discard(); err != nil {
+		b.t.Error(err)
+	}
 }
 
 // load loads the wrapper in a mode, on the dataplane's maps.
@@ -184,7 +192,7 @@ func (b *bench) load(mode benchBenchMode, flows int, answers bool) *benchObjects
 	if err := spec.LoadAndAssign(objects, &ebpf.CollectionOptions{MapReplacements: shared}); err != nil {
 		b.t.Fatalf("%+v", err)
 	}
-	b.t.Cleanup(func() { objects.Close() })
+	b.loaded = append(b.loaded, objects)
 	return objects
 }
 
@@ -317,48 +325,27 @@ func (b *bench) find(floor float64) result {
 }
 
 // measure runs every case. It says nothing about others' programs: ratios are to the MAC swap.
-func measure(t *testing.T) []result {
+func measure(t *testing.T, bpffs string) []result {
 	var out []result
 	for _, c := range benchCases() {
-		b := openBench(t, c)
-		floor, pass := b.floor()
-		if c.method == "dr" {
-			out = append(out, floor, pass, b.find(floor.Value))
-		}
-		out = append(out, b.established(1, floor.Value), b.established(10_000, floor.Value))
-		if !c.answers {
-			out = append(out, b.fresh(floor.Value))
-		}
+		out = append(out, measureCase(t, bpffs, c)...)
 	}
 	return out
 }
 
-// asUnit measures with the capabilities that the systemd unit leaves: without CAP_PERFMON the
-// verifier adds barriers against speculation.
-func asUnit(t *testing.T) []result {
+func measureCase(t *testing.T, bpffs string, c benchCase) []result {
+	b := openBench(t, bpffs, c)
+	defer b.close()
 	var out []result
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // the thread ends with the goroutine: its capabilities are not given back
-		if err := keepCapabilities(unix.CAP_NET_ADMIN, unix.CAP_BPF, unix.CAP_NET_RAW); err != nil {
-			t.Error(err)
-			return
-		}
-		out = measure(t)
-	}()
-	<-done
-	return out
-}
-
-func keepCapabilities(keep ...int) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	for _, c := range keep {
-		data[c/32].Effective |= 1 << (c % 32)
-		data[c/32].Permitted |= 1 << (c % 32)
+	floor, pass := b.floor()
+	if c.method == "dr" {
+		out = append(out, floor, pass, b.find(floor.Value))
 	}
-	return unix.Capset(&header, &data[0])
+	out = append(out, b.established(1, floor.Value), b.established(10_000, floor.Value))
+	if !c.answers {
+		out = append(out, b.fresh(floor.Value))
+	}
+	return out
 }
 
 func TestBench(t *testing.T) {
@@ -367,9 +354,10 @@ func TestBench(t *testing.T) {
 		t.Skip("not measured: `make bench` sets WEIR_BENCH")
 	}
 	before := savedResults(t, file)
-	results := measure(t)
+	bpffs := mountForUnit(t)
+	results := measure(t, bpffs)
 	show(t, "as root", results, before)
-	show(t, "with the unit's capabilities", asUnit(t), nil)
+	asUnit(t, func() { show(t, "with the unit's capabilities", measure(t, bpffs), nil) })
 	data, err := json.MarshalIndent(results, "", "  ")
 	if err != nil {
 		t.Fatal(err)

@@ -93,13 +93,17 @@ func mountPoint(dir string) string {
 }
 
 // mountOnce mounts a bpffs on point unless there is one. The lock keeps two of us from mounting one
-// over the other, which would hide the first one's pins; it is on the directory below the mount.
+// over the other, which would hide the first one's pins; it is on the directory below the mount. A
+// mounted one is not locked: its root may be what a live daemon has locked for good.
 func mountOnce(point string) error {
 	below, err := os.Open(point)
 	if err != nil {
 		return err
 	}
 	defer below.Close()
+	if isBPFFS(point) {
+		return nil
+	}
 	if err := unix.Flock(int(below.Fd()), unix.LOCK_EX); err != nil {
 		return fmt.Errorf("lock: %w", err)
 	}

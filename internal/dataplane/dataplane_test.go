@@ -4,10 +4,15 @@ package dataplane_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/model"
@@ -95,5 +100,64 @@ func TestRestartKeepsWhatIsPinned(t *testing.T) {
 	}
 	if before != after {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
+func tryOpen(t *testing.T, dir string) error {
+	t.Helper()
+	d, err := dataplane.Open(dataplane.Options{BPFFS: dir, Config: "other.yaml", MaxConns: 1024, Log: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		d.Close()
+	}
+	return err
+}
+
+func TestForeignLayoutIsRefusedAndLeftAlone(t *testing.T) {
+	dir := bpffs(t)
+	first := open(t, dir)
+	apply(t, first, want(1, 1, 2))
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := dataplane.FalsifyLayout(dir); err != nil {
+		t.Fatal(err)
+	}
+	before, err := dataplane.Pins(dir)
+	if err != nil || len(before) == 0 {
+		t.Fatal(before, err)
+	}
+	err = tryOpen(t, dir)
+	if !errors.Is(err, dataplane.ErrLayout) || !strings.Contains(err.Error(), "weir cleanup --bpffs "+dir) {
+		t.Errorf("opened: %v, want ErrLayout and the way out", err)
+	}
+	after, err := dataplane.Pins(dir)
+	if diff := cmp.Diff(before, after); diff != "" || err != nil {
+		t.Errorf("pins (-before +after): %v\n%s", err, diff)
+	}
+}
+
+func TestLiveDaemonKeepsItsPlace(t *testing.T) {
+	dir := bpffs(t)
+	first := open(t, dir)
+	apply(t, first, want(1, 1))
+	owner := fmt.Sprintf("pid %d, config test.yaml", os.Getpid())
+	for name, attempt := range map[string]error{
+		"second daemon": tryOpen(t, dir), "cleanup": dataplane.Cleanup(dir),
+	} {
+		if !errors.Is(attempt, dataplane.ErrRunning) || !strings.Contains(attempt.Error(), owner) {
+			t.Errorf("%s: %v, want ErrRunning and %s", name, attempt, owner)
+		}
+	}
+	if counters, err := first.Counters(); err != nil || len(counters.Servers) != 1 {
+		t.Errorf("the first daemon has %v, %v", counters, err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := dataplane.Cleanup(dir); err != nil {
+		t.Errorf("cleanup of a dead daemon: %v", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", dir, err)
 	}
 }

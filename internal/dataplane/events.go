@@ -4,14 +4,10 @@ package dataplane
 
 import (
 	"encoding/binary"
-	"errors"
-	"os"
 	"unsafe"
 
 	"github.com/weir-lb/weir/internal/model"
 )
-
-func isDeadline(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // parseEvent reads a struct event; false: a kind that this version does not know.
 func parseEvent(raw []byte) (model.Hop, bool) {

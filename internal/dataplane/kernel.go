@@ -34,11 +34,21 @@ func checkKernel(release string) error {
 	if err != nil {
 		return fmt.Errorf("kernel release %q: not a version", release)
 	}
-	n, _ := strconv.Atoi(strings.TrimRight(minor, "-+abcdefghijklmnopqrstuvwxyz"))
+	n := leadingNumber(minor)
 	if m > leastMajor || m == leastMajor && n >= leastMinor {
 		return nil
 	}
 	return fmt.Errorf("%w: this is Linux %s, weir needs %d.%d or newer", ErrKernel, release, leastMajor, leastMinor)
+}
+
+// leadingNumber is 18 of "18-rc1".
+func leadingNumber(s string) int {
+	digits := strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' })
+	if digits < 0 {
+		digits = len(s)
+	}
+	n, _ := strconv.Atoi(s[:digits])
+	return n
 }
 
 func kernelRelease() (string, error) {

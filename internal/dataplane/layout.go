@@ -29,8 +29,11 @@ func layoutHash(spec *ebpf.CollectionSpec) [sha256.Size]byte {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(spec.Maps)) {
 		if m := spec.Maps[name]; pinned(m) {
-			fmt.Fprintf(h, "%s %s %d %d %d\n", name, m.Type, m.KeySize, m.ValueSize, m.Flags)
+			fmt.Fprintf(h, "%s %s %d %d %d %d\n", name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
 		}
+	}
+	for v := range pathVerdictVERDICTS {
+		fmt.Fprintln(h, verdictTexts[v].name) // its place is its index in a map
 	}
 	for _, v := range layouts {
 		hashType(h, reflect.TypeOf(v))

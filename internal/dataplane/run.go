@@ -21,8 +21,7 @@ func (d *Dataplane) Run(ctx context.Context, unresolved func(model.Hop)) error {
 	group.Go(func() error { return d.runEvents(unresolved) })
 	group.Go(func() error {
 		<-ctx.Done()
-		d.events.SetDeadline(time.Unix(1, 0)) // wakes the reader
-		return nil
+		return d.events.Flush() // wakes the reader; a deadline would wait for it
 	})
 	return group.Wait()
 }
@@ -46,7 +45,7 @@ func (d *Dataplane) runEvents(unresolved func(model.Hop)) error {
 	var record ringbuf.Record
 	for {
 		if err := d.events.ReadInto(&record); err != nil {
-			if errors.Is(err, ringbuf.ErrClosed) || isDeadline(err) {
+			if errors.Is(err, ringbuf.ErrFlushed) {
 				return nil
 			}
 			return fmt.Errorf("events: %w", err)

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// TestCountsSurviveSweepsUnderTraffic: packets come at the very moment at which their connections
+// are swept. Whoever wins, a server's load is the number of its connections.
+func TestCountsSurviveSweepsUnderTraffic(t *testing.T) {
+	b := newTestbed(t, 64)
+	b.apply(t, small(model.DR))
+	c := talkTo(4, 10, 80, model.TCP, 20000)
+	syn, ack := packet.Build(c.open()...), packet.Build(c.more()...)
+	for range 20000 {
+		b.send(t, syn)
+		if err := b.path.Age(false, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		b.path.Sweep()
+		var both sync.WaitGroup
+		both.Go(func() { b.path.Sweep() })
+		b.send(t, ack)
+		both.Wait()
+	}
+	b.compareLoads(t)
+}
+
+// send sends a frame past the twin.
+func (b *testbed) send(t *testing.T, frame []byte) {
+	t.Helper()
+	var err error
+	b.do(func() { _, _, err = b.path.Send(frame, front) })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compareLoads compares each server's load with the connections that there are.
+func (b *testbed) compareLoads(t *testing.T) {
+	t.Helper()
+	var active, inactive uint64
+	err := b.path.Connections(func(c dataplane.Connection) bool {
+		if c.State == "ESTABLISHED" {
+			active++
+		} else {
+			inactive++
+		}
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counters, err := b.path.Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, c := range counters.Servers {
+		active -= c.Active
+		inactive -= c.Inactive
+		if int64(c.HalfOpen) < 0 {
+			t.Errorf("%v: %d half open", key, int64(c.HalfOpen))
+		}
+	}
+	if active != 0 || inactive != 0 {
+		t.Errorf("loads differ from the connections: active by %d, inactive by %d", int64(active), int64(inactive))
+	}
+}
