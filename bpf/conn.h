@@ -149,14 +149,17 @@ static __always_inline void conn_new(struct conn *conn, struct packet *p)
 	conn->other_port = server->port ?: p->flow.destination_port;
 }
 
-/* conn_insert puts an entry in unless its key is taken. */
-static __always_inline long conn_insert(const struct flow *key, const struct conn *conn)
+/*
+ * conn_insert puts an entry in unless its key is taken. The result is an int: before 6.4 the kernel
+ * leaves the upper half of the helper's long zero, and -EEXIST is not found in it.
+ */
+static __always_inline int conn_insert(const struct flow *key, const struct conn *conn)
 {
 	return bpf_map_update_elem(&conns, key, conn, BPF_NOEXIST);
 }
 
 /* conn_insert_reverse puts in the entry by which the server's answers find their way back. */
-static __always_inline long conn_insert_reverse(const struct flow *reverse, struct packet *p, struct conn conn)
+static __always_inline int conn_insert_reverse(const struct flow *reverse, struct packet *p, struct conn conn)
 {
 	conn.state = conn_word(0, conn_state(conn.state), CONN_REVERSE);
 	conn.other = p->flow.destination;
@@ -173,7 +176,7 @@ static __always_inline enum verdict conn_create(struct packet *p)
 {
 	struct conn conn = {};
 	struct flow reverse = {};
-	long err;
+	int err;
 
 	conn_new(&conn, p);
 	bool pair = conn_is_pair(&conn);
@@ -228,6 +231,8 @@ static __always_inline __u64 conn_step(__u64 old, const struct packet *p, __u32 
 {
 	enum conn_state from = conn_state(old), to = from;
 
+	if (from == CONN_NONE) /* it was ended, and is about to be deleted */
+		return old;
 	if (p->flow.protocol == IPPROTO_TCP)
 		to = conn_next(from, conn_flags(old), p->tcp_flags, fin);
 	__u32 flags = conn_next_flags(from, to, conn_flags(old), p->tcp_flags, fin);
@@ -312,18 +317,25 @@ static __always_inline void conn_touch_answer(struct packet *p)
 		conn_move(forward, p, CONN_FIN_SERVER);
 }
 
-/* conn_end forgets a connection, both halves of a pair. Whoever deletes it takes its count back. */
-static __always_inline void conn_end(const struct flow *flow, struct conn *entry)
+/*
+ * conn_end forgets a connection, both halves of a pair, if it is still as word says; false: a packet
+ * came in between. Whoever takes it out of its state takes its count back, so none is taken twice.
+ */
+static __always_inline bool conn_end(const struct flow *flow, struct conn *conn, __u64 word)
 {
-	struct conn conn = *entry;
-
-	if (bpf_map_delete_elem(&conns, flow) != 0)
-		return;
-	conn_count(&conn, conn_state(conn.state), -1);
-	if (!conn_is_pair(&conn))
-		return;
-	struct flow reverse = conn_reverse_key(flow, &conn);
-	bpf_map_delete_elem(&conns, &reverse);
+	if (!conn_swap(conn, word, conn_word(word, CONN_NONE, conn_flags(word))))
+		return false;
+	if (conn_is_reverse(conn)) { /* an orphan: its forward entry had the count */
+		bpf_map_delete_elem(&conns, flow);
+		return true;
+	}
+	conn_count(conn, conn_state(word), -1);
+	struct flow reverse = conn_reverse_key(flow, conn);
+	bool pair = conn_is_pair(conn);
+	bpf_map_delete_elem(&conns, flow);
+	if (pair)
+		bpf_map_delete_elem(&conns, &reverse);
+	return true;
 }
 
 /* conn_walk calls visit(map, key, conn, arg) for every entry. */

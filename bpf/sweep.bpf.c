@@ -66,14 +66,11 @@ static long visit(void *map, const struct flow *key, struct conn *conn, struct s
 	__u32 rest = idle(&flow, conn, s->now);
 	if ((__s32)rest < 0 || rest < timeout_of(conn_state(word)))
 		return 0;
-	if (!conn_swap(conn, word, conn_word(word, conn_state(word), flags | CONN_DYING)))
-		return 0; /* a packet came in between */
-	if (!(flags & CONN_DYING)) {
-		s->marked++;
-		return 0;
-	}
-	conn_end(&flow, conn);
-	s->deleted++;
+	/* A packet that comes in between changes the word, and both attempts come to nothing. */
+	if (flags & CONN_DYING)
+		s->deleted += conn_end(&flow, conn, word);
+	else
+		s->marked += conn_swap(conn, word, conn_word(word, conn_state(word), flags | CONN_DYING));
 	return 0;
 }
 

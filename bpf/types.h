@@ -125,7 +125,7 @@ enum xdp_mode {
 
 /* State of a connection. The timeouts are IPVS's; they stand in sweep.bpf.c. */
 enum conn_state {
-	CONN_NONE,
+	CONN_NONE, /* ended: about to be deleted */
 	CONN_SYN_RECV,
 	CONN_ESTABLISHED,
 	CONN_FIN_WAIT,

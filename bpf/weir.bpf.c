@@ -71,7 +71,8 @@ static __always_inline enum verdict resume(struct packet *p)
 		return VERDICT_CONTINUE;
 	if (!starts_connection(p))
 		return VERDICT_SERVER_GONE;
-	conn_end(&p->flow, p->conn);
+	if (!conn_end(&p->flow, p->conn, p->conn->state))
+		return VERDICT_SERVER_GONE;
 	return VERDICT_CONTINUE;
 }
 

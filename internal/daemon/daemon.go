@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -86,13 +87,22 @@ func checkStart(path *dataplane.Dataplane, spec model.Spec) error {
 	if err != nil {
 		return err
 	}
-	for _, want := range spec.Interfaces {
-		if !hasLink(network, want.Name) {
-			return fmt.Errorf("interface %s: there is no such interface: correct `interfaces:`, or create it first (ip link)", want.Name)
-		}
+	if err := checkInterfaces(spec, network); err != nil {
+		return err
 	}
 	desired, _ := plan.Make(spec, model.Seen{Network: network}, time.Now())
 	return path.CheckFree(desired.Dataplane.Interfaces)
+}
+
+// checkInterfaces says which interface of the config does not exist.
+func checkInterfaces(spec model.Spec, network model.Network) error {
+	var errs []error
+	for _, want := range spec.Interfaces {
+		if !hasLink(network, want.Name) {
+			errs = append(errs, fmt.Errorf("interface %s: there is no such interface: correct `interfaces:`, or create it first (ip link)", want.Name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func hasLink(network model.Network, name string) bool {
@@ -143,8 +153,11 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 }
 
 // Cleanup removes every trace of a daemon that no longer runs.
-func Cleanup(_ context.Context, o Options) error {
+func Cleanup(ctx context.Context, o Options) error {
 	if err := dataplane.Cleanup(o.BPFFS); err != nil {
+		return err
+	}
+	if err := checkDead(ctx, filepath.Join(o.RunDir, "weir.sock")); err != nil {
 		return err
 	}
 	journal, err := address.OpenJournal(o.journal())
@@ -155,4 +168,16 @@ func Cleanup(_ context.Context, o Options) error {
 		return err
 	}
 	return removeSocket(filepath.Join(o.RunDir, "weir.sock"))
+}
+
+// checkDead: a daemon with pins elsewhere, or where `ip netns exec` hides them, lives on this host's
+// addresses and settings all the same.
+func checkDead(ctx context.Context, socket string) error {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil
+	}
+	return errors.Join(conn.Close(),
+		fmt.Errorf("cleanup: %w: it answers at %s: stop it, or name its --bpffs, --run and --state", dataplane.ErrRunning, socket))
 }

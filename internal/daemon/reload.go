@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -38,16 +39,31 @@ func (d *daemon) Reload(ctx context.Context) (uint64, error) {
 	}
 }
 
-// checkReload refuses what only a restart can change.
+// checkReload refuses what only a restart can change, and interfaces that are not there: balancing
+// would end on those that are.
 func (d *daemon) checkReload(spec model.Spec) error {
 	s := d.state.Load()
 	if s == nil {
 		return ErrStarting
 	}
+	if err := checkInterfaces(added(spec, s.spec), s.seen.Network); err != nil {
+		return err
+	}
 	if now, then := d.options.socket(s.spec), d.options.socket(spec); now != then {
 		return fmt.Errorf("api: unix: the socket cannot move from %s to %s while the daemon runs: restart it, no packet is lost by that", now, then)
 	}
 	return nil
+}
+
+// added is spec with those interfaces only that were not named before: one that vanished meanwhile
+// is a problem in `weir status`, and no reason to turn another change down.
+func added(spec, before model.Spec) model.Spec {
+	known := map[string]bool{}
+	for _, i := range before.Interfaces {
+		known[i.Name] = true
+	}
+	spec.Interfaces = slices.DeleteFunc(slices.Clone(spec.Interfaces), func(i model.Interface) bool { return known[i.Name] })
+	return spec
 }
 
 // hear reloads at SIGHUP, as daemons do.

@@ -60,8 +60,8 @@ func openAbout(p pins, layout [sha256.Size]byte, config string) (*about, error) 
 	}
 	if a.note.Format != pinFormat || a.note.Layout != layout {
 		a.m.Close()
-		return nil, fmt.Errorf("%s: %w (format %d, ours is %d): stop the old weir, run `weir cleanup --bpffs %s`, start again; connections are lost by it",
-			p.dir, ErrLayout, a.note.Format, pinFormat, p.dir)
+		return nil, fmt.Errorf("%s: %w: stop the old weir, run `weir cleanup --bpffs %s`, start again; connections are lost by it",
+			p.dir, ErrLayout, p.dir)
 	}
 	a.note.Pid = uint32(os.Getpid())
 	a.note.Config = [260]byte{}

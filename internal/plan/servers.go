@@ -2,7 +2,11 @@
 
 package plan
 
-import "github.com/weir-lb/weir/internal/model"
+import (
+	"slices"
+
+	"github.com/weir-lb/weir/internal/model"
+)
 
 func services(spec model.Spec, network model.Network) []model.ServiceWant {
 	var out []model.ServiceWant
@@ -11,10 +15,27 @@ func services(spec model.Spec, network model.Network) []model.ServiceWant {
 		for _, server := range service.Servers {
 			want.Servers = append(want.Servers, reach(server, network))
 		}
+		leaveOut(want.Servers)
 		out = append(out, want)
 	}
 	return out
 }
+
+// leaveOut gives servers that cannot be reached no new connections, as long as another one can take
+// them. Where none can, all stay: at start their neighbours are only being asked for, and a SYN that
+// is dropped comes again a second later, but one that is refused does not.
+func leaveOut(servers []model.ServerWant) {
+	if !slices.ContainsFunc(servers, func(w model.ServerWant) bool { return w.Weight > 0 && reachable(w) }) {
+		return
+	}
+	for i := range servers {
+		if !reachable(servers[i]) {
+			servers[i].Weight = 0
+		}
+	}
+}
+
+func reachable(w model.ServerWant) bool { return w.Local || w.MAC != model.MAC{} }
 
 // reach adds the way to a server, as far as it is known.
 func reach(server model.Server, network model.Network) model.ServerWant {
@@ -27,6 +48,9 @@ func reach(server model.Server, network model.Network) model.ServerWant {
 		want.Local = true
 		return want
 	}
+	if unreachableByDR(server, route) {
+		return want
+	}
 	want.Source = route.Source
 	for _, link := range network.Links {
 		if link.Index == route.Link {
@@ -36,6 +60,12 @@ func reach(server model.Server, network model.Network) model.ServerWant {
 	want.Next = nextHop(server.Key.Address, route)
 	want.MAC = network.Neighbours[model.Hop{Link: route.Link, Address: want.Next}]
 	return want
+}
+
+// unreachableByDR: the frame for a server behind a router is addressed to the VIP, so the router
+// would send it back here, and round it would go until its TTL ends.
+func unreachableByDR(server model.Server, route model.Route) bool {
+	return server.Forwarding == model.DR && !route.Local && route.Gateway.IsValid()
 }
 
 func nextHop(server model.Addr, route model.Route) model.Addr {

@@ -17,6 +17,7 @@ func problems(in Input, s Snapshot) []model.Problem {
 	out = append(out, unapplied(in)...)
 	out = append(out, bareInterfaces(s)...)
 	out = append(out, starved(in, s)...)
+	out = append(out, leftOut(s)...)
 	for _, p := range in.Desired.Problems {
 		if !slices.Contains(out, p) {
 			out = append(out, p)
@@ -85,6 +86,26 @@ func starved(in Input, s Snapshot) []model.Problem {
 		}
 		why, fix := starvation(s, service)
 		out = append(out, model.Problem{What: "service " + service.Name + " takes no connections", Why: why, Fix: fix})
+	}
+	return out
+}
+
+// leftOut are servers that cannot be reached while others of their service can: these do their work.
+func leftOut(s Snapshot) []model.Problem {
+	up := map[model.ServiceKey]bool{}
+	for _, service := range s.Services {
+		up[service.Key] = service.Up > 0
+	}
+	var out []model.Problem
+	for _, server := range s.Servers {
+		if server.State != Unreachable || server.Weight == 0 || !up[server.ServiceKey] {
+			continue
+		}
+		out = append(out, model.Problem{
+			What: fmt.Sprintf("service %s goes on without server %s", server.Service, server.Key),
+			Why:  server.Reason,
+			Fix:  "look at the server and the way to it (ip route get, ip neigh); weir takes it in again by itself",
+		})
 	}
 	return out
 }

@@ -23,7 +23,11 @@ func TestProblemNamesCauseAndWayOut(t *testing.T) {
 		{
 			"one unreachable server of two",
 			func(in *report.Input) { _, want := firstServer(in); want.Link = 0 },
-			nil,
+			[]model.Problem{{
+				What: "service web goes on without server 198.51.100.11:80",
+				Why:  "no route to 198.51.100.11",
+				Fix:  "look at the server and the way to it (ip route get, ip neigh); weir takes it in again by itself",
+			}},
 		},
 		{
 			"generic XDP is a reason only",

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weir-lb/weir/internal/address"
+	"github.com/weir-lb/weir/internal/config"
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/reconcile"
+)
+
+const web = `
+services:
+  - name: web
+    address: 192.0.2.10:80
+    protocol: tcp
+    scheduler: rr
+    forwarding: dr
+    servers: [{address: 192.0.2.11:80}]
+`
+
+// target remembers what it was told.
+type target[W any] struct{ wants []W }
+
+func (t *target[W]) Apply(_ context.Context, want W) error {
+	t.wants = append(t.wants, want)
+	return nil
+}
+
+// stage is a daemon without a kernel: only the owner and the two loops run.
+type stage struct {
+	*daemon
+	t       *testing.T
+	paths   target[model.DataplaneWant]
+	address target[model.AddressWant]
+	stop    context.CancelFunc
+}
+
+// play runs a story of the owner in fake time, from the configuration that it starts with.
+func play(t *testing.T, text string, story func(*stage)) {
+	file := filepath.Join(t.TempDir(), "weir.yaml")
+	synctest.Test(t, func(t *testing.T) {
+		s := &stage{t: t}
+		s.daemon = &daemon{
+			options:  Options{Config: file, RunDir: "/run/weir"},
+			log:      slog.New(slog.DiscardHandler),
+			path:     &dataplane.Dataplane{},
+			observer: address.NewObserver(slog.New(slog.DiscardHandler)),
+			events:   make(chan event),
+			edits:    make(chan edit),
+		}
+		s.toPath = reconcile.NewLoop("dataplane", &s.paths, s.pathDone, s.log)
+		s.toAddress = reconcile.NewLoop("address", &s.address, s.addressDone, s.log)
+		s.write(text)
+		spec, err := config.Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.spec = spec
+		s.spec.Revision = 1
+		ctx, cancel := context.WithCancel(s.t.Context())
+		s.running, s.stop = ctx, cancel
+		go s.own(ctx)
+		go s.toPath.Run(ctx)
+		go s.toAddress.Run(ctx)
+		story(s)
+		s.stop()
+		synctest.Wait() // nobody hangs when the daemon ends
+	})
+}
+
+func (s *stage) write(text string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.options.Config, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// see lets the owner see a host with eth0, and time pass until all is quiet.
+func (s *stage) see(mac model.MAC, following ...string) {
+	server := netip.MustParseAddr("192.0.2.11")
+	n := model.Network{
+		Links: []model.Link{{
+			Name: "eth0", Index: 2, MAC: model.MAC{2, 0, 0, 0, 0, 2}, MTU: 1500, Up: true,
+			Prefixes: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24")},
+		}},
+		Routes:     map[model.Addr]model.Route{server: {Link: 2}},
+		Neighbours: map[model.Hop]model.MAC{{Link: 2, Address: server}: mac},
+	}
+	for _, a := range following {
+		n.Following = append(n.Following, netip.MustParseAddr(a))
+	}
+	s.networkSeen(n)
+	time.Sleep(time.Second)
+}
+
+// applied compares how often the targets were told something, and the revision that is in the maps.
+func (s *stage) applied(paths, addresses int, revision uint64) {
+	s.t.Helper()
+	synctest.Wait()
+	if len(s.paths.wants) != paths || len(s.address.wants) != addresses {
+		s.t.Errorf("the path was told %d times, addresses %d times, want %d and %d", len(s.paths.wants), len(s.address.wants), paths, addresses)
+	}
+	if got := s.state.Load(); got != nil && got.seen.Applied.Revision != revision {
+		s.t.Errorf("revision %d is applied, want %d", got.seen.Applied.Revision, revision)
+	}
+}
+
+var mac = model.MAC{2, 0, 0, 0, 0, 3}
+
+func TestNothingIsToldBeforeTheNetworkIsKnown(t *testing.T) {
+	play(t, web, func(s *stage) {
+		time.Sleep(time.Minute)
+		s.applied(0, 0, 0)
+		if _, err := s.Snapshot(s.t.Context()); !errors.Is(err, ErrStarting) {
+			t.Errorf("snapshot: %v", err)
+		}
+		if _, err := s.Reload(s.t.Context()); !errors.Is(err, ErrStarting) {
+			t.Errorf("reload: %v", err)
+		}
+		s.see(mac) // a look that has not asked for the server's route yet
+		s.applied(0, 0, 0)
+		s.see(mac, "192.0.2.11")
+		s.applied(1, 1, 1)
+	})
+}
+
+func TestTargetsAreToldWhatDiffers(t *testing.T) {
+	play(t, web, func(s *stage) {
+		s.see(mac, "192.0.2.11")
+		s.see(mac, "192.0.2.11")
+		s.applied(1, 1, 1)
+		s.see(model.MAC{2, 0, 0, 0, 0, 9}, "192.0.2.11") // no matter to addresses
+		s.applied(2, 1, 1)
+		if got := s.paths.wants[1].Services[0].Servers[0].MAC; got[5] != 9 {
+			t.Errorf("the server's MAC is %x", got)
+		}
+	})
+}
+
+func TestReloadBecomesARevision(t *testing.T) {
+	play(t, web, func(s *stage) {
+		s.see(mac, "192.0.2.11")
+		s.write(strings.Replace(web, "rr", "wrr", 1))
+		if revision, err := s.Reload(s.t.Context()); err != nil || revision != 2 {
+			t.Fatal(revision, err)
+		}
+		time.Sleep(time.Second)
+		s.applied(2, 1, 2)
+		if got := s.paths.wants[1].Services[0].Scheduler; got != model.WRR {
+			t.Errorf("the scheduler is %s", got)
+		}
+	})
+}
+
+func TestRefusedReloadChangesNothing(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"a mistake":                {strings.Replace(web, "scheduler", "sheduler", 1), "weir.yaml:6:5"},
+		"an interface that is not": {"interfaces: [{name: eth0}, {name: eth9}]" + web, "interface eth9: there is no such interface"},
+		"another socket":           {"api: {unix: /run/other.sock}" + web, "restart it"},
+	} {
+		play(t, web, func(s *stage) {
+			s.see(mac, "192.0.2.11")
+			s.write(c.text)
+			if _, err := s.Reload(s.t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %q", name, err, c.want)
+			}
+			time.Sleep(time.Second)
+			s.applied(1, 1, 1)
+		})
+	}
+}
+
+// TestVanishedInterfaceIsNoReasonToRefuseAReload: it was there when it was named.
+func TestVanishedInterfaceIsNoReasonToRefuseAReload(t *testing.T) {
+	play(t, "interfaces: [{name: eth0}, {name: eth9}]"+web, func(s *stage) {
+		s.see(mac, "192.0.2.11")
+		if _, err := s.Reload(s.t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestReloadDoesNotWaitForADaemonThatEnded(t *testing.T) {
+	play(t, web, func(s *stage) {
+		s.see(mac, "192.0.2.11")
+		s.stop()
+		synctest.Wait()
+		if _, err := s.Reload(s.t.Context()); !errors.Is(err, context.Canceled) {
+			t.Errorf("reload: %v", err)
+		}
+	})
+}
