@@ -5,8 +5,6 @@ package address
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"sync"
 )
@@ -61,7 +59,7 @@ func (j *Journal) Restore() error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err := os.Remove(j.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeChanges(j.path); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	return nil

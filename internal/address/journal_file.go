@@ -16,6 +16,9 @@ import (
 // journalVersion is the format of the file. A version that does not know it refuses the file.
 const journalVersion = 1
 
+// newSuffix is of a file that is about to replace the one without.
+const newSuffix = ".new"
+
 // journalFile is the journal on the disk.
 type journalFile struct {
 	Version int      `json:"version"`
@@ -78,13 +81,23 @@ func writeChanges(path string, changes []change) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	if err := writeDurably(path+".new", append(raw, '\n')); err != nil {
+	if err := writeDurably(path+newSuffix, append(raw, '\n')); err != nil {
 		return err
 	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := os.Rename(path+newSuffix, path); err != nil {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// removeChanges removes the file, and its successor if a crash left one half written.
+func removeChanges(path string) error {
+	for _, name := range []string{path + newSuffix, path} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeDurably(path string, raw []byte) error {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/config"
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -46,7 +47,11 @@ func (d *daemon) checkReload(spec model.Spec) error {
 	if s == nil {
 		return ErrStarting
 	}
-	if err := checkInterfaces(added(spec, s.spec), s.seen.Network); err != nil {
+	network, err := address.Look(nil) // what was seen is older than a link that was made just now
+	if err != nil {
+		return err
+	}
+	if err := checkInterfaces(added(spec, s.spec), network); err != nil {
 		return err
 	}
 	if now, then := d.options.socket(s.spec), d.options.socket(spec); now != then {

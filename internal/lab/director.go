@@ -143,7 +143,7 @@ func (d *Director) ready(ctx context.Context) error {
 		return err
 	}
 	for _, s := range servers {
-		if s.State != "up" {
+		if s.State == "unreachable" { // a quiesced one is as it shall be
 			return fmt.Errorf("server %s of %s is %s: %s", s.Address, s.Service, s.State, s.Reason)
 		}
 	}

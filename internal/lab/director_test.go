@@ -87,6 +87,16 @@ func TestDaemonWithoutAServerIsNotReadyAndSaysWhich(t *testing.T) {
 	}
 }
 
+func TestDaemonWithAQuiescedServerIsReady(t *testing.T) {
+	l := start(t, lab.Config{Shape: lab.LAN, Weir: standIn(t, stays, strings.Replace(serving, "up", "quiesced", 1))})
+	if err := l.Directors[0].Start(l.Services()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Directors[0].WaitReady(within(t)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTallyCountsEveryRequest(t *testing.T) {
 	l := start(t, lab.Config{Shape: lab.LAN, Web: lab.WebOwn})
 	if err := l.Serve(within(t)); err != nil {

@@ -68,11 +68,27 @@ func (l *lan) plug(node network, link string) error {
 	if err := l.netlink.LinkSetMaster(p, b); err != nil {
 		return fmt.Errorf("%s: add port %s: %w", l.Name, port, err)
 	}
-	err = l.Do(func() error { return netlink.LinkSetXdpFdWithFlags(p, l.pass.FD(), unix.XDP_FLAGS_DRV_MODE) })
+	return l.occupy(p, l.pass)
+}
+
+// occupy attaches a program to a link. It replaces none.
+func (n network) occupy(link netlink.Link, program *ebpf.Program) error {
+	const flags = unix.XDP_FLAGS_DRV_MODE | unix.XDP_FLAGS_UPDATE_IF_NOEXIST
+	err := n.Do(func() error { return netlink.LinkSetXdpFdWithFlags(link, program.FD(), flags) })
 	if err != nil {
-		return fmt.Errorf("%s: attach XDP to port %s: %w", l.Name, port, err)
+		return fmt.Errorf("%s: attach XDP to %s: %w", n.Name, link.Attrs().Name, err)
 	}
 	return nil
+}
+
+// Occupy puts a program that passes everything on a link of a node, as somebody else's who was
+// there before weir.
+func (l *Lab) Occupy(n *Node, link string) error {
+	at, err := n.netlink.LinkByName(link)
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w", n.Name, link, err)
+	}
+	return n.occupy(at, l.pass)
 }
 
 // loadPass loads the program of the switches' ports.

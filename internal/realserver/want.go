@@ -15,6 +15,9 @@ import (
 // such as a VIP that the host's own configuration put on lo, is not in it.
 func wantFile(state string) string { return filepath.Join(state, "realserver-want.json") }
 
+// newSuffix is of a file that is about to replace the one without.
+const newSuffix = ".new"
+
 // readWant reads what up was asked for last; no file is the empty want.
 func readWant(state string) (Want, error) {
 	path := wantFile(state)
@@ -42,15 +45,18 @@ func writeWant(state string, want Want) error {
 		return err
 	}
 	path := wantFile(state)
-	if err := os.WriteFile(path+".new", append(raw, '\n'), 0o600); err != nil {
+	if err := os.WriteFile(path+newSuffix, append(raw, '\n'), 0o600); err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path)
+	return os.Rename(path+newSuffix, path)
 }
 
+// removeWant removes the file, and its successor if a crash left one half written.
 func removeWant(state string) error {
-	if err := os.Remove(wantFile(state)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for _, name := range []string{wantFile(state) + newSuffix, wantFile(state)} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stories_test
+
+import (
+	"context"
+	"os"
+	"slices"
+	"syscall"
+
+	"github.com/weir-lb/weir/internal/lab"
+)
+
+// direct starts and ends the daemon, and reads what it printed.
+func direct(ctx context.Context, s *stage, args []string) (string, error) {
+	d := s.director()
+	return choose(ctx, s, args, map[string]word{
+		"start":     started,
+		"launch":    launched,
+		"configure": configured,
+		"restart": func(ctx context.Context, _ *stage, _ []string) (string, error) {
+			return "", inOrder(d.Restart, func() error { return d.WaitReady(ctx) })
+		},
+		"log":    func(context.Context, *stage, []string) (string, error) { return readText(d.Log) },
+		"stop":   func(context.Context, *stage, []string) (string, error) { return "", d.Stop() },
+		"kill":   func(context.Context, *stage, []string) (string, error) { return "", d.Kill() },
+		"hangup": func(context.Context, *stage, []string) (string, error) { return "", d.Signal(syscall.SIGHUP) },
+	})
+}
+
+// started waits until packets follow the configuration and every server is reachable.
+func started(ctx context.Context, s *stage, args []string) (string, error) {
+	if text, err := launched(ctx, s, args); err != nil {
+		return text, err
+	}
+	return "", s.director().WaitReady(ctx)
+}
+
+// launched waits for nothing.
+func launched(_ context.Context, s *stage, args []string) (string, error) {
+	return s.withFile(args, s.director().Start)
+}
+
+// configured writes the daemon's file. The daemon is not told.
+func configured(_ context.Context, s *stage, args []string) (string, error) {
+	return s.withFile(args, s.director().Configure)
+}
+
+func (s *stage) withFile(args []string, use func(text string) error) (string, error) {
+	if err := exactly(args, "FILE"); err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(s.path(args[0]))
+	if err != nil {
+		return "", misuse(err.Error())
+	}
+	return "", use(string(text))
+}
+
+func readText(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	return string(text), err
+}
+
+func inOrder(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// weir runs a command line on the director.
+func weir(ctx context.Context, s *stage, args []string) (string, error) {
+	return s.director().Output(ctx, s.weir, directorArgs(s.director(), args)...)
+}
+
+// directorArgs adds the directories that a command must be told, unless the story tells them.
+func directorArgs(d *lab.Director, args []string) []string {
+	run := []string{"--run", d.Run}
+	all := slices.Concat(run, []string{"--bpffs", d.BPFFS, "--state", d.State})
+	return withDirectories(args, map[string][]string{
+		"run": all, "cleanup": all,
+		"status": run, "services": run, "servers": run, "connections": run, "counters": run, "reload": run,
+	}[args[0]])
+}
+
+func serverArgs(server *lab.Server, args []string) []string {
+	state := []string{"--state", server.State}
+	if slices.Contains(args, "up") {
+		state = append(state, "--bpffs", server.BPFFS)
+	}
+	return withDirectories(args, state)
+}
+
+// withDirectories adds those flags, each with its value, that are not there.
+func withDirectories(args, flags []string) []string {
+	out := slices.Clone(args)
+	for flag := range slices.Chunk(flags, 2) {
+		if !slices.Contains(args, flag[0]) {
+			out = append(out, flag...)
+		}
+	}
+	return out
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stories_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// stream is a connection that stays, to the TCP echo of a server.
+func stream(ctx context.Context, s *stage, args []string) (string, error) {
+	return choose(ctx, s, args, map[string]word{"open": openStream, "close": closeStream})
+}
+
+func openStream(ctx context.Context, s *stage, args []string) (string, error) {
+	if err := exactly(args, "NAME", "ADDRESS"); err != nil {
+		return "", err
+	}
+	to, err := target(args[1])
+	if err != nil {
+		return "", err
+	}
+	conn, err := s.lab.Client.Dial(ctx, "tcp", s.lab.Client.Address.In(family(to)), to)
+	if err != nil {
+		return "", err
+	}
+	c := &connection{conn: conn, done: make(chan struct{})}
+	s.streams[args[0]] = c
+	go c.run()
+	return "", nil
+}
+
+// closeStream wants the connection to be alive to its end.
+func closeStream(_ context.Context, s *stage, args []string) (string, error) {
+	if err := exactly(args, "NAME"); err != nil {
+		return "", err
+	}
+	c := s.streams[args[0]]
+	if c == nil {
+		return "", misuse(fmt.Sprintf("%s is not open", args[0]))
+	}
+	delete(s.streams, args[0])
+	c.end()
+	if c.err != nil {
+		return "", fmt.Errorf("after %d lines: %w", c.lines, c.err)
+	}
+	return fmt.Sprintf("lines %d\n", c.lines), nil
+}
+
+// connection exchanges a line every 10 ms until it is ended.
+type connection struct {
+	conn   net.Conn
+	ending atomic.Bool
+	done   chan struct{}
+	lines  int   // valid after done, as err
+	err    error // why it broke
+}
+
+func (c *connection) run() {
+	defer close(c.done)
+	for c.err == nil && !c.ending.Load() {
+		if c.err = c.exchange(fmt.Sprintf("line %d\n", c.lines)); c.err == nil {
+			c.lines++
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
+func (c *connection) exchange(line string) error {
+	if err := c.conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(c.conn, line); err != nil {
+		return err
+	}
+	back := make([]byte, len(line))
+	if _, err := io.ReadFull(c.conn, back); err != nil {
+		return err
+	}
+	if string(back) != line {
+		return fmt.Errorf("sent %q, got %q", line, back)
+	}
+	return nil
+}
+
+func (c *connection) end() {
+	c.ending.Store(true)
+	<-c.done
+	c.conn.Close()
+}
