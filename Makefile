@@ -39,7 +39,7 @@ test-packages:
 	@test/packages $(TEST_PACKAGES)
 
 # The pure ring: no root, no kernel.
-PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/layout ./internal/packet ./internal/plan \
+PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/daemon ./internal/layout ./internal/packet ./internal/plan \
 	./internal/reconcile ./internal/report ./internal/sched ./internal/server
 # The rings that load programs and make namespaces.
 ROOT := ./internal/address ./internal/dataplane ./internal/lab ./internal/realserver ./cmd/... ./stories
@@ -51,6 +51,20 @@ test-unit:
 .PHONY: test-root
 test-root: build
 	$(GO) test -count=1 -p 1 -timeout 9m $(ROOT)
+
+# test-vm proves the oldest kernel that weir supports: the program ring, the demo and a start with few
+# capabilities on Debian 12's Linux 6.1, in qemu. Its logs are in $(VM)/out.
+VM := test/ipvslab
+.PHONY: test-vm
+test-vm: export CGO_ENABLED = 0
+test-vm: build $(VM)/.guest/ready
+	rm -rf $(VM)/out
+	mkdir -p $(VM)/out
+	$(GO) test -c -o $(VM)/out/dataplane.test ./internal/dataplane
+	$(VM)/ipvslab -t 1200 -o $(VM)/out $(VM)/suite $(VM)/capable bin/weir bin/weir-lab $(VM)/out/dataplane.test
+
+$(VM)/.guest/ready: $(addprefix $(VM)/,setup mkimage init)
+	$(VM)/setup
 
 # check says whether the tree is as it must be; it changes nothing.
 .PHONY: check

@@ -17,6 +17,7 @@ const volatile __u32 bench_what = BENCH_PATH;
 const volatile __u32 bench_flows = 1;
 const volatile bool bench_ipv6 = false;
 const volatile bool bench_answers = false; /* servers' frames: the client is the destination */
+const volatile __u32 bench_grows = 0;      /* bytes that the path puts in front of each frame */
 
 /* A TCP segment without data: 60 bytes is Ethernet's least, IPv6 needs 74. */
 #define BENCH_V4 60
@@ -30,45 +31,41 @@ struct {
 	__type(value, __u8[80]);
 } frame SEC(".maps");
 
-/* The turn's number. */
+/* How far the run is. */
+struct bench_turn {
+	__u32 flow;  /* of this turn */
+	__u32 grown; /* bytes that the last turn put in front */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct bench_turn);
 } turn SEC(".maps");
 
 const enum bench_mode *bench_mode_in_btf __attribute__((unused));
 
-/* bench_copy copies words: clang copies what it does not know to be aligned byte by byte. */
-static __always_inline void bench_copy(void *to, const void *from, __u32 len)
+/* bench_copy copies words, and the two or four bytes behind them. */
+static __always_inline void *bench_copy(struct xdp_md *ctx, const void *original, __u32 len)
 {
-	__u64 *word = to;
-	const __u64 *original = from;
+	void *data = at(ctx, 0, len);
 
-#pragma unroll
-	for (__u32 i = 0; i < BENCH_V6 / 8; i++)
-		if (i < len / 8)
-			word[i] = original[i];
-	if (len % 8 >= 4)
-		*(__u32 *)(to + len / 8 * 8) = *(const __u32 *)(from + len / 8 * 8);
-	if (len % 4 >= 2)
-		*(__u16 *)(to + len / 4 * 4) = *(const __u16 *)(from + len / 4 * 4);
+	if (!data)
+		return NULL;
+	copy(data, original, len);
+	if (len % 4)
+		*(__u16 *)(data + len / 4 * 4) = *(const __u16 *)(original + len / 4 * 4);
+	return data;
 }
 
 /* bench_restore undoes what the last turn did to the length, and copies the frame. */
-static __always_inline void *bench_restore(struct xdp_md *ctx, const void *original)
+static __always_inline void *bench_restore(struct xdp_md *ctx, const void *original, struct bench_turn *turn)
 {
-	__u32 want = bench_ipv6 ? BENCH_V6 : BENCH_V4;
-	int grown = (int)((long)ctx->data_end - (long)ctx->data) - (int)want;
-
-	if (grown && bpf_xdp_adjust_head(ctx, grown))
+	if (turn->grown && bpf_xdp_adjust_head(ctx, bench_grows))
 		return NULL;
-	void *data = at(ctx, 0, want);
-	if (!data)
-		return NULL;
-	bench_copy(data, original, want);
-	return data;
+	turn->grown = bench_grows;
+	return bench_ipv6 ? bench_copy(ctx, original, BENCH_V6) : bench_copy(ctx, original, BENCH_V4);
 }
 
 /* bench_client makes the frame that of another client: other last 16 bits of address, other port. */
@@ -106,17 +103,17 @@ SEC("xdp")
 int bench(struct xdp_md *ctx)
 {
 	__u32 zero = 0;
-	__u32 *n = bpf_map_lookup_elem(&turn, &zero);
+	struct bench_turn *now = bpf_map_lookup_elem(&turn, &zero);
 	void *original = bpf_map_lookup_elem(&frame, &zero);
 
-	if (!n || !original)
+	if (!now || !original)
 		return XDP_ABORTED;
-	void *data = bench_restore(ctx, original);
+	void *data = bench_restore(ctx, original, now);
 	if (!data)
 		return XDP_ABORTED;
-	bench_client(data, *n);
-	if (++*n >= bench_flows)
-		*n = 0;
+	bench_client(data, now->flow);
+	if (++now->flow >= bench_flows)
+		now->flow = 0;
 	if (bench_what == BENCH_PASS)
 		return XDP_PASS;
 	if (bench_what == BENCH_SWAP)

@@ -323,7 +323,7 @@ static __always_inline void conn_touch_answer(struct packet *p)
  */
 static __always_inline bool conn_end(const struct flow *flow, struct conn *conn, __u64 word)
 {
-	if (!conn_swap(conn, word, conn_word(word, CONN_NONE, conn_flags(word))))
+	if (conn_state(word) == CONN_NONE || !conn_swap(conn, word, conn_word(word, CONN_NONE, conn_flags(word))))
 		return false;
 	if (conn_is_reverse(conn)) { /* an orphan: its forward entry had the count */
 		bpf_map_delete_elem(&conns, flow);

@@ -333,19 +333,24 @@ static __always_inline enum verdict forward_by_method(struct packet *p)
 	return VERDICT_NO_SERVER;
 }
 
-/* forward sends the client's packet to p->server; p->conn was found or just created. */
-static __always_inline enum verdict forward(struct packet *p)
+static __always_inline enum verdict forward_to_server(struct packet *p)
 {
-	if (!(p->server->flags & SERVER_SERVING))
-		return VERDICT_NOT_SERVING;
-	conn_touch(p);
 	if (p->server->flags & SERVER_LOCAL)
 		return VERDICT_LOCAL;
 	enum verdict v = forward_allowed(p);
 	if (v != VERDICT_CONTINUE)
 		return v;
 	p->egress = p->server->hop.ifindex;
-	v = forward_by_method(p);
+	return forward_by_method(p);
+}
+
+/* forward sends the client's packet to p->server; p->conn was found or just created. */
+static __always_inline enum verdict forward(struct packet *p)
+{
+	if (!(p->server->flags & SERVER_SERVING))
+		return VERDICT_NOT_SERVING;
+	conn_touch(p);
+	enum verdict v = forward_to_server(p);
 	if (v >= VERDICT_FIRST_DROPPED)
 		return v;
 	count_in(p->conn->service, p->length);

@@ -51,7 +51,8 @@ static __always_inline bool owned(const struct flow *flow, const struct conn *co
 	if (!conn_is_reverse(conn))
 		return false;
 	struct flow key = conn_forward_key(flow, conn);
-	return conn_find(&key) != NULL;
+	struct conn *forward = conn_find(&key);
+	return forward && addr_equal(&forward->other, &flow->source) && forward->other_port == flow->source_port;
 }
 
 static long visit(void *map, const struct flow *key, struct conn *conn, struct sweep *s)

@@ -18,10 +18,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/config"
@@ -54,6 +57,9 @@ func (o Options) socket(spec model.Spec) string {
 
 // Run balances until ctx ends, and leaves the packets' path at work when it returns.
 func Run(ctx context.Context, o Options) error {
+	hangup := make(chan os.Signal, 1) // from the first moment on: unheard, SIGHUP kills
+	signal.Notify(hangup, unix.SIGHUP)
+	defer signal.Stop(hangup)
 	spec, err := config.Load(o.Config)
 	if err != nil {
 		return err
@@ -76,6 +82,7 @@ func Run(ctx context.Context, o Options) error {
 		return errors.Join(err, path.Discard())
 	}
 	d := wire(o, spec, path, journal)
+	d.hangup = hangup
 	return d.run(ctx, func(ctx context.Context) error {
 		return server.New(d, o.Version, o.Log).Run(ctx, listener)
 	})

@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"os"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,7 @@ type daemon struct {
 	spec model.Spec
 	seen model.Seen
 
+	hangup chan os.Signal // SIGHUP, from before anything was opened
 	events chan event
 	edits  chan edit
 	state  atomic.Pointer[state] // what own made last; everybody reads it

@@ -8,10 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/config"
@@ -73,14 +70,11 @@ func added(spec, before model.Spec) model.Spec {
 
 // hear reloads at SIGHUP, as daemons do.
 func (d *daemon) hear(ctx context.Context) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, unix.SIGHUP)
-	defer signal.Stop(hangup)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-hangup:
+		case <-d.hangup:
 		}
 		revision, err := d.Reload(ctx)
 		if err != nil {

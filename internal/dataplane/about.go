@@ -30,12 +30,12 @@ type note struct {
 
 func (n note) config() string { return unix.ByteSliceToString(n.Config[:]) }
 
-// owner reads as the first of two daemons in an error message.
+// owner says which daemon wrote the note.
 func (n note) owner() string {
 	if n.Pid == 0 {
-		return "another weir"
+		return "pid and config unknown"
 	}
-	return fmt.Sprintf("another weir (pid %d, config %s)", n.Pid, n.config())
+	return fmt.Sprintf("pid %d, config %s", n.Pid, n.config())
 }
 
 // about is the note's map. One goroutine writes it.

@@ -119,11 +119,7 @@ func (d *Dataplane) attachWanted(want model.InterfaceWant) (*attached, error) {
 			return nil, err
 		}
 	}
-	a, err := d.attach(want)
-	if err != nil {
-		return nil, err
-	}
-	return a, d.putInterface(want, a)
+	return d.attach(want)
 }
 
 // askedFor is why a program is generic that might be native.
@@ -199,11 +195,16 @@ func (d *Dataplane) attachMode(want model.InterfaceWant, mode model.XDPMode, rea
 	if err != nil {
 		return nil, fmt.Errorf("attach %s XDP: %w", mode, err)
 	}
+	a := &attached{link: l, mode: mode, reason: reason}
+	// How it is attached is known before the link is pinned: whoever adopts it reads it there.
+	if err := d.putInterface(want, a); err != nil {
+		l.Close()
+		return nil, err
+	}
 	if err := l.Pin(d.pins.link(pinName(want.Index))); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("pin: %w", err)
 	}
-	a := &attached{link: l, mode: mode, reason: reason}
 	d.links[pinName(want.Index)] = a
 	d.log.Info("attached", "interface", want.Name, "xdp", mode, "reason", reason)
 	return a, nil
@@ -287,7 +288,7 @@ func occupied(index int) error {
 		return fmt.Errorf("%w: program %d: %w", ErrForeign, id, unix.EBUSY)
 	}
 	if owner, ok := noteOf(info); ok {
-		return fmt.Errorf("%w: %s balances here: stop it and run `weir cleanup` with its --bpffs, or leave the interface out of `interfaces:`",
+		return fmt.Errorf("%w (%s) and balances here: stop it and run `weir cleanup` with its --bpffs, or leave the interface out of `interfaces:`",
 			ErrRunning, owner.owner())
 	}
 	return fmt.Errorf("%w: program %d (%s) is left alone: detach it, or leave the interface out of `interfaces:`", ErrForeign, id, info.Name)

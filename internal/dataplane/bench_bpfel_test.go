@@ -42,6 +42,7 @@ const (
 	benchProgWeir            = "weir"
 	benchVarBenchAnswers     = "bench_answers"
 	benchVarBenchFlows       = "bench_flows"
+	benchVarBenchGrows       = "bench_grows"
 	benchVarBenchIpv6        = "bench_ipv6"
 	benchVarBenchModeInBtf   = "bench_mode_in_btf"
 	benchVarBenchWhat        = "bench_what"
@@ -132,6 +133,7 @@ type benchMapSpecs struct {
 type benchVariableSpecs struct {
 	BenchAnswers     *ebpf.VariableSpec `ebpf:"bench_answers"`
 	BenchFlows       *ebpf.VariableSpec `ebpf:"bench_flows"`
+	BenchGrows       *ebpf.VariableSpec `ebpf:"bench_grows"`
 	BenchIpv6        *ebpf.VariableSpec `ebpf:"bench_ipv6"`
 	BenchModeInBtf   *ebpf.VariableSpec `ebpf:"bench_mode_in_btf"`
 	BenchWhat        *ebpf.VariableSpec `ebpf:"bench_what"`
@@ -210,6 +212,7 @@ func (m *benchMaps) Close() error {
 type benchVariables struct {
 	BenchAnswers     *ebpf.Variable `ebpf:"bench_answers"`
 	BenchFlows       *ebpf.Variable `ebpf:"bench_flows"`
+	BenchGrows       *ebpf.Variable `ebpf:"bench_grows"`
 	BenchIpv6        *ebpf.Variable `ebpf:"bench_ipv6"`
 	BenchModeInBtf   *ebpf.Variable `ebpf:"bench_mode_in_btf"`
 	BenchWhat        *ebpf.Variable `ebpf:"bench_what"`

@@ -25,7 +25,7 @@ func takeLock(p pins) (*lock, error) {
 	err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		dir.Close()
-		return nil, fmt.Errorf("%w: %s holds %s: stop it, or give this one another --bpffs", ErrRunning, ownerOf(p), p.dir)
+		return nil, fmt.Errorf("%w (%s) and holds %s: stop it, or give this one another --bpffs", ErrRunning, ownerOf(p), p.dir)
 	}
 	if err != nil {
 		dir.Close()

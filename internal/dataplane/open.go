@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 )
 
 // Open loads the path, takes over what is pinned, and swaps the new program in on every interface
@@ -120,11 +121,25 @@ func setClock(spec *ebpf.CollectionSpec) (uint32, error) {
 	return hz, nil
 }
 
-// loadError keeps the verifier's whole log: without it nobody can help.
+// loadError keeps the verifier's whole log: without it nobody can help. What the log does not tell
+// stands before it.
 func loadError(what string, err error) error {
+	hint := perfmonHint(err)
 	var refused *ebpf.VerifierError
 	if errors.As(err, &refused) {
-		return fmt.Errorf("load %s: the kernel's verifier refused it: %+v", what, refused)
+		return fmt.Errorf("load %s: the kernel's verifier refused it%s: %+v", what, hint, refused)
 	}
-	return fmt.Errorf("load %s: %w", what, err)
+	return fmt.Errorf("load %s%s: %w", what, hint, err)
+}
+
+// perfmonHint names the capability that a caller who was refused may lack.
+func perfmonHint(err error) string {
+	if !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
+		return ""
+	}
+	const enough = 1<<unix.CAP_PERFMON | 1<<unix.CAP_SYS_ADMIN
+	if have, err := capabilities(); err != nil || have&enough != 0 {
+		return ""
+	}
+	return " (there is no CAP_PERFMON, and Linux before 6.12.5 wants it too: run it as root, or give it CAP_PERFMON)"
 }

@@ -18,7 +18,7 @@ import (
 func (d *Dataplane) Run(ctx context.Context, unresolved func(model.Hop)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.runSweeps(ctx) })
-	group.Go(func() error { return d.runEvents(unresolved) })
+	group.Go(func() error { return d.runEvents(ctx, unresolved) })
 	group.Go(func() error {
 		<-ctx.Done()
 		return d.events.Flush() // wakes the reader; a deadline would wait for it
@@ -41,9 +41,17 @@ func (d *Dataplane) runSweeps(ctx context.Context) error {
 	}
 }
 
-func (d *Dataplane) runEvents(unresolved func(model.Hop)) error {
+// The path asks once for every packet that it drops. So many questions are heard at once; behind
+// them comes a pause, so that a flood towards a silent neighbour does not keep a CPU busy here. What
+// does not fit the ring meanwhile is asked again by the next packet.
+const (
+	questions     = 256
+	questionPause = 50 * time.Millisecond
+)
+
+func (d *Dataplane) runEvents(ctx context.Context, unresolved func(model.Hop)) error {
 	var record ringbuf.Record
-	for {
+	for heard := 1; ; heard++ {
 		if err := d.events.ReadInto(&record); err != nil {
 			if errors.Is(err, ringbuf.ErrFlushed) {
 				return nil
@@ -53,5 +61,15 @@ func (d *Dataplane) runEvents(unresolved func(model.Hop)) error {
 		if hop, ok := parseEvent(record.RawSample); ok {
 			unresolved(hop)
 		}
+		if heard%questions == 0 {
+			pause(ctx, questionPause)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }

@@ -16,6 +16,7 @@ func (t *twin) forward(p parsed, c *twinConn) outcome {
 	to := c.server.want
 	switch {
 	case to.Local:
+		c.server.countIn(p)
 		return p.ends(local)
 	case p.ttl <= 1:
 		return p.ends(ttlExceeded)
@@ -26,14 +27,19 @@ func (t *twin) forward(p parsed, c *twinConn) outcome {
 	case p.length+overhead(c) > to.MTU:
 		return p.ends(tooBig)
 	}
-	for _, n := range []*counters{&c.server.counters, &c.server.service.counters} {
-		n.PacketsIn++
-		n.BytesIn += uint64(p.length)
-	}
+	c.server.countIn(p)
 	v, out := send(p, c)
 	copy(out, to.MAC[:])
 	copy(out[6:], to.SourceMAC[:])
 	return outcome{verdict: v, out: out, egress: to.Link}
+}
+
+// countIn counts a client's packet for the server and its service.
+func (s *twinServer) countIn(p parsed) {
+	for _, n := range []*counters{&s.counters, &s.service.counters} {
+		n.PacketsIn++
+		n.BytesIn += uint64(p.length)
+	}
 }
 
 // overhead is what the connection's method adds to a packet.
