@@ -68,15 +68,30 @@ static __always_inline void *bench_restore(struct xdp_md *ctx, const void *origi
 	return bench_ipv6 ? bench_copy(ctx, original, BENCH_V6) : bench_copy(ctx, original, BENCH_V4);
 }
 
-/* bench_client makes the frame that of another client: other last 16 bits of address, other port. */
-static __always_inline void bench_client(void *data, __u32 n)
+static __always_inline bool bench_number(struct xdp_md *ctx, __u32 address, __u32 port, __u32 n)
 {
-	__u8 *frame = data;
-	int address = (bench_ipv6 ? 22 : 26) + (bench_answers ? (bench_ipv6 ? 16 : 4) : 0) + (bench_ipv6 ? 14 : 2);
-	int port = (bench_ipv6 ? 54 : 34) + (bench_answers ? 2 : 0);
+	__u16 *low = at(ctx, address, sizeof(*low));
 
-	*(__u16 *)(frame + address) = n >> 4;
-	*(__u16 *)(frame + port) = bpf_htons(1024 + (n & 15));
+	if (!low)
+		return false;
+	*low = n >> 4;
+	__u16 *number = at(ctx, port, sizeof(*number));
+	if (!number)
+		return false;
+	*number = bpf_htons(1024 + (n & 15));
+	return true;
+}
+
+/* bench_client makes the frame that of client n: other last 16 bits of its address, another port. */
+static __always_inline bool bench_client(struct xdp_md *ctx, __u32 n)
+{
+	if (bench_ipv6 && bench_answers)
+		return bench_number(ctx, 52, 56, n);
+	if (bench_ipv6)
+		return bench_number(ctx, 36, 54, n);
+	if (bench_answers)
+		return bench_number(ctx, 32, 36, n);
+	return bench_number(ctx, 28, 34, n);
 }
 
 static __always_inline int bench_swap(void *data)
@@ -111,7 +126,8 @@ int bench(struct xdp_md *ctx)
 	void *data = bench_restore(ctx, original, now);
 	if (!data)
 		return XDP_ABORTED;
-	bench_client(data, now->flow);
+	if (!bench_client(ctx, now->flow))
+		return XDP_ABORTED;
 	if (++now->flow >= bench_flows)
 		now->flow = 0;
 	if (bench_what == BENCH_PASS)
