@@ -45,21 +45,28 @@ func TestForbiddenFileNamesTheWayOut(t *testing.T) {
 	if err := os.WriteFile(path, []byte("services: []\n"), 0); err != nil {
 		t.Fatal(err)
 	}
-	asNobody(t)
-	_, err := config.Load(path)
+	var err error
+	asNobody(t, func() { _, err = config.Load(path) })
 	if err == nil || !strings.Contains(err.Error(), "run as root, or make the file readable") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// asNobody lets the test's thread open files as a stranger: root may read every file.
-func asNobody(t *testing.T) {
+// asNobody runs f on a thread that opens files as a stranger, if this is root, who may read every
+// file. The thread ends with its goroutine.
+func asNobody(t *testing.T, f func()) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		return
-	}
-	runtime.LockOSThread() // never unlocked: the thread ends with the test
-	if _, err := unix.SetfsuidRetUid(65534); err != nil {
+	done := make(chan error)
+	go func() {
+		var err error
+		if os.Geteuid() == 0 {
+			runtime.LockOSThread()
+			_, err = unix.SetfsuidRetUid(65534)
+		}
+		f()
+		done <- err
+	}()
+	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 }
