@@ -53,12 +53,12 @@ func withCapabilities(t *testing.T, keep []int, f func()) {
 	t.Helper()
 	done := make(chan error)
 	go func() {
+		var err error
+		defer func() { done <- err }() // also when f ends the goroutine by t.Fatal
 		runtime.LockOSThread()
-		err := keepCapabilities(keep...)
-		if err == nil {
+		if err = keepCapabilities(keep...); err == nil {
 			f()
 		}
-		done <- err
 	}()
 	if err := <-done; err != nil {
 		t.Fatal(err)
