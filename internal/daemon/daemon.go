@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -161,10 +162,11 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 
 // Cleanup removes every trace of a daemon that no longer runs.
 func Cleanup(ctx context.Context, o Options) error {
+	sockets := o.sockets()
 	if err := dataplane.Cleanup(o.BPFFS); err != nil {
 		return err
 	}
-	if err := checkDead(ctx, filepath.Join(o.RunDir, "weir.sock")); err != nil {
+	if err := checkDead(ctx, sockets); err != nil {
 		return err
 	}
 	journal, err := address.OpenJournal(o.journal())
@@ -174,17 +176,40 @@ func Cleanup(ctx context.Context, o Options) error {
 	if err := journal.Restore(); err != nil {
 		return err
 	}
-	return removeSocket(filepath.Join(o.RunDir, "weir.sock"))
+	return removeSockets(sockets)
+}
+
+// sockets are where the daemon listened, as far as can be told: in --run, and where the config that
+// its pins name wants it.
+func (o Options) sockets() []string {
+	out := []string{o.socket(model.Spec{})}
+	spec, err := config.Load(dataplane.ConfigOf(o.BPFFS))
+	if err == nil && o.socket(spec) != out[0] {
+		out = append(out, o.socket(spec))
+	}
+	return out
 }
 
 // checkDead: a daemon with pins elsewhere, or where `ip netns exec` hides them, lives on this host's
 // addresses and settings all the same.
-func checkDead(ctx context.Context, socket string) error {
+func checkDead(ctx context.Context, sockets []string) error {
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", socket)
-	if err != nil {
-		return nil
+	for _, socket := range sockets {
+		conn, err := dialer.DialContext(ctx, "unix", socket)
+		if err != nil {
+			continue
+		}
+		return errors.Join(conn.Close(),
+			fmt.Errorf("cleanup: %w: it answers at %s: stop it, or name its --bpffs, --run and --state", dataplane.ErrRunning, socket))
 	}
-	return errors.Join(conn.Close(),
-		fmt.Errorf("cleanup: %w: it answers at %s: stop it, or name its --bpffs, --run and --state", dataplane.ErrRunning, socket))
+	return nil
+}
+
+func removeSockets(paths []string) error {
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cleanup: %w", err)
+		}
+	}
+	return nil
 }

@@ -4,10 +4,7 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 
 	"github.com/weir-lb/weir/internal/address"
@@ -83,11 +80,4 @@ func (d *daemon) hear(ctx context.Context) error {
 		}
 		d.log.Info("reloaded", "rev", revision)
 	}
-}
-
-func removeSocket(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cleanup: %w", err)
-	}
-	return nil
 }

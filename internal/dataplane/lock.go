@@ -44,6 +44,16 @@ func ownerOf(p pins) string {
 	return a.note.owner()
 }
 
+// ConfigOf is the path of the config whose daemon last used the pins in bpffs; "" when nothing tells.
+func ConfigOf(bpffs string) string {
+	a, err := readAbout(pins{bpffs})
+	if err != nil {
+		return ""
+	}
+	defer a.Close()
+	return a.note.config()
+}
+
 func (l *lock) Close() error {
 	if l == nil {
 		return nil
