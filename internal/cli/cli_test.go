@@ -252,7 +252,7 @@ func TestServiceIsCompletedFromTheDaemon(t *testing.T) {
 func TestFullDiskIsAFailure(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
-		t.Skip("no /dev/full:", err)
+		t.Fatal(err) // every Linux has it
 	}
 	t.Cleanup(func() { _ = full.Close() }) // nothing was kept
 	var stderr bytes.Buffer

@@ -12,7 +12,7 @@ import (
 func TestColourIsForTerminalsWithoutNoColor(t *testing.T) {
 	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
-		t.Skip("no pseudo-terminal:", err)
+		t.Fatal(err) // every Linux has it
 	}
 	t.Cleanup(func() { _ = terminal.Close() }) // nothing was written
 	file, err := os.Open("output_test.go")

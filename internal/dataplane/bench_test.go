@@ -178,18 +178,8 @@ func (b *bench) load(mode benchBenchMode, flows int, answers bool) *benchObjects
 			b.t.Fatal(err)
 		}
 	}
-	shared := map[string]*ebpf.Map{}
-	for name, m := range map[string]*ebpf.Map{
-		"interfaces": b.d.path.Interfaces, "services": b.d.path.Services, "vips": b.d.path.Vips,
-		"servers": b.d.path.Servers, "slots": b.d.path.Slots, "positions": b.d.path.Positions,
-		"conns": b.d.path.Conns, "loads": b.d.path.Loads, "counters": b.d.path.Counters,
-		"verdicts": b.d.path.Verdicts, "events": b.d.path.Events,
-	} {
-		shared[name] = m
-		spec.Maps[name].MaxEntries = m.MaxEntries()
-	}
 	objects := new(benchObjects)
-	if err := spec.LoadAndAssign(objects, &ebpf.CollectionOptions{MapReplacements: shared}); err != nil {
+	if err := spec.LoadAndAssign(objects, &ebpf.CollectionOptions{MapReplacements: b.d.share(spec)}); err != nil {
 		b.t.Fatalf("%+v", err)
 	}
 	b.loaded = append(b.loaded, objects)

@@ -4,7 +4,6 @@ package dataplane
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -90,19 +89,8 @@ func mountForUnit(t *testing.T) string {
 	return dir
 }
 
-func needRootToLoad(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root to load BPF programs")
-	}
-	t.Skip("needs root to load BPF programs")
-}
-
 func TestPathLoadsWithTheUnitsCapabilities(t *testing.T) {
-	needRootToLoad(t)
+	NeedRoot(t)
 	dir := filepath.Join(mountForUnit(t), "weir")
 	asUnit(t, func() {
 		if err := openOnce(dir); err != nil {
@@ -113,7 +101,7 @@ func TestPathLoadsWithTheUnitsCapabilities(t *testing.T) {
 
 // TestRefusalNamesTheMissingCapability is about kernels that refuse; on others the path loads.
 func TestRefusalNamesTheMissingCapability(t *testing.T) {
-	needRootToLoad(t)
+	NeedRoot(t)
 	dir := filepath.Join(mountForUnit(t), "weir")
 	withCapabilities(t, unitCapabilities, func() {
 		err := openOnce(dir)
@@ -134,7 +122,7 @@ func openOnce(dir string) error {
 }
 
 func TestCapabilityIsNamedOnlyToWhomItMayHelp(t *testing.T) {
-	needRootToLoad(t)
+	NeedRoot(t)
 	hint := func(keep []int, err error) (out string) {
 		withCapabilities(t, keep, func() { out = perfmonHint(err) })
 		return out

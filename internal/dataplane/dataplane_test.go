@@ -18,18 +18,6 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// needRoot skips where programs cannot be loaded; under CI that is a failure.
-func needRoot(t testing.TB) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root to load BPF programs")
-	}
-	t.Skip("needs root to load BPF programs")
-}
-
 // open loads a dataplane into a bpffs of its own.
 func open(t *testing.T, dir string) *dataplane.Dataplane {
 	t.Helper()
@@ -45,7 +33,7 @@ func open(t *testing.T, dir string) *dataplane.Dataplane {
 // bpffs is a directory that is cleaned up even when the test fails.
 func bpffs(t testing.TB) string {
 	t.Helper()
-	needRoot(t)
+	dataplane.NeedRoot(t)
 	dir := t.TempDir() + "/bpf"
 	t.Cleanup(func() {
 		if err := dataplane.Cleanup(dir); err != nil {

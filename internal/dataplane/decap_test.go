@@ -49,7 +49,7 @@ func newDecapBed(t *testing.T) decapBed {
 }
 
 func decapFS(t *testing.T) string {
-	needRoot(t)
+	dataplane.NeedRoot(t)
 	dir := t.TempDir() + "/bpf"
 	t.Cleanup(func() {
 		if err := dataplane.DetachDecap(dir); err != nil {

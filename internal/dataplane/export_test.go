@@ -9,10 +9,23 @@ import (
 	"path/filepath"
 	"slices"
 	"structs"
+	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
 )
+
+// NeedRoot skips where programs cannot be loaded; under CI that is a failure.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("needs root to load BPF programs")
+	}
+	t.Skip("needs root to load BPF programs")
+}
 
 // xdpMD is struct xdp_md of linux/bpf.h, the context of a test run.
 type xdpMD struct {

@@ -91,23 +91,31 @@ func (d *Dataplane) loadSweeper(hz uint32) error {
 	if err := spec.Variables["timeouts"].Get(&d.expiry.timeouts); err != nil {
 		return fmt.Errorf("sweep: timeouts: %w", err)
 	}
-	shared := map[string]*ebpf.Map{
-		"conns": d.path.Conns, "servers": d.path.Servers, "loads": d.path.Loads, "counters": d.path.Counters,
-	}
-	spec.Maps["conns"].MaxEntries = d.path.Conns.MaxEntries()
-	for name := range shared {
-		if spec.Maps[name] == nil {
-			delete(shared, name)
-		}
-	}
 	var objects struct {
 		Sweep *ebpf.Program `ebpf:"sweep"`
 	}
-	if err := spec.LoadAndAssign(&objects, &ebpf.CollectionOptions{MapReplacements: shared}); err != nil {
+	if err := spec.LoadAndAssign(&objects, &ebpf.CollectionOptions{MapReplacements: d.share(spec)}); err != nil {
 		return loadError("sweep", err)
 	}
 	d.sweeper = objects.Sweep
 	return nil
+}
+
+// share gives another program the path's maps, as far as it knows them.
+func (d *Dataplane) share(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+	p := d.path.pathMaps
+	shared := map[string]*ebpf.Map{}
+	for name, m := range map[string]*ebpf.Map{
+		"interfaces": p.Interfaces, "services": p.Services, "vips": p.Vips, "servers": p.Servers,
+		"slots": p.Slots, "positions": p.Positions, "conns": p.Conns, "loads": p.Loads,
+		"counters": p.Counters, "verdicts": p.Verdicts, "events": p.Events,
+	} {
+		if s := spec.Maps[name]; s != nil {
+			shared[name] = m
+			s.MaxEntries = m.MaxEntries() // the table of connections may be smaller than its default
+		}
+	}
+	return shared
 }
 
 func setClock(spec *ebpf.CollectionSpec) (uint32, error) {
