@@ -164,6 +164,19 @@ func (s scope) number(n *yaml.Node, what string, low, high int) (int, bool) {
 	return 0, false
 }
 
+// truth returns true or false. YAML's older words for them mean nothing here.
+func (s scope) truth(n *yaml.Node, what string) bool {
+	text, ok := s.text(n, what)
+	switch {
+	case !ok:
+	case n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
+		s.complain(n, mistake{what + " must be true or false, not text", "leave the quotes away"})
+	case text != "true" && text != "false":
+		s.complain(n, mistake{fmt.Sprintf("%s must be true or false, not %s", what, quote(text)), ""})
+	}
+	return text == "true"
+}
+
 // isDecimal is stricter than strconv: 010 means eight to some, so it means nothing here.
 func isDecimal(text string) bool {
 	digits := strings.TrimPrefix(text, "-")

@@ -29,27 +29,33 @@ func TestLaterWordsAreRefusedByName(t *testing.T) {
 		thresholds timeouts unknown persistance`) {
 		check(service, key)
 	}
-	for _, key := range []string{"check", "thresholds", "tunnel"} {
+	for _, key := range []string{"check", "thresholds"} {
 		check(server, key)
 	}
+	check("services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: tun, tunnel: {type: gue, %s: true}}]", "remcsum")
 	for _, scheduler := range model.LaterSchedulers() {
 		check("services: [{address: 192.0.2.10:80, scheduler: %s}]", scheduler)
 	}
-	for _, forwarding := range []string{"gre", "gue"} {
-		check("services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: %s}]", forwarding)
-	}
-	check("services: [{address: 192.0.2.10:80, scheduler: rr, protocol: %s}]", "sctp")
 }
 
-// TestEveryWordOfTheModelIsKnown: a scheduler or method that the model gains is accepted here at once.
+// TestEveryWordOfTheModelIsKnown: a scheduler, method or tunnel that the model gains is accepted here at once.
 func TestEveryWordOfTheModelIsKnown(t *testing.T) {
+	accept := func(format string, words ...any) {
+		t.Helper()
+		if _, err := config.Parse("weir.yaml", fmt.Appendf(nil, format, words...)); err != nil {
+			t.Error(err)
+		}
+	}
 	for _, scheduler := range model.Schedulers() {
 		for _, forwarding := range model.Forwardings() {
-			text := fmt.Appendf(nil, "services: [{address: 192.0.2.10:80, scheduler: %s, forwarding: %s, servers: [10.0.0.11]}]",
-				scheduler, forwarding)
-			if _, err := config.Parse("weir.yaml", text); err != nil {
-				t.Error(err)
-			}
+			accept("services: [{address: 192.0.2.10:80, scheduler: %s, forwarding: %s, servers: [10.0.0.11]}]", scheduler, forwarding)
 		}
+	}
+	for _, tunnel := range model.TunnelTypes() {
+		accept("services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: tun, tunnel: %s}]", tunnel)
+		accept("services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: tun, tunnel: {type: %s}}]", tunnel)
+	}
+	for _, protocol := range []model.Protocol{model.TCP, model.UDP, model.SCTP} {
+		accept("services: [{address: 192.0.2.10:80, scheduler: rr, protocol: %s}]", protocol)
 	}
 }

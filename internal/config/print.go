@@ -63,9 +63,15 @@ func serviceNode(s model.Service) *yaml.Node {
 		pairs = append(pairs, pair{"protocol", textNode(s.Key.Protocol.String())})
 	}
 	pairs = append(pairs, pair{"scheduler", textNode(s.Scheduler.String())})
-	common := commonForwarding(s.Servers)
-	if common != model.DR {
-		pairs = append(pairs, pair{"forwarding", textNode(common.String())})
+	if s.MSS != 0 {
+		pairs = append(pairs, pair{"mss", numberNode(s.MSS)})
+	}
+	common := common(s.Servers)
+	if common.Forwarding != model.DR {
+		pairs = append(pairs, pair{"forwarding", textNode(common.Forwarding.String())})
+	}
+	if common.Tunnel != (model.Tunnel{}) {
+		pairs = append(pairs, pair{"tunnel", tunnelNode(common.Tunnel)})
 	}
 	if len(s.Servers) > 0 {
 		pairs = append(pairs, pair{"servers", listNode(s.Servers, func(server model.Server) *yaml.Node {
@@ -75,28 +81,58 @@ func serviceNode(s model.Service) *yaml.Node {
 	return mapNode(pairs...)
 }
 
-// commonForwarding is the method of most servers, which is written once at their service.
-func commonForwarding(servers []model.Server) model.Forwarding {
-	count := map[model.Forwarding]int{}
+// common is what most servers have, which is written once at their service.
+func common(servers []model.Server) model.Server {
+	forwarding := map[model.Forwarding]int{}
+	tunnel := map[model.Tunnel]int{}
+	out := model.Server{Forwarding: model.DR}
 	for _, s := range servers {
-		count[s.Forwarding]++
-	}
-	common := model.DR
-	for _, f := range model.Forwardings() {
-		if count[f] > count[common] {
-			common = f
+		forwarding[s.Forwarding]++
+		if s.Forwarding == model.TUN {
+			tunnel[s.Tunnel]++
 		}
 	}
-	return common
+	for _, f := range model.Forwardings() {
+		if forwarding[f] > forwarding[out.Forwarding] {
+			out.Forwarding = f
+		}
+	}
+	for _, s := range servers {
+		if tunnel[s.Tunnel] > tunnel[out.Tunnel] {
+			out.Tunnel = s.Tunnel
+		}
+	}
+	return out
 }
 
-func serverNode(s model.Server, common model.Forwarding) *yaml.Node {
+func serverNode(s, common model.Server) *yaml.Node {
 	pairs := []pair{{"address", textNode(serverAddress(s.Key))}}
 	if s.Weight != 1 {
 		pairs = append(pairs, pair{"weight", numberNode(s.Weight)})
 	}
-	if s.Forwarding != common {
+	if s.Forwarding != common.Forwarding {
 		pairs = append(pairs, pair{"forwarding", textNode(s.Forwarding.String())})
+	}
+	if s.Forwarding == model.TUN && s.Tunnel != common.Tunnel {
+		pairs = append(pairs, pair{"tunnel", tunnelNode(s.Tunnel)})
+	}
+	if len(pairs) == 1 {
+		return pairs[0].value
+	}
+	return mapNode(pairs...)
+}
+
+// tunnelNode is the name of the type where that says it all.
+func tunnelNode(t model.Tunnel) *yaml.Node {
+	pairs := []pair{{"type", textNode(t.Type.String())}}
+	if t.Type == model.GUE && t.Port != guePort {
+		pairs = append(pairs, pair{"port", numberNode(t.Port)})
+	}
+	if t.Checksum {
+		pairs = append(pairs, pair{"checksum", trueNode()})
+	}
+	if t.Source.IsValid() {
+		pairs = append(pairs, pair{"source", textNode(t.Source.String())})
 	}
 	if len(pairs) == 1 {
 		return pairs[0].value
@@ -134,4 +170,8 @@ func textNode(text string) *yaml.Node {
 
 func numberNode(n uint16) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(n)}
+}
+
+func trueNode() *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"}
 }

@@ -20,25 +20,28 @@ type server struct {
 	node  *yaml.Node // its address
 }
 
-// server is an address, or a map with an address. The service's key is zero when it could not be read.
-func (s scope) server(n *yaml.Node, number int, of model.ServiceKey, forwarding model.Forwarding) server {
+// server is an address, or a map with an address.
+func (s scope) server(n *yaml.Node, number int, standard defaults) server {
 	out := server{label: "server " + s.call(n, number, "address"), node: n}
-	out.Weight, out.Forwarding = 1, forwarding
+	out.Weight, out.Forwarding = 1, standard.forwarding
 	s = s.in(out.label)
+	var own tunnel
 	if n.Kind != yaml.ScalarNode {
 		values := s.mapping(n, "a server", serverKeys)
 		if values == nil {
 			return out
 		}
 		out.Weight = s.weight(values["weight"])
-		out.Forwarding = s.forwarding(values["forwarding"], forwarding)
+		out.Forwarding = s.forwarding(values["forwarding"], standard.forwarding)
+		own = s.tunnel(values["tunnel"])
 		if out.node = values["address"]; out.node == nil {
 			out.node = n
 			s.complain(n, mistake{"no address", `write "address: 10.0.0.11"`})
 			return out
 		}
 	}
-	out.Key = s.serverKey(out.node, of, out.Forwarding)
+	out.Key = s.serverKey(out.node, standard.key, out.Forwarding)
+	out.Tunnel = s.tunnelTo(out, own, standard.tunnel)
 	return out
 }
 

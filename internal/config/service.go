@@ -46,11 +46,20 @@ func (s scope) service(n *yaml.Node, number int) service {
 	out.Key = s.serviceKey(n, values["address"], values["protocol"])
 	out.Name = s.serviceName(out.name, out.Key)
 	out.Scheduler = s.scheduler(n, values["scheduler"])
-	forwarding := s.forwarding(values["forwarding"], model.DR)
+	out.MSS = s.mss(values["mss"], out.Key)
+	standard := defaults{out.Key, s.forwarding(values["forwarding"], model.DR), s.tunnel(values["tunnel"])}
 	for i, item := range s.list(values["servers"], "servers") {
-		out.servers = append(out.servers, s.server(item, i+1, out.Key, forwarding))
+		out.servers = append(out.servers, s.server(item, i+1, standard))
 	}
+	s.complainIf(standard.tunnel.node, unusedTunnel(standard, out.servers))
 	return out
+}
+
+// defaults is what servers take over from their service. What could not be read is zero.
+type defaults struct {
+	key        model.ServiceKey
+	forwarding model.Forwarding
+	tunnel     tunnel
 }
 
 // serviceKey returns the zero key after a complaint; what depends on it is not looked at then.
@@ -78,6 +87,26 @@ func (s scope) protocol(n *yaml.Node) (model.Protocol, bool) {
 	}
 	word, _ := s.word(n, "protocol", protocols)
 	return model.ParseProtocol(word)
+}
+
+// mss has the bounds of what a host may assume without being told (RFC 9293 section 3.7.1), and of
+// the largest packet (RFC 6691).
+func (s scope) mss(n *yaml.Node, of model.ServiceKey) uint16 {
+	const least4, least6, most = 576 - 40, 1280 - 60, 65535 - 40
+	if n == nil {
+		return 0
+	}
+	if of.Address.IsValid() && of.Protocol != model.TCP {
+		s.complain(n, mistake{fmt.Sprintf("mss for a service of protocol %s, which has none", of.Protocol),
+			"leave it out: a maximum segment size is TCP's"})
+		return 0
+	}
+	least := least4
+	if of.Address.Is6() {
+		least = least6
+	}
+	mss, _ := s.number(n, "mss", least, most)
+	return uint16(mss)
 }
 
 // scheduler has no default yet: LVS's is wlc, and a file that relies on it must not change its

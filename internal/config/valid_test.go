@@ -37,7 +37,7 @@ func TestValidFilesMeanWhatTheySay(t *testing.T) {
 }
 
 // byValue compares addresses and the like by ==.
-var byValue = cmpopts.EquateComparable(model.ServiceKey{}, model.ServerKey{})
+var byValue = cmpopts.EquateComparable(model.ServiceKey{}, model.ServerKey{}, model.Tunnel{})
 
 // dump is every field of a Spec, so that no default goes unseen.
 func dump(spec model.Spec) string {
@@ -46,9 +46,12 @@ func dump(spec model.Spec) string {
 		fmt.Fprintf(&b, "interface %s xdp %s\n", i.Name, i.XDP)
 	}
 	for _, s := range spec.Services {
-		fmt.Fprintf(&b, "service %s: %s %s\n", s.Name, s.Key, s.Scheduler)
+		fmt.Fprintf(&b, "service %s: %s %s mss %d\n", s.Name, s.Key, s.Scheduler, s.MSS)
 		for _, server := range s.Servers {
 			fmt.Fprintf(&b, "  server %s %s weight %d\n", server.Key, server.Forwarding, server.Weight)
+			if t := server.Tunnel; server.Forwarding == model.TUN || t != (model.Tunnel{}) {
+				fmt.Fprintf(&b, "    tunnel %s port %d checksum %t source %s\n", t.Type, t.Port, t.Checksum, t.Source)
+			}
 		}
 	}
 	fmt.Fprintf(&b, "api %q\n", spec.API.Unix)

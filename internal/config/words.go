@@ -29,7 +29,7 @@ var interfaceKeys = vocabulary{known: []string{"name", "xdp"}}
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "protocol", "scheduler", "forwarding", "servers"},
+	known: []string{"name", "address", "protocol", "scheduler", "forwarding", "tunnel", "mss", "servers"},
 	later: map[string]string{
 		"addresses":   "write one service for each address",
 		"check":       "leave it out: servers are not probed; weight 0 takes one out of service",
@@ -61,6 +61,7 @@ var serviceKeys = vocabulary{
 		"lb_kind":             `write "forwarding:"`,
 		"lvs_method":          `write "forwarding:"`,
 		"method":              `write "forwarding:"`,
+		"advmss":              `write "mss:"`,
 		"sorry_server":        "not in this version yet: leave it out",
 		"delay_loop":          "not in this version yet: servers are not probed",
 		"ops":                 "not in this version yet: leave it out",
@@ -70,11 +71,10 @@ var serviceKeys = vocabulary{
 }
 
 var serverKeys = vocabulary{
-	known: []string{"address", "weight", "forwarding"},
+	known: []string{"address", "weight", "forwarding", "tunnel"},
 	later: map[string]string{
 		"check":      "leave it out: servers are not probed; weight 0 takes one out of service",
 		"thresholds": "leave it out: a server's connections are not limited",
-		"tunnel":     "leave it out: tunnels are IPIP",
 	},
 	foreign: map[string]string{
 		"<<":        "merge keys are not supported: write the keys out",
@@ -84,13 +84,32 @@ var serverKeys = vocabulary{
 		"method":    `write "forwarding:"`,
 		"protocol":  "a protocol belongs to a service",
 		"scheduler": "a scheduler belongs to a service",
+		"mss":       "an mss belongs to a service",
 	},
 }
 
-var protocols = vocabulary{
-	known: names(model.TCP, model.UDP),
-	later: map[string]string{"sctp": "this version balances tcp and udp"},
+var tunnelKeys = vocabulary{
+	known: []string{"type", "port", "checksum", "source"},
+	later: map[string]string{
+		"remcsum": `remote checksum offload is not supported, each server's kernel would have to undo it: write "checksum: true"`,
+	},
+	foreign: map[string]string{
+		"<<":     "merge keys are not supported: write the keys out",
+		"csum":   `write "checksum: true"`,
+		"nocsum": "leave it out: without a checksum is the default",
+	},
 }
+
+var tunnelTypes = vocabulary{
+	known: names(model.TunnelTypes()...),
+	foreign: map[string]string{
+		"fou": `write "gue": IPVS has no other tunnel in UDP`,
+		"sit": `write "ipip": it carries IPv4 and IPv6`, "ip6ip6": `write "ipip": it carries IPv4 and IPv6`,
+		"ip6tnl": `write "ipip": it carries IPv4 and IPv6`, "ip6gre": `write "gre": it carries IPv4 and IPv6`,
+	},
+}
+
+var protocols = vocabulary{known: names(model.TCP, model.UDP, model.SCTP)}
 
 var xdpModes = vocabulary{
 	known:   names(model.XDPAuto, model.XDPNative, model.XDPGeneric),
@@ -104,11 +123,11 @@ var schedulers = vocabulary{
 
 var forwardings = vocabulary{
 	known: names(model.Forwardings()...),
-	later: hints([]string{"gre", "gue"}, `write "tun": tunnels are IPIP`),
 	foreign: map[string]string{
 		"masq": `write "nat"`, "masquerading": `write "nat"`,
 		"gate": `write "dr"`, "gatewaying": `write "dr"`, "route": `write "dr"`,
-		"ipip": `write "tun"`, "tunnel": `write "tun"`,
+		"tunnel": `write "tun"`, "ipip": `write "tun"`,
+		"gre": `write "forwarding: tun" and "tunnel: gre"`, "gue": `write "forwarding: tun" and "tunnel: gue"`,
 	},
 }
 

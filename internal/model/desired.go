@@ -24,6 +24,7 @@ type AddressWant struct {
 	Neighbours []Hop    // kept resolved by the kernel (managed entries)
 	Forward4   []string // interfaces on which IPv4 forwarding is on: bpf_fib_lookup refuses without it
 	Forward6   []string // the same of IPv6
+	RxVLANOff  []string // interfaces whose driver must leave VLAN tags in the frame, where the program looks
 }
 
 // VIP is a virtual address that the host holds.
@@ -39,20 +40,24 @@ type DataplaneWant struct {
 	Services   []ServiceWant
 }
 
-// InterfaceWant is a program on an interface.
+// InterfaceWant is a program on an interface, or a VLAN device whose frames the program on its
+// parent balances.
 type InterfaceWant struct {
-	Name  string
-	Index int
-	MAC   MAC
-	MTU   int // bytes of an IP packet
-	XDP   XDPMode
+	Name   string
+	Index  int
+	MAC    MAC
+	MTU    int // bytes of an IP packet
+	XDP    XDPMode
+	Parent int    // index of the interface below a VLAN device, which has no program of its own; 0: it is none
+	VLAN   uint16 // its tag
 }
 
 // ServiceWant is a service as the maps hold it.
 type ServiceWant struct {
 	Key       ServiceKey
 	Scheduler Scheduler
-	Serving   bool // false: packets to it pass to the kernel (a backup does not balance)
+	Serving   bool   // false: packets to it pass to the kernel (a backup does not balance)
+	MSS       uint16 // largest MSS that a SYN may offer; 0: as it came
 	Servers   []ServerWant
 }
 
@@ -60,12 +65,14 @@ type ServiceWant struct {
 type ServerWant struct {
 	Key        ServerKey
 	Forwarding Forwarding
+	Tunnel     Tunnel
 	Weight     uint16
-	Local      bool // the address is the host's own: packets pass to the kernel
-	Link       int  // index of the interface towards it; 0: no way to it
-	Next       Addr // the neighbour towards it
-	MAC        MAC  // of Next; zero: unknown yet
-	SourceMAC  MAC  // of the interface
-	Source     Addr // the host's address towards it: outer source of TUN
-	MTU        int  // of the interface
+	Local      bool   // the address is the host's own: packets pass to the kernel
+	Link       int    // index of the interface towards it, of the parent where that is a VLAN device; 0: no way to it
+	VLAN       uint16 // tag of its frames; 0: none
+	Next       Addr   // the neighbour towards it
+	MAC        MAC    // of Next; zero: unknown yet
+	SourceMAC  MAC    // of the interface
+	Source     Addr   // the host's address towards it: outer source of TUN
+	MTU        int    // of the way to it: the interface's, or less where a router said so
 }

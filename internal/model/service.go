@@ -13,8 +13,9 @@ import (
 type Protocol uint8
 
 const (
-	TCP Protocol = 6
-	UDP Protocol = 17
+	TCP  Protocol = 6
+	UDP  Protocol = 17
+	SCTP Protocol = 132
 )
 
 func (p Protocol) String() string {
@@ -23,13 +24,15 @@ func (p Protocol) String() string {
 		return "tcp"
 	case UDP:
 		return "udp"
+	case SCTP:
+		return "sctp"
 	}
 	return fmt.Sprintf("protocol %d", uint8(p))
 }
 
 // ParseProtocol is the inverse of Protocol.String.
 func ParseProtocol(s string) (Protocol, bool) {
-	for _, p := range []Protocol{TCP, UDP} {
+	for _, p := range []Protocol{TCP, UDP, SCTP} {
 		if p.String() == s {
 			return p, true
 		}
@@ -69,6 +72,7 @@ type Service struct {
 	Name      string
 	Key       ServiceKey
 	Scheduler Scheduler
+	MSS       uint16   // TCP: the largest MSS that a SYN may offer; 0: as it came
 	Servers   []Server // in the order in which they were added; schedulers begin with the last, as IPVS does
 }
 
@@ -90,5 +94,6 @@ func (k ServerKey) String() string { return HostPort(k.Address, k.Port) }
 type Server struct {
 	Key        ServerKey
 	Forwarding Forwarding
+	Tunnel     Tunnel // of forwarding method TUN
 	Weight     uint16 // 0: quiesced, no new connections
 }

@@ -66,7 +66,7 @@ func example() director {
 			Connections: report.Usage{Used: 3, Size: 262144},
 			Services: []report.Service{
 				{
-					Name: "web", Key: webKey, Scheduler: model.WRR, Servers: 3, Up: 2, Active: 1, Answers: true,
+					Name: "web", Key: webKey, Scheduler: model.WRR, MSS: 1400, Servers: 3, Up: 2, Active: 1, Answers: true,
 					Counts: report.Counts{Connections: 2, PacketsIn: 20, BytesIn: 2000, PacketsOut: 10, BytesOut: 9000},
 				},
 				{Name: "dns", Key: dnsKey, Scheduler: model.RR, Counts: report.Counts{Connections: 1, PacketsIn: 1, BytesIn: 60}},
@@ -85,6 +85,12 @@ func example() director {
 					Service: "web", ServiceKey: webKey, Key: serverKey("198.51.100.1:80"),
 					Forwarding: model.NAT, Local: true, Weight: 1, State: report.Up,
 				},
+				tunnelled("203.0.113.13:80", model.Tunnel{}),
+				tunnelled("203.0.113.14:80", model.Tunnel{Type: model.GRE, Checksum: true}),
+				tunnelled("203.0.113.15:80", model.Tunnel{
+					Type: model.GUE, Port: 6080, Source: netip.MustParsePrefix("10.200.0.0/16"),
+				}),
+				localTunnel(),
 			},
 			Verdicts: []report.VerdictCount{
 				{Name: "no_service", Help: "no service has it", Count: 5},
@@ -98,6 +104,20 @@ func example() director {
 			conn(model.UDP, "[2001:db8::7]:5353", "[2001:db8::10]:53", "[2001:db8::53]:53", "UDP", 0),
 		},
 	}
+}
+
+func tunnelled(address string, t model.Tunnel) report.Server {
+	return report.Server{
+		Service: "web", ServiceKey: webKey, Key: serverKey(address),
+		Forwarding: model.TUN, Tunnel: t, Weight: 1, State: report.Up,
+	}
+}
+
+// localTunnel is a server whose packets go in no tunnel, since its address is the director's own.
+func localTunnel() report.Server {
+	s := tunnelled("203.0.113.1:80", model.Tunnel{Type: model.GRE})
+	s.Local = true
+	return s
 }
 
 func serverKey(s string) model.ServerKey {

@@ -37,6 +37,7 @@ func services(in report.Snapshot) []api.Service {
 			Address:   model.HostPort(s.Key.Address, s.Key.Port),
 			Protocol:  s.Key.Protocol.String(),
 			Scheduler: s.Scheduler.String(),
+			MSS:       s.MSS,
 			Servers:   s.Servers,
 			Up:        s.Up,
 			Active:    s.Active,
@@ -54,6 +55,7 @@ func servers(in report.Snapshot) []api.Server {
 			Service:    s.Service,
 			Address:    s.Key.String(),
 			Forwarding: forwarding(s),
+			Tunnel:     tunnel(s),
 			Weight:     s.Weight,
 			Active:     s.Reading.Active,
 			Inactive:   s.Reading.Inactive,
@@ -72,6 +74,18 @@ func forwarding(s report.Server) string {
 		return "local"
 	}
 	return s.Forwarding.String()
+}
+
+// tunnel is nil where packets go without one.
+func tunnel(s report.Server) *api.Tunnel {
+	if s.Local || s.Forwarding != model.TUN {
+		return nil
+	}
+	out := &api.Tunnel{Type: s.Tunnel.Type.String(), Port: s.Tunnel.Port, Checksum: s.Tunnel.Checksum}
+	if s.Tunnel.Source.IsValid() {
+		out.Source = s.Tunnel.Source.String()
+	}
+	return out
 }
 
 // traffic leaves out what cannot be known: answers that do not pass here are not counted as none.
