@@ -116,7 +116,7 @@ static __always_inline struct conn *conn_find(const struct flow *flow)
 /* hop_of is the neighbour that sent this frame. */
 static __always_inline struct hop hop_of(struct packet *p)
 {
-	struct hop hop = { .ifindex = p->ingress };
+	struct hop hop = { .ifindex = p->ingress, .vlan = p->tag & 0x0fff };
 	struct ethhdr *eth = at(p->ctx, 0, sizeof(*eth));
 
 	if (eth)
@@ -132,7 +132,7 @@ static __always_inline bool hop_equal(const struct hop *a, const struct hop *b)
 /* conn_new is the client's entry for p, on p->server. */
 static __always_inline void conn_new(struct conn *conn, struct packet *p)
 {
-	enum conn_state state = p->flow.protocol == IPPROTO_TCP ? CONN_SYN_RECV : CONN_UDP;
+	enum conn_state state = p->flow.protocol == IPPROTO_UDP ? CONN_UDP : CONN_SYN_RECV;
 	const struct server *server = p->server;
 
 	conn->state = conn_word(0, state, CONN_DIRTY);
@@ -199,7 +199,7 @@ static __always_inline enum verdict conn_create(struct packet *p)
 	return p->conn ? VERDICT_CONTINUE : VERDICT_CONN_FULL;
 }
 
-/* conn_next is the state after a TCP segment; fin is the flag of the side that sent it. */
+/* conn_next is the state after a TCP segment, or what stands for one in SCTP; fin is the flag of the side that sent it. */
 static __always_inline enum conn_state conn_next(enum conn_state state, __u32 flags, __u8 tcp, __u32 fin)
 {
 	bool client = fin == CONN_FIN_CLIENT;
@@ -233,7 +233,7 @@ static __always_inline __u64 conn_step(__u64 old, const struct packet *p, __u32 
 
 	if (from == CONN_NONE) /* it was ended, and is about to be deleted */
 		return old;
-	if (p->flow.protocol == IPPROTO_TCP)
+	if (p->flow.protocol != IPPROTO_UDP && p->kind != KIND_LATER)
 		to = conn_next(from, conn_flags(old), p->tcp_flags, fin);
 	__u32 flags = conn_next_flags(from, to, conn_flags(old), p->tcp_flags, fin);
 	if (to == from && flags == conn_flags(old))

@@ -51,3 +51,14 @@ static __always_inline __u16 csum_ipv4(const struct iphdr *ip)
 		sum += half[i];
 	return csum_end(sum);
 }
+
+/* csum_pseudo is the sum of a pseudo header, RFC 9293 section 3.1 and RFC 8200 section 8.1. */
+static __always_inline __u64 csum_pseudo(const struct addr *source, const struct addr *destination, __u32 length,
+					 __u8 protocol)
+{
+	__u64 sum = (__u64)bpf_htonl(length) + bpf_htonl(protocol);
+
+	for (int i = 0; i < 4; i++)
+		sum += (__u64)source->word[i] + destination->word[i];
+	return sum;
+}

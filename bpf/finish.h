@@ -5,17 +5,17 @@
 #include "maps.h"
 #include "packet.h"
 
-static __always_inline void finish_count(__u32 v)
+static __always_inline void finish_count(__u32 v, __u32 packets)
 {
 	__u64 *count = bpf_map_lookup_elem(&verdicts, &v);
 
 	if (count)
-		(*count)++;
+		*count += packets;
 }
 
 static __always_inline int finish(struct packet *p, enum verdict v)
 {
-	finish_count(v);
+	finish_count(v, 1);
 	if (v >= VERDICT_FIRST_DROPPED)
 		return XDP_DROP;
 	if (v < VERDICT_FIRST_SENT)

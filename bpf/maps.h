@@ -18,6 +18,14 @@ struct {
 	__type(value, struct interface);
 } interfaces SEC(".maps");
 
+/* Tag on an interface → ifindex of the VLAN device there. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_VLANS);
+	__type(key, struct vlan_key);
+	__type(value, __u32);
+} vlans SEC(".maps");
+
 /* Address, port and protocol → service. Written by Go. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -33,6 +41,14 @@ struct {
 	__type(key, struct addr);
 	__type(value, __u32);
 } vips SEC(".maps");
+
+/* Addresses of NAT servers → how many: their fragments may be answers to clients. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SERVERS);
+	__type(key, struct addr);
+	__type(value, __u32);
+} nat_servers SEC(".maps");
 
 /* Server id → server. Written by Go. */
 struct {
@@ -56,6 +72,10 @@ const enum limit *limit_in_btf __attribute__((unused));
 const enum conn_flag *conn_flag_in_btf __attribute__((unused));
 const enum xdp_mode *xdp_mode_in_btf __attribute__((unused));
 const struct sweep *sweep_in_btf __attribute__((unused));
+const enum tunnel *tunnel_in_btf __attribute__((unused));
+const enum tunnel_flag *tunnel_flag_in_btf __attribute__((unused));
+const struct held *held_in_btf __attribute__((unused));
+const enum held_kind *held_kind_in_btf __attribute__((unused));
 
 /* Service id → its servers as its scheduler walks them; one write switches to a new table. Written by Go. */
 struct slot_table {
@@ -118,3 +138,38 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 * 1024);
 } events SEC(".maps");
+
+/* Packets of which not all fragments have passed yet; the one used longest ago makes room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_FRAGMENTS);
+	__type(key, struct fragment_key);
+	__type(value, struct fragment);
+} fragments SEC(".maps");
+
+/* From the path to the daemon: struct held. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 * 1024 * 1024);
+} held_frames SEC(".maps");
+
+/* How many senders were told of errors lately. Written by tell.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct told);
+} tellings SEC(".maps");
+
+/* Room for what the stack is too small for. Nothing in it is kept from packet to packet. */
+struct scratch {
+	__u8 bytes[512];          /* csum.h */
+	struct fragment fragment; /* fragment.h: a new entry */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratch SEC(".maps");

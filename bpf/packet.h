@@ -14,23 +14,64 @@
 
 #include "types.h"
 
+/* What kind of packet it is. The order counts: the first two are balanced by their own headers. */
+enum kind {
+	KIND_WHOLE,
+	KIND_FIRST, /* the first fragment, with the transport header */
+	KIND_LATER, /* another fragment */
+	KIND_QUOTE, /* an ICMP error, which quotes a packet of ours */
+};
+
+/* Which part of a packet a fragment is. */
+struct part {
+	__be32 id;
+	__u16 offset; /* in bytes */
+	__u16 size;   /* of its payload, in bytes */
+	__u32 more;   /* 1: it is not the last one */
+};
+
+/*
+ * What parse found in the headers: values only. So it can be handed to functions that the verifier
+ * judges by themselves (those without `static`), once and not on each way that leads to them. They
+ * are for what is rare; the common path has no calls.
+ */
+struct headers {
+	struct flow flow; /* KIND_QUOTE: of the connection that the error is about */
+	__u32 ingress;    /* interface that it came in by */
+	__u32 length;     /* bytes of the IP packet, by its own header */
+	__u32 network;    /* offset of the IP header */
+	__u32 transport;  /* offset of the transport header */
+	__u8 ipv6;        /* family: it matters in parse and forward only */
+	__u8 ttl;         /* hop limit in IPv6 */
+	__u8 tcp_flags;   /* byte 13 of the TCP header, or what stands for it in SCTP; 0 for UDP */
+	__u8 tagged;      /* it carries a VLAN tag */
+	__u16 tag;        /* the tag as it is, with its priority, in host order */
+	__u16 kind;       /* enum kind */
+	__u32 mtu;        /* of the way on, when the packet is larger */
+	struct part part; /* of fragments */
+	struct {
+		__u32 network;
+		__u32 transport;
+		__u32 protocol;
+	} quoted; /* KIND_QUOTE: offsets of its headers */
+};
+
 struct packet {
+	struct headers; /* first: headers_of */
 	struct xdp_md *ctx;
-	struct flow flow;
-	__u32 ingress;   /* interface that it came in by */
-	__u32 egress;    /* interface that it leaves by, once a server or client was chosen */
-	__u32 length;    /* bytes of the IP packet, by its own header */
-	__u32 network;   /* offset of the IP header */
-	__u32 transport; /* offset of the TCP or UDP header */
-	__u8 ipv6;       /* family: it matters in parse and forward only */
-	__u8 ttl;        /* hop limit in IPv6 */
-	__u8 tcp_flags;  /* byte 13 of the TCP header; 0 for UDP */
-	__u8 tagged;     /* it carries a VLAN tag */
+	__u32 egress; /* interface that it leaves by, once a server or client was chosen */
 	__u32 server_id;
 	struct service *service;
 	struct server *server;
 	struct conn *conn;
 };
+
+static __always_inline struct headers *headers_of(struct packet *p)
+{
+	return (struct headers *)p;
+}
+
+#define IP_DONT_FRAGMENT 0x4000 /* RFC 791 section 3.1 */
 
 /* Flags in byte 13 of the TCP header, RFC 9293 section 3.1. */
 #define TCP_FIN 0x01
@@ -80,6 +121,12 @@ static __always_inline bool load_at(struct xdp_md *ctx, __u32 offset, void *to, 
 	if (header)
 		copy(to, header, len);
 	return header;
+}
+
+/* end_of is the offset behind the IP packet. */
+static __always_inline __u32 end_of(const struct headers *h)
+{
+	return h->network + h->length;
 }
 
 /* load copies a header from wherever it begins; false: the frame is shorter. len is a multiple of 4. */
@@ -149,10 +196,15 @@ static __always_inline bool addr_is_v4(const struct addr *a)
 	return !a->word[0] && !a->word[1] && a->word[2] == bpf_htonl(0xffff);
 }
 
-/* starts_connection: UDP always may, TCP with a bare SYN only (RFC 9293 section 3.5). */
+/*
+ * starts_connection: UDP always may, TCP with a bare SYN only (RFC 9293 section 3.5), SCTP with an
+ * INIT, which stands as one. Later fragments and errors belong to what is there.
+ */
 static __always_inline bool starts_connection(const struct packet *p)
 {
-	if (p->flow.protocol != IPPROTO_TCP)
+	if (p->kind > KIND_FIRST)
+		return false;
+	if (p->flow.protocol == IPPROTO_UDP)
 		return true;
 	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }

@@ -6,56 +6,65 @@
  */
 #pragma once
 
+#include "extension.h"
+#include "icmp.h"
 #include "maps.h"
 #include "packet.h"
-#include "service.h"
+#include "sctp.h"
+#include "vlan.h"
 
-struct vlan_header {
-	__be16 tag;
-	__be16 type;
-};
+#define IP_OFFSET 0x1fff         /* of a fragment, in 8 bytes: RFC 791 section 3.1 */
+#define IP_MORE_FRAGMENTS 0x2000 /* RFC 791 section 3.1 */
+#define IP_LARGEST 65535         /* bytes of a packet, RFC 791 section 3.1 */
 
-#define IP_FRAGMENT 0x3fff /* more fragments, or an offset: RFC 791 section 3.1 */
-
-/* IPv6 extension headers, RFC 8200 section 4 and the registry of RFC 7045. */
-enum extension_header {
-	HOP_BY_HOP = 0,
-	ROUTING = 43,
-	FRAGMENT = 44,
-	AUTHENTICATION = 51,
-	DESTINATION_OPTIONS = 60,
-	MOBILITY = 135,
-	HOST_IDENTITY = 139,
-	SHIM6 = 140,
-};
+/* lost is a transport header that is not all there: in a first fragment a trick (RFC 1858, RFC 7112). */
+static __always_inline enum verdict lost(const struct headers *h)
+{
+	return h->kind == KIND_FIRST ? VERDICT_FRAGMENT_TINY : VERDICT_MALFORMED;
+}
 
 static __always_inline enum verdict parse_tcp(struct packet *p)
 {
 	struct tcphdr tcp;
-	__u32 end = p->network + p->length;
+	__u32 end = end_of(headers_of(p));
 
 	if (p->transport + sizeof(tcp) > end || !load(p->ctx, p->transport, &tcp, sizeof(tcp)))
-		return VERDICT_MALFORMED;
+		return lost(headers_of(p));
 	if (tcp.doff < 5 || p->transport + tcp.doff * 4 > end)
-		return VERDICT_MALFORMED;
+		return lost(headers_of(p));
 	p->flow.source_port = tcp.source;
 	p->flow.destination_port = tcp.dest;
 	p->tcp_flags = ((__u8 *)&tcp)[13];
 	return VERDICT_CONTINUE;
 }
 
+/* parse_udp: a first fragment holds less than the header speaks of. */
 static __always_inline enum verdict parse_udp(struct packet *p)
 {
 	struct udphdr udp;
-	__u32 end = p->network + p->length;
+	__u32 end = end_of(headers_of(p));
 
 	if (p->transport + sizeof(udp) > end || !load(p->ctx, p->transport, &udp, sizeof(udp)))
-		return VERDICT_MALFORMED;
+		return lost(headers_of(p));
 	__u32 len = bpf_ntohs(udp.len);
-	if (len < sizeof(udp) || p->transport + len > end)
+	if (len < sizeof(udp) || (p->kind == KIND_WHOLE && p->transport + len > end))
 		return VERDICT_MALFORMED;
 	p->flow.source_port = udp.source;
 	p->flow.destination_port = udp.dest;
+	return VERDICT_CONTINUE;
+}
+
+__noinline enum verdict parse_sctp(struct xdp_md *ctx, struct headers *h)
+{
+	struct sctp sctp;
+
+	if (!h)
+		return VERDICT_MALFORMED;
+	if (h->transport + sizeof(sctp) > end_of(h) || bpf_xdp_load_bytes(ctx, h->transport, &sctp, sizeof(sctp)))
+		return lost(h);
+	h->flow.source_port = sctp.source;
+	h->flow.destination_port = sctp.destination;
+	h->tcp_flags = sctp_as_tcp(sctp.chunk);
 	return VERDICT_CONTINUE;
 }
 
@@ -66,6 +75,8 @@ static __always_inline enum verdict parse_transport(struct packet *p, __u8 proto
 		return parse_tcp(p);
 	if (protocol == IPPROTO_UDP)
 		return parse_udp(p);
+	if (protocol == IPPROTO_SCTP)
+		return parse_sctp(p->ctx, headers_of(p));
 	return VERDICT_NO_SERVICE;
 }
 
@@ -75,7 +86,92 @@ static __always_inline enum verdict parse_transport(struct packet *p, __u8 proto
  */
 static __always_inline bool holds(struct packet *p)
 {
-	return bpf_xdp_get_buff_len(p->ctx) >= p->network + p->length;
+	return bpf_xdp_get_buff_len(p->ctx) >= end_of(headers_of(p));
+}
+
+/*
+ * part_possible: all but the last fragment end at a multiple of 8 bytes, and the whole fits in a
+ * packet (RFC 791 section 3.1, RFC 8200 section 4.5).
+ */
+static __always_inline bool part_possible(const struct part *part, __u32 header)
+{
+	if (!part->size || (part->more && part->size % 8))
+		return false;
+	return (__u32)part->offset + part->size + header <= IP_LARGEST;
+}
+
+/*
+ * parse_part decides about a fragment. A second TCP fragment at byte 8 would rewrite the header that
+ * the first one showed (RFC 1858, RFC 3128).
+ */
+static __always_inline enum verdict parse_part(struct headers *h, __u8 protocol, __u32 header)
+{
+	if (!part_possible(&h->part, header))
+		return VERDICT_MALFORMED;
+	if (protocol == IPPROTO_TCP && h->part.offset == 8)
+		return VERDICT_FRAGMENT_TINY;
+	h->kind = h->part.offset ? KIND_LATER : KIND_FIRST;
+	return VERDICT_CONTINUE;
+}
+
+__noinline enum verdict parse_fragment_v4(struct headers *h, __u32 protocol, __u32 offset_and_id)
+{
+	__u16 field = bpf_ntohs(offset_and_id >> 16);
+
+	if (!h)
+		return VERDICT_MALFORMED;
+	h->flow.protocol = protocol;
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP && protocol != IPPROTO_SCTP)
+		return VERDICT_NO_SERVICE;
+	h->part.id = offset_and_id & 0xffff;
+	h->part.offset = (field & IP_OFFSET) * 8;
+	h->part.more = (field & IP_MORE_FRAGMENTS) != 0;
+	h->part.size = end_of(h) - h->transport;
+	return parse_part(h, protocol, sizeof(struct iphdr));
+}
+
+/* IPv4 options that say which way a packet shall go: RFC 791 section 3.1. */
+#define OPTION_END 0
+#define OPTION_NOTHING 1
+#define OPTION_LOOSE_ROUTE 131
+#define OPTION_STRICT_ROUTE 137
+
+struct options {
+	struct xdp_md *ctx;
+	__u32 offset;
+	__u32 end;
+	enum verdict verdict;
+};
+
+static long option_step(__u32 turn, void *arg)
+{
+	struct options *o = arg;
+	__u8 type = 0, size = 0;
+
+	if (o->offset >= o->end || bpf_xdp_load_bytes(o->ctx, o->offset, &type, 1) || type == OPTION_END)
+		return 1;
+	if (type == OPTION_NOTHING) {
+		o->offset++;
+		return 0;
+	}
+	o->verdict = VERDICT_MALFORMED;
+	if (o->offset + 2 > o->end || bpf_xdp_load_bytes(o->ctx, o->offset + 1, &size, 1))
+		return 1;
+	if (size < 2 || o->offset + size > o->end)
+		return 1;
+	o->verdict =
+		type == OPTION_LOOSE_ROUTE || type == OPTION_STRICT_ROUTE ? VERDICT_SOURCE_ROUTE : VERDICT_CONTINUE;
+	o->offset += size;
+	return o->verdict != VERDICT_CONTINUE;
+}
+
+/* parse_options looks for source routes: they let a sender choose whom we appear to talk to (RFC 7126 section 4.3). */
+__noinline enum verdict parse_options(struct xdp_md *ctx, __u32 offset, __u32 end)
+{
+	struct options o = { .ctx = ctx, .offset = offset, .end = end };
+
+	bpf_loop(40, option_step, &o, 0);
+	return o.verdict;
 }
 
 static __always_inline enum verdict parse_v4(struct packet *p)
@@ -91,31 +187,54 @@ static __always_inline enum verdict parse_v4(struct packet *p)
 	__u32 header = ip.ihl * 4;
 	if (ip.version != 4 || header < sizeof(ip) || p->length < header || !holds(p))
 		return VERDICT_MALFORMED;
-	if (ip.frag_off & bpf_htons(IP_FRAGMENT))
-		return VERDICT_FRAGMENT;
-	if (ip.protocol == IPPROTO_ICMP)
-		return VERDICT_ICMP;
 	p->transport = p->network + header;
+	enum verdict v = VERDICT_CONTINUE;
+	if (header > sizeof(ip))
+		v = parse_options(p->ctx, p->network + sizeof(ip), p->transport);
+	if (v != VERDICT_CONTINUE)
+		return v;
+	bool fragment = ip.frag_off & bpf_htons(IP_OFFSET | IP_MORE_FRAGMENTS);
+	if (ip.protocol == IPPROTO_ICMP)
+		return fragment ? VERDICT_ICMP : parse_icmp(p->ctx, headers_of(p));
+	if (fragment)
+		v = parse_fragment_v4(headers_of(p), ip.protocol, (__u32)ip.frag_off << 16 | ip.id);
+	if (v != VERDICT_CONTINUE || p->kind == KIND_LATER)
+		return v;
 	return parse_transport(p, ip.protocol);
 }
 
-static __always_inline enum verdict parse_extension(__u8 next)
+/* parse_fragment_v6 takes over what the chain knows of a fragment. */
+static __always_inline enum verdict parse_fragment_v6(struct headers *h, const struct chain *c)
 {
-	switch (next) {
-	case FRAGMENT:
-		return VERDICT_FRAGMENT;
-	case HOP_BY_HOP:
-	case ROUTING:
-	case AUTHENTICATION:
-	case DESTINATION_OPTIONS:
-	case MOBILITY:
-	case HOST_IDENTITY:
-	case SHIM6:
-		return VERDICT_EXTENSION_HEADER;
-	case IPPROTO_ICMPV6:
+	h->part = c->part;
+	if (!part_possible(&h->part, sizeof(struct ipv6hdr)))
+		return VERDICT_MALFORMED;
+	if (c->part.offset && c->fragment_next == IPPROTO_ICMPV6)
 		return VERDICT_ICMP;
+	return parse_part(h, c->fragment_next, sizeof(struct ipv6hdr));
+}
+
+/* parse_extensions walks the extension headers; h->flow.protocol is the first one, and then what is behind them. */
+__noinline enum verdict parse_extensions(struct xdp_md *ctx, struct headers *h)
+{
+	if (!h)
+		return VERDICT_MALFORMED;
+	struct chain c = {
+		.ctx = ctx,
+		.at = h->transport,
+		.end = end_of(h),
+		.next = h->flow.protocol,
+	};
+	enum verdict v = chain_walk(&c);
+
+	if (c.fragment) {
+		enum verdict part = parse_fragment_v6(h, &c);
+		if (part != VERDICT_CONTINUE)
+			return part;
 	}
-	return VERDICT_CONTINUE;
+	h->transport = c.at;
+	h->flow.protocol = c.next;
+	return c.cut ? lost(h) : v;
 }
 
 static __always_inline enum verdict parse_v6(struct packet *p)
@@ -134,22 +253,35 @@ static __always_inline enum verdict parse_v6(struct packet *p)
 	p->ttl = ip.hop_limit;
 	if (ip.version != 6 || !holds(p))
 		return VERDICT_MALFORMED;
-	enum verdict v = parse_extension(ip.nexthdr);
-	if (v != VERDICT_CONTINUE)
-		return v;
 	p->transport = p->network + sizeof(ip);
-	return parse_transport(p, ip.nexthdr);
+	p->flow.protocol = ip.nexthdr;
+	enum verdict v = VERDICT_CONTINUE;
+	if (is_extension(ip.nexthdr))
+		v = parse_extensions(p->ctx, headers_of(p));
+	if (v != VERDICT_CONTINUE || p->kind == KIND_LATER)
+		return v;
+	if (p->flow.protocol == IPPROTO_ICMPV6)
+		return p->kind == KIND_FIRST ? VERDICT_ICMP : parse_icmp(p->ctx, headers_of(p));
+	return parse_transport(p, p->flow.protocol);
 }
 
 /*
  * ours says whether the frame is addressed to this interface. XDP runs before the kernel drops
  * frames for other hosts, so a flooding switch would have us balance its neighbours' packets.
  */
-static __always_inline bool ours(struct packet *p, const struct ethhdr *eth)
+static __always_inline enum verdict ours(struct packet *p, const __u8 *destination, __be16 tag_type)
 {
 	struct interface *i = interface_find(p->ingress);
 
-	return i && mac_equal(eth->h_dest, i->mac);
+	if (!i)
+		return VERDICT_OTHER_HOST;
+	if (p->tagged && tag_type != bpf_htons(ETH_P_8021Q))
+		return VERDICT_OTHER_VLAN;
+	if (vlan_id(headers_of(p)))
+		i = vlan_find(p->ingress, vlan_id(headers_of(p)));
+	if (!i)
+		return VERDICT_OTHER_VLAN;
+	return mac_equal(destination, i->mac) ? VERDICT_CONTINUE : VERDICT_OTHER_HOST;
 }
 
 /* parse_ethernet leaves the offset behind the header and returns the ethertype; one tag is stepped over. */
@@ -162,6 +294,7 @@ static __always_inline __be16 parse_ethernet(struct packet *p, const struct ethh
 	if (!vlan)
 		return 0;
 	p->tagged = 1;
+	p->tag = bpf_ntohs(vlan->tag);
 	p->network += sizeof(*vlan);
 	return vlan->type;
 }
@@ -175,7 +308,8 @@ static __always_inline enum verdict parse(struct packet *p)
 	__be16 type = parse_ethernet(p, eth);
 	if (type != bpf_htons(ETH_P_IP) && type != bpf_htons(ETH_P_IPV6))
 		return VERDICT_NOT_IP;
-	if (!ours(p, eth))
-		return VERDICT_OTHER_HOST;
+	enum verdict v = ours(p, eth->h_dest, eth->h_proto);
+	if (v != VERDICT_CONTINUE)
+		return v;
 	return type == bpf_htons(ETH_P_IP) ? parse_v4(p) : parse_v6(p);
 }

@@ -26,10 +26,23 @@ static __always_inline struct service *service_find(const struct flow *flow)
 	return bpf_map_lookup_elem(&services, &key);
 }
 
-/* service_owns says whether any service has this address. */
+/*
+ * service_owns says whether any service has this address. Before 6.2 a key may not lie in what a
+ * function was handed, so it is copied.
+ */
 static __always_inline bool service_owns(const struct addr *address)
 {
-	return bpf_map_lookup_elem(&vips, address) != NULL;
+	struct addr key = *address;
+
+	return bpf_map_lookup_elem(&vips, &key) != NULL;
+}
+
+/* is_nat_server says whether answers to clients may come from this address. */
+static __always_inline bool is_nat_server(const struct addr *address)
+{
+	struct addr key = *address;
+
+	return bpf_map_lookup_elem(&nat_servers, &key) != NULL;
 }
 
 /*
@@ -49,15 +62,6 @@ static __always_inline bool martian(const struct flow *flow)
 	if (*(__u8 *)&s->word[0] == 0xff)
 		return true;
 	return !s->word[0] && !s->word[1] && !s->word[2] && bpf_ntohl(s->word[3]) <= 1;
-}
-
-/* interface_find returns what is known of an interface of ours, or NULL. */
-static __always_inline struct interface *interface_find(__u32 ifindex)
-{
-	__u32 index = ifindex % MAX_INTERFACES;
-	struct interface *i = bpf_map_lookup_elem(&interfaces, &index);
-
-	return i && i->ifindex == ifindex ? i : NULL;
 }
 
 /* server_find returns the server only while it is the one that was meant: ids are used again. */

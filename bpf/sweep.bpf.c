@@ -5,6 +5,7 @@
  * next run finds it marked, it is deleted.
  */
 #include "conn.h"
+#include "finish.h"
 
 /* A power of two above CONN_STATES, so that a mask is a bound. */
 #define CONN_STATE_SLOTS 8
@@ -81,6 +82,7 @@ int sweep(struct sweep *s)
 	struct sweep done = { .now = jiffies() };
 
 	conn_walk(visit, &done);
+	finish_count(VERDICT_FRAGMENT_ORPHAN, s->orphans);
 	*s = done;
 	return 0;
 }

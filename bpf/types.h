@@ -13,6 +13,18 @@
 #include <stddef.h>
 #include <linux/types.h>
 
+/* Sizes of the maps and of what is in them. */
+enum limit {
+	MAX_SERVICES = 4096,
+	MAX_SERVERS = 16384, /* of all services */
+	MAX_INTERFACES = 1024,
+	MAX_CONNS = 1 << 18, /* until the connection table has a size of its own */
+	MAX_VLANS = 4096,
+	MAX_FRAGMENTS = 1024,
+	FRAGMENT_WORDS = 65536 / 8 / 64, /* 8 bytes a bit, 64 bits a word */
+	HELD_BYTES = 3584,               /* the largest frame that is held: more than native XDP takes */
+};
+
 /* An IP address; IPv4 is mapped into IPv6 (::ffff:a.b.c.d), so one path serves both. */
 struct addr {
 	__be32 word[4];
@@ -24,7 +36,7 @@ struct flow {
 	struct addr destination;
 	__be16 source_port;
 	__be16 destination_port;
-	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
 	__u8 pad[3];   /* zero: it is part of the key */
 };
 
@@ -32,7 +44,7 @@ struct flow {
 struct service_key {
 	struct addr address;
 	__be16 port;   /* 0: any port of the address */
-	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
 	__u8 pad;      /* zero: it is part of the key */
 };
 
@@ -60,15 +72,26 @@ struct service {
  * ifindex 0: unknown.
  */
 struct hop {
-	__u32 ifindex;
+	__u32 ifindex; /* that frames leave by: the parent of a VLAN device */
 	__u8 mac[6];
-	__u16 vlan; /* 802.1Q tag of the frame, host order; 0: none (the only value so far) */
+	__u16 vlan; /* id of the 802.1Q tag of the frame, host order; 0: none */
 };
 
 enum forwarding {
 	FORWARDING_DR = 1,
 	FORWARDING_TUN = 2,
 	FORWARDING_NAT = 3,
+};
+
+/* What TUN puts around a packet. The names are ipvsadm's. */
+enum tunnel {
+	TUNNEL_IPIP = 0,
+	TUNNEL_GRE = 1,
+	TUNNEL_GUE = 2,
+};
+
+enum tunnel_flag {
+	TUNNEL_CHECKSUM = 1, /* GRE: of header and packet; GUE: UDP's */
 };
 
 enum server_flag {
@@ -89,8 +112,14 @@ struct server {
 	struct addr next;   /* the neighbour whose MAC hop.mac is: the server itself, or a router */
 	struct hop hop;     /* the way to it; ifindex 0: there is none */
 	__u8 source_mac[6]; /* of the interface hop.ifindex */
-	__u16 mtu;          /* of that interface, bytes of an IP packet */
-	struct addr source; /* this host's address towards it: outer source of TUN */
+	__u16 mtu;          /* of the way to it, bytes of an IP packet */
+	struct addr source; /* outer source of TUN */
+	__be32 source_mask; /* bits of the last word of source that the flow decides; 0: none */
+	__be16 tunnel_port; /* GUE: UDP port that the server listens on */
+	__u8 tunnel;        /* enum tunnel */
+	__u8 tunnel_flags;  /* enum tunnel_flag */
+	__u16 overhead;     /* bytes that the tunnel puts in front of a packet */
+	__u16 mss;          /* TCP: the largest MSS that a SYN may offer; 0: as it came */
 };
 
 /*
@@ -114,8 +143,16 @@ struct interface {
 	__u32 ifindex;    /* 0: the program is not meant to balance there */
 	__u8 mac[6];      /* frames for other MACs are other hosts' */
 	__u16 mtu;        /* bytes of an IP packet */
+	__u32 parent;     /* a VLAN device: the interface below, where the program is; else 0 */
+	__u16 vlan;       /* a VLAN device: the id of its tag; else 0 */
 	__u8 mode;        /* enum xdp_mode */
-	__u8 reason[115]; /* why it is not native, for people; zero-terminated */
+	__u8 reason[109]; /* why it is not native, for people; zero-terminated */
+};
+
+/* Key of `vlans`: a tag on an interface. The value is the ifindex of the VLAN device. Written by Go. */
+struct vlan_key {
+	__u32 ifindex;
+	__u32 vlan; /* id, 1..4094 */
 };
 
 enum xdp_mode {
@@ -171,6 +208,49 @@ struct conn {
 	__u64 spare;
 };
 
+/* Key of `fragments`: what the fragments of one packet have in common (RFC 791, RFC 8200 section 4.5). */
+struct fragment_key {
+	struct addr source;
+	struct addr destination;
+	__be32 id;     /* IPv4: its 16 bits, in the lower half of the word as it lies on the wire */
+	__u8 protocol; /* IPv4's; IPv6: 0 */
+	__u8 pad[3];   /* zero: it is part of the key */
+};
+
+/* Value of `fragments`: a packet of which not all fragments have passed yet. Written by the path. */
+struct fragment {
+	__u32 made; /* jiffies */
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 protocol; /* 0: the first fragment, which has the ports, was not seen yet; others are held */
+	__u8 poisoned; /* fragments overlapped: nothing more of this packet is sent on (RFC 5722) */
+	__u16 pad;
+	__u32 end;  /* blocks of the whole packet; 0: the last fragment was not seen yet */
+	__u32 sent; /* blocks sent on */
+	__u32 spare;
+	__u64 blocks[FRAGMENT_WORDS]; /* a bit for each 8 bytes that were sent on */
+};
+
+enum held_kind {
+	HELD_FRAME = 1, /* a fragment that came before its first one */
+	HELD_FIRST = 2, /* the first one came: the held ones can go */
+};
+
+/* What the path tells the daemon through the ring `held_frames`: fragments that wait for their first one. */
+struct held {
+	__u32 kind; /* enum held_kind; HELD_FIRST ends before frame */
+	__u32 ifindex;
+	struct fragment_key key;
+	__u32 length; /* bytes of frame */
+	__u8 frame[HELD_BYTES];
+};
+
+/* Value of `tellings`: how many senders were told of errors lately, on this CPU. */
+struct told {
+	__u32 since; /* jiffies: when this second began */
+	__u32 count; /* in this second */
+};
+
 /* Value of `loads`, index = server id: connections that live. Written by the path and the sweep. */
 struct load {
 	__u64 active;    /* ESTABLISHED */
@@ -207,6 +287,7 @@ struct sweep {
 	__u32 seen;    /* out: entries looked at, reverse ones too */
 	__u32 marked;  /* out: expired for the first time, now CONN_DYING */
 	__u32 deleted; /* out: expired for the second time, and gone */
+	__u32 orphans; /* in: held fragments that the daemon gave up, to be counted */
 };
 
 /*
@@ -219,44 +300,48 @@ enum verdict {
 	/* Passed to the kernel, untouched. */
 	VERDICT_NOT_IP,             /* neither IPv4 nor IPv6 (ARP, LLDP), or too short to tell */
 	VERDICT_OTHER_HOST,         /* the frame is for another MAC, or the interface is not ours */
+	VERDICT_OTHER_VLAN,         /* a tag of a VLAN that no interface of ours has */
 	VERDICT_NO_SERVICE,         /* no service has this address, port and protocol */
-	VERDICT_ICMP,               /* ICMP or ICMPv6: the kernel answers */
+	VERDICT_ICMP,               /* ICMP or ICMPv6 that is no error about a connection: the kernel answers */
 	VERDICT_NOT_SERVING,        /* a service of ours, but this director is not its master */
 	VERDICT_UNKNOWN_CONNECTION, /* TCP without SYN, and no connection: the kernel resets it */
 	VERDICT_NO_SERVER,          /* no server takes new connections: the kernel refuses it */
 	VERDICT_LOCAL,              /* the server is this host */
 
 	/* Sent on. */
-	VERDICT_DR,      /* forwarded by direct routing */
-	VERDICT_TUN,     /* forwarded in a tunnel */
-	VERDICT_NAT_IN,  /* client to server, translated */
-	VERDICT_NAT_OUT, /* server to client, translated back */
+	VERDICT_DR,           /* forwarded by direct routing */
+	VERDICT_TUN,          /* forwarded in a tunnel */
+	VERDICT_NAT_IN,       /* client to server, translated */
+	VERDICT_NAT_OUT,      /* server to client, translated back */
+	VERDICT_ICMP_IN,      /* an ICMP error about a connection, sent to its server */
+	VERDICT_ICMP_OUT,     /* an ICMP error about a server's NAT connection, sent to its client */
+	VERDICT_TOO_BIG_TOLD, /* larger than the MTU of the way on: the sender was told, by ICMP */
+	VERDICT_TTL_TOLD,     /* TTL or hop limit was 1: the sender was told, by ICMP */
 
 	/* Dropped. */
-	VERDICT_MALFORMED,        /* addressed to a service, but its headers lie about their lengths */
-	VERDICT_FRAGMENT,         /* a fragment for a service: not supported yet */
-	VERDICT_EXTENSION_HEADER, /* IPv6 extension headers towards a service: not supported yet */
-	VERDICT_VLAN,             /* a tagged frame for a service: not supported yet */
-	VERDICT_MARTIAN,          /* a source that cannot be: loopback, multicast, or the service itself */
-	VERDICT_TTL_EXCEEDED,     /* TTL or hop limit was 1 */
-	VERDICT_NO_NEIGHBOUR,     /* the next hop's MAC is not known yet; the daemon was asked to resolve it */
-	VERDICT_NO_ROUTE,         /* no way to the server, or back to the client */
-	VERDICT_TOO_BIG,          /* larger than the MTU of the way to the server or client */
-	VERDICT_SERVER_GONE,      /* the connection's server was removed or replaced */
-	VERDICT_CONN_FULL,        /* the connection table is full */
-	VERDICT_NAT_CLASH,        /* no server could be found whose way back was free */
-	VERDICT_NO_HEADROOM,      /* the driver left no room for an outer header */
+	VERDICT_MALFORMED,          /* addressed to a service, but its headers lie about their lengths */
+	VERDICT_FRAGMENT_TINY,      /* a first fragment without the whole header, or one that rewrites it */
+	VERDICT_FRAGMENT_OVERLAP,   /* a fragment of bytes that were sent on already */
+	VERDICT_FRAGMENT_ORPHAN,    /* a fragment whose first one did not come, or whose connection is gone */
+	VERDICT_FRAGMENT_HELD,      /* a fragment before its first one: the daemon keeps it for 5 seconds */
+	VERDICT_FRAGMENT_SCTP,      /* SCTP to another port by NAT: the checksum is not in the fragment */
+	VERDICT_EXTENSION_HEADERS,  /* more than 8 IPv6 extension headers */
+	VERDICT_SOURCE_ROUTE,       /* IPv4 source route, or an IPv6 routing header that is not done */
+	VERDICT_MARTIAN,            /* a source that cannot be: loopback, multicast, or the service itself */
+	VERDICT_BAD_CHECKSUM,       /* a new connection whose IPv4 or TCP checksum is wrong */
+	VERDICT_ICMP_NO_CONNECTION, /* an ICMP error about a service, but about none of its connections */
+	VERDICT_ICMP_LOW_MTU,       /* an ICMP error that speaks of an MTU below 576 (IPv6: 1280): not believed */
+	VERDICT_TTL_EXCEEDED,       /* TTL or hop limit was 1, and the sender was not told */
+	VERDICT_NO_NEIGHBOUR,       /* the next hop's MAC is not known yet; the daemon was asked to resolve it */
+	VERDICT_NO_ROUTE,           /* no way to the server, or back to the client */
+	VERDICT_TOO_BIG,            /* larger than the MTU of the way on, and the sender was not told */
+	VERDICT_SERVER_GONE,        /* the connection's server was removed or replaced */
+	VERDICT_CONN_FULL,          /* the connection table is full */
+	VERDICT_NAT_CLASH,          /* no server could be found whose way back was free */
+	VERDICT_NO_HEADROOM,        /* the driver left no room for another header */
 
 	VERDICTS,
 };
 
 #define VERDICT_FIRST_SENT VERDICT_DR
 #define VERDICT_FIRST_DROPPED VERDICT_MALFORMED
-
-/* Sizes of the maps. */
-enum limit {
-	MAX_SERVICES = 4096,
-	MAX_SERVERS = 16384, /* of all services */
-	MAX_INTERFACES = 1024,
-	MAX_CONNS = 1 << 18, /* until the connection table has a size of its own */
-};

@@ -9,12 +9,16 @@
  */
 #include "answer.h"
 #include "conn.h"
+#include "csum_bytes.h"
 #include "finish.h"
 #include "forward.h"
+#include "fragment.h"
+#include "icmp.h"
 #include "packet.h"
 #include "parse.h"
 #include "sched.h"
 #include "service.h"
+#include "tell.h"
 
 /* schedule_once picks a server for a new connection and remembers it. */
 static __noinline enum verdict schedule_once(struct packet *p)
@@ -44,31 +48,47 @@ static __always_inline enum verdict schedule(struct packet *p)
 	return v;
 }
 
+/*
+ * sound: a packet that its server would drop for its checksum begins no connection. The sums of other
+ * packets are the server's business. A fragment has no TCP checksum of its own.
+ */
+__noinline bool sound(struct xdp_md *ctx, struct headers *h)
+{
+	if (!h)
+		return false;
+	__u32 segment = end_of(h) - h->transport;
+
+	if (!h->ipv6 && csum_fold(csum_bytes(ctx, h->network, h->transport - h->network)) != 0xffff)
+		return false;
+	if (h->flow.protocol != IPPROTO_TCP || h->kind != KIND_WHOLE)
+		return true;
+	__u64 sum = csum_pseudo(&h->flow.source, &h->flow.destination, segment, IPPROTO_TCP);
+	return csum_fold(sum + csum_bytes(ctx, h->transport, segment)) == 0xffff;
+}
+
 /* admit decides about a packet without a connection: does it begin one? */
 static __always_inline enum verdict admit(struct packet *p)
 {
 	p->service = service_find(&p->flow);
 	if (!p->service)
 		return VERDICT_NO_SERVICE;
-	if (p->tagged)
-		return VERDICT_VLAN;
 	if (!(p->service->flags & SERVICE_SERVING))
 		return VERDICT_NOT_SERVING;
 	if (martian(&p->flow))
 		return VERDICT_MARTIAN;
 	if (!starts_connection(p))
 		return VERDICT_UNKNOWN_CONNECTION;
+	if (!sound(p->ctx, headers_of(p)))
+		return VERDICT_BAD_CHECKSUM;
 	return schedule(p);
 }
 
 /* resume finds the server of a known connection. Without one only a new start is a way on. */
 static __always_inline enum verdict resume(struct packet *p)
 {
-	if (p->tagged)
-		return VERDICT_VLAN;
 	p->server = server_find(p->conn->server, p->conn->server_generation);
 	if (p->server)
-		return VERDICT_CONTINUE;
+		return p->server->flags & SERVER_SERVING ? VERDICT_CONTINUE : VERDICT_NOT_SERVING;
 	if (!starts_connection(p))
 		return VERDICT_SERVER_GONE;
 	if (!conn_end(&p->flow, p->conn, p->conn->state))
@@ -76,21 +96,51 @@ static __always_inline enum verdict resume(struct packet *p)
 	return VERDICT_CONTINUE;
 }
 
-/* balance decides where a packet goes. */
-static __always_inline enum verdict balance(struct packet *p)
+/* known finds the connection that a packet belongs to, by its own headers or by what else there is. */
+static __always_inline enum verdict known(struct packet *p)
 {
 	enum verdict v = VERDICT_CONTINUE;
 
+	if (p->kind == KIND_QUOTE)
+		v = icmp_find(p->ctx, headers_of(p));
+	if (p->kind == KIND_LATER)
+		v = fragment_follow(p->ctx, headers_of(p));
+	if (v != VERDICT_CONTINUE)
+		return v;
 	p->conn = conn_find(&p->flow);
+	return p->conn || p->kind <= KIND_FIRST ? VERDICT_CONTINUE : VERDICT_FRAGMENT_ORPHAN;
+}
+
+/* balance decides where a packet goes. */
+static __always_inline enum verdict balance(struct packet *p)
+{
+	enum verdict v = known(p);
+
+	if (v != VERDICT_CONTINUE)
+		return v;
 	if (p->conn && conn_is_reverse(p->conn))
 		return answer(p);
 	if (p->conn)
 		v = resume(p);
 	if (v == VERDICT_CONTINUE && !p->server)
 		v = admit(p);
+	if (v == VERDICT_CONTINUE && p->kind == KIND_FIRST)
+		v = fragment_begin(headers_of(p));
 	if (v != VERDICT_CONTINUE)
 		return v;
 	return forward(p);
+}
+
+/* told: whoever sent a packet that cannot go on hears it from the service. */
+static __always_inline enum verdict told(struct packet *p, enum verdict v)
+{
+	if (v != VERDICT_TTL_EXCEEDED && v != VERDICT_TOO_BIG)
+		return v;
+	struct addr source = p->flow.destination;
+	if (p->conn && conn_is_reverse(p->conn))
+		source = p->conn->other;
+	p->egress = p->ingress;
+	return tell(p->ctx, headers_of(p), &source, v);
 }
 
 /* refuse keeps from the host's stack what cannot be balanced, but only if it is for a service. */
@@ -107,7 +157,7 @@ static __always_inline int path(struct xdp_md *ctx)
 	enum verdict v = parse(&p);
 
 	if (v == VERDICT_CONTINUE)
-		v = balance(&p);
+		v = told(&p, balance(&p));
 	else
 		v = refuse(&p, v);
 	return finish(&p, v);

@@ -44,7 +44,7 @@ func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant
 			errs = append(errs, fmt.Errorf("service %s: %w", want.Key, err))
 		}
 	}
-	errs = append(errs, d.applyVIPs(wants))
+	errs = append(errs, d.applyAddresses(wants))
 	return errors.Join(errs...)
 }
 
@@ -56,7 +56,7 @@ func (d *Dataplane) putService(want model.ServiceWant) error {
 		return err
 	}
 	for _, server := range want.Servers {
-		if err := d.putServer(entry, server, want.Serving); err != nil {
+		if err := d.putServer(entry, server, want); err != nil {
 			return fmt.Errorf("server %s: %w", server.Key, err)
 		}
 	}
@@ -112,7 +112,7 @@ func (d *Dataplane) putServiceValue(entry *serviceEntry, want model.ServiceWant)
 	return nil
 }
 
-func (d *Dataplane) putServer(service *serviceEntry, want model.ServerWant, serving bool) error {
+func (d *Dataplane) putServer(service *serviceEntry, want model.ServerWant, of model.ServiceWant) error {
 	entry := service.servers[want.Key]
 	if entry == nil {
 		fresh, err := d.newServer(service)
@@ -121,7 +121,7 @@ func (d *Dataplane) putServer(service *serviceEntry, want model.ServerWant, serv
 		}
 		entry = fresh
 	}
-	value := toServer(want, serving)
+	value := toServer(want, of)
 	value.Generation = entry.value.Generation
 	value.Service = service.value.Id
 	value.ServiceGeneration = service.value.Generation
@@ -208,29 +208,13 @@ func (d *Dataplane) removeService(key model.ServiceKey, entry *serviceEntry) err
 	return nil
 }
 
-// applyVIPs counts the services of each address.
-func (d *Dataplane) applyVIPs(wants []model.ServiceWant) error {
-	counts := map[pathAddr]uint32{}
-	for _, want := range wants {
-		counts[toAddr(want.Key.Address)]++
+// applyAddresses tells the path which addresses are services', and which are NAT servers'.
+func (d *Dataplane) applyAddresses(wants []model.ServiceWant) error {
+	if err := applyAddresses(d.path.Vips, d.tables.vips, countVIPs(wants)); err != nil {
+		return fmt.Errorf("vip %w", err)
 	}
-	for address, count := range counts {
-		if d.tables.vips[address] == count {
-			continue
-		}
-		if err := d.path.Vips.Put(&address, count); err != nil {
-			return fmt.Errorf("vip %s: %w", fromAddr(address), err)
-		}
-		d.tables.vips[address] = count
-	}
-	for address := range d.tables.vips {
-		if counts[address] > 0 {
-			continue
-		}
-		if err := ignoreMissing(d.path.Vips.Delete(&address)); err != nil {
-			return fmt.Errorf("vip %s: %w", fromAddr(address), err)
-		}
-		delete(d.tables.vips, address)
+	if err := applyAddresses(d.path.NatServers, d.tables.natServers, countNATServers(wants)); err != nil {
+		return fmt.Errorf("nat server %w", err)
 	}
 	return nil
 }

@@ -75,7 +75,8 @@ func fromMode(value pathInterface) (model.XDPMode, string) {
 }
 
 func toInterface(want model.InterfaceWant, a *attached) pathInterface {
-	value := pathInterface{Ifindex: uint32(want.Index), Mac: want.MAC, Mtu: toMTU(want.MTU), Mode: uint8(pathXdpModeXDP_MODE_NATIVE)}
+	value := pathInterface{Ifindex: uint32(want.Index), Mac: want.MAC, Mtu: toMTU(want.MTU), Mode: uint8(pathXdpModeXDP_MODE_NATIVE),
+		Parent: uint32(want.Parent), Vlan: want.VLAN}
 	if a != nil && a.mode == model.XDPGeneric {
 		value.Mode = uint8(pathXdpModeXDP_MODE_GENERIC)
 		copy(value.Reason[:len(value.Reason)-1], a.reason)
@@ -85,9 +86,9 @@ func toInterface(want model.InterfaceWant, a *attached) pathInterface {
 
 // applyInterfaces attaches the program where it is wanted and takes it off elsewhere.
 func (d *Dataplane) applyInterfaces(wants []model.InterfaceWant) error {
-	errs := []error{d.detachOthers(wants)}
+	errs := []error{d.detachOthers(carriers(wants)), d.applyVLANs(devices(wants))}
 	var list []model.Attachment
-	for _, want := range wants {
+	for _, want := range carriers(wants) {
 		a, err := d.attachWanted(want)
 		state := model.Attachment{Interface: want.Name}
 		if err != nil {
@@ -261,7 +262,7 @@ var ErrForeign = errors.New("another XDP program is attached")
 // interfaces, before anything is attached.
 func (d *Dataplane) CheckFree(wants []model.InterfaceWant) error {
 	var errs []error
-	for _, want := range wants {
+	for _, want := range carriers(wants) {
 		if d.links[pinName(want.Index)] != nil {
 			continue
 		}

@@ -28,16 +28,22 @@ const (
 	benchMapConns            = "conns"
 	benchMapCounters         = "counters"
 	benchMapEvents           = "events"
+	benchMapFragments        = "fragments"
 	benchMapFrame            = "frame"
+	benchMapHeldFrames       = "held_frames"
 	benchMapInterfaces       = "interfaces"
 	benchMapLoads            = "loads"
+	benchMapNatServers       = "nat_servers"
 	benchMapPositions        = "positions"
+	benchMapScratch          = "scratch"
 	benchMapServers          = "servers"
 	benchMapServices         = "services"
 	benchMapSlots            = "slots"
+	benchMapTellings         = "tellings"
 	benchMapTurn             = "turn"
 	benchMapVerdicts         = "verdicts"
 	benchMapVips             = "vips"
+	benchMapVlans            = "vlans"
 	benchProgBench           = "bench"
 	benchProgWeir            = "weir"
 	benchVarBenchAnswers     = "bench_answers"
@@ -51,6 +57,8 @@ const (
 	benchVarEventInBtf       = "event_in_btf"
 	benchVarEventKindInBtf   = "event_kind_in_btf"
 	benchVarForwardingInBtf  = "forwarding_in_btf"
+	benchVarHeldInBtf        = "held_in_btf"
+	benchVarHeldKindInBtf    = "held_kind_in_btf"
 	benchVarJiffiesPerSecond = "jiffies_per_second"
 	benchVarLimitInBtf       = "limit_in_btf"
 	benchVarSchedulerInBtf   = "scheduler_in_btf"
@@ -58,6 +66,9 @@ const (
 	benchVarServiceFlagInBtf = "service_flag_in_btf"
 	benchVarSlotInBtf        = "slot_in_btf"
 	benchVarSweepInBtf       = "sweep_in_btf"
+	benchVarToldPerSecond    = "told_per_second"
+	benchVarTunnelFlagInBtf  = "tunnel_flag_in_btf"
+	benchVarTunnelInBtf      = "tunnel_in_btf"
 	benchVarVerdictInBtf     = "verdict_in_btf"
 	benchVarXdpModeInBtf     = "xdp_mode_in_btf"
 )
@@ -115,16 +126,22 @@ type benchMapSpecs struct {
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
+	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
 	Frame      *ebpf.MapSpec `ebpf:"frame"`
+	HeldFrames *ebpf.MapSpec `ebpf:"held_frames"`
 	Interfaces *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads      *ebpf.MapSpec `ebpf:"loads"`
+	NatServers *ebpf.MapSpec `ebpf:"nat_servers"`
 	Positions  *ebpf.MapSpec `ebpf:"positions"`
+	Scratch    *ebpf.MapSpec `ebpf:"scratch"`
 	Servers    *ebpf.MapSpec `ebpf:"servers"`
 	Services   *ebpf.MapSpec `ebpf:"services"`
 	Slots      *ebpf.MapSpec `ebpf:"slots"`
+	Tellings   *ebpf.MapSpec `ebpf:"tellings"`
 	Turn       *ebpf.MapSpec `ebpf:"turn"`
 	Verdicts   *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips       *ebpf.MapSpec `ebpf:"vips"`
+	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // benchVariableSpecs contains global variables before they are loaded into the kernel.
@@ -142,6 +159,8 @@ type benchVariableSpecs struct {
 	EventInBtf       *ebpf.VariableSpec `ebpf:"event_in_btf"`
 	EventKindInBtf   *ebpf.VariableSpec `ebpf:"event_kind_in_btf"`
 	ForwardingInBtf  *ebpf.VariableSpec `ebpf:"forwarding_in_btf"`
+	HeldInBtf        *ebpf.VariableSpec `ebpf:"held_in_btf"`
+	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
@@ -149,6 +168,9 @@ type benchVariableSpecs struct {
 	ServiceFlagInBtf *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
 	SlotInBtf        *ebpf.VariableSpec `ebpf:"slot_in_btf"`
 	SweepInBtf       *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
+	ToldPerSecond    *ebpf.VariableSpec `ebpf:"told_per_second"`
+	TunnelFlagInBtf  *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
+	TunnelInBtf      *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
 	VerdictInBtf     *ebpf.VariableSpec `ebpf:"verdict_in_btf"`
 	XdpModeInBtf     *ebpf.VariableSpec `ebpf:"xdp_mode_in_btf"`
 }
@@ -176,16 +198,22 @@ type benchMaps struct {
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
+	Fragments  *ebpf.Map `ebpf:"fragments"`
 	Frame      *ebpf.Map `ebpf:"frame"`
+	HeldFrames *ebpf.Map `ebpf:"held_frames"`
 	Interfaces *ebpf.Map `ebpf:"interfaces"`
 	Loads      *ebpf.Map `ebpf:"loads"`
+	NatServers *ebpf.Map `ebpf:"nat_servers"`
 	Positions  *ebpf.Map `ebpf:"positions"`
+	Scratch    *ebpf.Map `ebpf:"scratch"`
 	Servers    *ebpf.Map `ebpf:"servers"`
 	Services   *ebpf.Map `ebpf:"services"`
 	Slots      *ebpf.Map `ebpf:"slots"`
+	Tellings   *ebpf.Map `ebpf:"tellings"`
 	Turn       *ebpf.Map `ebpf:"turn"`
 	Verdicts   *ebpf.Map `ebpf:"verdicts"`
 	Vips       *ebpf.Map `ebpf:"vips"`
+	Vlans      *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *benchMaps) Close() error {
@@ -193,16 +221,22 @@ func (m *benchMaps) Close() error {
 		m.Conns,
 		m.Counters,
 		m.Events,
+		m.Fragments,
 		m.Frame,
+		m.HeldFrames,
 		m.Interfaces,
 		m.Loads,
+		m.NatServers,
 		m.Positions,
+		m.Scratch,
 		m.Servers,
 		m.Services,
 		m.Slots,
+		m.Tellings,
 		m.Turn,
 		m.Verdicts,
 		m.Vips,
+		m.Vlans,
 	)
 }
 
@@ -221,6 +255,8 @@ type benchVariables struct {
 	EventInBtf       *ebpf.Variable `ebpf:"event_in_btf"`
 	EventKindInBtf   *ebpf.Variable `ebpf:"event_kind_in_btf"`
 	ForwardingInBtf  *ebpf.Variable `ebpf:"forwarding_in_btf"`
+	HeldInBtf        *ebpf.Variable `ebpf:"held_in_btf"`
+	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`
@@ -228,6 +264,9 @@ type benchVariables struct {
 	ServiceFlagInBtf *ebpf.Variable `ebpf:"service_flag_in_btf"`
 	SlotInBtf        *ebpf.Variable `ebpf:"slot_in_btf"`
 	SweepInBtf       *ebpf.Variable `ebpf:"sweep_in_btf"`
+	ToldPerSecond    *ebpf.Variable `ebpf:"told_per_second"`
+	TunnelFlagInBtf  *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
+	TunnelInBtf      *ebpf.Variable `ebpf:"tunnel_in_btf"`
 	VerdictInBtf     *ebpf.Variable `ebpf:"verdict_in_btf"`
 	XdpModeInBtf     *ebpf.Variable `ebpf:"xdp_mode_in_btf"`
 }

@@ -81,7 +81,7 @@ func (c benchCase) addresses() (client, vip, server netip.Addr) {
 	if c.ipv6 {
 		return netip.MustParseAddr("2001:db8:c::"), netip.MustParseAddr("2001:db8::10"), netip.MustParseAddr("2001:db8:b::11")
 	}
-	return netip.MustParseAddr("203.0.113.0"), netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("198.51.100.11")
+	return netip.MustParseAddr("203.0.0.0"), netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("198.51.100.11")
 }
 
 func (c benchCase) want() model.DataplaneWant {
@@ -108,7 +108,8 @@ func (c benchCase) want() model.DataplaneWant {
 // frame is the segment of flow 0 with these TCP flags, or the server's answer to it.
 func (c benchCase) frame(syn, answer bool) []byte {
 	client, vip, server := c.addresses()
-	tcp := packet.TCP{Source: 1024, Destination: 80, Flags: packet.ACK}
+	// The wrapper keeps these fields such that every flow has the checksums of flow 0.
+	tcp := packet.TCP{Source: 1024, Destination: 80, Flags: packet.ACK, Window: ^uint16(1024)}
 	if syn {
 		tcp.Flags = packet.SYN
 	}
@@ -121,7 +122,7 @@ func (c benchCase) frame(syn, answer bool) []byte {
 	if c.ipv6 {
 		return packet.Build(ethernet, packet.IPv6{Source: source, Destination: destination, HopLimit: 64}, tcp)
 	}
-	return packet.Build(ethernet, packet.IPv4{Source: source, Destination: destination, TTL: 64}, tcp, packet.Payload(make([]byte, 6)))
+	return packet.Build(ethernet, packet.IPv4{Source: source, Destination: destination, TTL: 64, ID: 0xffff}, tcp, packet.Payload(make([]byte, 6)))
 }
 
 // bench is the wrapped path over the maps of a dataplane.

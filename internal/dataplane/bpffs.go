@@ -18,11 +18,15 @@ import (
 const hostBPFFS = "/sys/fs/bpf"
 
 // MountBPFFS makes dir a directory of a bpffs, in which objects can be pinned. Where there is no
-// bpffs yet, it mounts one: on /sys/fs/bpf for what is below that, else on dir itself.
+// bpffs yet, it mounts one: on /sys/fs/bpf for what is below that, else on dir itself. One that was
+// given is taken as it is: who runs as a systemd unit may mount nothing, and need not.
 func MountBPFFS(dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return fmt.Errorf("bpffs: %w", err)
+	}
+	if isBPFFS(dir) {
+		return nil
 	}
 	point := mountPoint(dir)
 	if err := os.MkdirAll(point, 0o700); err != nil {
@@ -37,8 +41,9 @@ func MountBPFFS(dir string) error {
 	return nil
 }
 
-// UnmountBPFFS removes dir, if it is empty, and unmounts the bpffs that MountBPFFS mounted on it,
-// if it did. The host's own at /sys/fs/bpf stays: others may have come to rely on it.
+// UnmountBPFFS removes dir, if it is empty, and unmounts the bpffs that is mounted on it, if one is.
+// The host's own at /sys/fs/bpf stays: others may have come to rely on it. So does one that was
+// given to this process: whoever may not unmount has not mounted.
 func UnmountBPFFS(dir string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -50,15 +55,28 @@ func UnmountBPFFS(dir string) error {
 	if empty, err := isEmpty(dir); err != nil || !empty {
 		return err
 	}
-	if isBPFFS(dir) && !isBPFFS(filepath.Dir(dir)) {
+	if isBPFFS(dir) && isMountPoint(dir) {
 		if err := unix.Unmount(dir, 0); err != nil {
-			return fmt.Errorf("unmount bpffs %s: %w", dir, err)
+			return unlessGiven(fmt.Errorf("unmount bpffs %s: %w", dir, err))
 		}
 	}
 	if err := os.Remove(dir); err != nil {
-		return fmt.Errorf("bpffs: %w", err)
+		return unlessGiven(fmt.Errorf("bpffs: %w", err))
 	}
 	return nil
+}
+
+func unlessGiven(err error) error {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return nil
+	}
+	return err
+}
+
+// isMountPoint also tells a bpffs that is mounted on a directory of another one.
+func isMountPoint(dir string) bool {
+	var own, above unix.Stat_t
+	return unix.Stat(dir, &own) == nil && unix.Stat(filepath.Dir(dir), &above) == nil && own.Dev != above.Dev
 }
 
 // isEmpty: the kernel puts two files of its own into every fresh bpffs; a missing directory counts as
@@ -111,9 +129,16 @@ func mountOnce(point string) error {
 		return nil
 	}
 	if err := unix.Mount("bpf", point, "bpf", 0, "mode=0700"); err != nil {
-		return fmt.Errorf("mount: %w", err)
+		return mountError(err)
 	}
 	return nil
+}
+
+func mountError(err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("mount: %w: mount it as root and give it to this user: mount -t bpf bpf DIR, chown", err)
+	}
+	return fmt.Errorf("mount: %w", err)
 }
 
 func isBPFFS(path string) bool {

@@ -4,6 +4,7 @@ package dataplane
 
 import (
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/model"
 )
 
 // unitCapabilities are all that the daemon has as a systemd unit on a kernel of today. Without
@@ -111,6 +114,65 @@ func TestRefusalNamesTheMissingCapability(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// TestRestartWithTheUnitsCapabilities: maps inside others cannot be opened then, so that tables of
+// slots are made anew, never with a version that was used before.
+func TestRestartWithTheUnitsCapabilities(t *testing.T) {
+	NeedRoot(t)
+	dir := filepath.Join(mountForUnit(t), "weir")
+	want := model.DataplaneWant{Services: []model.ServiceWant{{
+		Key:       model.ServiceKey{Address: netip.MustParseAddr("192.0.2.10"), Port: 80, Protocol: model.TCP},
+		Scheduler: model.WRR, Serving: true,
+		Servers: []model.ServerWant{{Key: model.ServerKey{Address: netip.MustParseAddr("192.0.2.11"), Port: 80}, Forwarding: model.DR, Weight: 1, Link: 1, MTU: 1500}},
+	}}}
+	versions := map[uint32]bool{}
+	asUnit(t, func() {
+		for range 3 {
+			versions[startAndStop(t, dir, want)] = true
+		}
+	})
+	if len(versions) != 3 {
+		t.Errorf("versions of the table after three starts: %v", versions)
+	}
+	if err := Cleanup(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+// startAndStop is a daemon's life; it returns the version of the first service's table.
+func startAndStop(t *testing.T, dir string, want model.DataplaneWant) (version uint32) {
+	d, err := Open(Options{BPFFS: dir, MaxConns: 64, Log: discard})
+	if err != nil {
+		t.Errorf("%v", err)
+		return 0
+	}
+	defer d.Close()
+	if err := d.Apply(t.Context(), want); err != nil {
+		t.Errorf("%v", err)
+		return 0
+	}
+	return d.tables.services[want.Services[0].Key].slots[0].Generation
+}
+
+// TestGivenBPFFSStays, and nobody tries to mount one over it.
+func TestGivenBPFFSStays(t *testing.T) {
+	NeedRoot(t)
+	dir := mountForUnit(t)
+	withCapabilities(t, unitCapabilities, func() {
+		for _, step := range []func(string) error{MountBPFFS, UnmountBPFFS} {
+			if err := step(dir); err != nil {
+				t.Errorf("%v", err)
+			}
+		}
+		other := filepath.Join(filepath.Dir(dir), "other")
+		if err := MountBPFFS(other); err == nil || !strings.Contains(err.Error(), "mount it as root and give it to this user") {
+			t.Errorf("where none is: %v", err)
+		}
+	})
+	if !isBPFFS(dir) {
+		t.Error("it is gone")
+	}
 }
 
 func openOnce(dir string) error {

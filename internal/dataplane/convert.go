@@ -60,18 +60,20 @@ var toScheduler = map[model.Scheduler]pathScheduler{
 }
 
 // toServer is a server's value in the maps, without what only the maps know: ids and generations.
-func toServer(w model.ServerWant, serving bool) pathServer {
+func toServer(w model.ServerWant, service model.ServiceWant) pathServer {
 	s := pathServer{
 		Port:       toPort(w.Key.Port),
 		Forwarding: uint8(toForwarding[w.Forwarding]),
-		Flags:      serverFlags(w, serving),
+		Flags:      serverFlags(w, service.Serving),
 		Address:    toAddr(w.Key.Address),
 		Next:       toAddr(w.Next),
-		Hop:        pathHop{Ifindex: uint32(w.Link), Mac: w.MAC},
+		Hop:        pathHop{Ifindex: uint32(w.Link), Mac: w.MAC, Vlan: w.VLAN},
 		SourceMac:  w.SourceMAC,
 		Mtu:        toMTU(w.MTU),
 		Source:     toAddr(w.Source),
+		Mss:        service.MSS,
 	}
+	setTunnel(&s, w)
 	return s
 }
 

@@ -39,6 +39,8 @@ type Dataplane struct {
 	expiry  expiry
 	sweeper *ebpf.Program
 	events  *ringbuf.Reader
+	held    *ringbuf.Reader
+	waiting *waiting
 
 	links  map[string]*attached // by interface name
 	tables *tables              // what the maps are known to hold; nil: read them first
@@ -55,6 +57,9 @@ func (d *Dataplane) Close() error {
 	var errs []error
 	if d.events != nil {
 		errs = append(errs, d.events.Close())
+	}
+	if d.held != nil {
+		errs = append(errs, d.held.Close())
 	}
 	for _, a := range d.links {
 		errs = append(errs, a.link.Close())

@@ -110,7 +110,7 @@ func TestForeignLayoutIsRefusedAndLeftAlone(t *testing.T) {
 	if err := dataplane.FalsifyLayout(dir); err != nil {
 		t.Fatal(err)
 	}
-	before, err := dataplane.Pins(dir)
+	before, err := dataplane.PinnedMaps(dir)
 	if err != nil || len(before) == 0 {
 		t.Fatal(before, err)
 	}
@@ -118,7 +118,7 @@ func TestForeignLayoutIsRefusedAndLeftAlone(t *testing.T) {
 	if !errors.Is(err, dataplane.ErrLayout) || !strings.Contains(err.Error(), "weir cleanup --bpffs "+dir) {
 		t.Errorf("opened: %v, want ErrLayout and the way out", err)
 	}
-	after, err := dataplane.Pins(dir)
+	after, err := dataplane.PinnedMaps(dir)
 	if diff := cmp.Diff(before, after); diff != "" || err != nil {
 		t.Errorf("pins (-before +after): %v\n%s", err, diff)
 	}

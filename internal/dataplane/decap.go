@@ -20,6 +20,7 @@ type DecapWant struct {
 	Interfaces []model.Link // where tunnelled packets come in
 	Tunnels    []netip.Addr // the host's own addresses, to which they are tunnelled
 	VIPs       []netip.Addr // for which the packets inside must be
+	GUEPorts   []uint16     // UDP ports on which GUE comes in
 }
 
 // Decap is what is attached and pinned for it. It needs no process to go on working.
@@ -27,6 +28,7 @@ type Decap struct {
 	Interfaces []DecapInterface // by index
 	Tunnels    []netip.Addr
 	VIPs       []netip.Addr
+	GUEPorts   []uint16
 	Verdicts   []Verdict
 }
 
@@ -51,16 +53,22 @@ func AttachDecap(bpffs string, want DecapWant) error {
 		return fmt.Errorf("decapsulation: %w", err)
 	}
 	defer objects.Close()
-	err = errors.Join(
-		replaceAddresses(objects.Tunnels, want.Tunnels),
-		replaceAddresses(objects.Vips, want.VIPs),
-		decapLinks{p, objects.Decap}.replace(want.Interfaces),
-	)
-	if err != nil {
+	if err := errors.Join(tellDecap(objects, want), decapLinks{p, objects.Decap}.replace(want.Interfaces)); err != nil {
 		return fmt.Errorf("decapsulation: %w", err)
 	}
 	return nil
 }
+
+// tellDecap tells the program what is to be taken apart.
+func tellDecap(objects *decapObjects, want DecapWant) error {
+	return errors.Join(
+		replaceSet(objects.Tunnels, want.Tunnels, toAddr, fromAddr),
+		replaceSet(objects.Vips, want.VIPs, toAddr, fromAddr),
+		replaceSet(objects.GuePorts, want.GUEPorts, asItIs, asItIs),
+	)
+}
+
+func asItIs(port uint16) uint16 { return port }
 
 // DetachDecap removes all of it, and the bpffs if AttachDecap mounted it.
 func DetachDecap(bpffs string) error {
@@ -117,8 +125,8 @@ func loadPinnedDecap(p pins) (*decapObjects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("program: %w", err)
 	}
-	for _, m := range spec.Maps {
-		if pinned(m) {
+	for name, m := range spec.Maps {
+		if keepOf(name) == forever {
 			m.Pinning = ebpf.PinByName
 		}
 	}
@@ -130,73 +138,96 @@ func loadPinnedDecap(p pins) (*decapObjects, error) {
 	return &objects, nil
 }
 
-// replaceAddresses makes a set of addresses hold those that are wanted, adding first.
-func replaceAddresses(m *ebpf.Map, want []netip.Addr) error {
-	for _, a := range want {
-		if err := m.Put(toAddr(a), uint8(1)); err != nil {
-			return fmt.Errorf("add %s: %w", a, err)
+// replaceSet makes the keys of a map those that are wanted, adding first.
+func replaceSet[T comparable, K any](m *ebpf.Map, want []T, to func(T) K, from func(K) T) error {
+	for _, member := range want {
+		if err := m.Put(to(member), uint8(1)); err != nil {
+			return fmt.Errorf("add %v: %w", member, err)
 		}
 	}
-	have, err := readAddresses(m)
+	have, err := readSet(m, from)
 	if err != nil {
 		return err
 	}
-	for _, a := range have {
-		if slices.Contains(want, a) {
+	for _, member := range have {
+		if slices.Contains(want, member) {
 			continue
 		}
-		if err := m.Delete(toAddr(a)); err != nil {
-			return fmt.Errorf("remove %s: %w", a, err)
+		if err := m.Delete(to(member)); err != nil {
+			return fmt.Errorf("remove %v: %w", member, err)
 		}
 	}
 	return nil
 }
 
-func readAddresses(m *ebpf.Map) ([]netip.Addr, error) {
-	var out []netip.Addr
-	var key pathAddr
+// readSet reads the keys of a map, in no order.
+func readSet[T, K any](m *ebpf.Map, from func(K) T) ([]T, error) {
+	var out []T
+	var key K
 	var value uint8
 	each := m.Iterate()
 	for each.Next(&key, &value) {
-		out = append(out, fromAddr(key))
+		out = append(out, from(key))
 	}
 	if err := each.Err(); err != nil {
-		return nil, fmt.Errorf("read addresses: %w", err)
+		return nil, fmt.Errorf("read %s: %w", m, err)
 	}
-	slices.SortFunc(out, netip.Addr.Compare)
 	return out, nil
 }
 
 func readDecap(p pins) (out Decap, err error) {
 	var maps decapMaps
 	defer func() { maps.Close() }()
-	for name, m := range map[string]**ebpf.Map{
-		decapMapTunnels: &maps.Tunnels, decapMapVips: &maps.Vips, decapMapDecapVerdicts: &maps.DecapVerdicts,
-	} {
-		if *m, err = ebpf.LoadPinnedMap(filepath.Join(p.maps(), name), nil); err != nil {
-			return Decap{}, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	if out.Tunnels, err = readAddresses(maps.Tunnels); err != nil {
+	if err := openDecapMaps(p, &maps); err != nil {
 		return Decap{}, err
 	}
-	if out.VIPs, err = readAddresses(maps.Vips); err != nil {
+	var errs [4]error
+	out.Tunnels, errs[0] = readSet(maps.Tunnels, fromAddr)
+	out.VIPs, errs[1] = readSet(maps.Vips, fromAddr)
+	out.GUEPorts, errs[2] = readSet(maps.GuePorts, asItIs)
+	out.Verdicts, errs[3] = readDecapVerdicts(maps.DecapVerdicts)
+	if err := errors.Join(errs[:]...); err != nil {
 		return Decap{}, err
 	}
-	if out.Verdicts, err = readDecapVerdicts(maps.DecapVerdicts); err != nil {
-		return Decap{}, err
-	}
+	slices.SortFunc(out.Tunnels, netip.Addr.Compare)
+	slices.SortFunc(out.VIPs, netip.Addr.Compare)
+	slices.Sort(out.GUEPorts)
 	out.Interfaces, err = decapLinks{pins: p}.read()
 	return out, err
 }
 
+// openDecapMaps opens what is pinned. Another version of weir may have pinned it.
+func openDecapMaps(p pins, maps *decapMaps) (err error) {
+	for name, m := range map[string]**ebpf.Map{
+		decapMapTunnels: &maps.Tunnels, decapMapVips: &maps.Vips, decapMapGuePorts: &maps.GuePorts,
+		decapMapDecapVerdicts: &maps.DecapVerdicts,
+	} {
+		if *m, err = ebpf.LoadPinnedMap(filepath.Join(p.maps(), name), nil); errors.Is(err, os.ErrNotExist) {
+			return errOtherDecap
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if maps.DecapVerdicts.MaxEntries() != uint32(decapDecapVerdictDECAP_VERDICTS) {
+		return errOtherDecap
+	}
+	return nil
+}
+
+// errOtherDecap: what is attached goes on working until then.
+var errOtherDecap = errors.New("another version of weir attached it: run `weir realserver up` again, as before")
+
 // decapTexts says of every exit of bpf/decap.bpf.c what it is called and what it means.
 var decapTexts = map[decapDecapVerdict]verdictText{
 	decapDecapVerdictDECAP_PASSED:       {"passed", "not a tunnelled packet for this host"},
-	decapDecapVerdictDECAP_DECAPSULATED: {"decapsulated", "the outer header was taken off"},
+	decapDecapVerdictDECAP_DECAPSULATED: {"decapsulated", "the outer headers were taken off"},
 	decapDecapVerdictDECAP_REFUSED:      {"refused", "tunnelled to this host, but the inner destination is none of its VIPs"},
 	decapDecapVerdictDECAP_FRAGMENT:     {"fragment", "a fragment of a tunnelled packet: the director sends none"},
 	decapDecapVerdictDECAP_MALFORMED:    {"malformed", "tunnelled to this host, but its headers lie about their lengths"},
+	decapDecapVerdictDECAP_UNSUPPORTED:  {"unsupported", "a GRE or GUE header with more than the director's: key, flags, control, variant 1"},
+	decapDecapVerdictDECAP_BAD_CHECKSUM: {"bad_checksum", "the checksum of GRE, or of GUE's UDP header, is wrong"},
+	decapDecapVerdictDECAP_CONGESTED:    {"congested", "marked by a congested router, and the ends know no ECN: RFC 6040 section 4.2"},
 }
 
 func readDecapVerdicts(m *ebpf.Map) ([]Verdict, error) {

@@ -21,14 +21,19 @@ const (
 	decapDecapVerdictDECAP_REFUSED      decapDecapVerdict = 3
 	decapDecapVerdictDECAP_FRAGMENT     decapDecapVerdict = 4
 	decapDecapVerdictDECAP_MALFORMED    decapDecapVerdict = 5
-	decapDecapVerdictDECAP_VERDICTS     decapDecapVerdict = 6
+	decapDecapVerdictDECAP_UNSUPPORTED  decapDecapVerdict = 6
+	decapDecapVerdictDECAP_BAD_CHECKSUM decapDecapVerdict = 7
+	decapDecapVerdictDECAP_CONGESTED    decapDecapVerdict = 8
+	decapDecapVerdictDECAP_VERDICTS     decapDecapVerdict = 9
 )
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	decapMapChunks        = "chunks"
 	decapMapDecapVerdicts = "decap_verdicts"
+	decapMapGuePorts      = "gue_ports"
 	decapMapTunnels       = "tunnels"
 	decapMapVips          = "vips"
 	decapProgDecap        = "decap"
@@ -83,7 +88,9 @@ type decapProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type decapMapSpecs struct {
+	Chunks        *ebpf.MapSpec `ebpf:"chunks"`
 	DecapVerdicts *ebpf.MapSpec `ebpf:"decap_verdicts"`
+	GuePorts      *ebpf.MapSpec `ebpf:"gue_ports"`
 	Tunnels       *ebpf.MapSpec `ebpf:"tunnels"`
 	Vips          *ebpf.MapSpec `ebpf:"vips"`
 }
@@ -114,14 +121,18 @@ func (o *decapObjects) Close() error {
 //
 // It can be passed to loadDecapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type decapMaps struct {
+	Chunks        *ebpf.Map `ebpf:"chunks"`
 	DecapVerdicts *ebpf.Map `ebpf:"decap_verdicts"`
+	GuePorts      *ebpf.Map `ebpf:"gue_ports"`
 	Tunnels       *ebpf.Map `ebpf:"tunnels"`
 	Vips          *ebpf.Map `ebpf:"vips"`
 }
 
 func (m *decapMaps) Close() error {
 	return _DecapClose(
+		m.Chunks,
 		m.DecapVerdicts,
+		m.GuePorts,
 		m.Tunnels,
 		m.Vips,
 	)

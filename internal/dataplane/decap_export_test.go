@@ -3,8 +3,6 @@
 package dataplane
 
 import (
-	"errors"
-
 	"github.com/cilium/ebpf"
 )
 
@@ -17,10 +15,7 @@ func LoadDecap(bpffs string, want DecapWant) (DecapProgram, error) {
 	if err != nil {
 		return DecapProgram{}, err
 	}
-	return DecapProgram{objects}, errors.Join(
-		replaceAddresses(objects.Tunnels, want.Tunnels),
-		replaceAddresses(objects.Vips, want.VIPs),
-	)
+	return DecapProgram{objects}, tellDecap(objects, want)
 }
 
 func (p DecapProgram) Close() error { return p.objects.Close() }

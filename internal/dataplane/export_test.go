@@ -3,16 +3,17 @@
 package dataplane
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"structs"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/ringbuf"
 )
 
 // NeedRoot skips where programs cannot be loaded; under CI that is a failure.
@@ -25,13 +26,6 @@ func NeedRoot(t testing.TB) {
 		t.Fatal("needs root to load BPF programs")
 	}
 	t.Skip("needs root to load BPF programs")
-}
-
-// xdpMD is struct xdp_md of linux/bpf.h, the context of a test run.
-type xdpMD struct {
-	_                                 structs.HostLayout
-	Data, DataEnd, DataMeta           uint32
-	IngressIfindex, RxQueue, EgressIf uint32
 }
 
 // Send sends one frame through the loaded path as if it had come in by an interface, which must
@@ -133,8 +127,8 @@ func FalsifyLayout(dir string) error {
 	return a.write()
 }
 
-// Pins are the pinned maps under dir by name, with their ids and how many entries they have room for.
-func Pins(dir string) (map[string]string, error) {
+// PinnedMaps are the pinned maps under dir by name, with their ids and how many entries they have room for.
+func PinnedMaps(dir string) (map[string]string, error) {
 	out := map[string]string{}
 	p := pins{dir}
 	for _, at := range []string{p.dir, p.maps()} {
@@ -157,4 +151,105 @@ func Pins(dir string) (map[string]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// ForgetFragments empties the table of fragments, and throws away what waits for its first one.
+func (d *Dataplane) ForgetFragments() error {
+	var keys []pathFragmentKey
+	var key pathFragmentKey
+	var value pathFragment
+	each := d.path.Fragments.Iterate()
+	for each.Next(&key, &value) {
+		keys = append(keys, key)
+	}
+	errs := []error{each.Err()}
+	for _, key := range keys {
+		if err := d.path.Fragments.Delete(&key); !errors.Is(err, ebpf.ErrKeyNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, d.forgetHeld())...)
+}
+
+func (d *Dataplane) forgetHeld() error {
+	if err := d.held.Flush(); err != nil {
+		return err
+	}
+	var record ringbuf.Record
+	for {
+		if err := d.held.ReadInto(&record); err != nil {
+			if errors.Is(err, ringbuf.ErrFlushed) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// Fragments is of how many packets a part is under way.
+func (d *Dataplane) Fragments() (int, error) {
+	var key pathFragmentKey
+	var value pathFragment
+	n := 0
+	each := d.path.Fragments.Iterate()
+	for each.Next(&key, &value) {
+		n++
+	}
+	return n, each.Err()
+}
+
+// ForgetTold lets the path tell as many senders of errors as in a new second.
+func (d *Dataplane) ForgetTold() error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	return d.path.Tellings.Put(uint32(0), make([]pathTold, cpus))
+}
+
+// RefreshClients makes every connection look as if its client's last packet came just now.
+func (d *Dataplane) RefreshClients() error {
+	now := d.now()
+	return d.editConns(func(c *pathConn) { c.Seen = now })
+}
+
+// CountVerdicts are the counts of Verdicts, in one call.
+func (d *Dataplane) CountVerdicts() ([]uint64, error) {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, err
+	}
+	all := int(d.path.Verdicts.MaxEntries())
+	keys, values := make([]uint32, all), make([]uint64, all*cpus)
+	var cursor ebpf.MapBatchCursor
+	n, err := d.path.Verdicts.BatchLookup(&cursor, keys, values, nil)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil, err
+	}
+	out := make([]uint64, all)
+	for i := range n {
+		for _, count := range values[i*cpus : (i+1)*cpus] {
+			out[keys[i]] += count
+		}
+	}
+	return out, nil
+}
+
+// VerdictNames are the names of what CountVerdicts counts, in its order.
+func VerdictNames() []string {
+	out := make([]string, pathVerdictVERDICTS)
+	for v, text := range verdictTexts {
+		out[v] = text.name
+	}
+	return out
+}
+
+// ExhaustTold makes the path believe that it told as many senders of errors as it may in this second.
+func (d *Dataplane) ExhaustTold() error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	told := slices.Repeat([]pathTold{{Since: d.now(), Count: 1000}}, cpus)
+	return d.path.Tellings.Put(uint32(0), told)
 }

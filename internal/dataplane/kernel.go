@@ -68,11 +68,33 @@ func checkHost() error {
 	if err := checkKernel(release); err != nil {
 		return err
 	}
-	const needed = 1<<unix.CAP_NET_ADMIN | 1<<(unix.CAP_BPF%32+32)
-	if have, err := capabilities(); err == nil && have&needed != needed {
-		return fmt.Errorf("%w: run it as root, or give it CAP_NET_ADMIN and CAP_BPF (uid %d has not)", ErrPrivilege, os.Geteuid())
+	have, err := capabilities()
+	if lacking := missing(have); err == nil && len(lacking) > 0 {
+		return fmt.Errorf("%w: uid %d has no %s: run it as root, or as the systemd unit does", ErrPrivilege,
+			os.Geteuid(), strings.Join(lacking, " and no "))
 	}
 	return nil
+}
+
+// needed are the capabilities without which no kernel loads the path. CAP_PERFMON is not one of
+// them: newer kernels do without, see perfmonHint.
+var needed = []struct {
+	name string
+	bit  uint
+}{
+	{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN},
+	{"CAP_BPF", unix.CAP_BPF},
+}
+
+// missing names what is needed and not among these.
+func missing(have uint64) []string {
+	var out []string
+	for _, c := range needed {
+		if have&(1<<c.bit) == 0 {
+			out = append(out, c.name)
+		}
+	}
+	return out
 }
 
 // capabilities are the effective ones of this process, bit by number.

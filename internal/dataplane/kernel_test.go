@@ -4,7 +4,10 @@ package dataplane
 
 import (
 	"errors"
+	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestOldKernelsAreToldByTheirRelease(t *testing.T) {
@@ -41,5 +44,16 @@ func TestJiffiesAreThoseOfAKernel(t *testing.T) {
 	case 100, 250, 300, 1000:
 	default:
 		t.Errorf("HZ is %d", hz)
+	}
+}
+
+func TestMissingCapabilitiesAreNamed(t *testing.T) {
+	const netAdmin, bpf = 1 << unix.CAP_NET_ADMIN, 1 << unix.CAP_BPF
+	for have, want := range map[uint64][]string{
+		0: {"CAP_NET_ADMIN", "CAP_BPF"}, netAdmin: {"CAP_BPF"}, bpf: {"CAP_NET_ADMIN"}, netAdmin | bpf: nil,
+	} {
+		if got := missing(have); !slices.Equal(got, want) {
+			t.Errorf("of %#x: %v, want %v", have, got, want)
+		}
 	}
 }

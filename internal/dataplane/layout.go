@@ -13,32 +13,49 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// pinFormat is the version of what lies under --bpffs and how. It goes up when code that reads
-// older pins must know; a mere change of a struct is told by layoutHash.
-const pinFormat = 1
-
-// layouts are the types that lie in pinned maps. The kernel compares sizes only: two fields that
-// changed places would pass, so names and offsets of all fields go into the hash.
+// layouts are the types that lie in maps that are kept forever. The kernel compares sizes only: two
+// fields that changed places would pass, so names and offsets of all fields go into the hash.
 var layouts = []any{
 	pathFlow{}, pathConn{}, pathServiceKey{}, pathService{}, pathServer{}, pathSlot{}, pathInterface{},
-	pathLoad{}, pathCounters{}, pathEvent{},
+	pathLoad{}, pathCounters{}, pathVlanKey{},
 }
 
-// layoutHash stands for the layout of all pinned maps of a program.
+// layoutHash stands for the layout of all maps of a program that outlive its version.
 func layoutHash(spec *ebpf.CollectionSpec) [sha256.Size]byte {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(spec.Maps)) {
-		if m := spec.Maps[name]; pinned(m) {
-			fmt.Fprintf(h, "%s %s %d %d %d %d\n", name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
+		if keepOf(name) == forever {
+			hashMap(h, name, spec.Maps[name])
 		}
-	}
-	for v := range pathVerdictVERDICTS {
-		fmt.Fprintln(h, verdictTexts[v].name) // its place is its index in a map
 	}
 	for _, v := range layouts {
 		hashType(h, reflect.TypeOf(v))
 	}
 	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// layoutName is the pin of a map that another version may lay out otherwise: each has its own, and
+// after a way back finds what it left.
+func layoutName(name string, m *ebpf.MapSpec) string {
+	h := sha256.New()
+	hashMap(h, name, m)
+	switch name {
+	case "verdicts":
+		for v := range pathVerdictVERDICTS {
+			fmt.Fprintln(h, verdictTexts[v].name) // its place is its index
+		}
+	case "fragments":
+		hashType(h, reflect.TypeOf(pathFragmentKey{}))
+		hashType(h, reflect.TypeOf(pathFragment{}))
+	}
+	return fmt.Sprintf("%s_%x", name, h.Sum(nil))[:len(name)+1+layoutDigits]
+}
+
+// layoutDigits: the kernel knows 15 bytes of a map's name.
+const layoutDigits = 5
+
+func hashMap(h hash.Hash, name string, m *ebpf.MapSpec) {
+	fmt.Fprintf(h, "%s %s %d %d %d %d\n", name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
 }
 
 func hashType(h hash.Hash, t reflect.Type) {

@@ -56,7 +56,8 @@ func TestLayoutHashKnowsEveryPinnedMap(t *testing.T) {
 		"not pinned":  {func(m map[string]*ebpf.MapSpec) { m[".rodata"].ValueSize++ }, false},
 		"value size":  {func(m map[string]*ebpf.MapSpec) { m["conns"].ValueSize++ }, true},
 		"type":        {func(m map[string]*ebpf.MapSpec) { m["conns"].Type = ebpf.LRUHash }, true},
-		"entries":     {func(m map[string]*ebpf.MapSpec) { m["verdicts"].MaxEntries++ }, true},
+		"entries":     {func(m map[string]*ebpf.MapSpec) { m["servers"].MaxEntries++ }, true},
+		"counted":     {func(m map[string]*ebpf.MapSpec) { m["verdicts"].MaxEntries++ }, false},
 		"one more":    {func(m map[string]*ebpf.MapSpec) { m["more"] = &ebpf.MapSpec{Name: "more", Type: ebpf.Hash} }, true},
 		"one is gone": {func(m map[string]*ebpf.MapSpec) { delete(m, "vips") }, true},
 	} {
@@ -64,6 +65,24 @@ func TestLayoutHashKnowsEveryPinnedMap(t *testing.T) {
 		c.change(spec.Maps)
 		if another := layoutHash(spec) != was; another != c.another {
 			t.Errorf("%s: another hash is %t, want %t", name, another, c.another)
+		}
+	}
+}
+
+func TestAMapOfAnotherLayoutHasAPinOfItsOwn(t *testing.T) {
+	spec, err := loadPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"verdicts", "fragments"} {
+		m := spec.Maps[name]
+		was := layoutName(name, m)
+		if len(was) > 15 || was != layoutName(name, m) {
+			t.Errorf("%s is pinned as %q", name, was)
+		}
+		m.MaxEntries++
+		if is := layoutName(name, m); is == was {
+			t.Errorf("%s with more entries is pinned as %q still", name, is)
 		}
 	}
 }

@@ -17,7 +17,7 @@ func Open(o Options) (*Dataplane, error) {
 	if err := checkHost(); err != nil {
 		return nil, err
 	}
-	d := &Dataplane{log: o.Log, pins: pins{o.BPFFS}, links: map[string]*attached{}}
+	d := &Dataplane{log: o.Log, pins: pins{o.BPFFS}, links: map[string]*attached{}, waiting: newWaiting()}
 	if err := d.open(o); err != nil {
 		return nil, fmt.Errorf("dataplane: %w", errors.Join(err, d.Discard()))
 	}
@@ -29,6 +29,7 @@ func (d *Dataplane) open(o Options) error {
 	if err != nil {
 		return fmt.Errorf("program: %w", err)
 	}
+	revise(spec)
 	if err := d.pins.make(); err != nil {
 		return err
 	}
@@ -46,11 +47,7 @@ func (d *Dataplane) open(o Options) error {
 
 // load brings maps, path and sweep into the kernel, the maps from their pins where there are any.
 func (d *Dataplane) load(spec *ebpf.CollectionSpec, o Options) error {
-	for _, m := range spec.Maps {
-		if pinned(m) {
-			m.Pinning = ebpf.PinByName
-		}
-	}
+	pinByName(spec)
 	if o.MaxConns != 0 {
 		spec.Maps["conns"].MaxEntries = o.MaxConns
 	}
@@ -76,7 +73,21 @@ func (d *Dataplane) load(spec *ebpf.CollectionSpec, o Options) error {
 	if d.events, err = ringbuf.NewReader(d.path.Events); err != nil {
 		return fmt.Errorf("events: %w", err)
 	}
+	if d.held, err = ringbuf.NewReader(d.path.HeldFrames); err != nil {
+		return fmt.Errorf("held fragments: %w", err)
+	}
 	return nil
+}
+
+func pinByName(spec *ebpf.CollectionSpec) {
+	for name, m := range spec.Maps {
+		switch keepOf(name) {
+		case forever:
+			m.Pinning = ebpf.PinByName
+		case byItsLayout:
+			m.Pinning, m.Name = ebpf.PinByName, layoutName(name, m)
+		}
+	}
 }
 
 func (d *Dataplane) loadSweeper(hz uint32) error {
@@ -109,6 +120,8 @@ func (d *Dataplane) share(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 		"interfaces": p.Interfaces, "services": p.Services, "vips": p.Vips, "servers": p.Servers,
 		"slots": p.Slots, "positions": p.Positions, "conns": p.Conns, "loads": p.Loads,
 		"counters": p.Counters, "verdicts": p.Verdicts, "events": p.Events,
+		"vlans": p.Vlans, "nat_servers": p.NatServers, "fragments": p.Fragments, "held_frames": p.HeldFrames,
+		"tellings": p.Tellings, "scratch": p.Scratch,
 	} {
 		if s := spec.Maps[name]; s != nil {
 			shared[name] = m

@@ -98,6 +98,45 @@ const (
 	pathForwardingFORWARDING_NAT pathForwarding = 3
 )
 
+type pathFragment struct {
+	_               structs.HostLayout
+	Made            uint32
+	SourcePort      uint16
+	DestinationPort uint16
+	Protocol        uint8
+	Poisoned        uint8
+	Pad             uint16
+	End             uint32
+	Sent            uint32
+	Spare           uint32
+	Blocks          [128]uint64
+}
+
+type pathFragmentKey struct {
+	_           structs.HostLayout
+	Source      pathAddr
+	Destination pathAddr
+	Id          uint32
+	Protocol    uint8
+	Pad         [3]uint8
+}
+
+type pathHeld struct {
+	_       structs.HostLayout
+	Kind    uint32
+	Ifindex uint32
+	Key     pathFragmentKey
+	Length  uint32
+	Frame   [3584]uint8
+}
+
+type pathHeldKind uint32
+
+const (
+	pathHeldKindHELD_FRAME pathHeldKind = 1
+	pathHeldKindHELD_FIRST pathHeldKind = 2
+)
+
 type pathHop struct {
 	_       structs.HostLayout
 	Ifindex uint32
@@ -110,8 +149,10 @@ type pathInterface struct {
 	Ifindex uint32
 	Mac     [6]uint8
 	Mtu     uint16
+	Parent  uint32
+	Vlan    uint16
 	Mode    uint8
-	Reason  [115]uint8
+	Reason  [109]uint8
 }
 
 type pathLimit uint32
@@ -121,6 +162,10 @@ const (
 	pathLimitMAX_SERVERS    pathLimit = 16384
 	pathLimitMAX_INTERFACES pathLimit = 1024
 	pathLimitMAX_CONNS      pathLimit = 262144
+	pathLimitMAX_VLANS      pathLimit = 4096
+	pathLimitMAX_FRAGMENTS  pathLimit = 1024
+	pathLimitFRAGMENT_WORDS pathLimit = 128
+	pathLimitHELD_BYTES     pathLimit = 3584
 )
 
 type pathLoad struct {
@@ -137,6 +182,12 @@ const (
 	pathSchedulerSCHEDULER_WRR pathScheduler = 2
 )
 
+type pathScratch struct {
+	_        structs.HostLayout
+	Bytes    [512]uint8
+	Fragment pathFragment
+}
+
 type pathServer struct {
 	_                 structs.HostLayout
 	Generation        uint32
@@ -151,6 +202,12 @@ type pathServer struct {
 	SourceMac         [6]uint8
 	Mtu               uint16
 	Source            pathAddr
+	SourceMask        uint32
+	TunnelPort        uint16
+	Tunnel            uint8
+	TunnelFlags       uint8
+	Overhead          uint16
+	Mss               uint16
 }
 
 type pathServerFlag uint32
@@ -199,7 +256,28 @@ type pathSweep struct {
 	Seen    uint32
 	Marked  uint32
 	Deleted uint32
+	Orphans uint32
 }
+
+type pathTold struct {
+	_     structs.HostLayout
+	Since uint32
+	Count uint32
+}
+
+type pathTunnel uint32
+
+const (
+	pathTunnelTUNNEL_IPIP pathTunnel = 0
+	pathTunnelTUNNEL_GRE  pathTunnel = 1
+	pathTunnelTUNNEL_GUE  pathTunnel = 2
+)
+
+type pathTunnelFlag uint32
+
+const (
+	pathTunnelFlagTUNNEL_CHECKSUM pathTunnelFlag = 1
+)
 
 type pathVerdict uint32
 
@@ -207,31 +285,49 @@ const (
 	pathVerdictVERDICT_CONTINUE           pathVerdict = 0
 	pathVerdictVERDICT_NOT_IP             pathVerdict = 1
 	pathVerdictVERDICT_OTHER_HOST         pathVerdict = 2
-	pathVerdictVERDICT_NO_SERVICE         pathVerdict = 3
-	pathVerdictVERDICT_ICMP               pathVerdict = 4
-	pathVerdictVERDICT_NOT_SERVING        pathVerdict = 5
-	pathVerdictVERDICT_UNKNOWN_CONNECTION pathVerdict = 6
-	pathVerdictVERDICT_NO_SERVER          pathVerdict = 7
-	pathVerdictVERDICT_LOCAL              pathVerdict = 8
-	pathVerdictVERDICT_DR                 pathVerdict = 9
-	pathVerdictVERDICT_TUN                pathVerdict = 10
-	pathVerdictVERDICT_NAT_IN             pathVerdict = 11
-	pathVerdictVERDICT_NAT_OUT            pathVerdict = 12
-	pathVerdictVERDICT_MALFORMED          pathVerdict = 13
-	pathVerdictVERDICT_FRAGMENT           pathVerdict = 14
-	pathVerdictVERDICT_EXTENSION_HEADER   pathVerdict = 15
-	pathVerdictVERDICT_VLAN               pathVerdict = 16
-	pathVerdictVERDICT_MARTIAN            pathVerdict = 17
-	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 18
-	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 19
-	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 20
-	pathVerdictVERDICT_TOO_BIG            pathVerdict = 21
-	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 22
-	pathVerdictVERDICT_CONN_FULL          pathVerdict = 23
-	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 24
-	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 25
-	pathVerdictVERDICTS                   pathVerdict = 26
+	pathVerdictVERDICT_OTHER_VLAN         pathVerdict = 3
+	pathVerdictVERDICT_NO_SERVICE         pathVerdict = 4
+	pathVerdictVERDICT_ICMP               pathVerdict = 5
+	pathVerdictVERDICT_NOT_SERVING        pathVerdict = 6
+	pathVerdictVERDICT_UNKNOWN_CONNECTION pathVerdict = 7
+	pathVerdictVERDICT_NO_SERVER          pathVerdict = 8
+	pathVerdictVERDICT_LOCAL              pathVerdict = 9
+	pathVerdictVERDICT_DR                 pathVerdict = 10
+	pathVerdictVERDICT_TUN                pathVerdict = 11
+	pathVerdictVERDICT_NAT_IN             pathVerdict = 12
+	pathVerdictVERDICT_NAT_OUT            pathVerdict = 13
+	pathVerdictVERDICT_ICMP_IN            pathVerdict = 14
+	pathVerdictVERDICT_ICMP_OUT           pathVerdict = 15
+	pathVerdictVERDICT_TOO_BIG_TOLD       pathVerdict = 16
+	pathVerdictVERDICT_TTL_TOLD           pathVerdict = 17
+	pathVerdictVERDICT_MALFORMED          pathVerdict = 18
+	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 19
+	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 20
+	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 21
+	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 22
+	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 23
+	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 24
+	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 25
+	pathVerdictVERDICT_MARTIAN            pathVerdict = 26
+	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 27
+	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 28
+	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 29
+	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 30
+	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 31
+	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 32
+	pathVerdictVERDICT_TOO_BIG            pathVerdict = 33
+	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 34
+	pathVerdictVERDICT_CONN_FULL          pathVerdict = 35
+	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 36
+	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 37
+	pathVerdictVERDICTS                   pathVerdict = 38
 )
+
+type pathVlanKey struct {
+	_       structs.HostLayout
+	Ifindex uint32
+	Vlan    uint32
+}
 
 type pathXdpMode uint32
 
@@ -247,20 +343,28 @@ const (
 	pathMapConns            = "conns"
 	pathMapCounters         = "counters"
 	pathMapEvents           = "events"
+	pathMapFragments        = "fragments"
+	pathMapHeldFrames       = "held_frames"
 	pathMapInterfaces       = "interfaces"
 	pathMapLoads            = "loads"
+	pathMapNatServers       = "nat_servers"
 	pathMapPositions        = "positions"
+	pathMapScratch          = "scratch"
 	pathMapServers          = "servers"
 	pathMapServices         = "services"
 	pathMapSlots            = "slots"
+	pathMapTellings         = "tellings"
 	pathMapVerdicts         = "verdicts"
 	pathMapVips             = "vips"
+	pathMapVlans            = "vlans"
 	pathProgWeir            = "weir"
 	pathVarConnFlagInBtf    = "conn_flag_in_btf"
 	pathVarConnStateInBtf   = "conn_state_in_btf"
 	pathVarEventInBtf       = "event_in_btf"
 	pathVarEventKindInBtf   = "event_kind_in_btf"
 	pathVarForwardingInBtf  = "forwarding_in_btf"
+	pathVarHeldInBtf        = "held_in_btf"
+	pathVarHeldKindInBtf    = "held_kind_in_btf"
 	pathVarJiffiesPerSecond = "jiffies_per_second"
 	pathVarLimitInBtf       = "limit_in_btf"
 	pathVarSchedulerInBtf   = "scheduler_in_btf"
@@ -268,6 +372,9 @@ const (
 	pathVarServiceFlagInBtf = "service_flag_in_btf"
 	pathVarSlotInBtf        = "slot_in_btf"
 	pathVarSweepInBtf       = "sweep_in_btf"
+	pathVarToldPerSecond    = "told_per_second"
+	pathVarTunnelFlagInBtf  = "tunnel_flag_in_btf"
+	pathVarTunnelInBtf      = "tunnel_in_btf"
 	pathVarVerdictInBtf     = "verdict_in_btf"
 	pathVarXdpModeInBtf     = "xdp_mode_in_btf"
 )
@@ -324,14 +431,20 @@ type pathMapSpecs struct {
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
+	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
+	HeldFrames *ebpf.MapSpec `ebpf:"held_frames"`
 	Interfaces *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads      *ebpf.MapSpec `ebpf:"loads"`
+	NatServers *ebpf.MapSpec `ebpf:"nat_servers"`
 	Positions  *ebpf.MapSpec `ebpf:"positions"`
+	Scratch    *ebpf.MapSpec `ebpf:"scratch"`
 	Servers    *ebpf.MapSpec `ebpf:"servers"`
 	Services   *ebpf.MapSpec `ebpf:"services"`
 	Slots      *ebpf.MapSpec `ebpf:"slots"`
+	Tellings   *ebpf.MapSpec `ebpf:"tellings"`
 	Verdicts   *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips       *ebpf.MapSpec `ebpf:"vips"`
+	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // pathVariableSpecs contains global variables before they are loaded into the kernel.
@@ -343,6 +456,8 @@ type pathVariableSpecs struct {
 	EventInBtf       *ebpf.VariableSpec `ebpf:"event_in_btf"`
 	EventKindInBtf   *ebpf.VariableSpec `ebpf:"event_kind_in_btf"`
 	ForwardingInBtf  *ebpf.VariableSpec `ebpf:"forwarding_in_btf"`
+	HeldInBtf        *ebpf.VariableSpec `ebpf:"held_in_btf"`
+	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
@@ -350,6 +465,9 @@ type pathVariableSpecs struct {
 	ServiceFlagInBtf *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
 	SlotInBtf        *ebpf.VariableSpec `ebpf:"slot_in_btf"`
 	SweepInBtf       *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
+	ToldPerSecond    *ebpf.VariableSpec `ebpf:"told_per_second"`
+	TunnelFlagInBtf  *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
+	TunnelInBtf      *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
 	VerdictInBtf     *ebpf.VariableSpec `ebpf:"verdict_in_btf"`
 	XdpModeInBtf     *ebpf.VariableSpec `ebpf:"xdp_mode_in_btf"`
 }
@@ -377,14 +495,20 @@ type pathMaps struct {
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
+	Fragments  *ebpf.Map `ebpf:"fragments"`
+	HeldFrames *ebpf.Map `ebpf:"held_frames"`
 	Interfaces *ebpf.Map `ebpf:"interfaces"`
 	Loads      *ebpf.Map `ebpf:"loads"`
+	NatServers *ebpf.Map `ebpf:"nat_servers"`
 	Positions  *ebpf.Map `ebpf:"positions"`
+	Scratch    *ebpf.Map `ebpf:"scratch"`
 	Servers    *ebpf.Map `ebpf:"servers"`
 	Services   *ebpf.Map `ebpf:"services"`
 	Slots      *ebpf.Map `ebpf:"slots"`
+	Tellings   *ebpf.Map `ebpf:"tellings"`
 	Verdicts   *ebpf.Map `ebpf:"verdicts"`
 	Vips       *ebpf.Map `ebpf:"vips"`
+	Vlans      *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *pathMaps) Close() error {
@@ -392,14 +516,20 @@ func (m *pathMaps) Close() error {
 		m.Conns,
 		m.Counters,
 		m.Events,
+		m.Fragments,
+		m.HeldFrames,
 		m.Interfaces,
 		m.Loads,
+		m.NatServers,
 		m.Positions,
+		m.Scratch,
 		m.Servers,
 		m.Services,
 		m.Slots,
+		m.Tellings,
 		m.Verdicts,
 		m.Vips,
+		m.Vlans,
 	)
 }
 
@@ -412,6 +542,8 @@ type pathVariables struct {
 	EventInBtf       *ebpf.Variable `ebpf:"event_in_btf"`
 	EventKindInBtf   *ebpf.Variable `ebpf:"event_kind_in_btf"`
 	ForwardingInBtf  *ebpf.Variable `ebpf:"forwarding_in_btf"`
+	HeldInBtf        *ebpf.Variable `ebpf:"held_in_btf"`
+	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`
@@ -419,6 +551,9 @@ type pathVariables struct {
 	ServiceFlagInBtf *ebpf.Variable `ebpf:"service_flag_in_btf"`
 	SlotInBtf        *ebpf.Variable `ebpf:"slot_in_btf"`
 	SweepInBtf       *ebpf.Variable `ebpf:"sweep_in_btf"`
+	ToldPerSecond    *ebpf.Variable `ebpf:"told_per_second"`
+	TunnelFlagInBtf  *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
+	TunnelInBtf      *ebpf.Variable `ebpf:"tunnel_in_btf"`
 	VerdictInBtf     *ebpf.Variable `ebpf:"verdict_in_btf"`
 	XdpModeInBtf     *ebpf.Variable `ebpf:"xdp_mode_in_btf"`
 }

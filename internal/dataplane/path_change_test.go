@@ -195,6 +195,101 @@ func TestAnswersOutliveTheServer(t *testing.T) {
 	expect(t, l.testbed, back, l.tcp.answer(netip.AddrPortFrom(serverAddr(4, 1), 80), packet.ACK), natOut)
 }
 
+// TestFragmentsGoWithTheirConnection: what comes later than its connection lives is an orphan.
+func TestFragmentsGoWithTheirConnection(t *testing.T) {
+	l := newLife(t, model.NAT)
+	three := func(server byte, id uint32) []packet.Layers {
+		answer := l.tcp.answer(netip.AddrPortFrom(serverAddr(4, server), 80), packet.ACK)
+		return cut(append(answer, hundred), id, 32, 64)
+	}
+	old, held := three(2, 7), three(2, 8)
+	expect(t, l.testbed, back, old[0], natOut)
+	expect(t, l.testbed, back, held[1], fragmentHeld)
+	l.apply(t, changed(small(model.NAT), withoutSecond))
+	expect(t, l.testbed, back, old[1], natOut)
+	expect(t, l.testbed, front, l.tcp.open(), natIn) // it begins anew, with server 1
+	expect(t, l.testbed, back, old[2], fragmentOrphan)
+	expect(t, l.testbed, back, held[0], noService)
+	expect(t, l.testbed, back, held[2], noService) // its server is nobody's any more
+	for i, part := range three(1, 7) {
+		expect(t, l.testbed, back, part, natOut)
+		if i == 1 {
+			expect(t, l.testbed, back, part, fragmentOverlap)
+		}
+	}
+}
+
+// TestFragmentsOfAGoneServer: the first fragment of a datagram may begin anew, a later one may not.
+func TestFragmentsOfAGoneServer(t *testing.T) {
+	eachMethod(t, func(t *testing.T, l life) {
+		parts := cut(append(l.udp.open(), hundred), 7, 32, 64)
+		expect(t, l.testbed, front, parts[0], l.method)
+		l.apply(t, changed(l.want, withoutSecond))
+		expect(t, l.testbed, front, parts[1], serverGone)
+		expect(t, l.testbed, front, cut(append(l.udp.open(), hundred), 8, 32)[0], l.method)
+		expect(t, l.testbed, front, parts[2], l.method)
+		l.apply(t, changed(l.want, func(s *model.ServiceWant) { s.Serving = false }))
+		expect(t, l.testbed, front, cut(append(l.udp.open(), hundred), 8, 32)[1], notServing)
+	})
+}
+
+// TestErrorsFollowTheServer: errors of ICMP go where packets go, and begin nothing.
+func TestErrorsFollowTheServer(t *testing.T) {
+	eachMethod(t, func(t *testing.T, l life) {
+		for _, c := range []talk{l.tcp, l.udp} {
+			failure := unreachable(router(4), c.service.Addr(), packetOf(c.turned()))
+			l.apply(t, l.want)
+			expect(t, l.testbed, front, failure, icmpIn)
+			l.apply(t, changed(l.want, func(s *model.ServiceWant) { s.Serving = false }))
+			expect(t, l.testbed, front, failure, notServing)
+			l.apply(t, changed(l.want, second(func(w *model.ServerWant) { w.MAC = model.MAC{} })))
+			expect(t, l.testbed, front, failure, noNeighbour)
+			l.apply(t, changed(l.want, second(func(w *model.ServerWant) { w.Link, w.MAC = 0, model.MAC{} })))
+			expect(t, l.testbed, front, failure, noRoute)
+			l.apply(t, changed(l.want, second(func(w *model.ServerWant) { w.Local = true })))
+			expect(t, l.testbed, front, failure, local)
+			l.apply(t, changed(l.want, second(func(w *model.ServerWant) { w.MTU = 60 })))
+			expect(t, l.testbed, front, uncut(failure), tooBig)
+		}
+		l.apply(t, changed(l.want, withoutSecond))
+		for _, c := range []talk{l.tcp, l.udp} {
+			expect(t, l.testbed, front, unreachable(router(4), c.service.Addr(), packetOf(c.turned())), serverGone)
+		}
+	})
+}
+
+// TestErrorsToClientsOutliveTheServer, as answers do.
+func TestErrorsToClientsOutliveTheServer(t *testing.T) {
+	l := newLife(t, model.NAT)
+	sent := l.tcp
+	sent.service = netip.AddrPortFrom(serverAddr(4, 2), 80)
+	failure := toMAC(unreachable(router(4), sent.client.Addr(), packetOf(sent.more())), backMAC)
+	expect(t, l.testbed, back, failure, icmpOut)
+	l.apply(t, changed(small(model.NAT), func(s *model.ServiceWant) { s.Serving = false }))
+	expect(t, l.testbed, back, failure, icmpOut)
+	l.apply(t, changed(small(model.NAT), withoutSecond))
+	expect(t, l.testbed, back, failure, icmpOut)
+	expect(t, l.testbed, front, l.tcp.open(), natIn) // it begins anew, with server 1
+	expect(t, l.testbed, back, failure, icmp)
+	l.compareCounters(t)
+	l.compareConnections(t)
+}
+
+// TestTunnelFollowsItsServer: connections go by the tunnel that the server has now.
+func TestTunnelFollowsItsServer(t *testing.T) {
+	l := newLife(t, model.TUN)
+	for _, m := range methods {
+		if m.forwarding != model.TUN || m.outer != 4 {
+			continue
+		}
+		l.apply(t, changed(l.want, second(func(w *model.ServerWant) { w.Tunnel = m.tunnel })))
+		l.goesTo(t, l.tcp, 2)
+		l.goesTo(t, l.udp, 2)
+	}
+	l.apply(t, changed(l.want, second(func(w *model.ServerWant) { *w = onVLAN(*w) })))
+	l.goesTo(t, l.tcp, 2)
+}
+
 func TestApplyOfTheSameLeavesSchedulersAlone(t *testing.T) {
 	b := newTestbed(t, 64)
 	for i := range uint16(12) {

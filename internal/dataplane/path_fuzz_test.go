@@ -3,9 +3,15 @@
 package dataplane_test
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"net/netip"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
@@ -19,14 +25,19 @@ const fuzzConns = 1024
 func FuzzPath(f *testing.F) {
 	b := newTestbed(f, fuzzConns)
 	b.apply(f, world())
-	for _, row := range packetTable() {
-		for _, s := range row.steps {
+	for i, s := range goodFrames() {
+		if i%seedEvery == 0 {
 			f.Add(s.ifindex == back, packet.Build(s.layers...))
 		}
 	}
+	last := time.Now()
 	f.Fuzz(func(t *testing.T, onBack bool, frame []byte) {
 		if len(frame) < leastFrame || len(frame) > mostFrame {
 			return
+		}
+		if time.Since(last) > time.Second || b.isCrowded() {
+			b.tend(t)
+			last = time.Now()
 		}
 		ifindex := front
 		if onBack {
@@ -36,32 +47,152 @@ func FuzzPath(f *testing.F) {
 	})
 }
 
-// mostFrame is more than fits any link.
-const mostFrame = 1600
+const (
+	seedEvery = 16   // of so many frames of the tables one is a seed: they are much alike
+	mostFrame = 1600 // more than fits any link
+)
 
-// TestRandomFrames is a long walk of frames that were good once, through a world that changes
-// under them. The same number gives the same walk.
-func TestRandomFrames(t *testing.T) {
-	for walk := range uint64(2) {
-		b := newTestbed(t, fuzzConns)
-		random := rand.New(rand.NewPCG(walk, 0))
-		var steps []step
-		for _, row := range packetTable() {
-			steps = append(steps, row.steps...)
-		}
-		for i := range 5000 {
-			if i%1000 == 0 {
-				b.apply(t, shaken(random, world()))
-			}
-			s := steps[random.IntN(len(steps))]
-			b.frame(t, s.ifindex, mutated(random, s.layers))
-			if t.Failed() {
-				t.Fatalf("walk %d, frame %d", walk, i)
-			}
-		}
-		b.compareCounters(t)
-		b.compareConnections(t)
+// goodFrames are the frames of the packet table and of goodPackets.
+func goodFrames() []step {
+	var steps []step
+	for _, row := range packetTable() {
+		steps = append(steps, row.steps...)
 	}
+	for _, g := range goodPackets() {
+		steps = append(append(steps, g.before...), step{ifindex: g.ifindex, layers: g.layers})
+	}
+	return steps
+}
+
+// walkFrames is how many frames a walk has: then the world begins anew.
+const walkFrames = 5000
+
+// TestRandomFrames is a long walk of frames that were good once, through a world that changes under
+// them. The same number gives the same walk. WEIR_FUZZ_FRAMES is how many frames all walks have.
+func TestRandomFrames(t *testing.T) {
+	frames := 2 * walkFrames
+	if more, err := strconv.Atoi(os.Getenv("WEIR_FUZZ_FRAMES")); err == nil {
+		frames = more
+	}
+	for walk := uint64(0); frames > 0; walk++ {
+		ok := t.Run(fmt.Sprintf("walk %d", walk), func(t *testing.T) { newWalk(t, walk).run(t, &frames) })
+		if !ok {
+			return
+		}
+	}
+}
+
+// mostRecent is how many frames a failure shows besides its own.
+const mostRecent = 12
+
+// walk is one of them.
+type walk struct {
+	*testbed
+	number uint64
+	random *rand.Rand
+	rows   []row
+	goods  []good
+	sent   int
+	recent []string // what the twin said of the last frames
+}
+
+// newWalk: every second walk has a connection table that is never full.
+func newWalk(t *testing.T, number uint64) *walk {
+	size := uint32(fuzzConns)
+	if number%2 == 1 {
+		size *= 64
+	}
+	return &walk{newTestbed(t, size), number, rand.New(rand.NewPCG(number, 0)), packetTable(), goodPackets(), 0, nil}
+}
+
+// run goes on until the walk is over, or no frames are left. Long runs have long walks.
+func (w *walk) run(t *testing.T, frames *int) {
+	most := max(walkFrames, *frames/200)
+	for i := 0; w.sent < min(most, *frames) && !t.Failed(); i++ {
+		if i%500 == 0 { // each takes as long as a thousand frames
+			w.apply(t, shaken(w.random, world()))
+		}
+		if i%1000 == 0 {
+			w.tend(t)
+		}
+		if i%50 == 0 || w.isCrowded() {
+			w.forgetFragments(t)
+		}
+		switch w.random.IntN(3) {
+		case 0:
+			w.sendMutated(t, w.oneStep())
+		case 1:
+			w.follow(t)
+		case 2:
+			w.oneField(t)
+		}
+	}
+	*frames -= w.sent
+	w.compareCounters(t)
+	w.compareConnections(t)
+}
+
+func (w *walk) sendMutated(t *testing.T, s step) {
+	t.Helper()
+	w.frameOnce(t, s.ifindex, mutated(w.random, s.layers))
+}
+
+func (w *walk) frameOnce(t *testing.T, ifindex int, frame []byte) {
+	t.Helper()
+	w.sent++
+	o := w.frame(t, ifindex, frame)
+	w.recent = append(w.recent[max(0, len(w.recent)-mostRecent):], fmt.Sprintf("%s: %s", o.verdict, text(frame)))
+	if t.Failed() {
+		t.Fatalf("walk %d, frame %d, after\n%s", w.number, w.sent, strings.Join(w.recent, "\n"))
+	}
+}
+
+// oneStep is a frame out of its context.
+func (w *walk) oneStep() step {
+	row := w.rows[w.random.IntN(len(w.rows))]
+	s := row.steps[w.random.IntN(len(row.steps))]
+	if w.random.IntN(20) == 0 {
+		s.ifindex = []int{front, back, foreign}[w.random.IntN(3)]
+	}
+	return s
+}
+
+// follow sends the frames of a row in their order, some of them changed.
+func (w *walk) follow(t *testing.T) {
+	row := w.rows[w.random.IntN(len(w.rows))]
+	for _, s := range row.steps {
+		if w.random.IntN(4) == 0 {
+			w.sendMutated(t, s)
+			continue
+		}
+		w.frameOnce(t, s.ifindex, packet.Build(s.layers...))
+	}
+}
+
+// oneField sends a good packet with a field changed, and perhaps another one.
+func (w *walk) oneField(t *testing.T) {
+	g := w.goods[w.random.IntN(len(w.goods))]
+	for _, s := range g.before {
+		w.frameOnce(t, s.ifindex, packet.Build(s.layers...))
+	}
+	frame := packet.Build(g.layers...)
+	fields := fieldsOf(frame)
+	for range 1 + w.random.IntN(2) {
+		f := fields[w.random.IntN(len(fields))]
+		values := append(f.values(frame), w.random.Uint32())
+		f.put(frame, values[w.random.IntN(len(values))])
+	}
+	w.frameOnce(t, g.ifindex, mended(w.random, frame))
+}
+
+// mended is the frame, in two of three cases with a right IPv4 checksum: otherwise few would come far.
+func mended(random *rand.Rand, frame []byte) []byte {
+	if random.IntN(3) > 0 && len(frame) >= 38 {
+		if network := networkAt(frame); len(frame) >= network+20 && frame[network]>>4 == 4 {
+			mendIPv4(frame[network:])
+		}
+	}
+	return frame
 }
 
 // shaken is a world in which a few things are otherwise.
@@ -70,9 +201,12 @@ func shaken(random *rand.Rand, want model.DataplaneWant) model.DataplaneWant {
 		if random.IntN(20) == 0 {
 			s.Serving = false
 		}
+		if random.IntN(20) == 0 && s.Key.Protocol == model.TCP {
+			s.MSS = uint16(random.IntN(2000))
+		}
 		for i := range s.Servers {
 			w := &s.Servers[i]
-			switch random.IntN(30) {
+			switch random.IntN(60) {
 			case 0:
 				w.Weight = uint16(random.IntN(5))
 			case 1:
@@ -80,6 +214,19 @@ func shaken(random *rand.Rand, want model.DataplaneWant) model.DataplaneWant {
 			case 2:
 				w.MAC = model.MAC{}
 			case 3:
+				w.MTU = 100 + random.IntN(1500)
+			case 4:
+				w.Link = 0
+			case 5:
+				w.Tunnel = methods[random.IntN(len(methods))].tunnel
+				if w.Tunnel.Source.IsValid() && w.Tunnel.Source.Addr().Is4() != w.Key.Address.Is4() {
+					w.Tunnel.Source = netip.Prefix{}
+				}
+			case 6:
+				if w.VLAN == 0 {
+					*w = onVLAN(*w)
+				}
+			case 7:
 				if w.Key.Address.Is4() == s.Key.Address.Is4() { // only tunnels lead into another family
 					w.Forwarding = everyForwarding[random.IntN(len(everyForwarding))]
 				}
@@ -101,6 +248,7 @@ func mutated(random *rand.Rand, layers packet.Layers) []byte {
 	for range random.IntN(3) {
 		frame = byteMutations[random.IntN(len(byteMutations))](random, frame)
 	}
+	frame = mended(random, frame)
 	for len(frame) < leastFrame {
 		frame = append(frame, byte(random.Uint32()))
 	}
@@ -110,6 +258,40 @@ func mutated(random *rand.Rand, layers packet.Layers) []byte {
 var fieldMutations = []func(*rand.Rand, packet.Layers) packet.Layers{
 	func(r *rand.Rand, l packet.Layers) packet.Layers { return ttl(l, uint8(r.IntN(3))) },
 	func(_ *rand.Rand, l packet.Layers) packet.Layers { return tagged(l) },
+	func(r *rand.Rand, l packet.Layers) packet.Layers {
+		tag := packet.VLAN{ID: [...]uint16{0, 0, frontVLAN, backVLAN, 4095}[r.IntN(5)], Priority: uint8(r.IntN(8)), DropEligible: r.IntN(2) == 0}
+		return insert(l, 1, tag)
+	},
+	func(_ *rand.Rand, l packet.Layers) packet.Layers { return onBackVLAN(l) },
+	func(_ *rand.Rand, l packet.Layers) packet.Layers { return uncut(l) },
+	func(r *rand.Rand, l packet.Layers) packet.Layers { return oneFragment(r, l) },
+	func(r *rand.Rand, l packet.Layers) packet.Layers {
+		return with(l, func(ip *packet.IPv4) { ip.Offset = uint16([...]int{0, 1, 2, 3, 4, 8, r.IntN(8192)}[r.IntN(7)]) })
+	},
+	func(r *rand.Rand, l packet.Layers) packet.Layers {
+		return with(l, func(f *packet.Fragment) { f.Offset, f.Flags = uint16(r.IntN(12)), uint8(r.IntN(8)) })
+	},
+	func(r *rand.Rand, l packet.Layers) packet.Layers { return oneExtension(r, l) },
+	func(r *rand.Rand, l packet.Layers) packet.Layers {
+		return with(l, func(ip *packet.IPv4) { ip.Options = optionBytes(r) })
+	},
+	func(r *rand.Rand, l packet.Layers) packet.Layers {
+		return with(l, func(t *packet.TCP) { t.Options = optionBytes(r) })
+	},
+	func(r *rand.Rand, l packet.Layers) packet.Layers {
+		return with(l, func(c *packet.Chunk) { c.Type = uint8(r.IntN(16)) })
+	},
+	func(r *rand.Rand, l packet.Layers) packet.Layers {
+		return with(l, func(s *packet.SCTP) { s.Checksum = r.Uint32() })
+	},
+	func(r *rand.Rand, l packet.Layers) packet.Layers {
+		l = with(l, func(i *packet.ICMP) { i.Type, i.Code = uint8(r.IntN(14)), uint8(r.IntN(6)) })
+		return with(l, func(i *packet.ICMPv6) { i.Type, i.Code = uint8(r.IntN(6)), uint8(r.IntN(6)) })
+	},
+	func(r *rand.Rand, l packet.Layers) packet.Layers {
+		l = with(l, func(i *packet.ICMP) { i.Checksum = uint16(r.Uint32()) })
+		return with(l, func(i *packet.ICMPv6) { i.Checksum = uint16(r.Uint32()) })
+	},
 	func(r *rand.Rand, l packet.Layers) packet.Layers {
 		return append(slices.Clone(l), packet.Payload(make([]byte, r.IntN(mostFrame))))
 	},
@@ -182,4 +364,42 @@ var byteMutations = []func(*rand.Rand, []byte) []byte{
 		at := r.IntN(len(b) + 1)
 		return slices.Insert(b, at, slices.Clone(b[at:min(len(b), at+r.IntN(20))])...)
 	},
+}
+
+// oneFragment is one of the fragments of a packet, cut anywhere.
+func oneFragment(r *rand.Rand, l packet.Layers) packet.Layers {
+	frame := packet.Build(l...)
+	parsed, err := packet.Parse(frame)
+	_, four := packet.Find[packet.IPv4](parsed)
+	_, six := packet.Find[packet.IPv6](parsed)
+	if err != nil || !four && !six {
+		return l
+	}
+	headers := throughIP(parsed)
+	body := frame[len(packet.Build(headers...)):]
+	begin := r.IntN(len(body)/8+1) * 8
+	end := min(len(body), begin+r.IntN(8)*8)
+	return fragmentOf(headers, body[begin:end], uint32(r.IntN(4)), begin, r.IntN(3) > 0)
+}
+
+// oneExtension puts one more header into the chain of an IPv6 packet.
+func oneExtension(r *rand.Rand, l packet.Layers) packet.Layers {
+	at := slices.IndexFunc(l, func(layer packet.Layer) bool { _, ok := layer.(packet.IPv6); return ok })
+	if at < 0 {
+		return l
+	}
+	if r.IntN(4) == 0 {
+		return insert(l, at+1, packet.Fragment{ID: uint32(r.IntN(4)), Flags: uint8(r.IntN(2)), Offset: uint16(r.IntN(3))})
+	}
+	kind := extensionKinds[r.IntN(len(extensionKinds))]
+	return insert(l, at+1, packet.Extension{Kind: kind, Body: make([]byte, r.IntN(40))})
+}
+
+// optionBytes are made of what options of IPv4 and TCP are made of.
+func optionBytes(r *rand.Rand) []byte {
+	b := make([]byte, r.IntN(41))
+	for i := range b {
+		b[i] = [...]byte{0, 1, 1, 1, 2, 2, 4, 4, 5, 7, 131, 137, 0xff, byte(r.Uint32())}[r.IntN(14)]
+	}
+	return b
 }

@@ -11,18 +11,23 @@ import (
 )
 
 // The director of the packet table has two links: clients are behind the router on "front",
-// servers on "back", some of both on the other one. A third link is there and is not weir's.
+// servers on "back", some of both on the other one. A third link is there and is not weir's. On each
+// of the two is a VLAN device; that of the clients has the MAC of its parent, as Linux makes them.
 const (
-	front   = 11
-	back    = 12
-	foreign = 13
-	linkMTU = 1500
+	front     = 11
+	back      = 12
+	foreign   = 13
+	linkMTU   = 1500
+	frontVLAN = 42
+	backVLAN  = 7
+	vlanMTU   = 1400
 )
 
 var (
-	frontMAC   = model.MAC{2, 0, 0, 0, 1, front}
-	backMAC    = model.MAC{2, 0, 0, 0, 1, back}
-	gatewayMAC = model.MAC{2, 0, 0, 0, 2, 1}
+	frontMAC    = model.MAC{2, 0, 0, 0, 1, front}
+	backMAC     = model.MAC{2, 0, 0, 0, 1, back}
+	backVLANMAC = model.MAC{2, 0, 0, 0, 1, backVLAN}
+	gatewayMAC  = model.MAC{2, 0, 0, 0, 2, 1}
 )
 
 // Addresses of the director, by which tunnels begin.
@@ -38,17 +43,48 @@ type method struct {
 	verdict    verdict
 	host       byte // last byte of the VIPs whose servers it reaches
 	outer      family
+	tunnel     model.Tunnel
+	onVLAN     bool // the servers are on VLANs
 }
 
 // family is an IP version; 0: that of the client.
 type family int
 
+// oddGUE is a port of which only the server knows.
+const oddGUE = 5555
+
 var methods = []method{
-	{"dr", model.DR, dr, 10, 0},
-	{"tun4", model.TUN, tun, 20, 4},
-	{"tun6", model.TUN, tun, 21, 6},
-	{"nat", model.NAT, natIn, 30, 0},
+	{name: "dr", forwarding: model.DR, verdict: dr, host: 10},
+	{name: "tun4", forwarding: model.TUN, verdict: tun, host: 20, outer: 4},
+	{name: "tun6", forwarding: model.TUN, verdict: tun, host: 21, outer: 6},
+	{name: "nat", forwarding: model.NAT, verdict: natIn, host: 30},
+	through("gre4", 22, 4, model.Tunnel{Type: model.GRE}),
+	through("gre4 with checksum", 23, 4, model.Tunnel{Type: model.GRE, Checksum: true}),
+	through("gre6", 24, 6, model.Tunnel{Type: model.GRE}),
+	through("gre6 with checksum", 25, 6, model.Tunnel{Type: model.GRE, Checksum: true}),
+	through("gue4", 26, 4, model.Tunnel{Type: model.GUE, Port: packet.PortGUE}),
+	through("gue4 with checksum", 27, 4, model.Tunnel{Type: model.GUE, Port: packet.PortGUE, Checksum: true}),
+	through("gue6", 28, 6, model.Tunnel{Type: model.GUE, Port: oddGUE}),
+	through("gue6 with checksum", 29, 6, model.Tunnel{Type: model.GUE, Port: packet.PortGUE, Checksum: true}),
+	through("tun4 from a prefix", 40, 4, model.Tunnel{Source: netip.MustParsePrefix("198.51.100.128/25")}),
+	through("tun6 from a prefix", 41, 6, model.Tunnel{Source: netip.MustParsePrefix("2001:db8:b:1::/64")}),
+	through("gre4 from a prefix", 42, 4, model.Tunnel{Type: model.GRE, Source: netip.MustParsePrefix("198.51.0.0/16")}),
+	through("gue6 with checksum from a prefix", 43, 6, model.Tunnel{
+		Type: model.GUE, Port: packet.PortGUE, Checksum: true, Source: netip.MustParsePrefix("2001:db8:b:2::/112"),
+	}),
+	through("gue4 with checksum from one address", 44, 4, model.Tunnel{
+		Type: model.GUE, Port: packet.PortGUE, Checksum: true, Source: netip.MustParsePrefix("198.51.100.129/32"),
+	}),
+	{name: "dr on a VLAN", forwarding: model.DR, verdict: dr, host: 50, onVLAN: true},
+	{name: "tun6 on a VLAN", forwarding: model.TUN, verdict: tun, host: 51, outer: 6, onVLAN: true},
+	{name: "nat on a VLAN", forwarding: model.NAT, verdict: natIn, host: 52, onVLAN: true},
 }
+
+func through(name string, host byte, outer family, t model.Tunnel) method {
+	return method{name: name, forwarding: model.TUN, verdict: tun, host: host, outer: outer, tunnel: t}
+}
+
+var protocols = []model.Protocol{model.TCP, model.UDP, model.SCTP}
 
 func vip(f family, host byte) netip.Addr {
 	if f == 4 {
@@ -92,11 +128,17 @@ func oneArmed(w model.ServerWant) model.ServerWant {
 	return w
 }
 
-func webPort(p model.Protocol) uint16 {
-	if p == model.UDP {
-		return 53
+// onVLAN moves a server to the VLAN of its link.
+func onVLAN(w model.ServerWant) model.ServerWant {
+	w.MTU = vlanMTU
+	if w.VLAN = frontVLAN; w.Link == back {
+		w.VLAN, w.SourceMAC = backVLAN, backVLANMAC
 	}
-	return 80
+	return w
+}
+
+func webPort(p model.Protocol) uint16 {
+	return map[model.Protocol]uint16{model.TCP: 80, model.UDP: 53, model.SCTP: 3868}[p]
 }
 
 // Ports of the odd VIP: each has a service at which something is the matter.
@@ -111,6 +153,7 @@ const (
 	oddBackup
 	oddNarrowDR
 	oddNarrowTUN
+	oddNarrowGUE
 	oddNAT      // one server
 	oddNATTwin  // the same server
 	oddNATOther // the same server, and another one
@@ -125,20 +168,34 @@ const (
 	exactHost = 97
 )
 
+// The VIP whose services limit the MSS, and a port for each method.
+const (
+	mssHost  = 96
+	mssLimit = 1400
+
+	mssDR  = 1
+	mssTUN = 2
+	mssNAT = 3
+	mssOdd = 4 // the limit is odd
+)
+
 // world is what the director is told to hold.
 func world() model.DataplaneWant {
 	want := model.DataplaneWant{Revision: 1, Interfaces: []model.InterfaceWant{
 		{Name: "front", Index: front, MAC: frontMAC, MTU: linkMTU},
 		{Name: "back", Index: back, MAC: backMAC, MTU: linkMTU},
+		{Name: "front.42", Index: 21, MAC: frontMAC, MTU: vlanMTU, Parent: front, VLAN: frontVLAN},
+		{Name: "back.7", Index: 22, MAC: backVLANMAC, MTU: vlanMTU, Parent: back, VLAN: backVLAN},
 	}}
 	for _, f := range []family{4, 6} {
-		for _, p := range []model.Protocol{model.TCP, model.UDP} {
+		for _, p := range protocols {
 			for _, m := range methods {
 				want.Services = append(want.Services, plainService(f, p, m))
 			}
 			want.Services = append(want.Services, anyPortServices(f, p)...)
 		}
 		want.Services = append(want.Services, oddServices(f)...)
+		want.Services = append(want.Services, mssServices(f)...)
 	}
 	return want
 }
@@ -153,10 +210,18 @@ func plainService(f family, p model.Protocol, m method) model.ServiceWant {
 	if m.forwarding == model.NAT {
 		port += 8000
 	}
-	return service(f, m.host, webPort(p), p,
+	servers := []model.ServerWant{
 		toServer(outer, 1, port, m.forwarding),
 		toServer(outer, 2, port, m.forwarding),
-		oneArmed(toServer(outer, 3, port, m.forwarding)))
+		oneArmed(toServer(outer, 3, port, m.forwarding)),
+	}
+	for i, w := range servers {
+		if w.Tunnel = m.tunnel; m.onVLAN {
+			w = onVLAN(w)
+		}
+		servers[i] = w
+	}
+	return service(f, m.host, webPort(p), p, servers...)
 }
 
 func service(f family, host byte, port uint16, p model.Protocol, servers ...model.ServerWant) model.ServiceWant {
@@ -197,8 +262,13 @@ func oddServices(f family) []model.ServiceWant {
 		odd(oddUnroutable, with(toServer(f, 66, 1, model.NAT), func(w *model.ServerWant) { w.Link = 0 })),
 		odd(oddLocal, with(toServer(f, 67, 1, model.DR), func(w *model.ServerWant) { w.Local = true })),
 		backup,
-		odd(oddNarrowDR, with(toServer(f, 68, 1, model.DR), func(w *model.ServerWant) { w.MTU = 100 })),
-		odd(oddNarrowTUN, with(toServer(f, 69, 1, model.TUN), func(w *model.ServerWant) { w.MTU = 100 })),
+		odd(oddNarrowDR, with(toServer(f, 68, 1, model.DR), func(w *model.ServerWant) { w.MTU = 200 })),
+		odd(oddNarrowTUN, with(toServer(f, 69, 1, model.TUN), func(w *model.ServerWant) { w.MTU = 200 })),
+		odd(oddNarrowGUE, with(toServer(f, 69, 1, model.TUN), func(w *model.ServerWant) {
+			w.MTU, w.Tunnel = 200, model.Tunnel{Type: model.GUE, Port: packet.PortGUE}
+		})),
+		service(f, oddHost, oddNAT, model.SCTP, toServer(f, 70, 8080, model.NAT)),
+		service(f, oddHost, oddLocal, model.UDP, with(toServer(f, 67, 1, model.DR), func(w *model.ServerWant) { w.Local = true })),
 		odd(oddNAT, toServer(f, 70, 8080, model.NAT)),
 		odd(oddNATTwin, toServer(f, 70, 8080, model.NAT)),
 		odd(oddNATOther, toServer(f, 71, 8080, model.NAT), toServer(f, 70, 8080, model.NAT)),
@@ -206,6 +276,20 @@ func oddServices(f family) []model.ServiceWant {
 		weighted,
 		odd(oddMixed, toServer(f, 73, oddMixed, model.NAT), toServer(f, 74, oddMixed, model.TUN), toServer(f, 75, oddMixed, model.DR)),
 	}
+}
+
+func mssServices(f family) []model.ServiceWant {
+	services := []model.ServiceWant{
+		service(f, mssHost, mssDR, model.TCP, toServer(f, 80, mssDR, model.DR)),
+		service(f, mssHost, mssTUN, model.TCP, toServer(f, 81, mssTUN, model.TUN)),
+		service(f, mssHost, mssNAT, model.TCP, toServer(f, 82, 8080, model.NAT)),
+		service(f, mssHost, mssOdd, model.TCP, toServer(f, 83, mssOdd, model.DR)),
+	}
+	for i := range services {
+		services[i].MSS = mssLimit
+	}
+	services[3].MSS = 999
+	return services
 }
 
 // talk is a client's conversation with a service.
@@ -227,16 +311,17 @@ func (c talk) more() packet.Layers {
 	return append(c.ask(packet.ACK|packet.PSH), packet.Payload("hello"))
 }
 
-// ask is a packet of the client; flags are TCP's.
+// ask is a packet of the client; flags are TCP's, or what SCTP has instead.
 func (c talk) ask(flags packet.TCPFlags) packet.Layers {
 	link := packet.Ethernet{Source: gatewayMAC, Destination: frontMAC}
-	return packet.Layers{link, ipHeader(c.client, c.service), c.transport(c.client, c.service, flags)}
+	return append(packet.Layers{link, ipHeader(c.client, c.service)}, c.transport(c.client, c.service, flags)...)
 }
 
 // answer is a packet of a server, as it arrives on a link of the director.
 func (c talk) answer(server netip.AddrPort, flags packet.TCPFlags) packet.Layers {
 	link := packet.Ethernet{Source: macOf(1), Destination: backMAC}
-	return packet.Layers{link, ipHeader(server, c.client), c.transport(server, c.client, flags), packet.Payload("answer")}
+	layers := append(packet.Layers{link, ipHeader(server, c.client)}, c.transport(server, c.client, flags)...)
+	return append(layers, packet.Payload("answer"))
 }
 
 func ipHeader(from, to netip.AddrPort) packet.Layer {
@@ -246,9 +331,27 @@ func ipHeader(from, to netip.AddrPort) packet.Layer {
 	return packet.IPv6{Source: from.Addr(), Destination: to.Addr(), HopLimit: 64, FlowLabel: 0x12345}
 }
 
-func (c talk) transport(from, to netip.AddrPort, flags packet.TCPFlags) packet.Layer {
-	if c.protocol == model.UDP {
-		return packet.UDP{Source: from.Port(), Destination: to.Port()}
+func (c talk) transport(from, to netip.AddrPort, flags packet.TCPFlags) packet.Layers {
+	switch c.protocol {
+	case model.UDP:
+		return packet.Layers{packet.UDP{Source: from.Port(), Destination: to.Port()}}
+	case model.SCTP:
+		return packet.Layers{packet.SCTP{Source: from.Port(), Destination: to.Port(), Tag: 7}, packet.Chunk{Type: chunkType(flags)}}
 	}
-	return packet.TCP{Source: from.Port(), Destination: to.Port(), Flags: flags, Seq: 1000, Window: 512}
+	return packet.Layers{packet.TCP{Source: from.Port(), Destination: to.Port(), Flags: flags, Seq: 1000, Window: 512}}
+}
+
+// chunkType is the chunk that says what TCP says by flags.
+func chunkType(flags packet.TCPFlags) uint8 {
+	switch {
+	case flags&packet.RST != 0:
+		return packet.ChunkAbort
+	case flags&packet.FIN != 0:
+		return packet.ChunkShutdown
+	case flags == packet.SYN:
+		return packet.ChunkInit
+	case flags&packet.SYN != 0:
+		return packet.ChunkInitAck
+	}
+	return packet.ChunkData
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 )
 
@@ -88,7 +87,26 @@ func removeFlat(dir string) error {
 	return ignoreMissingFile(os.Remove(dir))
 }
 
-// pinned: read-only data is made anew with each load, all else outlives the daemon.
-func pinned(m *ebpf.MapSpec) bool {
-	return len(m.Name) > 0 && m.Name[0] != '.'
+// keep is how long a map lives.
+type keep int
+
+const (
+	forThisRun  keep = iota // made anew with each load: nothing in it is missed
+	byItsLayout             // outlives the daemon; a version that lays it out otherwise has one of its own
+	forever                 // outlives the daemon and its version: who lays it out otherwise is refused
+)
+
+// keepOf: read-only data is made anew with each load, rings are empty most of the time. Connections,
+// counts, and what they point at must not be lost.
+func keepOf(name string) keep {
+	switch name {
+	case "events", "held_frames", "tellings", "scratch":
+		return forThisRun
+	case "verdicts", "fragments":
+		return byItsLayout
+	}
+	if name[0] == '.' {
+		return forThisRun
+	}
+	return forever
 }

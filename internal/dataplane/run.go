@@ -19,9 +19,10 @@ func (d *Dataplane) Run(ctx context.Context, unresolved func(model.Hop)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.runSweeps(ctx) })
 	group.Go(func() error { return d.runEvents(ctx, unresolved) })
+	group.Go(d.runHeld)
 	group.Go(func() error {
 		<-ctx.Done()
-		return d.events.Flush() // wakes the reader; a deadline would wait for it
+		return errors.Join(d.events.Flush(), d.held.Flush()) // wakes the readers; a deadline would wait for it
 	})
 	return group.Wait()
 }

@@ -21,11 +21,13 @@ func (d *Dataplane) putSlots(entry *serviceEntry, want model.ServiceWant) error 
 		if slices.Equal(slots, entry.slots) {
 			return nil
 		}
-		slots[0].Generation++
 	}
-	if slots[0].Generation == 0 {
-		slots[0].Generation = 1
+	// Never used before, also where the table in use could not be read: no position fits by chance.
+	generation, err := d.about.nextGeneration()
+	if err != nil {
+		return err
 	}
+	slots[0].Generation = generation
 	inner, err := d.newSlots(slots)
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ type Swept struct {
 
 // Sweep looks at every connection once and takes those away that expired.
 func (d *Dataplane) Sweep() (Swept, error) {
-	var s pathSweep
+	s := pathSweep{Orphans: d.waiting.expire(time.Now())}
 	if _, err := d.sweeper.Run(&ebpf.RunOptions{Context: &s, ContextOut: &s}); err != nil {
 		return Swept{}, fmt.Errorf("sweep: %w", err)
 	}

@@ -19,20 +19,28 @@ const (
 	sweeperMapConns            = "conns"
 	sweeperMapCounters         = "counters"
 	sweeperMapEvents           = "events"
+	sweeperMapFragments        = "fragments"
+	sweeperMapHeldFrames       = "held_frames"
 	sweeperMapInterfaces       = "interfaces"
 	sweeperMapLoads            = "loads"
+	sweeperMapNatServers       = "nat_servers"
 	sweeperMapPositions        = "positions"
+	sweeperMapScratch          = "scratch"
 	sweeperMapServers          = "servers"
 	sweeperMapServices         = "services"
 	sweeperMapSlots            = "slots"
+	sweeperMapTellings         = "tellings"
 	sweeperMapVerdicts         = "verdicts"
 	sweeperMapVips             = "vips"
+	sweeperMapVlans            = "vlans"
 	sweeperProgSweep           = "sweep"
 	sweeperVarConnFlagInBtf    = "conn_flag_in_btf"
 	sweeperVarConnStateInBtf   = "conn_state_in_btf"
 	sweeperVarEventInBtf       = "event_in_btf"
 	sweeperVarEventKindInBtf   = "event_kind_in_btf"
 	sweeperVarForwardingInBtf  = "forwarding_in_btf"
+	sweeperVarHeldInBtf        = "held_in_btf"
+	sweeperVarHeldKindInBtf    = "held_kind_in_btf"
 	sweeperVarJiffiesPerSecond = "jiffies_per_second"
 	sweeperVarLimitInBtf       = "limit_in_btf"
 	sweeperVarSchedulerInBtf   = "scheduler_in_btf"
@@ -41,6 +49,8 @@ const (
 	sweeperVarSlotInBtf        = "slot_in_btf"
 	sweeperVarSweepInBtf       = "sweep_in_btf"
 	sweeperVarTimeouts         = "timeouts"
+	sweeperVarTunnelFlagInBtf  = "tunnel_flag_in_btf"
+	sweeperVarTunnelInBtf      = "tunnel_in_btf"
 	sweeperVarVerdictInBtf     = "verdict_in_btf"
 	sweeperVarXdpModeInBtf     = "xdp_mode_in_btf"
 )
@@ -97,14 +107,20 @@ type sweeperMapSpecs struct {
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
+	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
+	HeldFrames *ebpf.MapSpec `ebpf:"held_frames"`
 	Interfaces *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads      *ebpf.MapSpec `ebpf:"loads"`
+	NatServers *ebpf.MapSpec `ebpf:"nat_servers"`
 	Positions  *ebpf.MapSpec `ebpf:"positions"`
+	Scratch    *ebpf.MapSpec `ebpf:"scratch"`
 	Servers    *ebpf.MapSpec `ebpf:"servers"`
 	Services   *ebpf.MapSpec `ebpf:"services"`
 	Slots      *ebpf.MapSpec `ebpf:"slots"`
+	Tellings   *ebpf.MapSpec `ebpf:"tellings"`
 	Verdicts   *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips       *ebpf.MapSpec `ebpf:"vips"`
+	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // sweeperVariableSpecs contains global variables before they are loaded into the kernel.
@@ -116,6 +132,8 @@ type sweeperVariableSpecs struct {
 	EventInBtf       *ebpf.VariableSpec `ebpf:"event_in_btf"`
 	EventKindInBtf   *ebpf.VariableSpec `ebpf:"event_kind_in_btf"`
 	ForwardingInBtf  *ebpf.VariableSpec `ebpf:"forwarding_in_btf"`
+	HeldInBtf        *ebpf.VariableSpec `ebpf:"held_in_btf"`
+	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
@@ -124,6 +142,8 @@ type sweeperVariableSpecs struct {
 	SlotInBtf        *ebpf.VariableSpec `ebpf:"slot_in_btf"`
 	SweepInBtf       *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
 	Timeouts         *ebpf.VariableSpec `ebpf:"timeouts"`
+	TunnelFlagInBtf  *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
+	TunnelInBtf      *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
 	VerdictInBtf     *ebpf.VariableSpec `ebpf:"verdict_in_btf"`
 	XdpModeInBtf     *ebpf.VariableSpec `ebpf:"xdp_mode_in_btf"`
 }
@@ -151,14 +171,20 @@ type sweeperMaps struct {
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
+	Fragments  *ebpf.Map `ebpf:"fragments"`
+	HeldFrames *ebpf.Map `ebpf:"held_frames"`
 	Interfaces *ebpf.Map `ebpf:"interfaces"`
 	Loads      *ebpf.Map `ebpf:"loads"`
+	NatServers *ebpf.Map `ebpf:"nat_servers"`
 	Positions  *ebpf.Map `ebpf:"positions"`
+	Scratch    *ebpf.Map `ebpf:"scratch"`
 	Servers    *ebpf.Map `ebpf:"servers"`
 	Services   *ebpf.Map `ebpf:"services"`
 	Slots      *ebpf.Map `ebpf:"slots"`
+	Tellings   *ebpf.Map `ebpf:"tellings"`
 	Verdicts   *ebpf.Map `ebpf:"verdicts"`
 	Vips       *ebpf.Map `ebpf:"vips"`
+	Vlans      *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *sweeperMaps) Close() error {
@@ -166,14 +192,20 @@ func (m *sweeperMaps) Close() error {
 		m.Conns,
 		m.Counters,
 		m.Events,
+		m.Fragments,
+		m.HeldFrames,
 		m.Interfaces,
 		m.Loads,
+		m.NatServers,
 		m.Positions,
+		m.Scratch,
 		m.Servers,
 		m.Services,
 		m.Slots,
+		m.Tellings,
 		m.Verdicts,
 		m.Vips,
+		m.Vlans,
 	)
 }
 
@@ -186,6 +218,8 @@ type sweeperVariables struct {
 	EventInBtf       *ebpf.Variable `ebpf:"event_in_btf"`
 	EventKindInBtf   *ebpf.Variable `ebpf:"event_kind_in_btf"`
 	ForwardingInBtf  *ebpf.Variable `ebpf:"forwarding_in_btf"`
+	HeldInBtf        *ebpf.Variable `ebpf:"held_in_btf"`
+	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`
@@ -194,6 +228,8 @@ type sweeperVariables struct {
 	SlotInBtf        *ebpf.Variable `ebpf:"slot_in_btf"`
 	SweepInBtf       *ebpf.Variable `ebpf:"sweep_in_btf"`
 	Timeouts         *ebpf.Variable `ebpf:"timeouts"`
+	TunnelFlagInBtf  *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
+	TunnelInBtf      *ebpf.Variable `ebpf:"tunnel_in_btf"`
 	VerdictInBtf     *ebpf.Variable `ebpf:"verdict_in_btf"`
 	XdpModeInBtf     *ebpf.Variable `ebpf:"xdp_mode_in_btf"`
 }

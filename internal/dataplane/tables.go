@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -20,7 +21,8 @@ const (
 // tables is what the maps hold: read from them once, then kept beside them while writes succeed.
 type tables struct {
 	services   map[model.ServiceKey]*serviceEntry
-	vips       map[pathAddr]uint32
+	vips       addressCounts
+	natServers addressCounts
 	serviceIDs ids
 	serverIDs  ids
 }
@@ -40,7 +42,6 @@ type serverEntry struct {
 func (d *Dataplane) readTables() (*tables, error) {
 	t := &tables{
 		services:   map[model.ServiceKey]*serviceEntry{},
-		vips:       map[pathAddr]uint32{},
 		serviceIDs: newIDs(maxServices),
 		serverIDs:  newIDs(maxServers),
 	}
@@ -51,7 +52,7 @@ func (d *Dataplane) readTables() (*tables, error) {
 	if err := d.readServers(t, byID); err != nil {
 		return nil, fmt.Errorf("read servers: %w", err)
 	}
-	return t, d.readVIPs(t)
+	return t, d.readAddresses(t)
 }
 
 func (d *Dataplane) readServices(t *tables) (map[uint32]*serviceEntry, error) {
@@ -78,6 +79,9 @@ func (d *Dataplane) readSlots(id uint32) ([]pathSlot, error) {
 	err := d.path.Slots.Lookup(id, &inner)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		return nil, nil
+	}
+	if errors.Is(err, unix.EPERM) {
+		return nil, nil // a map inside another one is opened with CAP_SYS_ADMIN only: it is made anew
 	}
 	if err != nil {
 		return nil, fmt.Errorf("slots of %d: %w", id, err)
@@ -111,15 +115,12 @@ func (d *Dataplane) readServers(t *tables, byID map[uint32]*serviceEntry) error 
 	return nil
 }
 
-func (d *Dataplane) readVIPs(t *tables) error {
-	var key pathAddr
-	var value uint32
-	each := d.path.Vips.Iterate()
-	for each.Next(&key, &value) {
-		t.vips[key] = value
-	}
-	if err := each.Err(); err != nil {
+func (d *Dataplane) readAddresses(t *tables) (err error) {
+	if t.vips, err = readAddresses(d.path.Vips); err != nil {
 		return fmt.Errorf("read vips: %w", err)
+	}
+	if t.natServers, err = readAddresses(d.path.NatServers); err != nil {
+		return fmt.Errorf("read nat_servers: %w", err)
 	}
 	return nil
 }

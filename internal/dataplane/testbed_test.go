@@ -5,9 +5,9 @@ package dataplane_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"os/exec"
 	"runtime"
@@ -28,15 +28,17 @@ import (
 type testbed struct {
 	path  *dataplane.Dataplane
 	twin  *twin
+	names []string    // of verdicts
 	calls chan func() // to the thread that is in the namespace
-	seen  map[verdict]uint64
+	seen  []uint64    // verdicts
+	held  int         // frames that wait for their first fragment
 }
 
 // newTestbed opens a path for size connections. Everything goes with the test.
 func newTestbed(t testing.TB, size uint32) *testbed {
 	t.Helper()
 	dir := bpffs(t)
-	b := &testbed{twin: newTwin(int(size)), calls: make(chan func())}
+	b := &testbed{twin: newTwin(int(size)), names: dataplane.VerdictNames(), calls: make(chan func())}
 	t.Cleanup(func() { close(b.calls) })
 	if err := b.enter(); err != nil {
 		t.Fatal(err)
@@ -120,8 +122,11 @@ func (b *testbed) frame(t testing.TB, ifindex int, frame []byte) outcome {
 		t.Fatalf("%d bytes on link %d: %v", len(frame), ifindex, err)
 	}
 	want := b.twin.frame(ifindex, bytes.Clone(frame))
+	if want.verdict == fragmentHeld {
+		b.held++
+	}
 	if got := b.counted(t); got != string(want.verdict) {
-		t.Errorf("verdict %s, want %s: %s", got, want.verdict, text(frame))
+		t.Errorf("verdict %s, want %s: %s\n%x", got, want.verdict, text(frame), frame)
 	}
 	if got, want := actions[action], want.action(ifindex); got != want {
 		t.Errorf("action %s, want %s: %s", got, want, text(frame))
@@ -132,20 +137,43 @@ func (b *testbed) frame(t testing.TB, ifindex int, frame []byte) outcome {
 	return want
 }
 
+// forgetFragments makes both forget what is under way in pieces. The path forgets by the clock and by
+// the number, the twin never. It lets the path tell of errors anew, too.
+func (b *testbed) forgetFragments(t testing.TB) {
+	t.Helper()
+	clear(b.twin.fragments)
+	b.held = 0
+	if err := errors.Join(b.path.ForgetFragments(), b.path.ForgetTold()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// isCrowded: soon the path would forget what the twin remembers.
+func (b *testbed) isCrowded() bool { return len(b.twin.fragments) > 200 || b.held > 100 }
+
+// tend is for tests that take long: packets in pieces are forgotten before the path does it, and
+// clients' hops stay fresh.
+func (b *testbed) tend(t testing.TB) {
+	t.Helper()
+	b.forgetFragments(t)
+	if err := b.path.RefreshClients(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // actions are those of enum xdp_action.
 var actions = []string{"aborted", "drop", "pass", "tx", "redirect"}
 
 func (o outcome) action(ingress int) string {
-	switch o.verdict {
-	case notIP, otherHost, noService, icmp, notServing, unknownConnection, noServer, local:
+	switch {
+	case slices.Contains(passes, o.verdict):
 		return "pass"
-	case dr, tun, natIn, natOut:
-		if o.egress == ingress {
-			return "tx"
-		}
-		return "redirect"
+	case !slices.Contains(sends, o.verdict):
+		return "drop"
+	case o.egress == ingress:
+		return "tx"
 	}
-	return "drop"
+	return "redirect"
 }
 
 // counted names the verdicts that were counted since it was last asked: one, if all is well.
@@ -153,26 +181,22 @@ func (b *testbed) counted(t testing.TB) string {
 	t.Helper()
 	var names []string
 	now := b.verdicts(t)
-	for _, name := range slices.Sorted(maps.Keys(now)) {
-		for range now[name] - b.seen[name] {
-			names = append(names, string(name))
+	for i, name := range b.names {
+		for range now[i] - b.seen[i] {
+			names = append(names, name)
 		}
 	}
 	b.seen = now
 	return strings.Join(names, " and ")
 }
 
-func (b *testbed) verdicts(t testing.TB) map[verdict]uint64 {
+func (b *testbed) verdicts(t testing.TB) []uint64 {
 	t.Helper()
-	list, err := b.path.Verdicts()
+	counts, err := b.path.CountVerdicts()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[verdict]uint64{}
-	for _, v := range list {
-		out[verdict(v.Name)] = v.Count
-	}
-	return out
+	return counts
 }
 
 // compareCounters compares what was counted of services and servers that are there.

@@ -4,6 +4,7 @@ package dataplane_test
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 	"net/netip"
 	"slices"
 
@@ -14,24 +15,25 @@ import (
 // forward sends a client's packet to the connection's server.
 func (t *twin) forward(p parsed, c *twinConn) outcome {
 	to := c.server.want
+	room := to.MTU - overhead(c)
 	switch {
 	case to.Local:
 		c.server.countIn(p)
 		return p.ends(local)
 	case p.ttl <= 1:
-		return p.ends(ttlExceeded)
+		return p.expired(p.to)
 	case to.Link == 0:
 		return p.ends(noRoute)
 	case to.MAC == model.MAC{}:
 		return p.ends(noNeighbour)
-	case p.length+overhead(c) > to.MTU:
-		return p.ends(tooBig)
+	case p.length > room:
+		return p.tooLarge(p.to, room)
+	case p.isUnsummable(c):
+		return p.ends(fragmentSCTP)
 	}
 	c.server.countIn(p)
 	v, out := send(p, c)
-	copy(out, to.MAC[:])
-	copy(out[6:], to.SourceMAC[:])
-	return outcome{verdict: v, out: out, egress: to.Link}
+	return outcome{verdict: v, out: p.link(out, to.MAC, to.SourceMAC, to.VLAN), egress: to.Link}
 }
 
 // countIn counts a client's packet for the server and its service.
@@ -44,52 +46,107 @@ func (s *twinServer) countIn(p parsed) {
 
 // overhead is what the connection's method adds to a packet.
 func overhead(c *twinConn) int {
-	switch {
-	case c.forwarding != model.TUN:
+	if c.forwarding != model.TUN {
 		return 0
-	case c.server.want.Key.Address.Is4():
-		return 20
 	}
-	return 40
+	return c.server.want.Tunnel.Overhead(c.server.want.Key.Address)
 }
 
-// send returns the frame for the server, but for its MAC addresses.
+// send returns what the server gets, but for the Ethernet header.
 func send(p parsed, c *twinConn) (verdict, []byte) {
 	out := slices.Clone(p.frame)
 	p.lowerTTL(out)
+	v := map[model.Forwarding]verdict{model.DR: dr, model.TUN: tun, model.NAT: natIn}[c.forwarding]
+	if p.quote != nil {
+		v = icmpIn
+	} else {
+		p.clampMSS(out, c.server.service.want.MSS)
+	}
 	switch c.forwarding {
 	case model.TUN:
-		return tun, encapsulate(p, out, c.server.want)
+		return v, encapsulate(p, out, c.server.want)
 	case model.NAT:
-		to := c.fromServer.source
-		p.translate(out, p.destination(), p.flow.destination, to)
-		return natIn, out
+		p.toServer(out, p.flow.destination, c.fromServer.source)
 	}
-	return dr, out
+	return v, out[p.ip:]
+}
+
+// toServer translates what a client sent.
+func (p parsed) toServer(out []byte, from, to netip.AddrPort) {
+	if p.quote != nil {
+		p.translateError(out, p.destinationAt()[0], p.quotedSource(), from, to)
+		return
+	}
+	p.translate(out, p.destinationAt(), from, to)
+}
+
+// toClient translates what a server sent, or a router on the way to it.
+func (p parsed) toClient(out []byte, from, to netip.AddrPort) {
+	if p.quote != nil {
+		p.translateError(out, p.sourceAt()[0], p.quotedDestination(), from, to)
+		return
+	}
+	p.translate(out, p.sourceAt(), from, to)
 }
 
 // answer sends a server's packet to the connection's client.
 func (t *twin) answer(p parsed, c *twinConn) outcome {
-	c.see(p, false)
-	egress := t.interfaces[c.client.ifindex]
+	if v := t.first(p); v != undecided {
+		return p.ends(v)
+	}
+	if p.quote == nil {
+		c.see(p, false)
+	}
+	service := c.toService.destination
+	egress, ours := t.interfaces[c.client.way]
 	switch {
 	case p.ttl <= 1:
-		return p.ends(ttlExceeded)
+		return p.expired(service.Addr())
+	case !ours:
+		return p.ends(noRoute)
 	case p.length > egress.MTU:
-		return p.ends(tooBig)
-	}
-	if !c.server.gone {
-		for _, n := range []*counters{&c.server.counters, &c.server.service.counters} {
-			n.PacketsOut++
-			n.BytesOut += uint64(p.length)
-		}
+		return p.tooLarge(service.Addr(), egress.MTU)
+	case p.isUnsummable(c):
+		return p.ends(fragmentSCTP)
 	}
 	out := slices.Clone(p.frame)
+	if !c.server.gone {
+		c.server.countOut(p)
+		if p.quote == nil {
+			p.clampMSS(out, c.server.service.want.MSS)
+		}
+	}
 	p.lowerTTL(out)
-	p.translate(out, p.source(), p.flow.source, c.toService.destination)
-	copy(out, c.client.mac[:])
-	copy(out[6:], egress.MAC[:])
-	return outcome{verdict: natOut, out: out, egress: c.client.ifindex}
+	p.toClient(out, p.flow.source, service)
+	v := natOut
+	if p.quote != nil {
+		v = icmpOut
+	}
+	out = p.link(out[p.ip:], c.client.mac, egress.MAC, c.client.vlan)
+	return outcome{verdict: v, out: out, egress: c.client.ifindex}
+}
+
+// countOut counts a server's packet for it and its service.
+func (s *twinServer) countOut(p parsed) {
+	for _, n := range []*counters{&s.counters, &s.service.counters} {
+		n.PacketsOut++
+		n.BytesOut += uint64(p.length)
+	}
+}
+
+// link puts a packet into a frame with the tag of the way on; priority and drop eligibility are those
+// of the tag that the packet came with.
+func (p parsed) link(body []byte, to, from model.MAC, vlan uint16) []byte {
+	out := slices.Concat(to[:], from[:])
+	if vlan != 0 {
+		out = binary.BigEndian.AppendUint16(out, packet.EtherTypeVLAN)
+		out = binary.BigEndian.AppendUint16(out, vlan|p.tci()&0xf000)
+	}
+	etherType := packet.EtherTypeIPv6
+	if body[0]>>4 == 4 {
+		etherType = packet.EtherTypeIPv4
+	}
+	return append(binary.BigEndian.AppendUint16(out, etherType), body...)
 }
 
 func (p parsed) lowerTTL(out []byte) {
@@ -102,81 +159,75 @@ func (p parsed) lowerTTL(out []byte) {
 	update(out[p.ip+10:], old[:], out[p.ip+8:p.ip+10])
 }
 
-// source and destination are where an address and its port stand in the frame.
-func (p parsed) source() [2]int {
+// sourceAt and destinationAt are where an address and its port stand in the frame.
+func (p parsed) sourceAt() [2]int {
 	if p.isIPv4() {
 		return [2]int{p.ip + 12, p.l4}
 	}
 	return [2]int{p.ip + 8, p.l4}
 }
 
-func (p parsed) destination() [2]int {
+func (p parsed) destinationAt() [2]int {
 	if p.isIPv4() {
 		return [2]int{p.ip + 16, p.l4 + 2}
 	}
 	return [2]int{p.ip + 24, p.l4 + 2}
 }
 
-// translate writes another address and port and carries the change into the checksums.
+// translate writes another address and port and carries the change into the checksums. A later
+// fragment has neither port nor checksum.
 func (p parsed) translate(out []byte, at [2]int, from, to netip.AddrPort) {
 	oldAddress, newAddress := from.Addr().AsSlice(), to.Addr().AsSlice()
-	oldPort := binary.BigEndian.AppendUint16(nil, from.Port())
-	newPort := binary.BigEndian.AppendUint16(nil, to.Port())
 	copy(out[at[0]:], newAddress)
-	copy(out[at[1]:], newPort)
 	if p.isIPv4() {
 		update(out[p.ip+10:], oldAddress, newAddress)
 	}
-	old, changed := slices.Concat(oldAddress, oldPort), slices.Concat(newAddress, newPort)
-	if p.flow.protocol == model.TCP {
-		update(out[p.l4+16:], old, changed)
+	if p.isLater() {
 		return
 	}
-	// In UDP 0 means that the sender computed none; what becomes 0 is sent as 0xffff (RFC 768).
-	if checksum := out[p.l4+6:]; !isZero(checksum) {
-		update(checksum, old, changed)
-		if isZero(checksum) {
-			copy(checksum, []byte{0xff, 0xff})
-		}
+	before := slices.Clone(out[p.l4:p.end()])
+	binary.BigEndian.PutUint16(out[at[1]:], to.Port())
+	switch p.flow.protocol {
+	case model.TCP:
+		update(out[p.l4+16:], endpoint(from), endpoint(to))
+	case model.UDP:
+		updateUDP(out[p.l4+6:], endpoint(from), endpoint(to))
+	case model.SCTP:
+		updateSCTP(before, out[p.l4:p.end()])
 	}
 }
 
-func isZero(checksum []byte) bool { return checksum[0] == 0 && checksum[1] == 0 }
+// endpoint is an address and a port as they stand in packets.
+func endpoint(a netip.AddrPort) []byte {
+	return binary.BigEndian.AppendUint16(a.Addr().AsSlice(), a.Port())
+}
 
 func update(checksum, old, new []byte) {
 	sum := packet.Update(binary.BigEndian.Uint16(checksum), old, new)
 	binary.BigEndian.PutUint16(checksum, sum)
 }
 
-// encapsulate puts the packet into another one (RFC 2003, RFC 2473, RFC 4213).
-func encapsulate(p parsed, out []byte, to model.ServerWant) []byte {
-	inner := packet.Payload(out[p.ip : p.ip+p.length])
-	link := packet.Ethernet{Type: packet.EtherTypeIPv6}
-	protocol := packet.ProtocolIPv6
-	if p.isIPv4() {
-		protocol = packet.ProtocolIPv4
+// updateUDP: 0 means that the sender computed no checksum; what becomes 0 is sent as 0xffff (RFC 768).
+func updateUDP(checksum, old, new []byte) {
+	if checksum[0] == 0 && checksum[1] == 0 {
+		return
 	}
-	class, id, df := p.innerFields(out)
-	var outer packet.Layer = packet.IPv6{
-		Source: to.Source, Destination: to.Key.Address, HopLimit: 64, TrafficClass: class, Next: protocol,
+	update(checksum, old, new)
+	if checksum[0] == 0 && checksum[1] == 0 {
+		copy(checksum, []byte{0xff, 0xff})
 	}
-	if to.Key.Address.Is4() {
-		link.Type = packet.EtherTypeIPv4
-		outer = packet.IPv4{
-			Source: to.Source, Destination: to.Key.Address, TTL: 64, TOS: class, ID: id, Flags: df, Protocol: protocol,
-		}
-	}
-	return packet.Build(link, outer, inner, packet.Trailer(out[p.ip+p.length:]))
 }
 
-// innerFields are what the outer header takes over.
-func (p parsed) innerFields(out []byte) (class uint8, id uint16, flags uint8) {
-	b := out[p.ip:]
-	if !p.isIPv4() {
-		return b[0]<<4 | b[1]>>4, 0, packet.DontFragment
-	}
-	if b[6]&0x40 != 0 {
-		return b[1], 0, packet.DontFragment
-	}
-	return b[1], binary.BigEndian.Uint16(b[4:]), 0
+// updateSCTP changes the CRC32c by as much as the right one changes, so that a wrong one stays wrong
+// (RFC 9260 section 6.8).
+func updateSCTP(before, after []byte) {
+	field := binary.LittleEndian.Uint32(after[8:])
+	binary.LittleEndian.PutUint32(after[8:], field^rightCRC(before)^rightCRC(after))
+}
+
+// rightCRC is the CRC32c of an SCTP packet, whatever stands in its field.
+func rightCRC(b []byte) uint32 {
+	b = slices.Clone(b)
+	copy(b[8:12], []byte{0, 0, 0, 0})
+	return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
 }

@@ -12,53 +12,56 @@ import (
 
 // parsed is a packet whose headers are all there and do not lie about their lengths.
 type parsed struct {
-	frame   []byte
-	ifindex int
-	tagged  bool
-	ip      int // where the IP header begins
-	l4      int // where the transport header begins
-	length  int // of the IP packet
-	ttl     uint8
-	flow    flow
-	flags   packet.TCPFlags
+	frame    []byte
+	in       way // how it came
+	tagged   bool
+	ip       int // where the IP header begins
+	l4       int // where the transport header begins, or what a later fragment has of it
+	length   int // of the IP packet
+	ttl      uint8
+	from, to netip.Addr
+	flow     flow // an error of ICMP and a later fragment have none: it is found out
+	flags    packet.TCPFlags
+	piece    *piece // of a fragmented packet; nil: it is whole
+	quote    *quote // of an error of ICMP; nil: it is none
 }
 
 func (p parsed) ends(v verdict) outcome { return outcome{verdict: v, out: p.frame} }
 
-func (p parsed) hop() twinHop { return twinHop{p.ifindex, model.MAC(p.frame[6:12])} }
+func (p parsed) hop() twinHop { return twinHop{p.in, model.MAC(p.frame[6:12])} }
 
-func (p parsed) isIPv4() bool { return p.flow.source.Addr().Is4() }
+func (p parsed) isIPv4() bool { return p.from.Is4() }
+
+// end is where the IP packet ends; the frame may be longer.
+func (p parsed) end() int { return p.ip + p.length }
+
+// ipv4End is where the IPv4 header ends.
+func (p parsed) ipv4End() int { return p.ip + int(p.frame[p.ip]&0xf)*4 }
 
 func (t *twin) parse(ifindex int, frame []byte) (parsed, verdict) {
-	p := parsed{frame: frame, ifindex: ifindex}
+	p := parsed{frame: frame, in: way{ifindex: ifindex}}
 	etherType, ok := p.ethernet()
 	if !ok || (etherType != packet.EtherTypeIPv4 && etherType != packet.EtherTypeIPv6) {
 		return p, notIP
 	}
-	if ours, ok := t.interfaces[ifindex]; !ok || model.MAC(frame[:6]) != ours.MAC {
-		return p, otherHost
+	if v := t.arrive(&p); v != undecided {
+		return p, v
 	}
-	parseIP := p.ipv4
-	if etherType == packet.EtherTypeIPv6 {
-		parseIP = p.ipv6
-	}
-	destination, v := parseIP()
+	v := p.network(etherType)
 	switch v {
-	case malformed, fragment, extensionHeader:
-		if !t.isVIP(destination) {
+	case malformed, fragmentTiny, extensionHeaders, sourceRoute:
+		if !t.isVIP(p.to) {
 			v = noService
 		}
 	}
 	return p, v
 }
 
-func (t *twin) isVIP(a netip.Addr) bool {
-	for key := range t.services {
-		if key.Address == a {
-			return true
-		}
+func (p *parsed) network(etherType uint16) verdict {
+	if etherType == packet.EtherTypeIPv4 {
+		return p.ipv4()
 	}
-	return false
+	return p.ipv6()
 }
 
 // ethernet returns the type of what is inside, under at most one tag.
@@ -78,69 +81,173 @@ func (p *parsed) ethernet() (uint16, bool) {
 	return binary.BigEndian.Uint16(p.frame[16:]), true
 }
 
-func (p *parsed) ipv4() (netip.Addr, verdict) {
-	b := p.frame[p.ip:]
-	if len(b) < 20 {
-		return netip.Addr{}, notIP
+// arrive says by which of our interfaces the frame came, if by any.
+func (t *twin) arrive(p *parsed) verdict {
+	if _, ours := t.interfaces[p.in]; !ours {
+		return otherHost
 	}
-	source, destination := netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
-	header := int(b[0]&0xf) * 4
-	p.length, p.ttl, p.l4 = int(binary.BigEndian.Uint16(b[2:])), b[8], p.ip+header
+	if p.tagged {
+		p.in.vlan = p.tci() & 0xfff
+	}
+	device, ours := t.interfaces[p.in]
 	switch {
-	case b[0]>>4 != 4, header < 20, p.length < header, p.length > len(b):
-		return destination, malformed
-	case binary.BigEndian.Uint16(b[6:])&0x3fff != 0: // more fragments, or an offset
-		return destination, fragment
-	case b[9] == 1:
-		return destination, icmp
+	case p.tagged && binary.BigEndian.Uint16(p.frame[12:]) == packet.EtherTypeQinQ, !ours:
+		return otherVLAN
+	case model.MAC(p.frame[:6]) != device.MAC:
+		return otherHost
 	}
-	return destination, p.transport(b[9], source, destination)
+	return undecided
 }
 
-func (p *parsed) ipv6() (netip.Addr, verdict) {
+// tci is the tag: id, drop eligibility and priority.
+func (p parsed) tci() uint16 {
+	if !p.tagged {
+		return 0
+	}
+	return binary.BigEndian.Uint16(p.frame[14:])
+}
+
+func (p *parsed) ipv4() verdict {
+	b := p.frame[p.ip:]
+	if len(b) < 20 {
+		return notIP
+	}
+	p.from, p.to = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
+	header := int(b[0]&0xf) * 4
+	p.length, p.ttl, p.l4 = int(binary.BigEndian.Uint16(b[2:])), b[8], p.ip+header
+	if b[0]>>4 != 4 || header < 20 || p.length < header || p.length > len(b) {
+		return malformed
+	}
+	if v := ipv4Options(b[20:header]); v != undecided {
+		return v
+	}
+	isFragment := binary.BigEndian.Uint16(b[6:])&0x3fff != 0 // more to come, or an offset
+	switch {
+	case b[9] == 1 && isFragment:
+		return icmp
+	case b[9] == 1:
+		return p.icmpHeader(3, 11, 12)
+	case isFragment:
+		return p.ipv4Fragment()
+	}
+	return p.transport(b[9])
+}
+
+// ipv4Options finds options that lie about their lengths, and source routes (RFC 791 section 3.1).
+func ipv4Options(b []byte) verdict {
+	for len(b) > 0 && b[0] != 0 {
+		if b[0] == 1 {
+			b = b[1:]
+			continue
+		}
+		if len(b) < 2 || b[1] < 2 || int(b[1]) > len(b) {
+			return malformed
+		}
+		if b[0] == 131 || b[0] == 137 {
+			return sourceRoute
+		}
+		b = b[b[1]:]
+	}
+	return undecided
+}
+
+func (p *parsed) ipv6() verdict {
 	b := p.frame[p.ip:]
 	if len(b) < 40 {
-		return netip.Addr{}, notIP
+		return notIP
 	}
-	source, destination := netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
-	p.length, p.ttl, p.l4 = 40+int(binary.BigEndian.Uint16(b[4:])), b[7], p.ip+40
-	if source.Is4In6() || destination.Is4In6() {
-		return destination, noService // nobody has such an address on the wire; the kernel drops it
+	p.from, p.to = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
+	p.length, p.ttl = 40+int(binary.BigEndian.Uint16(b[4:])), b[7]
+	if p.from.Is4In6() || p.to.Is4In6() {
+		return noService // nobody has such an address on the wire; the kernel drops it
 	}
 	if b[0]>>4 != 6 || p.length > len(b) {
-		return destination, malformed
+		return malformed
 	}
-	switch b[6] {
-	case 44:
-		return destination, fragment
-	case 0, 43, 51, 60, 135, 139, 140:
-		return destination, extensionHeader
-	case 58:
-		return destination, icmp
+	protocol, v := p.extensions(b[6])
+	switch {
+	case v != undecided, p.isLater():
+		return v
+	case protocol == 58 && p.piece != nil:
+		return icmp
+	case protocol == 58:
+		return p.icmpHeader(1, 2, 3, 4)
 	}
-	return destination, p.transport(b[6], source, destination)
+	return p.transport(protocol)
 }
 
 // transport reads the ports of what lies within the IP packet; what the frame has beyond does not count.
-func (p *parsed) transport(protocol byte, source, destination netip.Addr) verdict {
-	b := p.frame[p.l4 : p.ip+p.length]
+func (p *parsed) transport(protocol byte) verdict {
+	b := p.frame[p.l4:p.end()]
+	var v verdict
 	switch protocol {
 	case 6:
-		if len(b) < 20 || int(b[12]>>4)*4 < 20 || int(b[12]>>4)*4 > len(b) {
-			return malformed
-		}
-		p.flags = packet.TCPFlags(b[13])
+		v = p.tcp(b)
 	case 17:
-		if len(b) < 8 || binary.BigEndian.Uint16(b[4:]) < 8 || int(binary.BigEndian.Uint16(b[4:])) > len(b) {
-			return malformed
-		}
+		v = p.udp(b)
+	case 132:
+		v = p.sctp(b)
 	default:
 		return noService
 	}
-	p.flow = flow{
-		source:      netip.AddrPortFrom(source, binary.BigEndian.Uint16(b)),
-		destination: netip.AddrPortFrom(destination, binary.BigEndian.Uint16(b[2:])),
-		protocol:    model.Protocol(protocol),
+	if v == undecided {
+		p.flow = flow{
+			source:      netip.AddrPortFrom(p.from, binary.BigEndian.Uint16(b)),
+			destination: netip.AddrPortFrom(p.to, binary.BigEndian.Uint16(b[2:])),
+			protocol:    model.Protocol(protocol),
+		}
+	}
+	return v
+}
+
+// cutShort is the verdict on a transport header that is not all there: somebody cut a first
+// fragment so that it does not say what it is (RFC 1858, RFC 7112).
+func (p *parsed) cutShort() verdict {
+	if p.piece != nil {
+		return fragmentTiny
+	}
+	return malformed
+}
+
+func (p *parsed) tcp(b []byte) verdict {
+	if len(b) < 20 {
+		return p.cutShort()
+	}
+	if header := int(b[12]>>4) * 4; header < 20 || header > len(b) {
+		return p.cutShort()
+	}
+	p.flags = packet.TCPFlags(b[13])
+	return undecided
+}
+
+func (p *parsed) udp(b []byte) verdict {
+	if len(b) < 8 {
+		return p.cutShort()
+	}
+	length := int(binary.BigEndian.Uint16(b[4:]))
+	if length < 8 || (p.piece == nil && length > len(b)) {
+		return malformed
+	}
+	return undecided
+}
+
+// sctp needs the header and that of the first chunk, which says what TCP says by flags (RFC 9260
+// section 3.2).
+func (p *parsed) sctp(b []byte) verdict {
+	if len(b) < 16 {
+		return p.cutShort()
+	}
+	switch b[12] {
+	case packet.ChunkInit:
+		p.flags = packet.SYN
+	case packet.ChunkInitAck:
+		p.flags = packet.SYN | packet.ACK
+	case packet.ChunkAbort, packet.ChunkShutdownComplete:
+		p.flags = packet.RST
+	case packet.ChunkShutdown, packet.ChunkShutdownAck:
+		p.flags = packet.FIN | packet.ACK
+	default:
+		p.flags = packet.ACK
 	}
 	return undecided
 }

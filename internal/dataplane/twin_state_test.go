@@ -43,9 +43,9 @@ func (s tcpState) next(flags packet.TCPFlags, fromClient bool) tcpState {
 // over: a SYN of the client begins anew.
 func (s tcpState) over() bool { return s.name != "SYN_RECV" && s.name != "ESTABLISHED" }
 
-// see says that a segment of the connection passed.
+// see says that a segment of the connection passed. A later fragment does not say which.
 func (c *twinConn) see(p parsed, fromClient bool) {
-	if p.flow.protocol == model.TCP {
+	if p.flow.protocol != model.UDP && !p.isLater() {
 		c.state = c.state.next(p.flags, fromClient)
 	}
 }

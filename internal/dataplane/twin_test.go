@@ -3,7 +3,7 @@
 package dataplane_test
 
 import (
-	"maps"
+	"encoding/binary"
 	"net/netip"
 	"slices"
 
@@ -20,6 +20,7 @@ const (
 
 	notIP             verdict = "not_ip"
 	otherHost         verdict = "other_host"
+	otherVLAN         verdict = "other_vlan"
 	noService         verdict = "no_service"
 	icmp              verdict = "icmp"
 	notServing        verdict = "not_serving"
@@ -27,23 +28,47 @@ const (
 	noServer          verdict = "no_server"
 	local             verdict = "local"
 
-	dr     verdict = "dr"
-	tun    verdict = "tun"
-	natIn  verdict = "nat_in"
-	natOut verdict = "nat_out"
+	dr         verdict = "dr"
+	tun        verdict = "tun"
+	natIn      verdict = "nat_in"
+	natOut     verdict = "nat_out"
+	icmpIn     verdict = "icmp_in"
+	icmpOut    verdict = "icmp_out"
+	tooBigTold verdict = "too_big_told"
+	ttlTold    verdict = "ttl_told"
 
-	malformed       verdict = "malformed"
-	fragment        verdict = "fragment"
-	extensionHeader verdict = "extension_header"
-	vlan            verdict = "vlan"
-	martian         verdict = "martian"
-	ttlExceeded     verdict = "ttl_exceeded"
-	noNeighbour     verdict = "no_neighbour"
-	noRoute         verdict = "no_route"
-	tooBig          verdict = "too_big"
-	serverGone      verdict = "server_gone"
-	connFull        verdict = "conn_full"
-	natClash        verdict = "nat_clash"
+	malformed        verdict = "malformed"
+	fragmentTiny     verdict = "fragment_tiny"
+	fragmentOverlap  verdict = "fragment_overlap"
+	fragmentOrphan   verdict = "fragment_orphan"
+	fragmentHeld     verdict = "fragment_held"
+	fragmentSCTP     verdict = "fragment_sctp"
+	extensionHeaders verdict = "extension_headers"
+	sourceRoute      verdict = "source_route"
+	martian          verdict = "martian"
+	badChecksum      verdict = "bad_checksum"
+	icmpNoConnection verdict = "icmp_no_connection"
+	icmpLowMTU       verdict = "icmp_low_mtu"
+	ttlExceeded      verdict = "ttl_exceeded"
+	noNeighbour      verdict = "no_neighbour"
+	noRoute          verdict = "no_route"
+	tooBig           verdict = "too_big"
+	serverGone       verdict = "server_gone"
+	connFull         verdict = "conn_full"
+	natClash         verdict = "nat_clash"
+	noHeadroom       verdict = "no_headroom" // the driver's doing, so the twin never says it
+)
+
+// passes are the verdicts of frames that the kernel gets; sends are those of frames that go on; drops
+// are all others.
+var (
+	passes = []verdict{notIP, otherHost, otherVLAN, noService, icmp, notServing, unknownConnection, noServer, local}
+	sends  = []verdict{dr, tun, natIn, natOut, icmpIn, icmpOut, tooBigTold, ttlTold}
+	drops  = []verdict{
+		malformed, fragmentTiny, fragmentOverlap, fragmentOrphan, fragmentHeld, fragmentSCTP, extensionHeaders,
+		sourceRoute, martian, badChecksum, icmpNoConnection, icmpLowMTU, ttlExceeded, noNeighbour, noRoute,
+		tooBig, serverGone, connFull, natClash, noHeadroom,
+	}
 )
 
 // natPicks is how many servers are tried until one has a free way back.
@@ -51,12 +76,16 @@ const natPicks = 3
 
 // twin is the path in plain Go: what it must do with every frame, as slowly and plainly as can be.
 // It shares nothing with the C but types.h, so that each finds the other's mistakes. The path's
-// order is that of this file: frame, then parse (twin_parse_test.go), known or fresh, then
-// forward (twin_forward_test.go). Time stands still in it: no connection expires.
+// order is that of this file: frame, then parse (twin_parse_test.go, twin_extension_test.go), known
+// or fresh, then forward or answer (twin_forward_test.go), or tell the sender (twin_tell_test.go).
+// Errors of ICMP and later fragments have roads of their own (twin_icmp_test.go,
+// twin_fragment_test.go), which end in forward or answer too. Time stands still in it: no connection
+// and no fragment expires, and tests have fewer fragments under way than there is room for.
 type twin struct {
-	interfaces map[int]model.InterfaceWant
+	interfaces map[way]model.InterfaceWant // VLAN devices by the tags of their frames
 	services   map[model.ServiceKey]*twinService
 	conns      map[flow]*twinConn
+	fragments  map[fragmentKey]*twinFragment
 	size       int // of the connection table, in entries
 	versions   uint32
 }
@@ -97,10 +126,17 @@ type twinConn struct {
 	state      tcpState
 }
 
+// way is how frames come and go: by an interface, with the id of a tag; 0: without, or with a
+// priority tag.
+type way struct {
+	ifindex int
+	vlan    uint16
+}
+
 // twinHop is a neighbour from which a frame came.
 type twinHop struct {
-	ifindex int
-	mac     model.MAC
+	way
+	mac model.MAC
 }
 
 // outcome is what became of a frame.
@@ -111,91 +147,35 @@ type outcome struct {
 }
 
 func newTwin(size int) *twin {
-	return &twin{services: map[model.ServiceKey]*twinService{}, conns: map[flow]*twinConn{}, size: size}
-}
-
-// apply is dataplane.Apply: services and servers that stay keep their counters and connections.
-func (t *twin) apply(want model.DataplaneWant) {
-	t.interfaces = map[int]model.InterfaceWant{}
-	for _, w := range want.Interfaces {
-		t.interfaces[w.Index] = w
-	}
-	before := t.services
-	t.services = map[model.ServiceKey]*twinService{}
-	for _, w := range want.Services {
-		t.versions++
-		t.services[w.Key] = follow(before[w.Key], w, t.versions)
-		delete(before, w.Key)
-	}
-	for _, s := range before {
-		markGone(s.servers)
-	}
-}
-
-// follow makes a service what want says; s is nil when it is new.
-func follow(s *twinService, want model.ServiceWant, version uint32) *twinService {
-	if s == nil {
-		s = &twinService{}
-	}
-	if s.picker == nil || s.want.Scheduler != want.Scheduler {
-		s.picker = sched.NewTwin(want.Scheduler)
-	}
-	before := map[model.ServerKey]*twinServer{}
-	for _, server := range s.servers {
-		before[server.want.Key] = server
-	}
-	s.servers = nil
-	for _, w := range want.Servers {
-		server := before[w.Key]
-		if server == nil {
-			server = &twinServer{service: s}
-		}
-		delete(before, w.Key)
-		server.want = w
-		s.servers = append(s.servers, server)
-	}
-	markGone(slices.Collect(maps.Values(before)))
-	if s.table.Version != 0 && sameSlots(s.want.Servers, want.Servers) {
-		version = s.table.Version
-	}
-	s.want, s.table = want, sched.Make(want.Servers)
-	s.table.Version = version
-	return s
-}
-
-// sameSlots: the table does not change, so schedulers go on from where they are.
-func sameSlots(a, b []model.ServerWant) bool {
-	return slices.EqualFunc(weighted(a), weighted(b), func(x, y model.ServerWant) bool {
-		return x.Key == y.Key && x.Weight == y.Weight
-	})
-}
-
-func weighted(servers []model.ServerWant) []model.ServerWant {
-	return slices.DeleteFunc(slices.Clone(servers), func(w model.ServerWant) bool { return w.Weight == 0 })
-}
-
-func markGone(servers []*twinServer) {
-	for _, server := range servers {
-		server.gone = true
+	return &twin{
+		services: map[model.ServiceKey]*twinService{}, conns: map[flow]*twinConn{},
+		fragments: map[fragmentKey]*twinFragment{}, size: size,
 	}
 }
 
 // frame is the path: one frame in, one outcome.
 func (t *twin) frame(ifindex int, frame []byte) outcome {
 	p, v := t.parse(ifindex, frame)
-	if v != undecided {
-		return outcome{verdict: v, out: frame}
-	}
-	c := t.conns[p.flow]
 	switch {
-	case c != nil && p.tagged:
-		return p.ends(vlan)
-	case c != nil && p.flow == c.fromServer:
-		return t.answer(p, c)
-	case c != nil:
-		return t.known(p, c)
+	case v != undecided:
+		return outcome{verdict: v, out: frame}
+	case p.quote != nil:
+		return t.icmpError(p)
+	case p.isLater():
+		return t.later(p)
+	}
+	if c := t.conns[p.flow]; c != nil {
+		return t.connected(p, c)
 	}
 	return t.fresh(p)
+}
+
+// connected is for a packet of a connection.
+func (t *twin) connected(p parsed, c *twinConn) outcome {
+	if p.flow == c.fromServer {
+		return t.answer(p, c)
+	}
+	return t.known(p, c)
 }
 
 func (t *twin) known(p parsed, c *twinConn) outcome {
@@ -209,6 +189,9 @@ func (t *twin) known(p parsed, c *twinConn) outcome {
 	if !c.server.service.want.Serving {
 		return p.ends(notServing)
 	}
+	if v := t.first(p); v != undecided {
+		return p.ends(v)
+	}
 	c.client = p.hop()
 	c.see(p, true)
 	return t.forward(p, c)
@@ -220,14 +203,14 @@ func (t *twin) fresh(p parsed) outcome {
 	switch {
 	case s == nil:
 		return p.ends(noService)
-	case p.tagged:
-		return p.ends(vlan)
 	case !s.want.Serving:
 		return p.ends(notServing)
-	case p.martian():
+	case isMartian(p.from, p.to):
 		return p.ends(martian)
 	case !p.opens():
 		return p.ends(unknownConnection)
+	case !p.rightSums():
+		return p.ends(badChecksum)
 	}
 	return t.schedule(p, s)
 }
@@ -254,7 +237,7 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 		}
 		c := connection(p, s.servers[slot.Server])
 		if p.ttl <= 1 && !c.server.want.Local {
-			return p.ends(ttlExceeded)
+			return p.expired(p.to)
 		}
 		if c.forwarding == model.NAT && t.conns[c.fromServer] != nil {
 			continue
@@ -264,6 +247,9 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 		}
 		c.server.counters.Connections++
 		s.counters.Connections++
+		if v := t.first(p); v != undecided {
+			return p.ends(v)
+		}
 		return t.forward(p, c)
 	}
 	return p.ends(natClash)
@@ -306,17 +292,35 @@ func (t *twin) end(c *twinConn) {
 	}
 }
 
-// opens: the packet may begin a connection.
+// opens: the packet may begin a connection. A later fragment may not: it does not say of what.
 func (p parsed) opens() bool {
 	const all = packet.SYN | packet.ACK | packet.RST | packet.FIN
-	return p.flow.protocol == model.UDP || p.flags&all == packet.SYN
+	return !p.isLater() && (p.flow.protocol == model.UDP || p.flags&all == packet.SYN)
 }
 
-// martian: no client can have this source address (RFC 6890), and none asks itself.
-func (p parsed) martian() bool {
-	a := p.flow.source.Addr()
-	if a.Is4() && (a.As4()[0] == 0 || a.As4()[0] >= 224) {
+// isMartian: no client can have this source address (RFC 6890), and none asks itself.
+func isMartian(from, to netip.Addr) bool {
+	if from.Is4() && (from.As4()[0] == 0 || from.As4()[0] >= 224) {
 		return true
 	}
-	return a.IsLoopback() || a.IsMulticast() || a.IsUnspecified() || a == p.flow.destination.Addr()
+	return from.IsLoopback() || from.IsMulticast() || from.IsUnspecified() || from == to
+}
+
+// rightSums: a new connection is worth an entry. Of a fragment TCP's checksum cannot be told.
+func (p parsed) rightSums() bool {
+	if p.isIPv4() && packet.Checksum(p.frame[p.ip:p.ipv4End()]) != 0 {
+		return false
+	}
+	if p.flow.protocol != model.TCP || p.piece != nil {
+		return true
+	}
+	return packet.Checksum(append(p.pseudoHeader(), p.frame[p.l4:p.end()]...)) == 0
+}
+
+// pseudoHeader is what checksums of transport protocols cover besides (RFC 9293 section 3.1, RFC
+// 8200 section 8.1).
+func (p parsed) pseudoHeader() []byte {
+	b := slices.Concat(p.from.AsSlice(), p.to.AsSlice())
+	b = binary.BigEndian.AppendUint32(b, uint32(p.end()-p.l4))
+	return binary.BigEndian.AppendUint32(b, uint32(p.flow.protocol))
 }

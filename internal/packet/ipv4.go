@@ -27,6 +27,7 @@ const (
 	ProtocolICMPv6     Protocol = 58
 	ProtocolNoNext     Protocol = 59
 	ProtocolDstOptions Protocol = 60
+	ProtocolSCTP       Protocol = 132
 	ProtocolMobility   Protocol = 135
 	ProtocolHIP        Protocol = 139
 	ProtocolShim6      Protocol = 140
@@ -119,6 +120,8 @@ func protocolOf(l Layer) Protocol {
 		return ProtocolTCP
 	case UDP:
 		return ProtocolUDP
+	case SCTP:
+		return ProtocolSCTP
 	case ICMP:
 		return ProtocolICMP
 	case ICMPv6:
@@ -131,6 +134,8 @@ func protocolOf(l Layer) Protocol {
 		return l.Kind
 	case Fragment:
 		return ProtocolFragment
+	case GRE:
+		return ProtocolGRE
 	}
 	return 0
 }
@@ -141,6 +146,8 @@ func protocolDecoder(p Protocol) decoder {
 		return parseTCP
 	case ProtocolUDP:
 		return parseUDP
+	case ProtocolSCTP:
+		return parseSCTP
 	case ProtocolICMP:
 		return parseICMP
 	case ProtocolICMPv6:
@@ -149,6 +156,8 @@ func protocolDecoder(p Protocol) decoder {
 		return parseIPv4
 	case ProtocolIPv6:
 		return parseIPv6
+	case ProtocolGRE:
+		return parseGRE
 	}
 	return nil
 }

@@ -237,6 +237,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(frame)
 		f.Add(frame[:len(frame)-1])
 	}
+	f.Add(packet.Build(init4...))
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		layers, _ := packet.Parse(frame)
 		_ = layers.String()
@@ -263,6 +264,18 @@ func hasZeroChecksum(layers packet.Layers) bool {
 			}
 		case packet.ICMPv6:
 			if l.Checksum == 0 {
+				return true
+			}
+		case packet.SCTP:
+			if l.Checksum == 0 {
+				return true
+			}
+		case packet.GRE:
+			if l.Checksum == 0 && l.Flags&packet.GREChecksum != 0 {
+				return true
+			}
+		case packet.GUE:
+			if l.Next == 0 { // Build fills it in too
 				return true
 			}
 		}

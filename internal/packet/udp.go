@@ -46,5 +46,5 @@ func parseUDP(b []byte) (part, error) {
 		Checksum:    binary.BigEndian.Uint16(b[6:]),
 	}
 	u.NoChecksum = u.Checksum == 0
-	return part{u, udpLength, length, nil}, nil
+	return part{u, udpLength, length, portDecoder(u.Destination)}, nil
 }
