@@ -13,9 +13,9 @@ import (
 func realServer() cli.RealServer {
 	return cli.RealServer{
 		Up: func(ctx context.Context, o cli.RealServerOptions) error {
-			want := realserver.Want{VIPs: o.VIPs, Tunnel: o.Tunnel, Interfaces: o.Interfaces}
-			if o.Tunnel {
-				want.BPFFS = o.BPFFS
+			want := realserver.Want{VIPs: o.VIPs, Interfaces: o.Interfaces, MSS: o.MSS}
+			if o.Tunnel != "" {
+				want.Tunnel, want.TunnelType, want.BPFFS, want.GUEPorts = true, o.Tunnel, o.BPFFS, o.GUEPorts
 			}
 			return realserver.Up(ctx, o.StateDir, want, o.Log)
 		},

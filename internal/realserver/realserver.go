@@ -4,8 +4,8 @@
 // addresses without telling anybody, and takes packets out of the director's tunnels. Nothing of it
 // keeps running; everything is in the kernel, and in files below --state that say how to undo it.
 //
-// It knows no services and asks no director. Read Up and Down here first, then settings.go for what
-// the kernel must be told, and status.go for what is compared later.
+// It knows no services and asks no director. Read Up and Down here first, then settings.go and
+// mss.go for what the kernel must be told, and status.go for what is compared later.
 package realserver
 
 import (
@@ -25,10 +25,20 @@ import (
 // Want is what a real server shall be.
 type Want struct {
 	VIPs       []netip.Addr `json:"vips"`
-	Tunnel     bool         `json:"tunnel,omitempty"`     // packets come in IP in IP
+	Tunnel     bool         `json:"tunnel,omitempty"`     // packets come in tunnels
 	Interfaces []string     `json:"interfaces,omitempty"` // on which packets come in; none: all that have an address
 	BPFFS      string       `json:"bpffs,omitempty"`      // with Tunnel: where the program is pinned
+	GUEPorts   []uint16     `json:"gue_ports,omitempty"`  // with Tunnel: UDP ports on which GUE comes in
+
+	TunnelType string `json:"tunnel_type,omitempty"` // with Tunnel: for which MSSAuto makes room, by the config's name; all are taken apart
+	MSS        int    `json:"mss,omitempty"`         // the largest segments that clients may send over IPv4, or one of the next two
 }
+
+// Values of Want.MSS that are no size.
+const (
+	MSSAuto = 0  // with Tunnel: so large that a packet and its tunnel fit into the MTU; else MSSOff
+	MSSOff  = -1 // routes stay as they are
+)
 
 // loopback holds the VIPs: the host answers for them, and is not asked about them.
 const loopback = "lo"
@@ -57,10 +67,12 @@ func Up(ctx context.Context, state string, want Want, log *slog.Logger) error {
 	if err := address.NewTarget(journal, log).Apply(ctx, model.AddressWant{VIPs: vips(want)}); err != nil {
 		return err
 	}
-	if !want.Tunnel {
-		return nil
+	if want.Tunnel {
+		if err := dataplane.AttachDecap(want.BPFFS, decap(want, network, in)); err != nil {
+			return err
+		}
 	}
-	return dataplane.AttachDecap(want.BPFFS, decap(want, network, in))
+	return applyMSS(journal, want, network, in)
 }
 
 // remember writes the want down, after what only the one before it wanted is gone from the bpffs.
@@ -157,9 +169,14 @@ func own(link model.Link, want Want) []netip.Addr {
 // decap takes packets out of tunnels to any address of the host: which one the director was told,
 // and on which link that is, nobody here knows.
 func decap(want Want, network model.Network, in []model.Link) dataplane.DecapWant {
-	out := dataplane.DecapWant{Interfaces: in, VIPs: want.VIPs}
+	return dataplane.DecapWant{Interfaces: in, VIPs: want.VIPs, Tunnels: ends(want, network), GUEPorts: want.GUEPorts}
+}
+
+// ends are the addresses to which a director may tunnel.
+func ends(want Want, network model.Network) []netip.Addr {
+	var out []netip.Addr
 	for _, link := range network.Links {
-		out.Tunnels = append(out.Tunnels, own(link, want)...)
+		out = append(out, own(link, want)...)
 	}
 	return out
 }

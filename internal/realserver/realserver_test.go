@@ -48,7 +48,7 @@ func newBed(t *testing.T) bed {
 		n.run(fmt.Sprintf("ip addr add %s/24 dev eth0", addresses[0]))
 		n.run(fmt.Sprintf("ip addr add %s/64 dev eth0 nodad", addresses[1]))
 	}
-	b.want = realserver.Want{VIPs: []netip.Addr{vip4, vip6}, Tunnel: true, BPFFS: t.TempDir() + "/bpf"}
+	b.want = realserver.Want{VIPs: []netip.Addr{vip4, vip6}, Tunnel: true, GUEPorts: []uint16{6080}, BPFFS: t.TempDir() + "/bpf"}
 	t.Cleanup(func() {
 		if err := dataplane.DetachDecap(b.want.BPFFS); err != nil {
 			t.Error(err)
@@ -81,7 +81,8 @@ func (b bed) look() (status api.RealServer) {
 // everything is what up may change on the host.
 func (b bed) everything() string {
 	return b.server.run("ip -o addr show") + b.server.run("sysctl net.ipv4.conf net.ipv6.conf") +
-		b.server.run("ip -o link show eth0")
+		b.server.run("ip -o link show eth0") + b.server.run("ip -4 route show table all") +
+		b.server.run("ip -6 route show table all")
 }
 
 func TestDownRestoresWhatUpChanged(t *testing.T) {
@@ -148,6 +149,7 @@ func TestStatusNamesWhatIsMissing(t *testing.T) {
 	b.server.run(fmt.Sprintf("ip addr del %s/32 dev lo", vip4))
 	b.server.run("sysctl -w net.ipv4.conf.all.arp_ignore=0")
 	b.server.run("ip addr add 192.0.2.3/24 dev eth0")
+	b.server.run("ip route add 203.0.113.0/24 via 192.0.2.1")
 	b.loseProgram()
 	var got []string
 	for _, p := range b.look().Problems {
@@ -156,6 +158,7 @@ func TestStatusNamesWhatIsMissing(t *testing.T) {
 	want := []string{
 		"198.51.100.10 is not on lo", "net/ipv4/conf/all/arp_ignore is 0",
 		"tunnels are not taken apart on eth0", "tunnels to 192.0.2.3 are not taken apart",
+		"clients behind route 203.0.113.0/24 on eth0 may send segments of 1460 bytes, too large by 40 for the tunnel",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -283,11 +286,19 @@ func TestAnswersMayGoAnotherWay(t *testing.T) {
 func (b bed) exchange(link string, client4, client6 netip.Addr) {
 	b.t.Helper()
 	director, answers := b.lan.tap("eth0"), b.lan.tap(link)
+	inner4 := packet.IPv4{Source: client4, Destination: vip4, TTL: 63}
+	inner6 := packet.IPv6{Source: client6, Destination: vip6, HopLimit: 63}
+	gue := packet.UDP{Source: 50000, Destination: packet.PortGUE}
 	for name, layers := range map[string][]packet.Layer{
-		"4 in 4": {outer4(), packet.IPv4{Source: client4, Destination: vip4, TTL: 63}},
-		"6 in 4": {outer4(), packet.IPv6{Source: client6, Destination: vip6, HopLimit: 63}},
-		"4 in 6": {outer6(), packet.IPv4{Source: client4, Destination: vip4, TTL: 63}},
-		"6 in 6": {outer6(), packet.IPv6{Source: client6, Destination: vip6, HopLimit: 63}},
+		"4 in 4":                  {outer4(), inner4},
+		"6 in 4":                  {outer4(), inner6},
+		"4 in 6":                  {outer6(), inner4},
+		"6 in 6":                  {outer6(), inner6},
+		"4 in GRE in 4":           {outer4(), packet.GRE{}, inner4},
+		"6 in checked GRE in 4":   {outer4(), packet.GRE{Flags: packet.GREChecksum}, inner6},
+		"4 in checked GUE in 6":   {outer6(), gue, packet.GUE{}, inner4},
+		"6 in unchecked GUE in 6": {outer6(), unchecked(gue), packet.GUE{}, inner6},
+		"4 in GUE with data in 4": {outer4(), gue, packet.GUE{Private: make([]byte, 8)}, inner4},
 	} {
 		b.t.Run(name, func(t *testing.T) {
 			frame := packet.Build(append(append(
@@ -299,6 +310,11 @@ func (b bed) exchange(link string, client4, client6 netip.Addr) {
 			waitForAnswer(t, answers, name)
 		})
 	}
+}
+
+func unchecked(u packet.UDP) packet.UDP {
+	u.NoChecksum = true
+	return u
 }
 
 func outer4() packet.Layer { return packet.IPv4{Source: dip4, Destination: rip4, TTL: 64} }

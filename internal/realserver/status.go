@@ -40,6 +40,9 @@ func Look(state string) (api.RealServer, error) {
 	if err := l.lookAtDecap(); err != nil {
 		return api.RealServer{}, err
 	}
+	if err := l.lookAtRoutes(); err != nil {
+		return api.RealServer{}, err
+	}
 	return l.found, nil
 }
 
@@ -122,13 +125,50 @@ func (l *look) lookAtDecap() error {
 	for _, a := range there.Tunnels {
 		out.Tunnels = append(out.Tunnels, a.String())
 	}
+	for _, port := range there.GUEPorts {
+		out.GUEPorts = append(out.GUEPorts, int(port))
+	}
 	for _, v := range there.Verdicts {
 		out.Counters[v.Name] = v.Count
 	}
 	l.found.Decapsulation = out
-	l.compare("tunnels to %s are not taken apart", decap(l.want, l.network, l.in).Tunnels, there.Tunnels)
-	l.compare("packets for %s are left in the tunnel", l.want.VIPs, there.VIPs)
+	compare(l, "tunnels to %v are not taken apart", ends(l.want, l.network), there.Tunnels)
+	compare(l, "packets for %v are left in the tunnel", l.want.VIPs, there.VIPs)
+	compare(l, "GUE to port %v is not taken apart", l.want.GUEPorts, there.GUEPorts)
 	return nil
+}
+
+// lookAtRoutes: where segments are not limited, routes are nobody's business.
+func (l *look) lookAtRoutes() error {
+	limit := mssLimit(l.want, l.network, l.in)
+	routes, err := address.Routes()
+	if err != nil {
+		return err
+	}
+	for _, r := range routes {
+		most := limit(r)
+		if most == 0 {
+			continue
+		}
+		l.found.Routes = append(l.found.Routes, api.MSSRoute{
+			Destination: r.Destination.String(), Interface: r.Link, MSS: r.MSS, Most: most,
+		})
+		if r.MSS > most {
+			l.complainAboutRoute(r, most)
+		}
+	}
+	return nil
+}
+
+func (l *look) complainAboutRoute(r address.Route, most int) {
+	what := fmt.Sprintf("clients behind route %s on %s may send segments of %d bytes, too large by %d for the tunnel",
+		r.Destination, r.Link, r.MSS, r.MSS-most)
+	if r.Stuck != "" {
+		l.complain(what, "the route cannot be changed: "+r.Stuck,
+			fmt.Sprintf("set its advmss to %d where it is configured, or let the path from the director have a larger MTU", most))
+		return
+	}
+	l.complain(what, "the route came later, or somebody made it anew", again)
 }
 
 func isAttached(link model.Link, there dataplane.Decap) bool {
@@ -147,11 +187,11 @@ func attachment(link model.Link, there dataplane.Decap) api.Interface {
 	return api.Interface{Name: link.Name, XDP: "none", Reason: "the program is not attached"}
 }
 
-// compare complains about each address that the program should know.
-func (l *look) compare(what string, want, have []netip.Addr) {
+// compare complains about each address or port that the program should know.
+func compare[T comparable](l *look, what string, want, have []T) {
 	for _, a := range want {
 		if !slices.Contains(have, a) {
-			l.complain(fmt.Sprintf(what, a), "the program was not told about it, the address may have come later", again)
+			l.complain(fmt.Sprintf(what, a), "the program was not told about it, it may have come later", again)
 		}
 	}
 }
