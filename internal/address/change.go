@@ -20,11 +20,14 @@ import (
 type change struct {
 	Kind    changeKind   `json:"kind"`
 	Path    string       `json:"path,omitempty"`   // sysctl
-	Old     string       `json:"old,omitempty"`    // sysctl: the value before weir
+	Old     string       `json:"old,omitempty"`    // sysctl: the value before weir; route: its advmss, 0 for none
 	Link    string       `json:"link,omitempty"`   // address: the name of the link, for people
 	Index   int          `json:"index,omitempty"`  // of the link; the kernel never uses it again, so it cannot mean another one
-	Prefix  netip.Prefix `json:"prefix,omitzero"`  // address
+	Prefix  netip.Prefix `json:"prefix,omitzero"`  // address, route
 	Address model.Addr   `json:"address,omitzero"` // neighbour
+	Table   uint32       `json:"table,omitempty"`  // route: with Prefix, Index and the next two, which one it is
+	Metric  uint32       `json:"metric,omitempty"` // route
+	TOS     uint8        `json:"tos,omitempty"`    // route
 }
 
 type changeKind string
@@ -33,6 +36,8 @@ const (
 	sysctlChange    changeKind = "sysctl"
 	addressChange   changeKind = "address"
 	neighbourChange changeKind = "neighbour"
+	routeChange     changeKind = "route"           // another advmss
+	rxVLANChange    changeKind = "rx-vlan-offload" // of a link, which was on
 )
 
 func (c change) String() string {
@@ -41,6 +46,10 @@ func (c change) String() string {
 		return fmt.Sprintf("%s to %q", c.Path, c.Old)
 	case addressChange:
 		return fmt.Sprintf("address %s on %s", c.Prefix, c.Link)
+	case routeChange:
+		return fmt.Sprintf("advmss %s of route %s on %s", c.Old, c.Prefix, c.Link)
+	case rxVLANChange:
+		return fmt.Sprintf("%s of %s", c.Kind, c.Link)
 	}
 	return fmt.Sprintf("%s %s on interface %d", c.Kind, c.Address, c.Index)
 }
@@ -62,6 +71,10 @@ func (c change) undo(handle *netlink.Handle) error {
 		err = handle.AddrDel(linkOf(c.Index), &netlink.Addr{IPNet: toIPNet(c.Prefix)})
 	case neighbourChange:
 		err = handle.NeighDel(&netlink.Neigh{LinkIndex: c.Index, IP: c.Address.AsSlice()})
+	case routeChange:
+		err = c.undoRoute()
+	case rxVLANChange:
+		err = restoreRxVLAN(handle, c.Index)
 	default:
 		err = fmt.Errorf("unknown kind of change %q", c.Kind)
 	}

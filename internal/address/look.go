@@ -62,7 +62,7 @@ func readLinks(handle *netlink.Handle) ([]model.Link, error) {
 	prefixes := prefixesByLink(addrs)
 	out := make([]model.Link, 0, len(list))
 	for _, l := range list {
-		link := toLink(l.Attrs())
+		link := toLink(l)
 		link.Prefixes = prefixes[link.Index]
 		out = append(out, link)
 	}
@@ -70,8 +70,9 @@ func readLinks(handle *netlink.Handle) ([]model.Link, error) {
 	return out, nil
 }
 
-func toLink(attrs *netlink.LinkAttrs) model.Link {
-	return model.Link{
+func toLink(l netlink.Link) model.Link {
+	attrs := l.Attrs()
+	link := model.Link{
 		Name:     attrs.Name,
 		Index:    attrs.Index,
 		MAC:      toMAC(attrs.HardwareAddr),
@@ -79,6 +80,26 @@ func toLink(attrs *netlink.LinkAttrs) model.Link {
 		Up:       isUp(attrs),
 		Loopback: attrs.Flags&net.FlagLoopback != 0,
 	}
+	if vlan, ok := l.(*netlink.Vlan); ok {
+		link.Parent, link.VLAN = parentOf(attrs), tagOf(vlan)
+	}
+	return link
+}
+
+// parentOf is the index of the interface below: in another namespace it means nothing here.
+func parentOf(attrs *netlink.LinkAttrs) int {
+	if attrs.NetNsID >= 0 || attrs.ParentIndex == 0 {
+		return model.ElsewhereParent
+	}
+	return attrs.ParentIndex
+}
+
+// tagOf is the tag of a VLAN device of IEEE 802.1Q; 0: it is of another kind, such as 802.1ad.
+func tagOf(vlan *netlink.Vlan) uint16 {
+	if vlan.VlanProtocol != netlink.VLAN_PROTOCOL_8021Q && vlan.VlanProtocol != netlink.VLAN_PROTOCOL_UNKNOWN {
+		return 0
+	}
+	return uint16(vlan.VlanId)
 }
 
 // isUp reports whether packets can go through: switched on, and with a carrier.
@@ -146,7 +167,7 @@ func toRoute(list []netlink.Route) (model.Route, bool) {
 	if r.Type != unix.RTN_UNICAST && r.Type != unix.RTN_LOCAL {
 		return model.Route{}, false
 	}
-	route := model.Route{Link: r.LinkIndex, Local: r.Type == unix.RTN_LOCAL}
+	route := model.Route{Link: r.LinkIndex, Local: r.Type == unix.RTN_LOCAL, MTU: r.MTU}
 	route.Gateway, _ = toAddr(r.Gw)
 	if via, ok := r.Via.(*netlink.Via); ok { // an IPv4 route through an IPv6 router
 		route.Gateway, _ = toAddr(via.Addr)

@@ -134,6 +134,34 @@ func TestAnnouncedMACIsFollowed(t *testing.T) {
 	}
 }
 
+// TestSilentMACIsFollowed is about a server that was replaced and tells nobody.
+func TestSilentMACIsFollowed(t *testing.T) {
+	for _, ip := range []string{"192.0.2.2", "2001:db8::2"} {
+		t.Run(ip, func(t *testing.T) {
+			left, right := newLAN(t)
+			w, hop := keptNeighbour(t, left, ip)
+			is := func(mac model.MAC) func() bool {
+				return func() bool { return w.last().Neighbours[hop] == mac }
+			}
+			first := right.link("eth0").MAC
+			within(t, "first MAC", is(first))
+			right.run("ip link set eth0 address 02:00:00:00:00:77")
+			begun := time.Now()
+			within(t, "second MAC", func() bool {
+				mac := w.last().Neighbours[hop]
+				if mac == (model.MAC{}) {
+					t.Fatal("the first one was forgotten before there was another")
+				}
+				return mac != first
+			})
+			t.Logf("followed after %s; 10s is wanted on a machine that is not busy", time.Since(begun))
+			if !is(model.MAC{2, 0, 0, 0, 0, 0x77})() {
+				t.Errorf("the MAC is %x", w.last().Neighbours[hop])
+			}
+		})
+	}
+}
+
 // keptNeighbour starts an Observer and a Target for one neighbour.
 func keptNeighbour(t *testing.T, n namespace, ip string) (*watcher, model.Hop) {
 	hop := model.Hop{Link: n.link("eth0").Index, Address: addr(ip)}

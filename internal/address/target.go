@@ -20,6 +20,7 @@ import (
 // removes what it did not add: an address that was there before weir stays.
 //
 //	Apply ──► sysctls.go     forwarding, neighbour timers
+//	      ──► rxvlan.go      VLAN tags stay in the frame
 //	      ──► vips.go        addresses   ──► announce.go    gratuitous ARP and NA, three times
 //	      ──► neighbours.go  managed entries
 //	Run   ──► the repeats of announcements, and neighbours again that the kernel gave up
@@ -60,6 +61,7 @@ func (t *Target) Apply(_ context.Context, want model.AddressWant) error {
 	defer t.wakeRun()
 	return errors.Join(
 		t.applySysctls(handle, links, want),
+		t.applyRxVLAN(links, want.RxVLANOff),
 		t.applyVIPs(handle, links, want.VIPs),
 		t.applyNeighbours(handle, want.Neighbours),
 	)

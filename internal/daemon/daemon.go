@@ -84,6 +84,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	d := wire(o, spec, path, journal)
 	d.hangup = hangup
+	if d.systemd, err = newSystemd(o.Log); err != nil {
+		listener.Close()
+		return errors.Join(err, path.Discard())
+	}
 	return d.run(ctx, func(ctx context.Context) error {
 		return server.New(d, o.Version, o.Log).Run(ctx, listener)
 	})
@@ -129,10 +133,12 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		log:      o.Log,
 		path:     path,
 		observer: address.NewObserver(o.Log),
+		routers:  address.NewPathObserver(o.Log),
 		resolver: address.NewResolver(),
 		target:   address.NewTarget(journal, o.Log),
 		events:   make(chan event),
 		edits:    make(chan edit),
+		pulses:   make(chan chan<- pulse),
 	}
 	d.toPath = reconcile.NewLoop("dataplane", path, d.pathDone, o.Log)
 	d.toAddress = reconcile.NewLoop("address", d.target, d.addressDone, o.Log)
@@ -152,8 +158,10 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		d.toAddress.Run,
 		d.target.Run,
 		func(ctx context.Context) error { return d.observer.Run(ctx, d.networkSeen) },
+		func(ctx context.Context) error { return d.routers.Run(ctx, d.tooBig) },
 		func(ctx context.Context) error { return d.path.Run(ctx, d.unresolved) },
 		d.hear,
+		func(ctx context.Context) error { return d.systemd.Run(ctx, d.pulses) },
 	} {
 		group.Go(func() error { return part(ctx) })
 	}

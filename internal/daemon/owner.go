@@ -25,9 +25,11 @@ const settle = 10 * time.Millisecond
 type daemon struct {
 	options Options
 	log     *slog.Logger
+	systemd *systemd
 
 	path      *dataplane.Dataplane
 	observer  *address.Observer
+	routers   *address.PathObserver
 	resolver  *address.Resolver
 	target    *address.Target
 	toPath    *reconcile.Loop[model.DataplaneWant]
@@ -40,10 +42,12 @@ type daemon struct {
 	hangup chan os.Signal // SIGHUP, from before anything was opened
 	events chan event
 	edits  chan edit
+	pulses chan chan<- pulse
 	state  atomic.Pointer[state] // what own made last; everybody reads it
 
 	reload  sync.Mutex      // one reload at a time: the last one wins
 	running context.Context // ends with the daemon: nobody sends to an owner that is gone
+	remarks quota           // of the log's lines about path MTUs, which anybody can provoke
 }
 
 // state is one consistent view: what is wanted, what was seen, and the plan that was made of both.
@@ -65,24 +69,49 @@ type edit struct {
 // own holds Spec and Seen, and plans whenever one of them changed.
 func (d *daemon) own(ctx context.Context) error {
 	d.observer.Follow(d.spec.ServerAddresses())
-	wake := time.NewTimer(settle)
+	wake := newAlarm()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case e := <-d.events:
 			e(&d.seen)
-			wake.Reset(settle)
+			wake.soon()
+			continue
+		case answer := <-d.pulses:
+			answer <- pulse{d.spec.Revision, d.seen.Applied}
 			continue
 		case e := <-d.edits:
 			d.accept(e)
-			wake.Reset(settle)
+			wake.soon()
 			continue
-		case <-wake.C:
+		case <-wake.timer.C:
 		}
-		if next := d.plan(time.Now()); !next.IsZero() {
-			wake.Reset(time.Until(next))
-		}
+		wake.next(d.plan(time.Now()))
+	}
+}
+
+// alarm says when the next plan is due.
+type alarm struct {
+	timer *time.Timer
+	set   bool // by the first event of a burst: one that never ends must not put the plan off for ever
+}
+
+func newAlarm() *alarm { return &alarm{timer: time.NewTimer(settle), set: true} }
+
+// soon lets a burst of events become one plan.
+func (a *alarm) soon() {
+	if !a.set {
+		a.timer.Reset(settle)
+		a.set = true
+	}
+}
+
+// next is for when a plan was made; the zero time means that nothing is due by itself.
+func (a *alarm) next(at time.Time) {
+	a.set = false
+	if !at.IsZero() {
+		a.timer.Reset(time.Until(at))
 	}
 }
 

@@ -60,6 +60,7 @@ func play(t *testing.T, text string, story func(*stage)) {
 			observer: address.NewObserver(slog.New(slog.DiscardHandler)),
 			events:   make(chan event),
 			edits:    make(chan edit),
+			pulses:   make(chan chan<- pulse),
 		}
 		s.toPath = reconcile.NewLoop("dataplane", &s.paths, s.pathDone, s.log)
 		s.toAddress = reconcile.NewLoop("address", &s.address, s.addressDone, s.log)

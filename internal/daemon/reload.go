@@ -16,6 +16,7 @@ import (
 func (d *daemon) Reload(ctx context.Context) (uint64, error) {
 	d.reload.Lock()
 	defer d.reload.Unlock()
+	defer d.systemd.reloading()()
 	spec, err := config.Load(d.options.Config)
 	if err != nil {
 		return 0, err

@@ -2,7 +2,10 @@
 
 package model
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Addr is an IP address without a zone; IPv4 is never IPv4-mapped here.
 type Addr = netip.Addr
@@ -10,7 +13,8 @@ type Addr = netip.Addr
 // Seen is all that was observed and matters to the plan.
 type Seen struct {
 	Network     Network
-	Attachments []Attachment // by interface name
+	Attachments []Attachment     // by interface name
+	PathMTUs    map[Addr]PathMTU // by the address of a TUN server: what routers said about the way to it
 	Applied     Applied
 }
 
@@ -33,8 +37,13 @@ type Link struct {
 	MTU      int // bytes of an IP packet
 	Up       bool
 	Loopback bool
+	Parent   int            // index of the interface below a VLAN device; 0: it is none; ElsewhereParent: not to be seen
+	VLAN     uint16         // its tag, 1..4094; 0 of a VLAN device: tagged in a way that is not 802.1Q's
 	Prefixes []netip.Prefix // its addresses, each with the length of its subnet
 }
+
+// ElsewhereParent is the Parent of a VLAN device whose parent is in another network namespace.
+const ElsewhereParent = -1
 
 // Route is the way to an address.
 type Route struct {
@@ -42,12 +51,30 @@ type Route struct {
 	Gateway Addr // zero: the address itself is on the link
 	Source  Addr // the host's own address on the way there
 	Local   bool // the address is the host's own
+	MTU     int  // where the route has one of its own; 0: that of the interface
 }
 
 // Hop is a next hop: an address on a link.
 type Hop struct {
 	Link    int
 	Address Addr
+}
+
+// TooBig is what a router said: a packet of this host does not fit into the next link.
+type TooBig struct {
+	Router      Addr
+	MTU         int  // of the next link; 0: the router did not say
+	Source      Addr // of the packet, as are the following
+	Destination Addr
+	Protocol    uint8  // IANA's number
+	Port        uint16 // destination port, of UDP
+}
+
+// PathMTU is the MTU of the way to an address, as a router told it.
+type PathMTU struct {
+	MTU    int
+	Router Addr
+	Until  time.Time // forgotten then: the way may be another one
 }
 
 // Attachment is a program on an interface.

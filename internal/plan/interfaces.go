@@ -13,16 +13,21 @@ import (
 const loopback = "lo"
 
 // interfaces are those that the config names or, when it names none, those that hold a VIP's subnet
-// or lead to a server.
+// or lead to a server. Below a VLAN device it is the parent that carries the program.
 func interfaces(spec model.Spec, network model.Network) []model.InterfaceWant {
 	var out []model.InterfaceWant
+	parents := vlanParents(spec, network)
 	for _, link := range network.Links {
 		mode, wanted := wantedMode(spec, network, link)
-		if !wanted {
+		if parent, ok := parents[link.Index]; ok && !wanted {
+			mode, wanted = parent, true
+		}
+		if !wanted || vlanFault(network, link).why != "" {
 			continue
 		}
 		out = append(out, model.InterfaceWant{
 			Name: link.Name, Index: link.Index, MAC: link.MAC, MTU: link.MTU, XDP: mode,
+			Parent: link.Parent, VLAN: link.VLAN,
 		})
 	}
 	return out

@@ -153,9 +153,11 @@ func TestServerIsReachedByItsNextHop(t *testing.T) {
 		{"on the link", model.DR, &model.Route{Link: 3, Source: source}, "link 3 next 198.51.100.11 mac 020000000100 mtu 9000"},
 		{"router", model.TUN, &model.Route{Link: 2, Gateway: router, Source: source}, "link 2 next 192.0.2.254 mac 020000000909 mtu 1500"},
 		{"link-local router", model.NAT, &model.Route{Link: 2, Gateway: linkLocal}, "link 2 next fe80::1 mac 000000000000 mtu 1500"},
+		{"a route with an MTU", model.TUN, &model.Route{Link: 3, MTU: 1400}, "link 3 next 198.51.100.11 mac 020000000100 mtu 1400"},
+		{"a route with an MTU beyond the link's", model.TUN, &model.Route{Link: 3, MTU: 9999}, "link 3 next 198.51.100.11 mac 020000000100 mtu 9000"},
 		{"router, by DR", model.DR, &model.Route{Link: 2, Gateway: router}, "link 0 next invalid IP mac 000000000000 mtu 0"},
 		{"this host", model.NAT, &model.Route{Link: 1, Local: true}, "local"},
-		{"a link that has gone since", model.DR, &model.Route{Link: 8}, "link 0 next 198.51.100.11 mac 000000000000 mtu 0"},
+		{"a link that has gone since", model.DR, &model.Route{Link: 8}, "link 0 next invalid IP mac 000000000000 mtu 0"},
 	} {
 		n := network("198.51.100.11")
 		n.Neighbours[model.Hop{Link: 2, Address: router}] = mac
@@ -252,9 +254,10 @@ func TestPlanIsTheSameForTheSame(t *testing.T) {
 	if first.Dataplane.Revision != s.Revision {
 		t.Errorf("revision %d, want %d", first.Dataplane.Revision, s.Revision)
 	}
-	compare := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+	addrs := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+	nets := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 	for range 20 {
-		if diff := cmp.Diff(first, desired(s, network("198.51.100.11", "198.51.100.12")), compare); diff != "" {
+		if diff := cmp.Diff(first, desired(s, network("198.51.100.11", "198.51.100.12")), addrs, nets); diff != "" {
 			t.Fatal(diff)
 		}
 	}

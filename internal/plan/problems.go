@@ -10,7 +10,7 @@ import (
 
 // problems are what the Spec asks for and this host cannot give.
 func problems(spec model.Spec, network model.Network) []model.Problem {
-	var out []model.Problem
+	out := vlanProblems(spec, network)
 	for _, service := range spec.Services {
 		for _, server := range service.Servers {
 			out = append(out, localPort(service, server, network)...)

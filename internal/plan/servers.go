@@ -11,7 +11,7 @@ import (
 func services(spec model.Spec, network model.Network) []model.ServiceWant {
 	var out []model.ServiceWant
 	for _, service := range spec.Services {
-		want := model.ServiceWant{Key: service.Key, Scheduler: service.Scheduler, Serving: true}
+		want := model.ServiceWant{Key: service.Key, Scheduler: service.Scheduler, Serving: true, MSS: service.MSS}
 		for _, server := range service.Servers {
 			want.Servers = append(want.Servers, reach(server, network))
 		}
@@ -39,7 +39,7 @@ func reachable(w model.ServerWant) bool { return w.Local || w.MAC != model.MAC{}
 
 // reach adds the way to a server, as far as it is known.
 func reach(server model.Server, network model.Network) model.ServerWant {
-	want := model.ServerWant{Key: server.Key, Forwarding: server.Forwarding, Weight: server.Weight}
+	want := model.ServerWant{Key: server.Key, Forwarding: server.Forwarding, Tunnel: server.Tunnel, Weight: server.Weight}
 	route, ok := network.Routes[server.Key.Address]
 	if !ok {
 		return want
@@ -51,15 +51,24 @@ func reach(server model.Server, network model.Network) model.ServerWant {
 	if unreachableByDR(server, route) {
 		return want
 	}
-	want.Source = route.Source
-	for _, link := range network.Links {
-		if link.Index == route.Link {
-			want.Link, want.SourceMAC, want.MTU = link.Index, link.MAC, link.MTU
-		}
+	link, ok := linkByIndex(network, route.Link)
+	if !ok || vlanFault(network, link).why != "" {
+		return want
 	}
+	want.Source, want.SourceMAC, want.MTU = route.Source, link.MAC, wayMTU(network, route)
+	want.Link, want.VLAN = below(link), link.VLAN
 	want.Next = nextHop(server.Key.Address, route)
 	want.MAC = network.Neighbours[model.Hop{Link: route.Link, Address: want.Next}]
 	return want
+}
+
+// wayMTU is the MTU of the interface that leads to a server, or the route's own.
+func wayMTU(network model.Network, route model.Route) int {
+	link, _ := linkByIndex(network, route.Link)
+	if route.MTU != 0 {
+		return min(link.MTU, route.MTU)
+	}
+	return link.MTU
 }
 
 // unreachableByDR: the frame for a server behind a router is addressed to the VIP, so the router

@@ -36,10 +36,40 @@ func interfaces(in Input) []Interface {
 	}
 	var out []Interface
 	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if parent, ok := carrier(in, name); ok {
+			out = append(out, carried(name, parent, attachments, in.Seen.Network))
+			continue
+		}
 		attachment, known := attachments[name]
 		out = append(out, program(name, attachment, known, in.Seen.Network))
 	}
 	return out
+}
+
+// carrier is the interface whose program balances the frames of a VLAN device.
+func carrier(in Input, name string) (string, bool) {
+	for _, want := range in.Desired.Dataplane.Interfaces {
+		if parent, ok := linkByIndex(in.Seen.Network, want.Parent); ok && want.Name == name {
+			return parent.Name, true
+		}
+	}
+	return "", false
+}
+
+// carried is the line of a VLAN device: it fares as its parent does.
+func carried(name, parent string, attachments map[string]model.Attachment, network model.Network) Interface {
+	attachment, known := attachments[parent]
+	line := program(parent, attachment, known, network)
+	line.Name = name
+	if line.XDP == noProgram {
+		return line
+	}
+	why := "by the program on " + parent
+	if line.Reason != "" {
+		why += ": " + line.Reason
+	}
+	line.Reason = why
+	return line
 }
 
 // program says which program is on an interface. A program dies with its interface.

@@ -44,6 +44,7 @@ func sum(service model.Service, counts Counts, servers []Server) Service {
 		Name:      service.Name,
 		Key:       service.Key,
 		Scheduler: service.Scheduler,
+		MSS:       service.MSS,
 		Servers:   len(servers),
 		Counts:    counts,
 	}

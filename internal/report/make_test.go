@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/report"
@@ -84,7 +85,7 @@ func TestHealthyDirectorHasNoProblems(t *testing.T) {
 		Verdicts: in.Readings.Verdicts,
 	}
 	got := report.Make(in)
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, model.Tunnel{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -167,6 +168,19 @@ func TestServerSaysWhyItIsNotUp(t *testing.T) {
 				t.Errorf("got %s (%s), want %s (%s)", got.State, got.Reason, test.state, test.reason)
 			}
 		})
+	}
+}
+
+// TestConfiguredWordsPassThrough: what the report does not judge, it hands on.
+func TestConfiguredWordsPassThrough(t *testing.T) {
+	in := healthy()
+	want := model.Tunnel{Type: model.GUE, Port: 6080, Checksum: true, Source: netip.MustParsePrefix("10.200.0.0/16")}
+	server, _ := firstServer(&in)
+	server.Forwarding, server.Tunnel = model.TUN, want
+	in.Spec.Services[0].MSS = 1400
+	got := report.Make(in)
+	if got.Services[0].MSS != 1400 || got.Servers[0].Tunnel != want || got.Servers[1].Tunnel != (model.Tunnel{}) {
+		t.Errorf("mss %d, tunnels %+v, %+v", got.Services[0].MSS, got.Servers[0].Tunnel, got.Servers[1].Tunnel)
 	}
 }
 

@@ -4,6 +4,7 @@ package report
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -30,11 +31,15 @@ func servers(in Input, service model.Service, wants map[ServiceServer]model.Serv
 			ServiceKey: service.Key,
 			Key:        server.Key,
 			Forwarding: server.Forwarding,
+			Tunnel:     server.Tunnel,
 			Local:      want.Local,
 			Weight:     server.Weight,
 			Reading:    in.Readings.Servers[id],
 		}
 		line.State, line.Reason = state(want, server, in.Seen.Network)
+		if line.State == Up {
+			line.Reason = narrowed(in, want)
+		}
 		out = append(out, line)
 	}
 	return out
@@ -51,12 +56,21 @@ func state(want model.ServerWant, server model.Server, network model.Network) (S
 	return Up, ""
 }
 
+// narrowed tells of a router that made the way to a server narrower than its interface, or "".
+func narrowed(in Input, want model.ServerWant) string {
+	path, known := in.Seen.PathMTUs[want.Key.Address]
+	if !known || want.Forwarding != model.TUN || want.MTU != path.MTU || !path.Until.After(in.Now) {
+		return ""
+	}
+	return fmt.Sprintf("path MTU %d, told by %s, until %s", path.MTU, path.Router, path.Until.UTC().Format(time.RFC3339))
+}
+
 // unreachable says what is missing on the way to a server, or "".
 func unreachable(want model.ServerWant, address model.Addr, network model.Network) string {
 	if want.Local {
 		return ""
 	}
-	link, found := linkByIndex(network, want.Link)
+	link, found := wayOut(network, want)
 	switch {
 	case !found:
 		return "no route to " + address.String()
@@ -78,6 +92,16 @@ func noAnswer(next, address model.Addr, link string) string {
 		reason += ", the gateway to " + address.String()
 	}
 	return reason
+}
+
+// wayOut is the interface towards a server: the VLAN device, where its frames are tagged.
+func wayOut(network model.Network, want model.ServerWant) (model.Link, bool) {
+	for _, link := range network.Links {
+		if want.VLAN != 0 && link.Parent == want.Link && link.VLAN == want.VLAN {
+			return link, true
+		}
+	}
+	return linkByIndex(network, want.Link)
 }
 
 // linkByIndex finds a link. Index 0 is no link's.

@@ -42,7 +42,7 @@ type Usage struct {
 type Interface struct {
 	Name   string
 	XDP    string // "native", "generic", or "none"
-	Reason string // why it is not native; "" when it is
+	Reason string // why it is not native, and by whose program a VLAN device is balanced; else ""
 }
 
 // Service is a service and what it has done.
@@ -50,8 +50,9 @@ type Service struct {
 	Name      string
 	Key       model.ServiceKey
 	Scheduler model.Scheduler
-	Servers   int // how many it has
-	Up        int // how many of them take new connections
+	MSS       uint16 // largest MSS that a SYN may offer; 0: as it came
+	Servers   int    // how many it has
+	Up        int    // how many of them take new connections
 	Active    uint64
 	Inactive  uint64
 	Counts    Counts
@@ -64,10 +65,11 @@ type Server struct {
 	ServiceKey model.ServiceKey
 	Key        model.ServerKey
 	Forwarding model.Forwarding
-	Local      bool // the address is the host's own: packets pass to its own stack
+	Tunnel     model.Tunnel // of forwarding method TUN
+	Local      bool         // the address is the host's own: packets pass to its own stack
 	Weight     uint16
 	State      State
-	Reason     string // why it is not up; "" when it is
+	Reason     string // why it is not up, or what a router said of the way to it; else ""
 	Reading    ServerReading
 }
 
