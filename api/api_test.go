@@ -26,7 +26,7 @@ var golden = map[string]any{
 	},
 	"services": []api.Service{{
 		Name: "web", Address: "192.0.2.10:80", Protocol: "tcp", Scheduler: "wrr",
-		Servers: 3, Up: 2, Active: 5, Inactive: 6, Traffic: traffic(true),
+		MSS: 1400, Servers: 3, Up: 2, Active: 5, Inactive: 6, Traffic: traffic(true),
 	}},
 	"servers": []api.Server{
 		{
@@ -36,6 +36,14 @@ var golden = map[string]any{
 		{
 			Service: "web", Address: "198.51.100.12:80", Forwarding: "dr",
 			State: "quiesced", Reason: "weight 0", Traffic: traffic(false),
+		},
+		{
+			Service: "web", Address: "203.0.113.13:80", Forwarding: "tun", Weight: 1, State: "up", Traffic: traffic(false),
+			Tunnel: &api.Tunnel{Type: "gue", Port: 6080, Checksum: true, Source: "10.200.0.0/16"},
+		},
+		{
+			Service: "web", Address: "203.0.113.14:80", Forwarding: "tun", Weight: 1, State: "up", Traffic: traffic(false),
+			Tunnel: &api.Tunnel{Type: "ipip"},
 		},
 	},
 	"connections": []api.Connection{{
@@ -112,7 +120,7 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 func TestEveryFieldIsDocumented(t *testing.T) {
 	for _, value := range []any{
 		api.Status{}, api.Interface{}, api.Usage{}, api.Problem{}, api.Service{}, api.Traffic{},
-		api.Server{}, api.Connection{}, api.Verdict{}, api.Reloaded{},
+		api.Server{}, api.Tunnel{}, api.Connection{}, api.Verdict{}, api.Reloaded{},
 	} {
 		kind := reflect.TypeOf(value)
 		for i := range kind.NumField() {

@@ -4,7 +4,7 @@ package api
 
 // Connection is one entry of the connection table: GET /v1/connections, in no order.
 type Connection struct {
-	Protocol string `json:"protocol" enum:"tcp,udp" doc:"Transport protocol."`
+	Protocol string `json:"protocol" enum:"tcp,udp,sctp" doc:"Transport protocol."`
 	Client   string `json:"client" doc:"Address and port of the client."`
 	Virtual  string `json:"virtual" doc:"Address and port that the client asked for."`
 	Server   string `json:"server" doc:"Address and port of the server that has it."`

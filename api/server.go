@@ -5,14 +5,23 @@ package api
 // Server is a real server of one service. GET /v1/servers lists them service by service, in the
 // order of the configuration; a server of two services is listed twice.
 type Server struct {
-	Service    string `json:"service" doc:"Name of its service."`
-	Address    string `json:"address" doc:"Address and port of the server; port * is the one that the client asked for."`
-	Forwarding string `json:"forwarding" enum:"nat,tun,dr,local" doc:"How packets reach it; local: the address is the director's own."`
-	Weight     uint16 `json:"weight" doc:"Its share of new connections, relative to the service's other servers; 0 is none."`
-	Active     uint64 `json:"active" doc:"Connections that are established."`
-	Inactive   uint64 `json:"inactive" doc:"All other connections that live, UDP too."`
-	HalfOpen   uint64 `json:"half_open" doc:"Those of inactive whose handshake is not done; approximate."`
-	State      string `json:"state" enum:"up,quiesced,unreachable" doc:"up takes new connections; quiesced has weight 0; unreachable has no way to it."`
-	Reason     string `json:"reason" doc:"Why it is not up; empty when it is."`
+	Service    string  `json:"service" doc:"Name of its service."`
+	Address    string  `json:"address" doc:"Address and port of the server; port * is the one that the client asked for."`
+	Forwarding string  `json:"forwarding" enum:"nat,tun,dr,local" doc:"How packets reach it; local: the address is the director's own."`
+	Tunnel     *Tunnel `json:"tunnel,omitempty" doc:"What its packets travel in. Absent with another forwarding than tun."`
+	Weight     uint16  `json:"weight" doc:"Its share of new connections, relative to the service's other servers; 0 is none."`
+	Active     uint64  `json:"active" doc:"Connections that are established."`
+	Inactive   uint64  `json:"inactive" doc:"All other connections that live, UDP too."`
+	HalfOpen   uint64  `json:"half_open" doc:"Those of inactive whose handshake is not done; approximate."`
+	State      string  `json:"state" enum:"up,quiesced,unreachable" doc:"up takes new connections; quiesced has weight 0; unreachable has no way to it."`
+	Reason     string  `json:"reason" doc:"Why it is not up, or what a router said of the way to it; else empty."`
 	Traffic
+}
+
+// Tunnel is what packets travel in to a server of forwarding tun.
+type Tunnel struct {
+	Type     string `json:"type" enum:"ipip,gre,gue" doc:"What is put around a packet."`
+	Port     uint16 `json:"port,omitempty" doc:"UDP port to which it goes. Absent without UDP: ipip, gre."`
+	Checksum bool   `json:"checksum,omitempty" doc:"true: with a checksum over the packet inside. Absent: without."`
+	Source   string `json:"source,omitempty" doc:"Network within which the outer source varies by flow. Absent: it is the director's own address."`
 }

@@ -7,8 +7,9 @@ package api
 type Service struct {
 	Name      string `json:"name" doc:"Name from the configuration."`
 	Address   string `json:"address" doc:"Address and port that clients use; port * is all ports of the address."`
-	Protocol  string `json:"protocol" enum:"tcp,udp" doc:"Transport protocol."`
+	Protocol  string `json:"protocol" enum:"tcp,udp,sctp" doc:"Transport protocol."`
 	Scheduler string `json:"scheduler" doc:"The rule by which a server is picked for a new connection."`
+	MSS       uint16 `json:"mss,omitempty" doc:"Largest TCP segment size (MSS) that a SYN is let offer. Absent where it is not limited."`
 	Servers   int    `json:"servers" doc:"How many servers it has."`
 	Up        int    `json:"up" doc:"How many of them take new connections."`
 	Active    uint64 `json:"active" doc:"Established connections of all its servers."`

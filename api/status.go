@@ -28,7 +28,7 @@ type Status struct {
 type Interface struct {
 	Name   string `json:"name" doc:"Name of the interface."`
 	XDP    string `json:"xdp" enum:"native,generic,none" doc:"Where the program runs: in the driver, after it, or not at all."`
-	Reason string `json:"reason" doc:"Why it is not native; empty when it is."`
+	Reason string `json:"reason" doc:"Why it is not native, and by whose program a VLAN device is balanced; else empty."`
 }
 
 // Usage is how full the connection table is.

@@ -41,5 +41,6 @@ func env() cli.Env {
 			})
 		},
 		RealServer: realServer(),
+		Doctor:     lookAndJudge,
 	}
 }

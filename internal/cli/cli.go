@@ -12,6 +12,8 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weir-lb/weir/api"
 )
 
 // Env is what the command line stands on.
@@ -25,6 +27,7 @@ type Env struct {
 	Cleanup func(context.Context, CleanupOptions) error
 
 	RealServer RealServer
+	Doctor     func(context.Context, DoctorOptions) (api.Doctor, error)
 }
 
 // Main runs one command line, without the program's name, and returns its exit code.
@@ -74,7 +77,7 @@ func New(env Env) *cobra.Command {
 func commands(env Env) []*cobra.Command {
 	return []*cobra.Command{
 		statusCommand(env), servicesCommand(env), serversCommand(env), connectionsCommand(env),
-		countersCommand(env), checkCommand(env), versionCommand(env),
+		countersCommand(env), checkCommand(env), doctorCommand(env), versionCommand(env),
 		runCommand(env), reloadCommand(env), realserverCommand(env), cleanupCommand(env),
 	}
 }

@@ -113,6 +113,7 @@ func acting(t *testing.T) cli.Env {
 			return nil
 		},
 		RealServer: realServer(),
+		Doctor:     examine,
 		Cleanup: func(context.Context, cli.CleanupOptions) error {
 			return fmt.Errorf("%s is locked by pid 4711, weir run -c /etc/weir/weir.yaml; stop it first", "/sys/fs/bpf/weir")
 		},

@@ -17,7 +17,7 @@ func connectionsCommand(env Env) *cobra.Command {
 	ask := func(ctx context.Context, daemon *client.Client, out *output) error {
 		return showConnections(ctx, daemon, query, out)
 	}
-	c := look{"connections", "connections that live, as ipvsadm -Lnc lists them", ask}.command(env)
+	c := look{name: "connections", short: "connections that live, as ipvsadm -Lnc lists them", ask: ask}.command(env)
 	c.Flags().StringVar(&query.Service, "service", "", "those of the service `NAME` only")
 	c.Flags().Uint64Var(&query.Limit, "limit", 0, "at most `N`; 0 is all")
 	if err := c.RegisterFlagCompletionFunc("service", serviceNames); err != nil {

@@ -17,7 +17,7 @@ func countersCommand(env Env) *cobra.Command {
 	ask := func(ctx context.Context, daemon *client.Client, out *output) error {
 		return showCounters(ctx, daemon, all, out)
 	}
-	c := look{"counters", "what became of the packets, and how many", ask}.command(env)
+	c := look{name: "counters", short: "what became of the packets, and how many", ask: ask}.command(env)
 	c.Flags().BoolVar(&all, "all", false, "in the table, those that are 0 too")
 	return c
 }

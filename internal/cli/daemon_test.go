@@ -26,7 +26,7 @@ var daemons = map[string]map[string]answer{
 		}},
 		"GET /v1/services": {200, []api.Service{
 			{
-				Name: "web", Address: "192.0.2.10:80", Protocol: "tcp", Scheduler: "wrr", Servers: 3, Up: 2,
+				Name: "web", Address: "192.0.2.10:80", Protocol: "tcp", Scheduler: "wrr", MSS: 1400, Servers: 3, Up: 2,
 				Active: 5, Inactive: 60, Traffic: api.Traffic{
 					Connections: 1000, PacketsIn: 12000, BytesIn: 1200000,
 					PacketsOut: new(uint64(11000)), BytesOut: new(uint64(99000000)),
@@ -74,7 +74,16 @@ var servers = []api.Server{
 	{Service: "web", Address: "198.51.100.12:80", Forwarding: "nat", State: "quiesced", Reason: "weight 0"},
 	{
 		Service: "dns", Address: "[2001:db8::53]:*", Forwarding: "tun", Weight: 1,
-		State: "unreachable", Reason: "no route to 2001:db8::53",
+		State: "unreachable", Reason: "no route to 2001:db8::53", HalfOpen: 7,
+		Tunnel: &api.Tunnel{Type: "gue", Port: 6080, Source: "2001:db8:7::/64"},
+	},
+	{
+		Service: "dns", Address: "203.0.113.53:*", Forwarding: "tun", Weight: 1, State: "up",
+		Tunnel: &api.Tunnel{Type: "gre", Checksum: true},
+	},
+	{
+		Service: "dns", Address: "203.0.113.54:*", Forwarding: "tun", Weight: 1, State: "up",
+		Tunnel: &api.Tunnel{Type: "ipip"}, Traffic: api.Traffic{Connections: 4, PacketsIn: 20, BytesIn: 2000},
 	},
 }
 

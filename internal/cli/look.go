@@ -18,6 +18,7 @@ const patience = time.Minute
 type look struct {
 	name  string
 	short string
+	wide  bool // its table has more columns than a terminal
 	ask   func(ctx context.Context, daemon *client.Client, out *output) error
 }
 
@@ -38,6 +39,10 @@ func (l look) command(env Env) *cobra.Command {
 		},
 	}
 	from.flags(c)
-	out.flags(c)
+	if l.wide {
+		out.wideFlags(c)
+	} else {
+		out.flags(c)
+	}
 	return c
 }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// output is how a command that looks prints: -o table|json.
+// output is how a command that looks prints: -o table|json, and wide where a table has more columns.
 type output struct {
 	choice
 	env Env
@@ -23,9 +23,15 @@ func (o *output) flags(c *cobra.Command) {
 	o.add(c, "output", "o", "table for people, json for programs", "table", "json")
 }
 
+func (o *output) wideFlags(c *cobra.Command) {
+	o.add(c, "output", "o", "table for people, wide with all columns, json for programs", "table", "wide", "json")
+}
+
+func (o *output) isWide() bool { return o.value == "wide" }
+
 // print writes a value of the API's, as itself or as the text that table makes of it.
 func (o *output) print(value any, table func(io.Writer) error) error {
-	if o.value == "table" {
+	if o.value != "json" {
 		return table(o.env.Stdout)
 	}
 	encoder := json.NewEncoder(o.env.Stdout)

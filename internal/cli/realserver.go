@@ -28,7 +28,9 @@ type RealServer struct {
 // RealServerOptions say what a real server shall be.
 type RealServerOptions struct {
 	VIPs       []netip.Addr
-	Tunnel     bool     // IP in IP
+	Tunnel     string   // for which type room is made; empty: none
+	GUEPorts   []uint16 // with Tunnel: where GUE comes in
+	MSS        int      // 0: automatic; -1: off
 	Interfaces []string // none: all that have an address
 	BPFFS      string   // directory
 	StateDir   string
@@ -52,13 +54,16 @@ func realserverCommand(env Env) *cobra.Command {
 
 func realserverUp(env Env) *cobra.Command {
 	var addresses []string
+	var ports []uint
 	var tunnel choice
+	var mss string
 	o := RealServerOptions{}
 	c := &cobra.Command{
 		Use:   "up --vip ADDRESS...",
 		Short: "hold virtual addresses, and take packets out of tunnels",
-		Long: "Put the virtual addresses on lo, silence ARP for them, and with --tunnel ipip take the director's packets\n" +
-			"out of their tunnels (IPv4 and IPv6 in both). Called again with others, it makes it so.",
+		Long: "Put the virtual addresses on lo, silence ARP for them, and with --tunnel take the director's packets out of\n" +
+			"their tunnels: IPIP, GRE and GUE, IPv4 and IPv6 in both. Room for the named type is made by the routes, which\n" +
+			"let clients send smaller segments. Called again with others, it makes it so.",
 		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -66,7 +71,15 @@ func realserverUp(env Env) *cobra.Command {
 			if o.VIPs, err = parseVIPs(c, addresses); err != nil {
 				return err
 			}
-			o.Tunnel = tunnel.value == "ipip"
+			if o.GUEPorts, err = parsePorts(c, ports); err != nil {
+				return err
+			}
+			if o.MSS, err = parseMSS(c, mss); err != nil {
+				return err
+			}
+			if o.Tunnel = tunnel.value; o.Tunnel == noTunnel {
+				o.Tunnel = ""
+			}
 			o.Log = logger(env.Stderr, "text", "warn")
 			return env.RealServer.Up(c.Context(), o)
 		},
@@ -74,13 +87,56 @@ func realserverUp(env Env) *cobra.Command {
 	c.Flags().StringSliceVar(&addresses, "vip", nil, "hold `ADDRESS`; may be repeated")
 	c.Flags().StringSliceVar(&o.Interfaces, "interface", nil, "packets come in on interface `NAME`; may be repeated (default: all that have an address)")
 	c.Flags().StringVar(&o.BPFFS, "bpffs", defaultBPFFS, "with a tunnel, keep the program pinned in `DIR`")
-	tunnel.add(c, "tunnel", "", "packets come in a tunnel", "none", "ipip")
+	tunnel.add(c, "tunnel", "", "packets come in a tunnel", noTunnel, "ipip", "gre", "gue")
+	c.Flags().UintSliceVar(&ports, "gue-port", []uint{guePort}, "with a tunnel, GUE comes in on UDP port `N`; may be repeated")
+	c.Flags().StringVar(&mss, "mss", mssAuto, "clients may send TCP segments of at most `N` bytes; auto: with a tunnel, what fits; off: leave routes alone")
 	stateFlag(c, &o.StateDir)
 	return c
 }
 
 func stateFlag(c *cobra.Command, state *string) {
 	c.Flags().StringVar(state, "state", defaultState, "remember in `DIR` what was changed on this host")
+}
+
+const (
+	noTunnel = "none"
+	guePort  = 6080 // IANA's
+	mssAuto  = "auto"
+	mssOff   = "off"
+)
+
+func parsePorts(c *cobra.Command, numbers []uint) ([]uint16, error) {
+	var out []uint16
+	for _, n := range numbers {
+		if n == 0 || n > 65535 {
+			return nil, usageError{c, fmt.Sprintf("--gue-port %d: not a port", n)}
+		}
+		if !slices.Contains(out, uint16(n)) {
+			out = append(out, uint16(n))
+		}
+	}
+	if len(out) > maxPorts {
+		return nil, usageError{c, fmt.Sprintf("--gue-port: %d ports, more than %d", len(out), maxPorts)}
+	}
+	return out, nil
+}
+
+// maxPorts is how many the program can be told.
+const maxPorts = 64
+
+// parseMSS: every host takes 536 bytes (RFC 9293 section 3.7.1), and no packet is larger than 65535.
+func parseMSS(c *cobra.Command, text string) (int, error) {
+	switch text {
+	case mssAuto:
+		return 0, nil
+	case mssOff:
+		return -1, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 536 || n > 65495 {
+		return 0, usageError{c, fmt.Sprintf("--mss %q: neither auto nor off nor a number from 536 to 65495", text)}
+	}
+	return n, nil
 }
 
 func parseVIPs(c *cobra.Command, texts []string) ([]netip.Addr, error) {
@@ -151,6 +207,7 @@ func writeRealServer(w io.Writer, s api.RealServer, paint func(colour, string) s
 	if d := s.Decapsulation; d != nil {
 		tables = append(tables, interfaceTable(d.Interfaces, paint), decapTable(d.Counters))
 	}
+	tables = append(tables, routeTable(s.Routes))
 	var text strings.Builder
 	for _, t := range tables {
 		if len(t.rows) == 1 { // headings alone
@@ -178,6 +235,14 @@ func settingTable(settings []api.Setting) *table {
 	t := newTable("SETTING", ">VALUE", ">LEAST")
 	for _, s := range settings {
 		t.add(s.Path, strconv.Itoa(s.Value), strconv.Itoa(s.Least))
+	}
+	return t
+}
+
+func routeTable(routes []api.MSSRoute) *table {
+	t := newTable("ROUTE", "INTERFACE", ">MSS", ">MOST")
+	for _, r := range routes {
+		t.add(r.Destination, r.Interface, strconv.Itoa(r.MSS), strconv.Itoa(r.Most))
 	}
 	return t
 }

@@ -5,6 +5,7 @@ package cli_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/weir-lb/weir/api"
@@ -19,8 +20,10 @@ var realServers = map[string]api.RealServer{
 		Decapsulation: &api.Decapsulation{
 			Interfaces: []api.Interface{{Name: "eth0", XDP: "native"}},
 			Tunnels:    []string{"198.51.100.11"},
+			GUEPorts:   []int{6080},
 			Counters:   api.Counters{"decapsulated": 120, "passed": 3, "refused": 0},
 		},
+		Routes:   []api.MSSRoute{{Destination: "0.0.0.0/0", Interface: "eth0", MSS: 1440, Most: 1440}},
 		Problems: []api.Problem{},
 	},
 	"/damaged": {
@@ -47,14 +50,40 @@ func TestRealServerIsToldWhatTheLineSays(t *testing.T) {
 		return nil
 	}}}
 	r := weir(t, env, "realserver", "up", "--vip", "192.0.2.10,2001:db8::10", "--vip", "192.0.2.10",
-		"--tunnel", "ipip", "--interface", "eth0", "--interface", "eth1", "--bpffs", "/b", "--state", "/s")
+		"--tunnel", "gue", "--gue-port", "6080,7000", "--gue-port", "7000", "--mss", "1400", "--interface", "eth0", "--interface", "eth1", "--bpffs", "/b", "--state", "/s")
 	if r.code != 0 {
 		t.Fatalf("exit %d: %s", r.code, &r.stderr)
 	}
 	got.Log = nil
 	text := fmt.Sprintf("%+v", got)
-	const want = "{VIPs:[192.0.2.10 2001:db8::10] Tunnel:true Interfaces:[eth0 eth1] BPFFS:/b StateDir:/s Log:<nil>}"
+	const want = "{VIPs:[192.0.2.10 2001:db8::10] Tunnel:gue GUEPorts:[6080 7000] MSS:1400 Interfaces:[eth0 eth1] BPFFS:/b StateDir:/s Log:<nil>}"
 	if text != want {
 		t.Errorf("told %s, want %s", text, want)
+	}
+}
+
+func TestRealServerHasDefaults(t *testing.T) {
+	var got cli.RealServerOptions
+	env := cli.Env{RealServer: cli.RealServer{Up: func(_ context.Context, o cli.RealServerOptions) error {
+		got = o
+		return nil
+	}}}
+	for line, want := range map[string]string{
+		"":                         " [6080] 0",
+		"--tunnel none":            " [6080] 0",
+		"--tunnel ipip":            "ipip [6080] 0",
+		"--tunnel gre --mss off":   "gre [6080] -1",
+		"--gue-port 7 --mss 65495": " [7] 65495",
+	} {
+		r := weir(t, env, append([]string{"realserver", "up", "--vip", "192.0.2.10"}, strings.Fields(line)...)...)
+		if text := fmt.Sprint(got.Tunnel, " ", got.GUEPorts, " ", got.MSS); r.code != 0 || text != want {
+			t.Errorf("%s: exit %d, told %s, want %s", line, r.code, text, want)
+		}
+	}
+	for _, line := range []string{"--mss 535", "--mss 65496", "--mss large", "--gue-port 0", "--gue-port 65536", "--tunnel vxlan"} {
+		r := weir(t, env, append([]string{"realserver", "up", "--vip", "192.0.2.10"}, strings.Fields(line)...)...)
+		if r.code != 2 {
+			t.Errorf("%s: exit %d: %s", line, r.code, &r.stderr)
+		}
 	}
 }

@@ -26,7 +26,7 @@ func runCommand(env Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "the daemon, in the foreground",
-		Long: "The daemon, in the foreground, as root. SIGHUP reads its file again; SIGTERM and SIGINT end it.\n" +
+		Long: "The daemon, in the foreground, as root or as its systemd unit runs it. SIGHUP reads its file again; SIGTERM and SIGINT end it.\n" +
 			"Packets are forwarded without it too, until `weir cleanup`.",
 		GroupID:           changes,
 		Args:              noArguments,

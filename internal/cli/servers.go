@@ -8,12 +8,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weir-lb/weir/api"
 	"github.com/weir-lb/weir/client"
 )
 
 // serversCommand lists servers in the columns of `ipvsadm -Ln`, with state and reason.
 func serversCommand(env Env) *cobra.Command {
-	return look{"servers", "servers of each service, their state and its reason", showServers}.command(env)
+	return look{name: "servers", short: "servers of each service, their state and its reason", wide: true, ask: showServers}.command(env)
 }
 
 func showServers(ctx context.Context, daemon *client.Client, out *output) error {
@@ -21,11 +22,16 @@ func showServers(ctx context.Context, daemon *client.Client, out *output) error 
 	if err != nil {
 		return err
 	}
-	const stateColumn = 6
-	t := newTable("SERVICE", "SERVER", "FORWARD", ">WEIGHT", ">ACTIVECONN", ">INACTCONN", "STATE", "REASON")
+	const stateColumn = 13
+	t := newTable("SERVICE", "SERVER", "FORWARD", "TUNNEL", ">WEIGHT", ">ACTIVECONN", ">INACTCONN", ">HALFOPEN",
+		">CONNS", ">INPKTS", ">OUTPKTS", ">INBYTES", ">OUTBYTES", "STATE", "REASON")
+	if !out.isWide() {
+		t.hide("TUNNEL", "HALFOPEN", "CONNS", "INPKTS", "OUTPKTS", "INBYTES", "OUTBYTES")
+	}
 	for _, s := range servers {
-		t.add(s.Service, s.Address, s.Forwarding, strconv.Itoa(int(s.Weight)),
-			number(&s.Active), number(&s.Inactive), s.State, s.Reason)
+		t.add(s.Service, s.Address, s.Forwarding, tunnel(s.Tunnel), strconv.Itoa(int(s.Weight)),
+			number(&s.Active), number(&s.Inactive), number(&s.HalfOpen), number(&s.Connections),
+			number(&s.PacketsIn), number(s.PacketsOut), number(&s.BytesIn), number(s.BytesOut), s.State, s.Reason)
 	}
 	t.paint = func(column int, text string) string {
 		if column == stateColumn {
@@ -34,6 +40,27 @@ func showServers(ctx context.Context, daemon *client.Client, out *output) error 
 		return text
 	}
 	return out.print(servers, t.write)
+}
+
+// tunnel is as `ipvsadm -Ln --tun-info` has it: type, port, and with or without checksum.
+func tunnel(t *api.Tunnel) string {
+	if t == nil {
+		return "-"
+	}
+	text := t.Type
+	if t.Port != 0 {
+		text += ":" + strconv.Itoa(int(t.Port))
+	}
+	switch {
+	case t.Checksum:
+		text += ":+c"
+	case t.Type != "ipip":
+		text += ":-c"
+	}
+	if t.Source != "" {
+		text += " from " + t.Source
+	}
+	return text
 }
 
 // states are the colours of a server's states.

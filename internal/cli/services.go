@@ -5,6 +5,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +14,7 @@ import (
 
 // servicesCommand lists services with what they have done, in the columns of `ipvsadm -Ln --stats`.
 func servicesCommand(env Env) *cobra.Command {
-	return look{"services", "services, and what they have done", showServices}.command(env)
+	return look{name: "services", short: "services, and what they have done", wide: true, ask: showServices}.command(env)
 }
 
 func showServices(ctx context.Context, daemon *client.Client, out *output) error {
@@ -21,12 +22,23 @@ func showServices(ctx context.Context, daemon *client.Client, out *output) error
 	if err != nil {
 		return err
 	}
-	t := newTable("SERVICE", "PRO", "ADDRESS", "SCHEDULER", ">UP", ">ACTIVECONN", ">INACTCONN",
+	t := newTable("SERVICE", "PRO", "ADDRESS", "SCHEDULER", ">MSS", ">UP", ">ACTIVECONN", ">INACTCONN",
 		">CONNS", ">INPKTS", ">OUTPKTS", ">INBYTES", ">OUTBYTES")
+	if !out.isWide() {
+		t.hide("MSS")
+	}
 	for _, s := range services {
-		t.add(s.Name, s.Protocol, s.Address, s.Scheduler, fmt.Sprintf("%d/%d", s.Up, s.Servers),
+		t.add(s.Name, s.Protocol, s.Address, s.Scheduler, mss(s.MSS), fmt.Sprintf("%d/%d", s.Up, s.Servers),
 			number(&s.Active), number(&s.Inactive), number(&s.Connections),
 			number(&s.PacketsIn), number(s.PacketsOut), number(&s.BytesIn), number(s.BytesOut))
 	}
 	return out.print(services, t.write)
+}
+
+// mss is a dash where it is not limited.
+func mss(limit uint16) string {
+	if limit == 0 {
+		return "-"
+	}
+	return strconv.Itoa(int(limit))
 }

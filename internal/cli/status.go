@@ -16,7 +16,7 @@ import (
 
 // statusCommand shows the director on one screen; with problems its exit code is 3.
 func statusCommand(env Env) *cobra.Command {
-	c := look{"status", "the whole director on one screen, and what is wrong", showStatus}.command(env)
+	c := look{name: "status", short: "the whole director on one screen, and what is wrong", ask: showStatus}.command(env)
 	c.Long = "The whole director on one screen. The exit code is 3 if it has problems, 4 if no daemon listens."
 	return c
 }

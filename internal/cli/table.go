@@ -4,6 +4,7 @@ package cli
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -12,6 +13,7 @@ import (
 type table struct {
 	rows  [][]string
 	right []bool
+	hides map[int]bool                         // columns that are not printed
 	paint func(column int, text string) string // colours a cell of the body; may be nil
 }
 
@@ -28,6 +30,14 @@ func newTable(headings ...string) *table {
 	return t
 }
 
+// hide leaves columns out by their headings.
+func (t *table) hide(headings ...string) {
+	t.hides = map[int]bool{}
+	for column, heading := range t.rows[0] {
+		t.hides[column] = slices.Contains(headings, heading)
+	}
+}
+
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
 // write prints the table, as wide as its cells and without blanks at the ends of lines.
@@ -37,6 +47,9 @@ func (t *table) write(w io.Writer) error {
 	for i, row := range t.rows {
 		var line strings.Builder
 		for column, text := range row {
+			if t.hides[column] {
+				continue
+			}
 			pad := strings.Repeat(" ", widths[column]-utf8.RuneCountInString(text))
 			if i > 0 && t.paint != nil {
 				text = t.paint(column, text)

@@ -37,6 +37,8 @@ var table = map[string][]string{
 	"internal/dataplane":  {"internal/model", "internal/packet", "internal/sched"},
 	"internal/announce":   {"internal/model"},
 	"internal/realserver": {"internal/model", "internal/address", "internal/dataplane", "api"},
+	// plan, because what the configuration means on this host is decided there.
+	"internal/doctor": {"internal/model", "internal/plan", "internal/address", "internal/dataplane", "api"},
 
 	// What people and programs see.
 	"internal/metrics": {"internal/model", "internal/report"},
@@ -48,14 +50,17 @@ var table = map[string][]string{
 	// What joins it.
 	"internal/lab":    {"internal/packet"},
 	"internal/daemon": {everything},
-	"cmd/weir":        {"internal/cli", "internal/daemon", "internal/ipvsadm", "internal/realserver"},
+	"cmd/weir":        {"api", "internal/cli", "internal/daemon", "internal/doctor", "internal/ipvsadm", "internal/realserver"},
 	"cmd/weir-lab":    {"internal/lab", "api", "client"},
+	"cmd/weir-docs":   {"internal/cli"},
+	"packaging":       {},
 	"stories":         {"internal/lab", "api", "client"},
+	"faults":          {"internal/lab", "api", "client"},
 }
 
-// forTests is what the tests of any package may import besides: the lab, the path, and packets to
-// send through it.
-var forTests = []string{"internal/lab", "internal/dataplane", "internal/packet"}
+// forTests is what the tests of any package may import besides: the lab, the path, packets to send
+// through it, and the harness that measures faults.
+var forTests = []string{"internal/lab", "internal/dataplane", "internal/packet", "faults"}
 
 // importers says who may import a library that reaches into the kernel, in tests too.
 var importers = map[string][]string{

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor_test
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/api"
+	"github.com/weir-lb/weir/internal/address"
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/doctor"
+	"github.com/weir-lb/weir/internal/model"
+)
+
+func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
+func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+// The healthy host has clients on eth0 and servers on eth1, and no daemon runs.
+const (
+	front = 2
+	back  = 3
+	wire  = 4 // a veth, of which eth1 is the other end when a test says so
+)
+
+func healthy() doctor.Facts {
+	return doctor.Facts{
+		Spec: &model.Spec{Services: []model.Service{service(model.TCP, model.DR, "198.51.100.11")}},
+		Host: dataplane.Host{Release: "6.12.5", BPFFS: "/sys/fs/bpf/weir", Mounted: true},
+		Process: doctor.Process{
+			Capabilities: 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_BPF | 1<<unix.CAP_NET_RAW | 1<<unix.CAP_PERFMON,
+			Files:        4096, Synchronised: true,
+		},
+		Network: model.Network{
+			Links: []model.Link{
+				{Name: "lo", Index: 1, MTU: 65536, Up: true, Loopback: true},
+				{Name: "eth0", Index: front, MTU: 1500, Up: true, Prefixes: []netip.Prefix{prefix("192.0.2.1/24"), prefix("2001:db8::1/64")}},
+				{Name: "eth1", Index: back, MTU: 1500, Up: true, Prefixes: []netip.Prefix{prefix("198.51.100.1/24")}},
+			},
+			Routes: map[model.Addr]model.Route{
+				addr("198.51.100.11"): {Link: back, Source: addr("198.51.100.1")},
+				addr("192.0.2.11"):    {Link: front, Source: addr("192.0.2.1")},
+			},
+		},
+		Devices: map[int]address.Device{
+			1:     {Name: "lo", Index: 1, Kind: "device"},
+			front: {Name: "eth0", Index: front, Kind: "device", Default4: true},
+			back:  {Name: "eth1", Index: back, Kind: "device"},
+		},
+		Sysctls: map[string]string{
+			"net/ipv4/conf/all/rp_filter":             "0",
+			"net/ipv4/conf/eth0/rp_filter":            "0",
+			"net/ipv4/conf/eth1/rp_filter":            "0",
+			"net/ipv4/conf/eth0/forwarding":           "1",
+			"net/ipv4/conf/eth1/forwarding":           "1",
+			"net/ipv4/neigh/default/gc_thresh3":       "1024",
+			"net/ipv6/neigh/default/gc_thresh3":       "1024",
+			"net/ipv4/neigh/eth1/retrans_time_ms":     "250",
+			"net/ipv6/neigh/eth1/base_reachable_time": "30",
+		},
+	}
+}
+
+func service(p model.Protocol, f model.Forwarding, server string) model.Service {
+	return model.Service{
+		Name: "web", Key: model.ServiceKey{Address: addr("192.0.2.10"), Port: 80, Protocol: p}, Scheduler: model.RR,
+		Servers: []model.Server{{Key: model.ServerKey{Address: addr(server)}, Forwarding: f, Weight: 1}},
+	}
+}
+
+func running(f *doctor.Facts) {
+	f.Daemon.Status = &api.Status{Applied: 3, Interfaces: []api.Interface{{Name: "eth0", XDP: "native"}, {Name: "eth1", XDP: "native"}}}
+	f.Host.Pins = dataplane.Pinned{There: true, Fit: true, Pid: 4711, Config: "/etc/weir/weir.yaml"}
+	f.Process.Pid = 4711
+}
+
+func serving(p model.Protocol, f model.Forwarding, server string) func(*doctor.Facts) {
+	return func(facts *doctor.Facts) { facts.Spec.Services = []model.Service{service(p, f, server)} }
+}
+
+func device(index int, change func(*address.Device)) func(*doctor.Facts) {
+	return func(f *doctor.Facts) {
+		d := f.Devices[index]
+		change(&d)
+		f.Devices[index] = d
+	}
+}
+
+func set(path, value string) func(*doctor.Facts) {
+	return func(f *doctor.Facts) { f.Sysctls[path] = value }
+}
+
+func mtuOf(index, mtu int) func(*doctor.Facts) {
+	return func(f *doctor.Facts) {
+		for i := range f.Network.Links {
+			if f.Network.Links[i].Index == index {
+				f.Network.Links[i].MTU = mtu
+			}
+		}
+	}
+}
+
+func mode(xdp, reason string) func(*doctor.Facts) {
+	return func(f *doctor.Facts) {
+		running(f)
+		f.Daemon.Status.Interfaces[0] = api.Interface{Name: "eth0", XDP: xdp, Reason: reason}
+	}
+}
+
+// paired makes eth1 a veth whose other end is in sight.
+func paired(o address.Offloads, program uint32) func(*doctor.Facts) {
+	return func(f *doctor.Facts) {
+		f.Devices[back] = address.Device{Name: "eth1", Index: back, Kind: "veth", Peer: wire}
+		f.Devices[wire] = address.Device{Name: "wire", Index: wire, Kind: "veth", Peer: back, Offloads: o, Program: program}
+	}
+}
+
+func without(bit int) func(*doctor.Facts) {
+	return func(f *doctor.Facts) { f.Process.Capabilities &^= 1 << bit }
+}
+
+func client(address string) func(*doctor.Facts) {
+	return func(f *doctor.Facts) {
+		f.Daemon.Clients = []api.Connection{{Client: address + ":4000", Virtual: "192.0.2.10:80", Server: f.Spec.Services[0].Servers[0].Key.Address.String() + ":80"}}
+	}
+}
+
+var (
+	natBehind = serving(model.TCP, model.NAT, "198.51.100.11")
+	natBeside = serving(model.TCP, model.NAT, "192.0.2.11")
+	tunnel    = serving(model.TCP, model.TUN, "198.51.100.11")
+)
+
+// tests break the healthy host in one way each, and say what the doctor makes of it.
+var tests = []struct {
+	name  string
+	check string
+	facts []func(*doctor.Facts)
+	level api.Level
+	says  string // a part of what or why
+	fix   string // how the fix begins
+}{
+	{"an old kernel", "kernel", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.Refused = fmt.Errorf("%w: this is Linux 5.10", dataplane.ErrKernel) }}, api.LevelError, "5.10", "apt-get"},
+	{"no types", "btf", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.BTF = errors.New("no such file") }}, api.LevelWarning, "no such file", "ls -l /sys/kernel/btf"},
+	{"no CAP_NET_ADMIN", "capabilities", []func(*doctor.Facts){without(unix.CAP_NET_ADMIN)}, api.LevelError, "this process has no CAP_NET_ADMIN", "sudo weir doctor"},
+	{"no CAP_BPF", "capabilities", []func(*doctor.Facts){without(unix.CAP_BPF)}, api.LevelError, "CAP_BPF", "sudo"},
+	{"no CAP_NET_RAW", "capabilities", []func(*doctor.Facts){running, without(unix.CAP_NET_RAW)}, api.LevelError, "the daemon (pid 4711) has no CAP_NET_RAW", "systemctl edit weir"},
+	{"no CAP_PERFMON", "capabilities", []func(*doctor.Facts){without(unix.CAP_PERFMON)}, api.LevelNote, "3.5 times", "systemctl edit weir"},
+	{"CAP_SYS_ADMIN instead", "capabilities", []func(*doctor.Facts){without(unix.CAP_PERFMON), without(unix.CAP_BPF), func(f *doctor.Facts) { f.Process.Capabilities |= 1 << unix.CAP_SYS_ADMIN }}, api.LevelOK, "", ""},
+	{"the verifier refuses", "program", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.Load = errors.New("load path: refused\nR1 invalid") }}, api.LevelError, "load path: refused", "weir version"},
+	{"not allowed to try", "program", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.Refused = dataplane.ErrPrivilege }}, api.LevelNote, "not tried", "sudo"},
+	{"no bpffs, and no right to mount one", "bpffs", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.Mounted = false }}, api.LevelError, "not on a bpffs", "mount -t bpf"},
+	{"no bpffs yet", "bpffs", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.Mounted = false; f.Process.Capabilities |= 1 << unix.CAP_SYS_ADMIN }}, api.LevelNote, "mounts one", "mount -t bpf"},
+	{"pins of another version", "pins", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.Pins = dataplane.Pinned{There: true} }}, api.LevelError, "another layout", "weir run"},
+	{"a daemon of another version", "pins", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.Pins = dataplane.Pinned{There: true, Pid: 7} }}, api.LevelNote, "pid 7", "weir status"},
+	{"pins without a daemon", "pins", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.Pins = dataplane.Pinned{There: true, Fit: true, Config: "/c.yaml"} }}, api.LevelWarning, "without a daemon", "weir run -c /c.yaml"},
+	{"pins of a daemon", "pins", []func(*doctor.Facts){running}, api.LevelOK, "pid 4711", ""},
+	{"few files", "files", []func(*doctor.Facts){func(f *doctor.Facts) { f.Process.Files = 256 }}, api.LevelWarning, "256", "ulimit -n"},
+	{"a daemon with few files", "files", []func(*doctor.Facts){running, func(f *doctor.Facts) { f.Process.Files = 256 }}, api.LevelWarning, "256", "prlimit --pid 4711"},
+	{"a clock of its own", "clock", []func(*doctor.Facts){func(f *doctor.Facts) { f.Process.Synchronised = false }}, api.LevelWarning, "not synchronised", "timedatectl"},
+	{"no daemon", "daemon", nil, api.LevelNote, "no daemon listens", "weir run -c /etc/weir/weir.yaml"},
+	{"a silent daemon", "daemon", []func(*doctor.Facts){func(f *doctor.Facts) { f.Daemon.Silent = "permission denied" }}, api.LevelWarning, "permission denied", "sudo weir status"},
+	{"a daemon with problems", "daemon", []func(*doctor.Facts){running, func(f *doctor.Facts) {
+		f.Daemon.Status.Problems = []api.Problem{{What: "service web takes no connections", Why: "w", Fix: "f"}}
+	}}, api.LevelError, "service web takes no connections", "f"},
+	{"a daemon without problems", "daemon", []func(*doctor.Facts){running}, api.LevelOK, "revision 3", ""},
+	{"no configuration", "config", []func(*doctor.Facts){func(f *doctor.Facts) { f.Spec = nil }}, api.LevelNote, "no configuration", "weir doctor -c"},
+	{"a server without a route", "config", []func(*doctor.Facts){serving(model.TCP, model.TUN, "203.0.113.11")}, api.LevelError, "203.0.113.11", ""},
+	{"a DR server behind a router", "config", []func(*doctor.Facts){func(f *doctor.Facts) {
+		f.Network.Routes[addr("198.51.100.11")] = model.Route{Link: back, Gateway: addr("198.51.100.254"), Source: addr("198.51.100.1")}
+	}}, api.LevelError, "198.51.100.11", ""},
+	{"native", "xdp", []func(*doctor.Facts){running}, api.LevelOK, "eth0: native", ""},
+	{"generic, as it was meant", "xdp", []func(*doctor.Facts){mode("generic", "the config asks for it")}, api.LevelNote, "eth0: generic", "weir reload"},
+	{"generic, since the driver cannot", "xdp", []func(*doctor.Facts){mode("generic", "the driver refuses native XDP: EOPNOTSUPP")}, api.LevelWarning, "EOPNOTSUPP", "ethtool -i eth0"},
+	{"generic, since the MTU is large", "xdp", []func(*doctor.Facts){mode("generic", "the driver refuses"), mtuOf(front, 9000), device(front, func(d *address.Device) { d.Kind = "veth" })}, api.LevelWarning, "refuses", "ip link set dev eth0 mtu 3506"},
+	{"no program", "xdp", []func(*doctor.Facts){mode("none", "busy")}, api.LevelError, "busy", "weir status"},
+	{"somebody else's program", "xdp", []func(*doctor.Facts){device(front, func(d *address.Device) { d.Program = 12 })}, api.LevelError, "id 12", "ip link set dev eth0 xdp off"},
+	{"a veth that will be generic", "xdp", []func(*doctor.Facts){mtuOf(back, 9000), device(back, func(d *address.Device) { d.Kind = "veth" })}, api.LevelNote, "eth1: will be generic", "ip link set dev eth1 mtu 3506"},
+	{"GRO before a generic program", "gro", []func(*doctor.Facts){mode("generic", "r"), device(front, func(d *address.Device) { d.Offloads.GRO = true })}, api.LevelWarning, "eth0", "ethtool -K eth0 gro off"},
+	{"GRO after a native program", "gro", []func(*doctor.Facts){running, device(front, func(d *address.Device) { d.Offloads.GRO = true })}, api.LevelOK, "", ""},
+	{"LRO", "lro", []func(*doctor.Facts){device(front, func(d *address.Device) { d.Offloads.LRO = true })}, api.LevelWarning, "eth0", "ethtool -K eth0 lro off"},
+	{"LRO beside a program", "lro", []func(*doctor.Facts){running, device(front, func(d *address.Device) { d.Offloads.LRO, d.Program = true, 5 })}, api.LevelError, "eth0", "ethtool -K eth0 lro off"},
+	{"rxvlan without VLANs", "rxvlan", []func(*doctor.Facts){running, device(front, func(d *address.Device) { d.Offloads.RxVLAN = true })}, api.LevelOK, "", ""},
+	{"rxvlan with VLANs", "rxvlan", []func(*doctor.Facts){running, device(front, func(d *address.Device) { d.Offloads.RxVLAN = true }), device(9, func(d *address.Device) { d.Name, d.Parent = "eth0.5", front })}, api.LevelError, "eth0", "ethtool -K eth0 rxvlan off"},
+	{"rxvlan before weir runs", "rxvlan", []func(*doctor.Facts){device(front, func(d *address.Device) { d.Offloads.RxVLAN = true }), device(9, func(d *address.Device) { d.Name, d.Parent = "eth0.5", front })}, api.LevelNote, "while it runs", "ethtool -K eth0 rxvlan off"},
+	{"a peer without GRO", "veth-gro", []func(*doctor.Facts){paired(address.Offloads{}, 0)}, api.LevelError, "wire", "ethtool -K wire gro on"},
+	{"a peer with GRO", "veth-gro", []func(*doctor.Facts){paired(address.Offloads{GRO: true}, 0)}, api.LevelOK, "", ""},
+	{"a peer with a program", "veth-gro", []func(*doctor.Facts){paired(address.Offloads{}, 3)}, api.LevelOK, "", ""},
+	{"a peer elsewhere", "veth-gro", []func(*doctor.Facts){device(back, func(d *address.Device) { d.Kind = "veth" })}, api.LevelNote, "eth1", "ethtool -k"},
+	{"a peer with tx-checksumming", "veth-checksum", []func(*doctor.Facts){paired(address.Offloads{TxChecksum: true}, 0)}, api.LevelError, "wire", "ethtool -K wire tx off"},
+	{"a peer without tx-checksumming", "veth-checksum", []func(*doctor.Facts){paired(address.Offloads{GRO: true}, 0)}, api.LevelOK, "", ""},
+	{"a peer elsewhere, its checksums", "veth-checksum", []func(*doctor.Facts){device(back, func(d *address.Device) { d.Kind = "veth" })}, api.LevelNote, "eth1", "ethtool -k"},
+	{"a narrow way", "mtu", []func(*doctor.Facts){mtuOf(back, 1400)}, api.LevelWarning, "its MTU is 1400", "ip link set dev eth1 mtu 1500"},
+	{"a tunnel without room", "mtu", []func(*doctor.Facts){tunnel}, api.LevelNote, "the tunnel takes 20", "ip link set dev eth1 mtu 1520"},
+	{"a tunnel with room", "mtu", []func(*doctor.Facts){tunnel, mtuOf(back, 1520)}, api.LevelOK, "", ""},
+	{"a tunnel without room for datagrams", "mtu", []func(*doctor.Facts){serving(model.UDP, model.TUN, "198.51.100.11")}, api.LevelWarning, "datagrams", "ip link set dev eth1 mtu 1520"},
+	{"a GUE tunnel", "mtu", []func(*doctor.Facts){tunnel, mtuOf(back, 1520), func(f *doctor.Facts) {
+		f.Spec.Services[0].Servers[0].Tunnel = model.Tunnel{Type: model.GUE, Port: 6080}
+	}}, api.LevelNote, "the tunnel takes 32", "ip link set dev eth1 mtu 1532"},
+	{"a way that nobody believes", "mtu", []func(*doctor.Facts){tunnel, mtuOf(back, 580)}, api.LevelError, "less than 576", "ip link set dev eth1 mtu 1520"},
+	{"an IPv6 way that nobody believes", "mtu", []func(*doctor.Facts){tunnel, mtuOf(back, 1290), func(f *doctor.Facts) { f.Spec.Services[0].Key.Address = addr("2001:db8::10") }}, api.LevelError, "less than 1280", "ip link set dev eth1 mtu 1520"},
+	{"clients with larger frames", "mtu", []func(*doctor.Facts){mtuOf(front, 9000)}, api.LevelOK, "", ""},
+	{"strict filters and two arms", "rp-filter", []func(*doctor.Facts){natBehind, set("net/ipv4/conf/eth1/rp_filter", "1")}, api.LevelWarning, "eth1: rp_filter is strict", "sysctl -w net/ipv4/conf/eth1/rp_filter=2"},
+	{"strict filters on all", "rp-filter", []func(*doctor.Facts){natBehind, set("net/ipv4/conf/all/rp_filter", "1")}, api.LevelWarning, "two arms", "sysctl -w net/ipv4/conf/eth0/rp_filter=2"},
+	{"a loose filter", "rp-filter", []func(*doctor.Facts){natBehind, set("net/ipv4/conf/all/rp_filter", "1"), set("net/ipv4/conf/eth0/rp_filter", "2"), set("net/ipv4/conf/eth1/rp_filter", "2")}, api.LevelOK, "", ""},
+	{"strict filters and one way", "rp-filter", []func(*doctor.Facts){set("net/ipv4/conf/all/rp_filter", "1")}, api.LevelOK, "", ""},
+	{"strict filters and clients from elsewhere", "rp-filter", []func(*doctor.Facts){set("net/ipv4/conf/eth0/rp_filter", "1"), device(front, func(d *address.Device) { d.Default4 = false }), device(back, func(d *address.Device) { d.Default4 = true })}, api.LevelWarning, "the default route leads out of eth1", "sysctl -w net/ipv4/conf/eth0/rp_filter=2"},
+	{"no forwarding while it runs", "forwarding", []func(*doctor.Facts){running, natBehind, set("net/ipv4/conf/eth1/forwarding", "0")}, api.LevelError, "eth1: ipv4 forwarding is off", "sysctl -w net/ipv4/conf/eth1/forwarding=1"},
+	{"no forwarding before", "forwarding", []func(*doctor.Facts){natBehind, set("net/ipv4/conf/eth1/forwarding", "0")}, api.LevelNote, "switches it on", "sysctl -w"},
+	{"no forwarding, and no NAT", "forwarding", []func(*doctor.Facts){running, set("net/ipv4/conf/eth1/forwarding", "0")}, api.LevelOK, "", ""},
+	{"timers that somebody changed", "neighbour-timers", []func(*doctor.Facts){running, func(f *doctor.Facts) {
+		f.Timers = []address.Timer{{Path: "net/ipv4/neigh/eth1/retrans_time_ms", Have: "1000", Want: "250"}}
+	}}, api.LevelWarning, "is 1000, and not 250", "sysctl -w net/ipv4/neigh/eth1/retrans_time_ms=250"},
+	{"timers before it runs", "neighbour-timers", []func(*doctor.Facts){func(f *doctor.Facts) {
+		f.Timers = []address.Timer{{Path: "net/ipv4/neigh/eth1/retrans_time_ms", Have: "1000", Want: "250"}}
+	}}, api.LevelOK, "", ""},
+	{"timers as they were set", "neighbour-timers", []func(*doctor.Facts){running, func(f *doctor.Facts) {
+		f.Timers = []address.Timer{{Path: "net/ipv4/neigh/eth1/retrans_time_ms", Have: "250", Want: "250"}}
+	}}, api.LevelOK, "", ""},
+	{"a timer that the kernel rounded", "neighbour-timers", []func(*doctor.Facts){running, func(f *doctor.Facts) {
+		f.Timers = []address.Timer{{Path: "net/ipv4/neigh/eth1/retrans_time_ms", Have: "252", Want: "250"}}
+	}}, api.LevelOK, "", ""},
+	{"seconds that somebody changed", "neighbour-timers", []func(*doctor.Facts){running, func(f *doctor.Facts) {
+		f.Timers = []address.Timer{{Path: "net/ipv4/neigh/eth1/delay_first_probe_time", Have: "5", Want: "1"}}
+	}}, api.LevelWarning, "is 5, and not 1", "sysctl -w net/ipv4/neigh/eth1/delay_first_probe_time=1"},
+	{"a full table", "neighbour-table", []func(*doctor.Facts){func(f *doctor.Facts) { f.Entries4 = 1023 }}, api.LevelWarning, "1024 neighbours, and room for 1024", "sysctl -w net/ipv4/neigh/default/gc_thresh3=4096"},
+	{"a table with room", "neighbour-table", []func(*doctor.Facts){func(f *doctor.Facts) { f.Entries4 = 1022 }}, api.LevelOK, "", ""},
+	{"a full IPv6 table", "neighbour-table", []func(*doctor.Facts){func(f *doctor.Facts) { f.Entries6 = 2000 }}, api.LevelWarning, "ipv6", "sysctl -w net/ipv6/neigh/default/gc_thresh3=8000"},
+	{"a table that is the first namespace's", "neighbour-table", []func(*doctor.Facts){func(f *doctor.Facts) { f.Entries4 = 5000; delete(f.Sysctls, "net/ipv4/neigh/default/gc_thresh3") }}, api.LevelOK, "", ""},
+	{"NAT on one arm", "one-arm-nat", []func(*doctor.Facts){natBeside}, api.LevelNote, "share 192.0.2.0/24", "ip route add 192.0.2.1/32 dev DEV && ip route replace 192.0.2.0/24 via 192.0.2.1"},
+	{"NAT on one arm and a client there", "one-arm-nat", []func(*doctor.Facts){running, natBeside, client("192.0.2.99")}, api.LevelError, "client 192.0.2.99", "ip route add 192.0.2.1/32"},
+	{"NAT on one arm and a client elsewhere", "one-arm-nat", []func(*doctor.Facts){running, natBeside, client("203.0.113.7")}, api.LevelNote, "share", "ip route add"},
+	{"NAT on two arms and a client among the servers", "one-arm-nat", []func(*doctor.Facts){running, natBehind, client("198.51.100.99")}, api.LevelError, "client 198.51.100.99", "ip route add 198.51.100.1/32"},
+	{"NAT on two arms", "one-arm-nat", []func(*doctor.Facts){running, natBehind, client("203.0.113.7")}, api.LevelOK, "", ""},
+	{"DR on one arm", "one-arm-nat", []func(*doctor.Facts){serving(model.TCP, model.DR, "192.0.2.11")}, api.LevelOK, "", ""},
+	{"a host with a virtual address", "own-client", []func(*doctor.Facts){func(f *doctor.Facts) {
+		f.Network.Links[1].Prefixes = append(f.Network.Links[1].Prefixes, prefix("192.0.2.10/32"))
+	}}, api.LevelNote, "192.0.2.10", "nc -vz 198.51.100.11 80"},
+	{"a host without one", "own-client", nil, api.LevelOK, "", ""},
+}
+
+func TestDoctorSeesWhatIsBroken(t *testing.T) {
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := healthy()
+			for _, change := range tt.facts {
+				change(&f)
+			}
+			got := worst(doctor.Judge(f), tt.check)
+			if got.Level != tt.level || !strings.Contains(got.What+"\n"+got.Why, tt.says) || !strings.HasPrefix(got.Fix, tt.fix) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// worst is the gravest finding of a check.
+func worst(findings []api.Finding, check string) (out api.Finding) {
+	grave := []api.Level{"", api.LevelOK, api.LevelNote, api.LevelWarning, api.LevelError}
+	for _, f := range findings {
+		if f.Check == check && slices.Index(grave, f.Level) > slices.Index(grave, out.Level) {
+			out = f
+		}
+	}
+	return out
+}
+
+func TestEveryCheckIsTriedBothWays(t *testing.T) {
+	for _, check := range doctor.Checks() {
+		broken := false
+		for _, tt := range tests {
+			broken = broken || tt.check == check && tt.level != api.LevelOK
+		}
+		if !broken {
+			t.Errorf("%s: nothing breaks it", check)
+		}
+		if got := worst(doctor.Judge(healthy()), check); got.Level != api.LevelOK && check != "daemon" {
+			t.Errorf("%s: a healthy host has %+v", check, got)
+		}
+	}
+}
+
+func TestHealthyHostIsNotDegraded(t *testing.T) {
+	with := healthy()
+	running(&with)
+	for _, f := range []doctor.Facts{healthy(), with, {}} {
+		if f.Devices == nil { // one about which nothing is known is no reason to panic
+			doctor.Judge(f)
+			continue
+		}
+		if got := doctor.Report(doctor.Judge(f)); got.Degraded {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+// TestDegradedIsWhatMayBreakTraffic: notes degrade nothing.
+func TestDegradedIsWhatMayBreakTraffic(t *testing.T) {
+	for level, want := range map[api.Level]bool{api.LevelOK: false, api.LevelNote: false, api.LevelWarning: true, api.LevelError: true} {
+		if got := doctor.Report([]api.Finding{{Level: level}}).Degraded; got != want {
+			t.Errorf("%s: degraded %t", level, got)
+		}
+	}
+}
+
+// TestFindingsAreWhole: in the order of the checks, each with what, and why and fix unless it is well.
+func TestFindingsAreWhole(t *testing.T) {
+	for _, tt := range tests {
+		f := healthy()
+		for _, change := range tt.facts {
+			change(&f)
+		}
+		order := -1
+		for _, finding := range doctor.Judge(f) {
+			at := slices.Index(doctor.Checks(), finding.Check)
+			if at < order || at > order+1 {
+				t.Errorf("%s: %s stands at the wrong place", tt.name, finding.Check)
+			}
+			order = at
+			well := finding.Level == api.LevelOK
+			if finding.What == "" || well != (finding.Why == "") || well != (finding.Fix == "") {
+				t.Errorf("%s: %+v", tt.name, finding)
+			}
+		}
+		if order != len(doctor.Checks())-1 {
+			t.Errorf("%s: the last check has no answer", tt.name)
+		}
+	}
+}
+
+func TestEveryCheckIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/doctor.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "\n## ")
+	for _, check := range doctor.Checks() {
+		i := strings.Index(rest, "\n### "+check+"\n")
+		if i < 0 {
+			t.Fatalf("%s has no heading, or not in the order of the checks", check)
+		}
+		rest = rest[i:]
+	}
+}
