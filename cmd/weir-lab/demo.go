@@ -89,7 +89,7 @@ func (d *demo) run(ctx context.Context) result {
 // play builds the network of a method and sends traffic through it.
 func (d *demo) play(ctx context.Context, s stage, out *result) (err error) {
 	d.say("%s: a network of shape %s", s.method, s.shape)
-	l, err := lab.New(ctx, lab.Config{Shape: s.shape, Forwarding: s.method, Weir: d.weir, Log: d.log()})
+	l, err := lab.New(ctx, lab.Config{Shape: s.shape, Forwarding: s.method, Weir: d.weir, Confined: true, Log: d.log()})
 	if err != nil {
 		return err
 	}

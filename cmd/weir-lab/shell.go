@@ -85,6 +85,7 @@ func (s *shell) config(shape lab.Shape) lab.Config {
 		Forwarding: lab.Forwarding(s.method),
 		Directors:  s.directors,
 		Weir:       s.weir,
+		Confined:   true,
 		Log:        slog.New(slog.NewTextHandler(s.out, nil)),
 	}
 }

@@ -34,6 +34,10 @@ esac
 func weirLabCommand(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
+	// The daemon is nobody: it needs a way to its room.
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	weir := filepath.Join(dir, "weir")
 	if err := os.WriteFile(weir, []byte(standIn), 0o700); err != nil {
 		t.Fatal(err)

@@ -96,24 +96,34 @@ func (c *Client) Get(ctx context.Context, from netip.Addr, to netip.AddrPort) (A
 	return ParseAnswer(string(body))
 }
 
-// Ask sends a datagram to a UDP echo and waits for the answer, which must come from there: the
-// socket is connected.
+// Ask sends a short datagram to a UDP echo and waits for the answer.
 func (c *Client) Ask(ctx context.Context, from netip.Addr, to netip.AddrPort) (Answer, error) {
+	return c.Question(ctx, from, to, []byte("who?"))
+}
+
+// Question sends any datagram to a UDP echo and waits for the answer, which must come from there,
+// since the socket is connected, and must be the echo's to this very datagram.
+func (c *Client) Question(ctx context.Context, from netip.Addr, to netip.AddrPort, question []byte) (Answer, error) {
 	conn, err := c.Dial(ctx, "udp", from, to)
 	if err != nil {
 		return Answer{}, err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(0, 1)) })()
-	text := make([]byte, 512)
-	if _, err := conn.Write([]byte("who?")); err != nil {
+	if _, err := conn.Write(question); err != nil {
 		return Answer{}, err
 	}
+	return ReadReply(ctx, conn, question)
+}
+
+// ReadReply waits for the echo's answer to a question.
+func ReadReply(ctx context.Context, conn net.Conn, question []byte) (Answer, error) {
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(0, 1)) })()
+	text := make([]byte, 1<<16)
 	n, err := conn.Read(text)
 	if err != nil {
 		return Answer{}, err
 	}
-	return ParseAnswer(string(text[:n]))
+	return ParseReply(text[:n], question)
 }
 
 // Dial connects from one of the client's addresses; network is "tcp" or "udp".

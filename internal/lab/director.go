@@ -25,8 +25,9 @@ type Director struct {
 	Run    string
 	State  string
 
-	weir   string
-	daemon *process
+	weir     string
+	confined *confinement
+	daemon   *process
 }
 
 func (l *Lab) newDirector(i int) (*Director, error) {
@@ -43,11 +44,16 @@ func (l *Lab) newDirector(i int) (*Director, error) {
 		Run:    filepath.Join(dir, "run"),
 		State:  filepath.Join(dir, "state"),
 		weir:   l.config.Weir,
+
+		confined: l.confined,
 	}
 	if l.Shape == TwoArm {
 		d.Back = l.back().host(directorHost + i)
 	}
-	return d, l.room.make(d.BPFFS, d.Run, d.State)
+	if err := l.room.make(d.BPFFS, d.Run, d.State); err != nil || d.confined == nil {
+		return d, err
+	}
+	return d, errors.Join(os.Chmod(dir, 0o711), d.confined.own(d.BPFFS, d.Run, d.State))
 }
 
 // Start writes the configuration file and starts the daemon. See WaitReady.
@@ -60,7 +66,10 @@ func (d *Director) Start(config string) error {
 
 // Configure writes the configuration file. A running daemon does not look by itself.
 func (d *Director) Configure(config string) error {
-	return os.WriteFile(d.Config, []byte(config), 0o600)
+	if err := os.WriteFile(d.Config, []byte(config), 0o640); err != nil || d.confined == nil {
+		return err
+	}
+	return os.Chown(d.Config, -1, UserID) // whose daemon reads it, and cannot write it
 }
 
 // Restart starts the daemon with the configuration file that is there.
@@ -71,8 +80,12 @@ func (d *Director) Restart() error {
 	if d.daemon != nil && d.daemon.ended() == nil {
 		return fmt.Errorf("%s: the daemon is running already", d.Name)
 	}
+	weir := d.weir
+	if d.confined != nil {
+		weir = d.confined.weir
+	}
 	var err error
-	d.daemon, err = d.spawn(d.Log, d.weir, "run", "-c", d.Config, "--bpffs", d.BPFFS, "--run", d.Run, "--state", d.State)
+	d.daemon, err = d.spawnAs(d.confined, d.Log, weir, "run", "-c", d.Config, "--bpffs", d.BPFFS, "--run", d.Run, "--state", d.State)
 	return err
 }
 
@@ -92,6 +105,14 @@ func (d *Director) Stop() error {
 		return nil
 	}
 	return d.daemon.stop(10 * time.Second)
+}
+
+// PID is the daemon's; 0 before its first start.
+func (d *Director) PID() int {
+	if d.daemon == nil {
+		return 0
+	}
+	return d.daemon.cmd.Process.Pid
 }
 
 // Kill ends the daemon with SIGKILL and waits until it is gone.

@@ -43,7 +43,10 @@ func TestDaemonCanBeKilledAndStartedAgain(t *testing.T) {
 	if err := d.Restart(); err == nil {
 		t.Error("a second daemon was started beside the first")
 	}
-	for _, end := range []func() error{d.Kill, d.Stop, d.Kill} {
+	for life, end := range []func() error{d.Kill, d.Stop, d.Kill} {
+		for ended := time.Now().Add(30 * time.Second); printed(t, d) <= life && time.Now().Before(ended); {
+			time.Sleep(5 * time.Millisecond) // one that is killed too early has printed nothing
+		}
 		if err := end(); err != nil {
 			t.Fatal(err)
 		}
@@ -54,10 +57,22 @@ func TestDaemonCanBeKilledAndStartedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	log, err := os.ReadFile(d.Log)
-	if want := "started with run -c " + d.Config; err != nil || strings.Count(string(log), want) != 4 {
-		t.Errorf("the log of four lives is\n%s%v", log, err)
+	for ended := time.Now().Add(30 * time.Second); printed(t, d) < 4 && time.Now().Before(ended); {
+		time.Sleep(5 * time.Millisecond)
 	}
+	if n := printed(t, d); n != 4 {
+		t.Errorf("%d lives of four are in the log", n)
+	}
+}
+
+// printed counts the lives of the daemon that are in its log.
+func printed(t *testing.T, d *lab.Director) int {
+	t.Helper()
+	log, err := os.ReadFile(d.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(log), "started with run -c "+d.Config)
 }
 
 const lost = `[{"service":"web","address":"192.0.2.11:80","state":"unreachable","reason":"no answer to ARP"}]`

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startEcho answers datagrams with Answers. Each address has a socket of its own, so that answers
+// startEcho answers datagrams with Answers, and the longer ones with what they said. Each address has a socket of its own, so that answers
 // come from the address that was asked.
 func (s *Server) startEcho(ctx context.Context) error {
 	for _, local := range []Pair{s.Address, s.lab.VIP} {
@@ -56,12 +57,42 @@ func freebind(network, _ string, conn syscall.RawConn) error {
 }
 
 func (s *Server) echo(conn *net.UDPConn, local netip.Addr) {
-	buffer := make([]byte, 2048)
+	buffer := make([]byte, 1<<16)
 	for {
-		_, client, err := conn.ReadFromUDPAddrPort(buffer)
+		n, client, err := conn.ReadFromUDPAddrPort(buffer)
 		if err != nil {
 			return
 		}
-		conn.WriteToUDPAddrPort([]byte(s.answer(client.Addr(), local).String()), client)
+		conn.WriteToUDPAddrPort(reply(s.answer(client.Addr(), local), buffer[:n]), client)
 	}
+}
+
+// reply is what the echo says to a question: an Answer, and behind it what the question says from
+// there on. So they are of the same size, unless the Answer alone is longer.
+func reply(answer Answer, question []byte) []byte {
+	text := []byte(answer.String())
+	return append(text, question[min(len(text), len(question)):]...)
+}
+
+// ParseReply reads what the echo said to a question.
+func ParseReply(text, question []byte) (Answer, error) {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	answer, err := ParseAnswer(string(line))
+	if err != nil {
+		return Answer{}, err
+	}
+	if want := reply(answer, question); !bytes.Equal(text, want) {
+		return Answer{}, fmt.Errorf("a question of %d bytes came back as %d others", len(question), len(text))
+	}
+	return answer, nil
+}
+
+// Question is text of a size for the echo. No two of its 8-byte words are alike, so that no part of
+// it can be taken for another.
+func Question(size int) []byte {
+	var text []byte
+	for i := 0; len(text) < size; i++ {
+		text = fmt.Appendf(text, "%07x\n", i)
+	}
+	return text[:size]
 }

@@ -29,9 +29,13 @@ type Config struct {
 	Directors  int        // 1 or 2; 0: one
 	Servers    int        // 0: three
 	Clients    int        // addresses of the client, in each family; 0: 120
+	MTU        int        // of the LANs' links; 0: 1500, which is also what goes beyond the router
+	Tunnel     string     // by which servers take packets, when the method is TUN; empty: ipip
+	MSS        string     // of those servers, for `weir realserver up --mss`; empty: its default
 	Addresses  Addresses  // zero: DefaultAddresses
 	Web        Web
 	Weir       string // path of the weir binary; empty: no director and no real server can be started
+	Confined   bool   // daemons run as a systemd unit does: no root, few capabilities
 	Log        *slog.Logger
 }
 
@@ -50,8 +54,10 @@ type Lab struct {
 	log      *slog.Logger
 	room     *room
 	spawner  *spawner
+	confined *confinement // nil: daemons are root's
 	pass     *ebpf.Program
 	networks []network // every namespace
+	local    []*Server // directors that serve too
 
 	once     sync.Once
 	closeErr error
@@ -79,6 +85,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Addresses == (Addresses{}) {
 		c.Addresses = DefaultAddresses()
+	}
+	if c.Tunnel == "" {
+		c.Tunnel = "ipip"
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -118,6 +127,11 @@ func (l *Lab) furnish() (err error) {
 	if l.room, err = newRoom(l.log); err != nil {
 		return err
 	}
+	if l.config.Confined {
+		if l.confined, err = newConfinement(l.room, l.config.Weir); err != nil {
+			return fmt.Errorf("confine daemons: %w", err)
+		}
+	}
 	l.pass, err = loadPass()
 	return err
 }
@@ -151,6 +165,16 @@ func (l *Lab) Serve(ctx context.Context) error {
 	return nil
 }
 
+// ServeOn makes a director a real server too: it has a web server, the lab's own, and a UDP echo.
+func (l *Lab) ServeOn(ctx context.Context, d *Director) error {
+	s := &Server{Node: d.Node, lab: l}
+	l.local = append(l.local, s)
+	return inOrder(
+		func() error { return s.startOwnWeb(ctx) },
+		func() error { return s.startEcho(ctx) },
+	)
+}
+
 // Close ends every process and removes every trace. It may be called again.
 func (l *Lab) Close() error {
 	l.once.Do(func() { l.closeErr = l.close() })
@@ -165,6 +189,9 @@ func (l *Lab) close() error {
 	for _, s := range l.Servers {
 		errs = append(errs, s.close())
 	}
+	for _, s := range l.local {
+		errs = append(errs, s.close())
+	}
 	for _, n := range l.networks {
 		errs = append(errs, n.close())
 	}
@@ -172,6 +199,7 @@ func (l *Lab) close() error {
 		errs = append(errs, l.pass.Close())
 	}
 	l.spawner.close()
+	l.confined.close()
 	if l.room != nil {
 		errs = append(errs, l.room.close())
 	}

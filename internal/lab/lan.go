@@ -20,16 +20,17 @@ import (
 type lan struct {
 	network
 	pass *ebpf.Program
+	mtu  int // of every link to it; 0: the usual one
 }
 
 const bridge = "lan"
 
-func newLAN(name string, s *spawner, pass *ebpf.Program) (*lan, error) {
+func newLAN(name string, s *spawner, pass *ebpf.Program, mtu int) (*lan, error) {
 	n, err := newNetwork(name, s)
 	if err != nil {
 		return nil, err
 	}
-	l := &lan{network: n, pass: pass}
+	l := &lan{network: n, pass: pass, mtu: mtu}
 	if err := l.build(); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -54,7 +55,13 @@ func (l *lan) build() error {
 // plug connects a node's interface to a port that is named after the node.
 func (l *lan) plug(node network, link string) error {
 	port := node.Name
-	if err := node.connect(link, l.network, port); err != nil {
+	err := inOrder(
+		func() error { return node.connect(link, l.network, port) },
+		func() error { return node.setMTU(link, l.mtu) },
+		func() error { return l.setMTU(port, l.mtu) },
+		func() error { return l.Do(func() error { return keepTags(port) }) },
+	)
+	if err != nil {
 		return err
 	}
 	p, err := l.netlink.LinkByName(port)

@@ -70,6 +70,21 @@ func (n network) ready(link string) error {
 	return n.up(link)
 }
 
+// setMTU sets a link's MTU; 0: it stays as it is.
+func (n network) setMTU(link string, mtu int) error {
+	if mtu == 0 {
+		return nil
+	}
+	l, err := n.netlink.LinkByName(link)
+	if err == nil {
+		err = n.netlink.LinkSetMTU(l, mtu)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: set MTU %d of %s: %w", n.Name, mtu, link, err)
+	}
+	return nil
+}
+
 // address adds addresses to a link, each with the length of its subnet.
 func (n network) address(link string, prefixes ...netip.Prefix) error {
 	l, err := n.netlink.LinkByName(link)
@@ -85,9 +100,9 @@ func (n network) address(link string, prefixes ...netip.Prefix) error {
 	return nil
 }
 
-// route sends what is for a prefix through a gateway.
-func (n network) route(to netip.Prefix, via netip.Addr) error {
-	if err := n.netlink.RouteAdd(&netlink.Route{Dst: ipNet(to), Gw: via.AsSlice()}); err != nil {
+// route sends what is for a prefix through a gateway; mtu 0: the link's.
+func (n network) route(to netip.Prefix, via netip.Addr, mtu int) error {
+	if err := n.netlink.RouteAdd(&netlink.Route{Dst: ipNet(to), Gw: via.AsSlice(), MTU: mtu}); err != nil {
 		return fmt.Errorf("%s: route to %v via %v: %w", n.Name, to, via, err)
 	}
 	return nil

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // spawner is the one thread that starts processes. Children die with the thread that started them
@@ -28,9 +30,24 @@ func newSpawner() *spawner {
 	return s
 }
 
+// run takes a thread for good: one that gave something up is nobody else's. It is never the first
+// one, by which /proc and others know the whole process.
 func (s *spawner) run() {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		s.serve()
+		return
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.run()
+	}()
+	<-ended
+	runtime.UnlockOSThread()
+}
+
+func (s *spawner) serve() {
 	for {
 		select {
 		case start := <-s.starts:
@@ -56,12 +73,14 @@ func (s *spawner) close() { close(s.quit) }
 var errClosed = errors.New("the lab is closed")
 
 // Start starts a command inside the namespace. It dies with the lab.
-func (n *Namespace) Start(cmd *exec.Cmd) error {
+func (n *Namespace) Start(cmd *exec.Cmd) error { return n.startBy(n.spawner, cmd) }
+
+func (n *Namespace) startBy(s *spawner, cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	return n.spawner.do(func() error { return n.Do(cmd.Start) })
+	return s.do(func() error { return n.Do(cmd.Start) })
 }
 
 // Output runs a command inside the namespace and returns what it printed. The error of one that
@@ -110,6 +129,11 @@ type process struct {
 // spawn starts a program that stays. It has a process group of its own, so that Ctrl-C on the
 // terminal reaches the lab, which then ends things in order.
 func (n *Namespace) spawn(log, name string, args ...string) (*process, error) {
+	return n.spawnAs(nil, log, name, args...)
+}
+
+// spawnAs does so under a confinement, if there is one.
+func (n *Namespace) spawnAs(c *confinement, log, name string, args ...string) (*process, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -118,7 +142,12 @@ func (n *Namespace) spawn(log, name string, args ...string) (*process, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr = file, file
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := n.Start(cmd); err != nil {
+	by := n.spawner
+	if c != nil {
+		c.apply(cmd)
+		by = c.spawner
+	}
+	if err := n.startBy(by, cmd); err != nil {
 		return nil, fmt.Errorf("%s: start %s: %w", n.Name, name, err)
 	}
 	p := &process{name: n.Name + ": " + name, log: log, cmd: cmd, done: make(chan struct{})}

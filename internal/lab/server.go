@@ -61,7 +61,10 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) HoldVIP(ctx context.Context) error {
 	args := []string{"up", "--vip", s.lab.VIP.IPv4.String(), "--vip", s.lab.VIP.IPv6.String()}
 	if s.lab.Forwarding == TUN {
-		args = append(args, "--tunnel", "ipip")
+		args = append(args, "--tunnel", s.lab.config.Tunnel)
+	}
+	if s.lab.config.MSS != "" {
+		args = append(args, "--mss", s.lab.config.MSS)
 	}
 	_, err := s.Realserver(ctx, append(args, "--bpffs", s.BPFFS, "--state", s.State)...)
 	return err

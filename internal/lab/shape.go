@@ -79,6 +79,8 @@ func join[T ~string](words []T) string {
 type Node struct {
 	network
 	Address Pair // by which the others reach it
+
+	outside int // MTU of default routes; 0: the link's
 }
 
 // build makes every node and connects it.
@@ -217,7 +219,7 @@ func (l *Lab) buildBehindDirectors() error {
 
 // addSwitch makes a LAN that goes with the lab.
 func (l *Lab) addSwitch(name string) (*lan, error) {
-	s, err := newLAN(name, l.spawner, l.pass)
+	s, err := newLAN(name, l.spawner, l.pass, l.config.MTU)
 	if err != nil {
 		return nil, err
 	}
@@ -233,6 +235,9 @@ func (l *Lab) newNode(name string, address Pair) (*Node, error) {
 	}
 	l.networks = append(l.networks, n)
 	node := &Node{network: n, Address: address}
+	if l.config.MTU > usualMTU {
+		node.outside = usualMTU
+	}
 	// Addresses are ours alone: looking for duplicates would only make them wait. Routes are
 	// written down, not advertised.
 	err = n.sysctls([][2]string{
@@ -257,13 +262,16 @@ func (l *Lab) newRouter(name string, address Pair) (*Node, error) {
 	})
 }
 
+// usualMTU is Ethernet's, and that of everything beyond the router.
+const usualMTU = 1500
+
 func (n *Node) routes(to subnet, via Pair) error {
-	return errors.Join(n.route(to.ipv4, via.IPv4), n.route(to.ipv6, via.IPv6))
+	return errors.Join(n.route(to.ipv4, via.IPv4, 0), n.route(to.ipv6, via.IPv6, 0))
 }
 
 func (n *Node) defaultRoutes(via Pair) error {
 	everything := subnet{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
-	return n.routes(everything, via)
+	return errors.Join(n.route(everything.ipv4, via.IPv4, n.outside), n.route(everything.ipv6, via.IPv6, n.outside))
 }
 
 // inOrder takes steps until one fails.

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// crowd is connections to a TCP echo that stay. The even ones speak now and then, the others are
+// silent until they are asked whether they live.
+type crowd struct {
+	client *Client
+	to     []netip.AddrPort
+	opened int // so many, ever: addresses are taken in turn
+	conns  []*resident
+}
+
+// resident is one of the crowd.
+type resident struct {
+	conn   net.Conn
+	sent   atomic.Uint64
+	echoed atomic.Uint64
+	broken atomic.Pointer[error]
+}
+
+// fill opens what is missing, some at once.
+func (c *crowd) fill(ctx context.Context, size int) error {
+	const atOnce = 16
+	missing := size - len(c.conns)
+	turns := make(chan int)
+	opened := make(chan *resident, max(missing, 0))
+	var dialling sync.WaitGroup
+	var failed atomic.Pointer[error]
+	for range atOnce {
+		dialling.Go(func() {
+			for turn := range turns {
+				if r, err := c.open(ctx, turn); err != nil {
+					failed.CompareAndSwap(nil, &err)
+				} else {
+					opened <- r
+				}
+			}
+		})
+	}
+	for range missing {
+		turns <- c.opened
+		c.opened++
+	}
+	close(turns)
+	dialling.Wait()
+	close(opened)
+	for r := range opened {
+		c.conns = append(c.conns, r)
+	}
+	if err := failed.Load(); err != nil {
+		return fmt.Errorf("%d of %d connections cannot be opened, the first: %w", size-len(c.conns), size, *err)
+	}
+	return nil
+}
+
+// open wants the first byte back, so that what it returns is established at both ends.
+func (c *crowd) open(ctx context.Context, turn int) (*resident, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := c.client.dialSilent(ctx, c.to[turn%len(c.to)], turn)
+	if err != nil {
+		return nil, err
+	}
+	if err := exchange(conn, patience); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	r := &resident{conn: conn}
+	go r.listen() // ends with the connection
+	return r, nil
+}
+
+// dialSilent connects from one client after the other, without keepalive.
+func (c *Client) dialSilent(ctx context.Context, to netip.AddrPort, turn int) (net.Conn, error) {
+	conn, err := c.Dial(ctx, "tcp", c.inTurn(familyOf(to), turn), to)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.(*net.TCPConn).SetKeepAlive(false); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// exchange sends a byte and waits for it to come back.
+func exchange(conn net.Conn, within time.Duration) error {
+	if err := conn.SetDeadline(time.Now().Add(within)); err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte{'?'}); err != nil {
+		return err
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		return err
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// speak sends one more byte.
+func (r *resident) speak() {
+	r.sent.Add(1)
+	if _, err := r.conn.Write([]byte{'!'}); err != nil {
+		r.broken.CompareAndSwap(nil, &err)
+	}
+}
+
+// listen counts what comes back, until the connection ends.
+func (r *resident) listen() {
+	buffer := make([]byte, 64)
+	for {
+		n, err := r.conn.Read(buffer)
+		r.echoed.Add(uint64(n))
+		if err != nil {
+			r.broken.CompareAndSwap(nil, &err)
+			return
+		}
+	}
+}
+
+// decided tells whether waiting for it is over: everything came back, or nothing more will.
+func (r *resident) decided() bool {
+	return r.broken.Load() != nil || r.sent.Load() == r.echoed.Load()
+}
+
+// trouble is why it is lost, nil when everything that it said came back.
+func (r *resident) trouble() error {
+	if err := r.broken.Load(); err != nil {
+		return *err
+	}
+	if sent, echoed := r.sent.Load(), r.echoed.Load(); sent != echoed {
+		return fmt.Errorf("%d of %d bytes came back", echoed, sent)
+	}
+	return nil
+}
+
+// chat lets every second one speak once in a time, evenly spread, until ctx ends.
+func (c *crowd) chat(ctx context.Context, every time.Duration) {
+	speakers := (len(c.conns) + 1) / 2
+	pace(ctx, float64(speakers)/every.Seconds(), func(turn int) {
+		c.conns[turn%speakers*2].speak()
+	})
+}
+
+// muster lets everybody speak, and waits until all have been heard or the time is over. It sends
+// away and returns the number of those who were not, with the first reason.
+func (c *crowd) muster(ctx context.Context, within time.Duration) (lost int, first error) {
+	for _, r := range c.conns {
+		r.speak()
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	_ = poll(ctx, 10*time.Millisecond, func() (bool, error) { return c.decided(), nil }) // who is missing is seen below
+	var alive []*resident
+	for _, r := range c.conns {
+		err := r.trouble()
+		if err == nil {
+			alive = append(alive, r)
+			continue
+		}
+		r.conn.Close()
+		if lost++; first == nil {
+			first = err
+		}
+	}
+	c.conns = alive
+	return lost, first
+}
+
+func (c *crowd) decided() bool {
+	for _, r := range c.conns {
+		if !r.decided() {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *crowd) close() {
+	for _, r := range c.conns {
+		r.conn.Close()
+	}
+	c.conns = nil
+}
+
+// pace calls f so many times a second until ctx ends; what a busy machine has delayed is made up for.
+func pace(ctx context.Context, perSecond float64, f func(turn int)) {
+	ticks := time.NewTicker(5 * time.Millisecond)
+	defer ticks.Stop()
+	begin := time.Now()
+	for turn := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+		}
+		for due := int(time.Since(begin).Seconds() * perSecond); turn < due; turn++ {
+			f(turn)
+		}
+	}
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+// fresh is connections that are opened all the time; each sends a byte, gets it back and ends.
+type fresh struct {
+	client *Client
+	to     []netip.AddrPort
+	turns  int // so many, ever: addresses are taken in turn
+	done   atomic.Int64
+
+	mu     sync.Mutex // guards what follows
+	failed int
+	first  error // why the first one failed
+}
+
+// run opens so many a second, whatever became of those before, and returns when the last one has
+// ended after ctx has.
+func (f *fresh) run(ctx context.Context, perSecond int) {
+	var running sync.WaitGroup
+	pace(ctx, float64(perSecond), func(int) {
+		turn := f.turns
+		f.turns++
+		running.Go(func() { f.count(f.open(turn)) })
+	})
+	running.Wait()
+}
+
+func (f *fresh) open(turn int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := f.client.dialSilent(ctx, f.to[turn%len(f.to)], turn)
+	if err != nil {
+		return err
+	}
+	return errors.Join(exchange(conn, patience), conn.Close())
+}
+
+func (f *fresh) count(err error) {
+	f.done.Add(1)
+	if err == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failed++
+	if f.first == nil {
+		f.first = err
+	}
+}
+
+// reset begins to count anew.
+func (f *fresh) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.done.Store(0)
+	f.failed, f.first = 0, nil
+}
