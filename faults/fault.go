@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package faults measures what weir bears: each fault is injected some times, and the worst figure
+// is held against its bar. The same code runs in two sizes: `make faults` measures and writes
+// faults.json, an ordinary test run injects each fault once, small, and judges counts but no times.
+//
+// This package is the harness, and its tests are the faults that need a network; those that need
+// only the packets' path are tests beside it, and use the harness too. It decides nothing about how
+// a fault is made. Read this file first, then catalogue.go, and killed_test.go for an example.
+package faults
+
+import "testing"
+
+// Fault is something that goes wrong, and how much of it weir must bear.
+type Fault struct {
+	Number int  // in the catalogue
+	Long   bool // a run takes more than ten seconds
+	Parts  []Part
+
+	// Prepare builds what all runs share. What it makes goes with the test.
+	Prepare func(t *testing.T, size Size) Run
+}
+
+// Part is one figure of a fault, and its bar.
+type Part struct {
+	Name    string
+	Unit    string // Seconds are judged by `make faults` alone
+	Bar     float64
+	AtLeast bool // the figure must reach the bar; otherwise it must not exceed it
+}
+
+// Seconds is the unit of times.
+const Seconds = "s"
+
+// Run injects the fault once.
+type Run func() (Measured, error)
+
+// Measured is what came of one run.
+type Measured struct {
+	Figures   map[string]float64 // by name, of every part
+	Disturbed string             // what else went wrong meanwhile: a bar that was missed then says nothing
+}
+
+// Size says how large a fault is to be.
+type Size int
+
+const (
+	Small Size = iota // seconds
+	Full              // as the catalogue has it
+)
+
+// Of picks a number by size.
+func (s Size) Of(small, full int) int {
+	if s == Full {
+		return full
+	}
+	return small
+}
+
+// meets tells whether a figure is good enough.
+func (p Part) meets(value float64) bool {
+	if p.AtLeast {
+		return value >= p.Bar
+	}
+	return value <= p.Bar
+}
+
+// worse picks the worse of two figures.
+func (p Part) worse(a, b float64) float64 {
+	if p.AtLeast {
+		return min(a, b)
+	}
+	return max(a, b)
+}
+
+// judged tells whether a size says anything about a part.
+func (p Part) judged(size Size) bool { return size == Full || p.Unit != Seconds }

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+)
+
+// Figure is a line of faults.json: the worst of all runs.
+type Figure struct {
+	Fault int     `json:"fault"`
+	Part  string  `json:"part"`
+	Runs  int     `json:"runs"`
+	Worst float64 `json:"worst"`
+	Unit  string  `json:"unit"`
+	Bar   float64 `json:"bar"`
+	Pass  bool    `json:"pass"`
+}
+
+// figures are the worst of what some runs have measured, in the order of the parts.
+func (f Fault) figures(runs []Measured) []Figure {
+	var out []Figure
+	for _, p := range f.Parts {
+		worst := runs[0].Figures[p.Name]
+		for _, m := range runs[1:] {
+			worst = p.worse(worst, m.Figures[p.Name])
+		}
+		out = append(out, Figure{
+			Fault: f.Number, Part: p.Name, Runs: len(runs), Worst: rounded(worst), Unit: p.Unit, Bar: p.Bar, Pass: p.meets(worst),
+		})
+	}
+	return out
+}
+
+// rounded keeps three digits: no clock here is better.
+func rounded(value float64) float64 { return math.Round(value*1000) / 1000 }
+
+func (f Figure) String() string {
+	verdict := "pass"
+	if !f.Pass {
+		verdict = "MISSED"
+	}
+	return fmt.Sprintf("%3d  %-16s runs %3d  worst %8g %-12s bar %8g  %s", f.Fault, f.Part, f.Runs, f.Worst, f.Unit, f.Bar, verdict)
+}
+
+// keep replaces what the file has of one fault; what it has of others stays.
+func keep(file string, fault int, figures []Figure) error {
+	all, err := readFigures(file)
+	if err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(f Figure) bool { return f.Fault == fault })
+	all = append(all, figures...)
+	slices.SortStableFunc(all, func(a, b Figure) int { return cmp.Compare(a.Fault, b.Fault) })
+	return writeFigures(file, all)
+}
+
+func readFigures(file string) ([]Figure, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []Figure
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("%s: %w: remove it", file, err)
+	}
+	return all, nil
+}
+
+// writeFigures writes a line for each, and never half a file.
+func writeFigures(file string, all []Figure) error {
+	text := []byte("[")
+	for i, f := range all {
+		line, err := json.Marshal(f)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(append(text, "\n  "...), line...)
+	}
+	fresh := file + ".new"
+	if err := os.WriteFile(fresh, append(text, "\n]\n"...), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(fresh, file)
+}

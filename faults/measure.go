@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// Test injects those faults of a table that are wanted, each in a test of its own. The result is
+// kept if a file for it was named, and judged in any case.
+func Test(t *testing.T, table []Fault) {
+	o, err := readOrder(os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range table {
+		name, known := catalogue[f.Number]
+		if !known {
+			t.Fatalf("fault %d is not in the catalogue: add it in faults/catalogue.go", f.Number)
+		}
+		if o.wants(f) {
+			t.Run(fmt.Sprintf("%d %s", f.Number, name), func(t *testing.T) { o.measure(t, f) })
+		}
+	}
+}
+
+// measure forgets the old figures first: those of a fault that cannot be measured any more are not
+// to stay.
+func (o order) measure(t *testing.T, f Fault) {
+	o.keep(t, f, nil)
+	run := f.Prepare(t, o.size())
+	runs, err := f.repeat(run, o.count(f), o.size(), t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	figures := f.figures(runs)
+	o.keep(t, f, figures)
+	for i, p := range f.Parts {
+		t.Log(figures[i])
+		if p.judged(o.size()) && !figures[i].Pass {
+			t.Errorf("fault %d: %s: %g %s, the bar is %g", f.Number, p.Name, figures[i].Worst, p.Unit, p.Bar)
+		}
+	}
+}
+
+func (o order) keep(t *testing.T, f Fault, figures []Figure) {
+	t.Helper()
+	if o.file == "" {
+		return
+	}
+	if err := keep(o.file, f.Number, figures); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// repeat runs until so many runs count. A run that was disturbed, and missed a bar, is void: it is
+// said, and run again, as often as runs are wanted, and three times more.
+func (f Fault) repeat(run Run, count int, size Size, log func(string, ...any)) ([]Measured, error) {
+	var runs []Measured
+	for voids := 0; len(runs) < count; {
+		m, err := run()
+		if err != nil {
+			return nil, fmt.Errorf("run %d: %w", len(runs)+1, err)
+		}
+		if err := f.complete(m); err != nil {
+			return nil, err
+		}
+		missed := f.missed(m, size)
+		if missed == "" || m.Disturbed == "" {
+			runs = append(runs, m)
+			continue
+		}
+		log("void: %s, while %s", missed, m.Disturbed)
+		if voids++; voids > count+3 {
+			return nil, fmt.Errorf("%d runs were void, the last: %s", voids, m.Disturbed)
+		}
+	}
+	return runs, nil
+}
+
+// complete: a part that nobody measured would pass.
+func (f Fault) complete(m Measured) error {
+	var errs []error
+	for _, p := range f.Parts {
+		if _, ok := m.Figures[p.Name]; !ok {
+			errs = append(errs, fmt.Errorf("fault %d: %s was not measured", f.Number, p.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// missed names the bars that a run has missed.
+func (f Fault) missed(m Measured, size Size) string {
+	var out []string
+	for _, p := range f.Parts {
+		if value := m.Figures[p.Name]; p.judged(size) && !p.meets(value) {
+			out = append(out, fmt.Sprintf("%s %g %s", p.Name, value, p.Unit))
+		}
+	}
+	return strings.Join(out, ", ")
+}

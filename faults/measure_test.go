@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// example is a fault of three parts.
+func example() Fault {
+	return Fault{Number: 1, Parts: []Part{
+		{Name: "lost", Unit: "connections"},
+		{Name: "starts", Unit: "%", Bar: 100, AtLeast: true},
+		{Name: "back", Unit: Seconds, Bar: 1},
+	}}
+}
+
+func measured(lost, starts, back float64, disturbed string) Measured {
+	return Measured{Figures: map[string]float64{"lost": lost, "starts": starts, "back": back}, Disturbed: disturbed}
+}
+
+// inTurn runs as often as there are results.
+func inTurn(results ...Measured) Run {
+	return func() (Measured, error) {
+		if len(results) == 0 {
+			return Measured{}, errors.New("one run too many")
+		}
+		first := results[0]
+		results = results[1:]
+		return first, nil
+	}
+}
+
+func TestWorstOfAllRunsIsKept(t *testing.T) {
+	runs := []Measured{measured(0, 100, 0.2, ""), measured(2, 100, 0.9996, ""), measured(1, 99, 0.1, "")}
+	var got []string
+	for _, f := range example().figures(runs) {
+		got = append(got, strings.Join(strings.Fields(f.String()), " "))
+	}
+	want := []string{
+		"1 lost runs 3 worst 2 connections bar 0 MISSED",
+		"1 starts runs 3 worst 99 % bar 100 MISSED",
+		"1 back runs 3 worst 1 s bar 1 pass",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestOnlyADisturbedRunThatMissedIsVoid(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		size  Size
+		runs  []Measured
+		voids int
+		kept  float64 // lost in the last run
+	}{
+		{"missed, undisturbed", Full, []Measured{measured(3, 100, 0, "")}, 0, 3},
+		{"met, disturbed", Full, []Measured{measured(0, 100, 0, "eth0 rx +1")}, 0, 0},
+		{"missed, disturbed", Full, []Measured{measured(3, 100, 0, "eth0 rx +1"), measured(0, 100, 0, "")}, 1, 0},
+		{"late, disturbed", Full, []Measured{measured(0, 100, 2, "eth0 rx +1"), measured(0, 100, 0, "")}, 1, 0},
+		{"late, disturbed, small", Small, []Measured{measured(0, 100, 2, "eth0 rx +1")}, 0, 0},
+	} {
+		voids := 0
+		got, err := example().repeat(inTurn(tt.runs...), 1, tt.size, func(string, ...any) { voids++ })
+		if err != nil || len(got) != 1 || got[0].Figures["lost"] != tt.kept || voids != tt.voids {
+			t.Errorf("%s: %v, %v, %d void", tt.name, got, err, voids)
+		}
+	}
+}
+
+func TestFaultThatIsAlwaysDisturbedEnds(t *testing.T) {
+	runs := 0
+	_, err := example().repeat(func() (Measured, error) {
+		runs++
+		return measured(1, 100, 0, "real1 eth0 rx +7"), nil
+	}, 2, Full, t.Logf)
+	if err == nil || !strings.Contains(err.Error(), "real1 eth0 rx +7") || runs != 6 {
+		t.Errorf("after %d runs: %v", runs, err)
+	}
+}
+
+func TestPartThatNobodyMeasuredFails(t *testing.T) {
+	run := inTurn(Measured{Figures: map[string]float64{"lost": 0, "back": 0}})
+	if _, err := example().repeat(run, 1, Small, t.Logf); err == nil || !strings.Contains(err.Error(), "starts was not measured") {
+		t.Errorf("said %v", err)
+	}
+}
+
+func TestFileKeepsWhatOtherFaultsMeasured(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "faults.json")
+	second := Fault{Number: 42, Parts: []Part{{Name: "lost", Unit: "connections"}}}
+	for _, step := range []struct {
+		number  int
+		figures []Figure
+	}{
+		{42, second.figures([]Measured{measured(0, 0, 0, "")})},
+		{1, example().figures([]Measured{measured(5, 100, 0.3126, "")})},
+		{1, example().figures([]Measured{measured(0, 100, 0.3126, "")})},
+	} {
+		if err := keep(file, step.number, step.figures); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = `[
+  {"fault":1,"part":"lost","runs":1,"worst":0,"unit":"connections","bar":0,"pass":true},
+  {"fault":1,"part":"starts","runs":1,"worst":100,"unit":"%","bar":100,"pass":true},
+  {"fault":1,"part":"back","runs":1,"worst":0.313,"unit":"s","bar":1,"pass":true},
+  {"fault":42,"part":"lost","runs":1,"worst":0,"unit":"connections","bar":0,"pass":true}
+]
+`
+	if got, err := os.ReadFile(file); err != nil || string(got) != want {
+		t.Errorf("got %s%v, want %s", got, err, want)
+	}
+}
+
+// TestFaultThatBreaksOffKeepsNoOldFigures: they would pass for new ones.
+func TestFaultThatBreaksOffKeepsNoOldFigures(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "faults.json")
+	if err := keep(file, 1, example().figures([]Measured{measured(0, 100, 0, "")})); err != nil {
+		t.Fatal(err)
+	}
+	f := example()
+	f.Prepare = func(t *testing.T, size Size) Run {
+		if size != Full {
+			t.Errorf("size %v", size)
+		}
+		t.Skip("broken off")
+		return nil
+	}
+	t.Run("measure", func(t *testing.T) { order{file: file}.measure(t, f) })
+	if left, err := readFigures(file); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+func TestOrderIsReadFromTheEnvironment(t *testing.T) {
+	read := func(only, runs string) (order, error) {
+		return readOrder(func(name string) string {
+			return map[string]string{envFile: "faults.json", envOnly: only, envRuns: runs}[name]
+		})
+	}
+	long := example()
+	long.Long = true
+	o, err := read("42, 1", "")
+	if err != nil || !o.wants(example()) || o.wants(Fault{Number: 2}) || o.count(example()) != 20 || o.count(long) != 3 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if o, err := read("", "7"); err != nil || !o.wants(Fault{Number: 2}) || o.count(long) != 7 || o.size() != Full {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if small, err := readOrder(func(string) string { return "" }); err != nil || small.size() != Small || small.count(long) != 1 {
+		t.Errorf("%+v, %v", small, err)
+	}
+	for _, wrong := range [][2]string{{"4711", ""}, {"one", ""}, {"", "0"}, {"", "many"}} {
+		if _, err := read(wrong[0], wrong[1]); err == nil {
+			t.Errorf("FAULTS=%s RUNS=%s was taken", wrong[0], wrong[1])
+		}
+	}
+}
