@@ -129,13 +129,11 @@ static __always_inline bool hop_equal(const struct hop *a, const struct hop *b)
 	return a->ifindex == b->ifindex && a->vlan == b->vlan && mac_equal(a->mac, b->mac);
 }
 
-/* conn_new is the client's entry for p, on p->server. */
+/* conn_new is an entry for p, on p->server: what both halves of a pair have in common. */
 static __always_inline void conn_new(struct conn *conn, struct packet *p)
 {
-	enum conn_state state = p->flow.protocol == IPPROTO_UDP ? CONN_UDP : CONN_SYN_RECV;
 	const struct server *server = p->server;
 
-	conn->state = conn_word(0, state, CONN_DIRTY);
 	conn->seen = conn->hop_seen = jiffies();
 	conn->service = p->service->id;
 	conn->service_generation = p->service->generation;
@@ -143,10 +141,31 @@ static __always_inline void conn_new(struct conn *conn, struct packet *p)
 	conn->server_generation = server->generation;
 	conn->forwarding = server->forwarding;
 	conn->client = hop_of(p);
+}
+
+static __always_inline enum conn_state conn_first_state(const struct packet *p)
+{
+	return p->flow.protocol == IPPROTO_UDP ? CONN_UDP : CONN_SYN_RECV;
+}
+
+/* conn_as_forward makes it the client's entry. */
+static __always_inline void conn_as_forward(struct conn *conn, const struct packet *p)
+{
+	const struct server *server = p->server;
+
+	conn->state = conn_word(0, conn_first_state(p), CONN_DIRTY);
 	conn->other = server->address;
-	if (server->forwarding != FORWARDING_NAT)
-		return;
-	conn->other_port = server->port ?: p->flow.destination_port;
+	conn->other_port = 0;
+	if (server->forwarding == FORWARDING_NAT)
+		conn->other_port = server->port ?: p->flow.destination_port;
+}
+
+/* conn_as_reverse makes it the entry by which the server's answers find their way back. */
+static __always_inline void conn_as_reverse(struct conn *conn, const struct packet *p)
+{
+	conn->state = conn_word(0, conn_first_state(p), CONN_REVERSE);
+	conn->other = p->flow.destination;
+	conn->other_port = p->flow.destination_port;
 }
 
 /*
@@ -156,15 +175,6 @@ static __always_inline void conn_new(struct conn *conn, struct packet *p)
 static __always_inline int conn_insert(const struct flow *key, const struct conn *conn)
 {
 	return bpf_map_update_elem(&conns, key, conn, BPF_NOEXIST);
-}
-
-/* conn_insert_reverse puts in the entry by which the server's answers find their way back. */
-static __always_inline int conn_insert_reverse(const struct flow *reverse, struct packet *p, struct conn conn)
-{
-	conn.state = conn_word(0, conn_state(conn.state), CONN_REVERSE);
-	conn.other = p->flow.destination;
-	conn.other_port = p->flow.destination_port;
-	return conn_insert(reverse, &conn);
 }
 
 /*
@@ -179,12 +189,15 @@ static __always_inline enum verdict conn_create(struct packet *p)
 	int err;
 
 	conn_new(&conn, p);
+	conn_as_forward(&conn, p);
 	bool pair = conn_is_pair(&conn);
 	if (pair) {
 		reverse = conn_reverse_key(&p->flow, &conn);
-		err = conn_insert_reverse(&reverse, p, conn);
+		conn_as_reverse(&conn, p);
+		err = conn_insert(&reverse, &conn);
 		if (err)
 			return err == -EEXIST ? VERDICT_NAT_CLASH : VERDICT_CONN_FULL;
+		conn_as_forward(&conn, p);
 	}
 	err = conn_insert(&p->flow, &conn);
 	if (err && pair)

@@ -28,7 +28,7 @@ static long csum_step(__u32 turn, void *arg)
 	struct csum_walk *w = arg;
 	__u32 size = w->left < sizeof(w->scratch->bytes) ? w->left : sizeof(w->scratch->bytes);
 
-	if (!size || size > sizeof(w->scratch->bytes))
+	if (size < sizeof(__u32) || size > sizeof(w->scratch->bytes))
 		return 1;
 	if (bpf_xdp_load_bytes(w->ctx, w->offset, w->scratch->bytes, size))
 		return 1;

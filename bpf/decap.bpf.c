@@ -312,7 +312,8 @@ static long walk_step(__u32 turn, void *arg)
 	__u32 words = w->left & ~3u;
 	__u32 size = words < sizeof(w->chunk->bytes) ? words : sizeof(w->chunk->bytes);
 
-	if (!size || size > sizeof(w->chunk->bytes))
+	asm volatile("" : "+r"(size)); /* or clang asks for 0 only, which tells Linux 6.1 nothing */
+	if (size < sizeof(__u32) || size > sizeof(w->chunk->bytes))
 		return 1;
 	if (bpf_xdp_load_bytes(w->ctx, w->offset, w->chunk->bytes, size))
 		return 1;
@@ -322,18 +323,13 @@ static long walk_step(__u32 turn, void *arg)
 	return 0;
 }
 
-/* walk_end adds the last one to three bytes, as a word. */
+/* walk_end adds the last one to three bytes, as a word. Linux 6.1 would not see that none of three branches reads nothing. */
 static __always_inline void walk_end(struct walk *w)
 {
-	__u32 word = 0;
+	__u32 word = 0, left = w->left & 3;
 
-	if (w->left == 1)
-		bpf_xdp_load_bytes(w->ctx, w->offset, &word, 1);
-	if (w->left == 2)
-		bpf_xdp_load_bytes(w->ctx, w->offset, &word, 2);
-	if (w->left == 3)
-		bpf_xdp_load_bytes(w->ctx, w->offset, &word, 3);
-	w->sum += word;
+	bpf_xdp_load_bytes(w->ctx, w->offset + left - sizeof(word), &word, sizeof(word));
+	w->sum += (__u64)word >> (32 - 8 * left);
 }
 
 /* pseudo is the sum of UDP's pseudo header, RFC 768 and RFC 8200 section 8.1. */

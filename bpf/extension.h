@@ -21,6 +21,7 @@ enum extension {
 /* A chain that is being walked. */
 struct chain {
 	struct xdp_md *ctx;
+	__u32 start;        /* offset of the first header */
 	__u32 at;           /* offset of the next header */
 	__u32 end;          /* offset behind the packet */
 	__u8 next;          /* what that header is */
@@ -29,6 +30,7 @@ struct chain {
 	bool fragmented;    /* a fragment header was met */
 	bool fragment;      /* and it speaks of more than one fragment */
 	__u8 fragment_next; /* what it says comes behind it */
+	__u32 before;       /* bytes of extension headers before the fragment header */
 	struct part part;
 	enum verdict verdict;
 };
@@ -77,6 +79,7 @@ static __always_inline enum verdict chain_fragment(struct chain *c, const struct
 		return VERDICT_CONTINUE;
 	c->fragment = true;
 	c->fragment_next = h->next;
+	c->before = c->at - c->start;
 	c->part.id = h->id;
 	c->part.offset = field & ~7;
 	c->part.more = field & 1;

@@ -115,17 +115,21 @@ static __always_inline bool quoted_v6(struct xdp_md *ctx, struct headers *h, str
 	       h->quoted.network + sizeof(ip) <= end_of(h);
 }
 
-/* quoted_ports reads the ports into flow, turned round. */
+/*
+ * quoted_ports reads the ports into flow, turned round. A buffer of its own would lie where the chain
+ * had its pointers, which no helper may write to without CAP_PERFMON.
+ */
 static __always_inline bool quoted_ports(struct xdp_md *ctx, const struct headers *h, struct flow *flow)
 {
-	__be16 ports[2];
+	_Static_assert(offsetof(struct flow, destination_port) == offsetof(struct flow, source_port) + 2, "ports");
 
 	if (h->quoted.transport + QUOTED_TRANSPORT > end_of(h))
 		return false;
-	if (bpf_xdp_load_bytes(ctx, h->quoted.transport, ports, sizeof(ports)))
+	if (bpf_xdp_load_bytes(ctx, h->quoted.transport, &flow->source_port, 2 * sizeof(flow->source_port)))
 		return false;
-	flow->source_port = ports[1];
-	flow->destination_port = ports[0];
+	__be16 source = flow->source_port;
+	flow->source_port = flow->destination_port;
+	flow->destination_port = source;
 	flow->protocol = h->quoted.protocol;
 	return true;
 }

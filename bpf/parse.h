@@ -91,7 +91,8 @@ static __always_inline bool holds(struct packet *p)
 
 /*
  * part_possible: all but the last fragment end at a multiple of 8 bytes, and the whole fits in a
- * packet (RFC 791 section 3.1, RFC 8200 section 4.5).
+ * packet with the headers that its length counts: IPv4's own, IPv6's extension headers (RFC 791
+ * section 3.1, RFC 8200 section 4.5).
  */
 static __always_inline bool part_possible(const struct part *part, __u32 header)
 {
@@ -207,11 +208,11 @@ static __always_inline enum verdict parse_v4(struct packet *p)
 static __always_inline enum verdict parse_fragment_v6(struct headers *h, const struct chain *c)
 {
 	h->part = c->part;
-	if (!part_possible(&h->part, sizeof(struct ipv6hdr)))
+	if (!part_possible(&h->part, c->before))
 		return VERDICT_MALFORMED;
 	if (c->part.offset && c->fragment_next == IPPROTO_ICMPV6)
 		return VERDICT_ICMP;
-	return parse_part(h, c->fragment_next, sizeof(struct ipv6hdr));
+	return parse_part(h, c->fragment_next, c->before);
 }
 
 /* parse_extensions walks the extension headers; h->flow.protocol is the first one, and then what is behind them. */
@@ -221,6 +222,7 @@ __noinline enum verdict parse_extensions(struct xdp_md *ctx, struct headers *h)
 		return VERDICT_MALFORMED;
 	struct chain c = {
 		.ctx = ctx,
+		.start = h->transport,
 		.at = h->transport,
 		.end = end_of(h),
 		.next = h->flow.protocol,

@@ -54,6 +54,7 @@ type benchCase struct {
 	forwarding model.Forwarding
 	ipv6       bool
 	answers    bool
+	tunnel     model.Tunnel
 }
 
 func (c benchCase) family() string {
@@ -67,10 +68,12 @@ func benchCases() []benchCase {
 	var out []benchCase
 	for _, ipv6 := range []bool{false, true} {
 		out = append(out,
-			benchCase{"dr", model.DR, ipv6, false},
-			benchCase{"tun-ipip", model.TUN, ipv6, false},
-			benchCase{"nat-in", model.NAT, ipv6, false},
-			benchCase{"nat-out", model.NAT, ipv6, true},
+			benchCase{method: "dr", forwarding: model.DR, ipv6: ipv6},
+			benchCase{method: "tun-ipip", forwarding: model.TUN, ipv6: ipv6},
+			benchCase{method: "tun-gre", forwarding: model.TUN, ipv6: ipv6, tunnel: model.Tunnel{Type: model.GRE}},
+			benchCase{method: "tun-gue", forwarding: model.TUN, ipv6: ipv6, tunnel: model.Tunnel{Type: model.GUE, Port: 6080}},
+			benchCase{method: "nat-in", forwarding: model.NAT, ipv6: ipv6},
+			benchCase{method: "nat-out", forwarding: model.NAT, ipv6: ipv6, answers: true},
 		)
 	}
 	return out
@@ -95,7 +98,7 @@ func (c benchCase) want() model.DataplaneWant {
 		Scheduler: model.WRR,
 		Serving:   true,
 		Servers: []model.ServerWant{{
-			Key: model.ServerKey{Address: server, Port: 8080}, Forwarding: c.forwarding, Weight: 1,
+			Key: model.ServerKey{Address: server, Port: 8080}, Forwarding: c.forwarding, Tunnel: c.tunnel, Weight: 1,
 			Link: loopbackLink, Next: server, MAC: benchServer, SourceMAC: benchMAC, Source: source, MTU: 1500,
 		}},
 	}
@@ -189,13 +192,11 @@ func (b *bench) load(mode benchBenchMode, flows int, answers bool) *benchObjects
 
 // grows is how much longer each turn leaves the frame.
 func (b *bench) grows(mode benchBenchMode) uint32 {
-	switch {
-	case mode != benchBenchModeBENCH_PATH || b.c.forwarding != model.TUN:
+	if mode != benchBenchModeBENCH_PATH || b.c.forwarding != model.TUN {
 		return 0
-	case b.c.ipv6:
-		return 40
 	}
-	return 20
+	_, _, server := b.c.addresses()
+	return uint32(b.c.tunnel.Overhead(server))
 }
 
 // run takes turns with a frame and returns nanoseconds a turn.
@@ -256,7 +257,7 @@ func (b *bench) verdict() pathVerdict {
 	switch b.c.method {
 	case "dr":
 		return pathVerdictVERDICT_DR
-	case "tun-ipip":
+	case "tun-ipip", "tun-gre", "tun-gue":
 		return pathVerdictVERDICT_TUN
 	case "nat-in":
 		return pathVerdictVERDICT_NAT_IN

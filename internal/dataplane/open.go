@@ -17,7 +17,11 @@ func Open(o Options) (*Dataplane, error) {
 	if err := checkHost(); err != nil {
 		return nil, err
 	}
-	d := &Dataplane{log: o.Log, pins: pins{o.BPFFS}, links: map[string]*attached{}, waiting: newWaiting()}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("dataplane: %w", err)
+	}
+	d := &Dataplane{log: o.Log, pins: pins{o.BPFFS}, links: map[string]*attached{}, waiting: newWaiting(cpus)}
 	if err := d.open(o); err != nil {
 		return nil, fmt.Errorf("dataplane: %w", errors.Join(err, d.Discard()))
 	}

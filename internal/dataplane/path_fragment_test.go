@@ -165,7 +165,7 @@ func (tb *table) largest(f family, p model.Protocol) {
 	if p == model.SCTP { // by NAT it would go to another port
 		c, v = tb.talk(f, 10, webPort(p), p), dr
 	}
-	header := map[family]int{4: 20, 6: 40}[f]
+	header := map[family]int{4: 20, 6: 0}[f] // IPv6 does not count its own
 	layers := append(c.open(), packet.Payload(make([]byte, 65535-header-transportLength(p))))
 	layers = with(layers, func(ip *packet.IPv6) { ip.Length = 0 })
 	var at []int
@@ -195,7 +195,7 @@ func (tb *table) badFragments(f family, p model.Protocol) {
 		{"nothing", 0, 64, false, malformed},
 		{"nothing, and more to come", 0, 0, true, malformed},
 		{"ends beyond 65535", 64, 65472, false, malformed},
-		{"ends beyond 65535 with its header", 65535 - 65480, 65480, false, malformed},
+		{"ends at 65535, behind its header", 65535 - 65480, 65480, false, map[family]verdict{4: malformed, 6: fragmentHeld}[f]},
 		{"at the very end", 7, 65480, false, fragmentHeld},
 	} {
 		tb.add(name(row.name), in(one(10, row.length, row.offset, row.more), row.verdict),
@@ -310,6 +310,9 @@ func (tb *table) sctpFragments(f family) {
 	tb.add(fmt.Sprintf("fragments ipv%d sctp to another port by NAT", f),
 		in(a[0], fragmentSCTP), in(a[0], fragmentOverlap), in(a[1], natIn), in(c.more(), natIn),
 		fromBack(b[0], fragmentSCTP), fromBack(b[1], natOut), fromBack(c.answer(server, packet.ACK), natOut))
+	d, e := tb.inThree(c), cut(append(c.answer(server, packet.ACK), hundred), tb.newID(), 32, 64)
+	tb.add(fmt.Sprintf("fragments ipv%d sctp to another port by NAT, on the last hop", f),
+		in(ttl(d[0], 1), ttlTold), fromBack(ttl(e[0], 1), ttlTold))
 	same := tb.talk(f, anyHost, 4000, model.SCTP)
 	tb.add(fmt.Sprintf("fragments ipv%d sctp to the same port by NAT", f), each(tb.inThree(same), natIn)...)
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -64,7 +63,7 @@ func goodFrames() []step {
 	return steps
 }
 
-// walkFrames is how many frames a walk has: then the world begins anew.
+// walkFrames is how many frames a walk has at least: then the world begins anew.
 const walkFrames = 5000
 
 // TestRandomFrames is a long walk of frames that were good once, through a world that changes under
@@ -74,9 +73,10 @@ func TestRandomFrames(t *testing.T) {
 	if more, err := strconv.Atoi(os.Getenv("WEIR_FUZZ_FRAMES")); err == nil {
 		frames = more
 	}
-	for walk := uint64(0); frames > 0; walk++ {
-		ok := t.Run(fmt.Sprintf("walk %d", walk), func(t *testing.T) { newWalk(t, walk).run(t, &frames) })
-		if !ok {
+	length := max(walkFrames, frames/40)
+	for number := range uint64(frames / length) {
+		walk := func(t *testing.T) { newWalk(t, number, length).run(t) }
+		if !t.Run(fmt.Sprintf("walk %d", number), walk) {
 			return
 		}
 	}
@@ -89,27 +89,30 @@ const mostRecent = 12
 type walk struct {
 	*testbed
 	number uint64
+	length int // in frames
 	random *rand.Rand
 	rows   []row
 	goods  []good
 	sent   int
-	recent []string // what the twin said of the last frames
+	recent [mostRecent]sentFrame
 }
 
 // newWalk: every second walk has a connection table that is never full.
-func newWalk(t *testing.T, number uint64) *walk {
+func newWalk(t *testing.T, number uint64, length int) *walk {
 	size := uint32(fuzzConns)
 	if number%2 == 1 {
 		size *= 64
 	}
-	return &walk{newTestbed(t, size), number, rand.New(rand.NewPCG(number, 0)), packetTable(), goodPackets(), 0, nil}
+	return &walk{
+		testbed: newTestbed(t, size), number: number, length: length, random: rand.New(rand.NewPCG(number, 0)),
+		rows: packetTable(), goods: goodPackets(),
+	}
 }
 
-// run goes on until the walk is over, or no frames are left. Long runs have long walks.
-func (w *walk) run(t *testing.T, frames *int) {
-	most := max(walkFrames, *frames/200)
-	for i := 0; w.sent < min(most, *frames) && !t.Failed(); i++ {
-		if i%500 == 0 { // each takes as long as a thousand frames
+// run goes on until the walk is over.
+func (w *walk) run(t *testing.T) {
+	for i := 0; w.sent < w.length; i++ {
+		if i%(w.length/9) == 0 { // three times or so: it takes as long as thousands of frames
 			w.apply(t, shaken(w.random, world()))
 		}
 		if i%1000 == 0 {
@@ -127,7 +130,6 @@ func (w *walk) run(t *testing.T, frames *int) {
 			w.oneField(t)
 		}
 	}
-	*frames -= w.sent
 	w.compareCounters(t)
 	w.compareConnections(t)
 }
@@ -141,10 +143,26 @@ func (w *walk) frameOnce(t *testing.T, ifindex int, frame []byte) {
 	t.Helper()
 	w.sent++
 	o := w.frame(t, ifindex, frame)
-	w.recent = append(w.recent[max(0, len(w.recent)-mostRecent):], fmt.Sprintf("%s: %s", o.verdict, text(frame)))
+	w.recent[w.sent%mostRecent] = sentFrame{o.verdict, frame}
 	if t.Failed() {
-		t.Fatalf("walk %d, frame %d, after\n%s", w.number, w.sent, strings.Join(w.recent, "\n"))
+		t.Fatalf("walk %d, frame %d, after\n%s", w.number, w.sent, w.story())
 	}
+}
+
+// sentFrame is a frame, and what the twin said of it.
+type sentFrame struct {
+	verdict verdict
+	frame   []byte
+}
+
+// story is what was sent lately. It is told when something failed: to read a frame takes longer than
+// to send it.
+func (w *walk) story() (out string) {
+	for i := range mostRecent {
+		s := w.recent[(w.sent+1+i)%mostRecent]
+		out += fmt.Sprintf("%s: %s\n", s.verdict, text(s.frame))
+	}
+	return out
 }
 
 // oneStep is a frame out of its context.

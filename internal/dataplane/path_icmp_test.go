@@ -138,6 +138,9 @@ func (tb *table) quotes(f family, p model.Protocol) {
 	if f == 4 {
 		tb.add(name("header length 4"), in(change(0, 0x44), icmpNoConnection))
 		tb.add(name("header length 15, and not all there"), in(change(0, 0x4f), icmpNoConnection))
+		other := slices.Clone(quoted)
+		other[0], other[9] = 0x4f, 1
+		tb.add(name("header length 15, not all there, of another protocol"), in(unreachable(router(f), vip, other[:40]), icmp))
 		tb.add(name("a later fragment"), in(change(6, 0, 1), icmpNoConnection), in(change(6, 0x20, 0), icmpIn))
 		options := with(c.turned(), func(ip *packet.IPv4) { ip.Options = []byte{7, 7, 4, 0, 0, 0, 0, 0} })
 		most := with(c.turned(), func(ip *packet.IPv4) { ip.Options = slices.Repeat([]byte{1}, 40) })

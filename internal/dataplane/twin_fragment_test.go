@@ -76,7 +76,7 @@ func (p *parsed) ipv6Fragment() verdict {
 		offset: offset, length: len(b) - 8, more: more,
 	}
 	switch {
-	case p.piece.lies(40):
+	case p.piece.lies(p.l4 - p.ip - 40): // the length of an IPv6 packet is that of its payload
 		return malformed
 	case p.isLater() && b[0] == 58:
 		return icmp
@@ -86,7 +86,7 @@ func (p *parsed) ipv6Fragment() verdict {
 	return undecided
 }
 
-// lies: there is no such part of a packet with a header of so many bytes.
+// lies: there is no such part of a packet whose length counts so many bytes of headers.
 func (f *piece) lies(header int) bool {
 	return f.length == 0 || (f.more && f.length%8 != 0) || f.offset+f.length+header > 65535
 }

@@ -11,8 +11,6 @@ import (
 	"github.com/weir-lb/weir/internal/packet"
 )
 
-const gueProtocol = packet.ProtocolUDP
-
 // encapsulate puts the packet, as it is in out, into another one (RFC 2003, RFC 2473, RFC 4213), and
 // returns that: what follows the Ethernet header.
 func encapsulate(p parsed, out []byte, to model.ServerWant) []byte {
@@ -36,7 +34,7 @@ func tunnelled(p parsed, inner []byte, source netip.Addr, to model.ServerWant) (
 	case model.GRE:
 		return gre(p, inner, to.Tunnel.Checksum), 47
 	case model.GUE:
-		return gue(p, inner, source, to), gueProtocol
+		return gue(p, inner, source, to), packet.ProtocolUDP
 	}
 	return inner, p.innerProtocol()
 }

@@ -13,10 +13,18 @@ import (
 // nobody waits for long.
 type waiting struct {
 	mu     sync.Mutex
+	cpus   int
 	frames map[pathFragmentKey][]heldFrame
-	count  int                           // of frames
-	began  map[pathFragmentKey]time.Time // whose first fragment came, and when: stragglers may go at once
-	lost   uint32                        // given up since the last sweep
+	count  int // of frames
+	began  map[pathFragmentKey]*begun
+	lost   uint32 // given up since the last sweep
+}
+
+// begun is a packet whose first fragment came. Others were on their way to us at that moment, one for
+// each CPU at most, and may go at once. More would be those that we sent ourselves, again and again.
+type begun struct {
+	at         time.Time
+	stragglers int
 }
 
 // heldFrame is a frame as it came.
@@ -31,15 +39,15 @@ const (
 	waitAtMost  = 5 * time.Second // FRAGMENT_SECONDS of bpf/fragment.h
 )
 
-func newWaiting() *waiting {
-	return &waiting{frames: map[pathFragmentKey][]heldFrame{}, began: map[pathFragmentKey]time.Time{}}
+func newWaiting(cpus int) *waiting {
+	return &waiting{cpus: cpus, frames: map[pathFragmentKey][]heldFrame{}, began: map[pathFragmentKey]*begun{}}
 }
 
 // hold keeps a frame, or returns it when its first fragment was here in between.
 func (w *waiting) hold(key pathFragmentKey, f heldFrame) []heldFrame {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, ok := w.began[key]; ok {
+	if w.straggler(key) {
 		return []heldFrame{f}
 	}
 	if w.count >= mostWaiting {
@@ -51,12 +59,23 @@ func (w *waiting) hold(key pathFragmentKey, f heldFrame) []heldFrame {
 	return nil
 }
 
+func (w *waiting) straggler(key pathFragmentKey) bool {
+	b := w.began[key]
+	if b == nil {
+		return false
+	}
+	if b.stragglers--; b.stragglers == 0 {
+		delete(w.began, key)
+	}
+	return true
+}
+
 // first returns what has waited for this first fragment, in the order in which it came.
 func (w *waiting) first(key pathFragmentKey, now time.Time) []heldFrame {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.began) < mostWaiting {
-		w.began[key] = now
+		w.began[key] = &begun{now, w.cpus}
 	}
 	frames := w.frames[key]
 	delete(w.frames, key)
@@ -75,7 +94,7 @@ func (w *waiting) giveUp(n uint32) {
 func (w *waiting) expire(now time.Time) uint32 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	maps.DeleteFunc(w.began, func(_ pathFragmentKey, at time.Time) bool { return now.Sub(at) > waitAtMost })
+	maps.DeleteFunc(w.began, func(_ pathFragmentKey, b *begun) bool { return now.Sub(b.at) > waitAtMost })
 	maps.DeleteFunc(w.frames, func(_ pathFragmentKey, frames []heldFrame) bool {
 		old := now.Sub(frames[0].since) > waitAtMost
 		if old {

@@ -15,7 +15,7 @@ func frames(list []heldFrame) (out string) {
 }
 
 func TestFragmentsWaitForTheirFirst(t *testing.T) {
-	w, start := newWaiting(), time.Unix(0, 0)
+	w, start := newWaiting(2), time.Unix(0, 0)
 	one, other := pathFragmentKey{Id: 1}, pathFragmentKey{Id: 2}
 	hold := func(key pathFragmentKey, text string) string {
 		return frames(w.hold(key, heldFrame{since: start, bytes: []byte(text)}))
@@ -41,7 +41,7 @@ func TestFragmentsWaitForTheirFirst(t *testing.T) {
 }
 
 func TestWaitingIsBounded(t *testing.T) {
-	w, start := newWaiting(), time.Unix(0, 0)
+	w, start := newWaiting(2), time.Unix(0, 0)
 	for i := range mostWaiting + 10 {
 		w.hold(pathFragmentKey{Id: uint32(i)}, heldFrame{since: start})
 	}
@@ -56,5 +56,19 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 	if len(w.began) > mostWaiting {
 		t.Errorf("%d packets are remembered", len(w.began))
+	}
+}
+
+// TestAFrameThatComesBackWaits: a fragment whose packet is over comes back each time it is sent.
+func TestAFrameThatComesBackWaits(t *testing.T) {
+	const cpus = 2
+	w, start := newWaiting(cpus), time.Unix(0, 0)
+	key := pathFragmentKey{Id: 1}
+	w.first(key, start)
+	for turn := range cpus + 1 {
+		gone := len(w.hold(key, heldFrame{since: start})) == 1
+		if gone != (turn < cpus) {
+			t.Errorf("turn %d: it was sent again: %t", turn, gone)
+		}
 	}
 }
