@@ -134,15 +134,39 @@ __noinline enum verdict fragment_begin(struct headers *h)
 		f = fragment_make(&key);
 	if (!f)
 		return VERDICT_FRAGMENT_ORPHAN;
-	if (!f->protocol) {
+	if (!f->protocol || f->aside) {
 		f->source_port = h->flow.source_port;
 		f->destination_port = h->flow.destination_port;
 		f->protocol = h->flow.protocol;
 	}
+	f->aside = 0;
 	enum verdict v = fragment_mark(h, f);
 	if (v == VERDICT_CONTINUE && waited)
 		fragment_release(h, &key);
 	return v;
+}
+
+/*
+ * fragment_aside: the first fragment is the kernel's business, so the others are: it needs the packet
+ * whole. Only those that would be held otherwise must be told apart.
+ */
+__noinline int fragment_aside(struct headers *h)
+{
+	if (!h || (!service_owns(&h->flow.destination) && !is_nat_server(&h->flow.source)))
+		return 0;
+	struct fragment_key key = fragment_key_of(h);
+	struct fragment *f = fragment_find(&key);
+	bool waited = f && !f->protocol;
+
+	if (!f)
+		f = fragment_make(&key);
+	if (!f)
+		return 0;
+	f->protocol = h->flow.protocol;
+	f->aside = 1;
+	if (waited)
+		fragment_release(h, &key);
+	return 0;
 }
 
 /* fragment_hold gives the frame to the daemon, if it may be for a service, or an answer of one. */
@@ -178,6 +202,8 @@ __noinline enum verdict fragment_follow(struct xdp_md *ctx, struct headers *h)
 	struct fragment_key key = fragment_key_of(h);
 	struct fragment *f = fragment_find(&key);
 
+	if (f && f->aside)
+		return VERDICT_NO_SERVICE;
 	if (!f || !f->protocol)
 		return fragment_hold(ctx, h);
 	enum verdict v = fragment_mark(h, f);

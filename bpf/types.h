@@ -224,7 +224,8 @@ struct fragment {
 	__be16 destination_port;
 	__u8 protocol; /* 0: the first fragment, which has the ports, was not seen yet; others are held */
 	__u8 poisoned; /* fragments overlapped: nothing more of this packet is sent on (RFC 5722) */
-	__u16 pad;
+	__u8 aside;    /* its first fragment passed to the kernel: so do the others */
+	__u8 pad;
 	__u32 end;  /* blocks of the whole packet; 0: the last fragment was not seen yet */
 	__u32 sent; /* blocks sent on */
 	__u32 spare;

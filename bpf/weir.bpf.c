@@ -160,6 +160,8 @@ static __always_inline int path(struct xdp_md *ctx)
 		v = told(&p, balance(&p));
 	else
 		v = refuse(&p, v);
+	if (p.kind == KIND_FIRST && v < VERDICT_LOCAL)
+		fragment_aside(headers_of(&p));
 	return finish(&p, v);
 }
 

@@ -93,7 +93,7 @@ func (tr *trial) entries() map[dataplane.Connection]bool {
 	return all
 }
 
-// changed is how many connections came, went or became others.
+// changedEntries is how many connections came, went or became others.
 func changedEntries(before, after map[dataplane.Connection]bool) float64 {
 	n := 0
 	for c := range before {

@@ -105,7 +105,8 @@ type pathFragment struct {
 	DestinationPort uint16
 	Protocol        uint8
 	Poisoned        uint8
-	Pad             uint16
+	Aside           uint8
+	Pad             uint8
 	End             uint32
 	Sent            uint32
 	Spare           uint32

@@ -241,12 +241,12 @@ func (tb *table) fragmentsThatEnd(f family, p model.Protocol) {
 	}
 	if p == model.TCP {
 		d := tb.inThree(tb.talk(f, oddHost, oddBackup, p))
-		tb.add(name("not serving"), in(d[0], notServing), in(d[1], fragmentHeld))
+		tb.add(name("not serving"), in(d[0], notServing), in(d[1], noService))
 		e := tb.inThree(tb.talk(f, oddHost, oddUnresolved, p))
 		tb.add(name("unresolved neighbour"), in(e[0], noNeighbour), in(e[1], noNeighbour), in(e[2], noNeighbour))
 	}
 	g := cut(append(tb.talk(f, 10, webPort(p), p).more(), hundred), tb.newID(), 32, 64)
-	tb.add(name("of no connection"), in(g[0], unknownConnection), in(g[1], fragmentHeld), in(g[2], fragmentHeld))
+	tb.add(name("of no connection"), in(g[0], unknownConnection), in(g[1], noService), in(g[2], noService))
 }
 
 // tinyFragments hide what they are (RFC 1858, RFC 3128, RFC 7112).
@@ -287,7 +287,7 @@ func (tb *table) fragmentsOfOthers(f family) {
 	a := cut(append(talkTo(f, 200, 53, model.UDP, 9).open(), hundred), tb.newID(), 32, 64)
 	tb.add(name("for no service"), in(a[1], noService), in(a[0], noService), in(a[2], noService))
 	b := cut(append(tb.talk(f, 10, 4444, model.UDP).open(), hundred), tb.newID(), 32, 64)
-	tb.add(name("for no port of a service"), in(b[0], noService), in(b[1], fragmentHeld))
+	tb.add(name("for no port of a service"), in(b[2], fragmentHeld), in(b[0], noService), in(b[1], noService), in(b[2], noService))
 	echo := about(clientAddr(f), vip(f, 10), map[family]uint8{4: 8, 6: 128}[f], 0, 7, hundred)
 	c := cut(echo, tb.newID(), 32, 64)
 	tb.add(name("of a ping"), in(c[0], icmp), in(c[1], icmp), in(c[2], icmp))
@@ -297,8 +297,7 @@ func (tb *table) fragmentsOfOthers(f family) {
 	esp := with(tb.talk(f, 10, 53, model.UDP).open(), func(ip *packet.IPv4) { ip.Protocol = packet.ProtocolESP })
 	esp = with(esp, func(ip *packet.IPv6) { ip.Next = packet.ProtocolESP })
 	e := cut(append(esp, hundred), tb.newID(), 32, 64)
-	v := map[family]verdict{4: noService, 6: fragmentHeld}[f] // IPv6: whatever its header says
-	tb.add(name("of ESP"), in(e[0], noService), in(e[1], v))
+	tb.add(name("of ESP"), in(e[0], noService), in(e[1], noService))
 }
 
 // sctpFragments: by NAT to another port the checksum would change by what is not there.

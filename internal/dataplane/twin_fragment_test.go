@@ -5,6 +5,7 @@ package dataplane_test
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -33,6 +34,7 @@ type twinFragment struct {
 	sent     int          // blocks that were sent on
 	end      int          // blocks of the whole packet; 0: the last fragment was not seen yet
 	poisoned bool
+	aside    bool // the first one passed to the kernel, which needs all of it
 }
 
 // isLater: the fragment has no transport header.
@@ -54,6 +56,7 @@ func (p *parsed) ipv4Fragment() verdict {
 	}
 	switch {
 	case p.piece.lies(20):
+		p.piece = nil
 		return malformed
 	case p.piece.rewritesTCP(b[9]):
 		return fragmentTiny
@@ -77,6 +80,7 @@ func (p *parsed) ipv6Fragment() verdict {
 	}
 	switch {
 	case p.piece.lies(p.l4 - p.ip - 40): // the length of an IPv6 packet is that of its payload
+		p.piece = nil
 		return malformed
 	case p.isLater() && b[0] == 58:
 		return icmp
@@ -97,6 +101,9 @@ func (f *piece) rewritesTCP(protocol byte) bool { return protocol == 6 && f.offs
 // later is for fragments that have no ports of their own.
 func (t *twin) later(p parsed) outcome {
 	f := t.fragments[p.piece.key]
+	if f != nil && f.aside {
+		return p.ends(noService)
+	}
 	if f == nil || !f.known {
 		return t.hold(p, f)
 	}
@@ -134,11 +141,27 @@ func (t *twin) first(p parsed) verdict {
 		f = newFragment()
 		t.fragments[p.piece.key] = f
 	}
-	if !f.known {
-		f.known, f.protocol = true, p.flow.protocol
+	if !f.known || f.aside {
+		f.known, f.protocol, f.aside = true, p.flow.protocol, false
 		f.ports = [2]uint16{p.flow.source.Port(), p.flow.destination.Port()}
 	}
 	return t.pass(f, p.piece)
+}
+
+// aside: a first fragment that passed takes the others with it, or they would wait for it.
+func (t *twin) aside(p parsed, v verdict) {
+	if p.piece == nil || p.isLater() || v == local || !slices.Contains(passes, v) {
+		return
+	}
+	if !t.isVIP(p.to) && !t.isNATServer(p.from) {
+		return
+	}
+	f := t.fragments[p.piece.key]
+	if f == nil {
+		f = newFragment()
+		t.fragments[p.piece.key] = f
+	}
+	f.known, f.aside = true, true
 }
 
 // isUnsummable: NAT would change the port of an SCTP packet, and so its checksum by what is in later

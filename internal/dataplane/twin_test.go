@@ -156,9 +156,16 @@ func newTwin(size int) *twin {
 // frame is the path: one frame in, one outcome.
 func (t *twin) frame(ifindex int, frame []byte) outcome {
 	p, v := t.parse(ifindex, frame)
+	o := outcome{verdict: v, out: frame}
+	if v == undecided {
+		o = t.balance(p)
+	}
+	t.aside(p, o.verdict)
+	return o
+}
+
+func (t *twin) balance(p parsed) outcome {
 	switch {
-	case v != undecided:
-		return outcome{verdict: v, out: frame}
 	case p.quote != nil:
 		return t.icmpError(p)
 	case p.isLater():
