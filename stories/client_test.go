@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weir-lb/weir/internal/lab"
 )
@@ -21,7 +22,7 @@ func visit(ctx context.Context, s *stage, args []string) (string, error) {
 	client := s.lab.Client
 	return choose(ctx, s, args, map[string]word{
 		"get": asking(client.Get),
-		"ask": asking(client.Ask),
+		"ask": asked,
 		"curl": asking(func(ctx context.Context, from netip.Addr, to netip.AddrPort) (lab.Answer, error) {
 			return client.Curl(ctx, from, to)
 		}),
@@ -47,6 +48,40 @@ func asking(ask func(context.Context, netip.Addr, netip.AddrPort) (lab.Answer, e
 		}
 		return text.String(), nil
 	}
+}
+
+// asked asks a UDP echo, with as many bytes as one likes, which come back.
+func asked(ctx context.Context, s *stage, args []string) (string, error) {
+	args, size, err := option(args, "size", "4")
+	if err != nil {
+		return "", err
+	}
+	bytes, err := number(size)
+	if err != nil {
+		return "", err
+	}
+	args, wait, err := waiting(args)
+	if err != nil {
+		return "", err
+	}
+	return asking(func(ctx context.Context, from netip.Addr, to netip.AddrPort) (lab.Answer, error) {
+		ctx, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		return s.lab.Client.Question(ctx, from, to, lab.Question(bytes))
+	})(ctx, s, args)
+}
+
+// waiting takes out of the arguments for how long somebody waits who may get no answer.
+func waiting(args []string) ([]string, time.Duration, error) {
+	args, wait, err := option(args, "wait", patience.String())
+	if err != nil {
+		return nil, 0, err
+	}
+	duration, err := time.ParseDuration(wait)
+	if err != nil {
+		return nil, 0, misuse(err.Error())
+	}
+	return args, duration, nil
 }
 
 // question is who asks whom, and how often.

@@ -4,8 +4,10 @@ package stories_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/weir-lb/weir/internal/lab"
@@ -21,10 +23,12 @@ func direct(ctx context.Context, s *stage, args []string) (string, error) {
 		"restart": func(ctx context.Context, _ *stage, _ []string) (string, error) {
 			return "", inOrder(d.Restart, func() error { return d.WaitReady(ctx) })
 		},
-		"log":    func(context.Context, *stage, []string) (string, error) { return readText(d.Log) },
-		"stop":   func(context.Context, *stage, []string) (string, error) { return "", d.Stop() },
-		"kill":   func(context.Context, *stage, []string) (string, error) { return "", d.Kill() },
-		"hangup": func(context.Context, *stage, []string) (string, error) { return "", d.Signal(syscall.SIGHUP) },
+		"log":        func(context.Context, *stage, []string) (string, error) { return readText(d.Log) },
+		"stop":       func(context.Context, *stage, []string) (string, error) { return "", d.Stop() },
+		"kill":       func(context.Context, *stage, []string) (string, error) { return "", d.Kill() },
+		"serve":      func(ctx context.Context, s *stage, _ []string) (string, error) { return "", s.lab.ServeOn(ctx, d) },
+		"privileges": func(context.Context, *stage, []string) (string, error) { return privileges(d.PID()) },
+		"hangup":     func(context.Context, *stage, []string) (string, error) { return "", d.Signal(syscall.SIGHUP) },
 	})
 }
 
@@ -55,6 +59,19 @@ func (s *stage) withFile(args []string, use func(text string) error) (string, er
 		return "", misuse(err.Error())
 	}
 	return "", use(string(text))
+}
+
+// privileges is what the kernel says of a process: whose it is, what it may, and what it could get.
+func privileges(pid int) (string, error) {
+	status, err := readText(fmt.Sprintf("/proc/%d/status", pid))
+	var out strings.Builder
+	for line := range strings.Lines(status) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if slices.Contains([]string{"Uid", "Gid", "Groups", "CapPrm", "CapEff", "CapBnd", "NoNewPrivs"}, name) {
+			fmt.Fprintf(&out, "%s: %s\n", name, strings.Join(strings.Fields(value), " "))
+		}
+	}
+	return out.String(), err
 }
 
 func readText(path string) (string, error) {

@@ -25,6 +25,8 @@ type stage struct {
 	closers []io.Closer // what the story itself runs on the lab's hosts
 	streams map[string]*connection
 	load    *traffic
+
+	fragmented uint32 // how many datagrams were: each has an id of its own
 }
 
 type stageKey struct{}
@@ -100,20 +102,48 @@ func buildLab(ctx context.Context, s *stage, args []string) (string, error) {
 }
 
 func (s *stage) labConfig(args []string) (lab.Config, error) {
-	config := lab.Config{Weir: s.weir, Web: lab.WebNginx}
-	rest, servers, err := option(args, "servers", "3")
+	config := lab.Config{Weir: s.weir, Web: lab.WebNginx, Confined: true}
+	rest, err := labOptions(&config, args)
 	if err != nil {
 		return config, err
 	}
 	if len(rest) == 0 || len(rest) > 2 {
-		return config, misuse("lab SHAPE [METHOD] [servers N]")
+		return config, misuse("lab SHAPE [METHOD] [OPTION VALUE]...")
 	}
 	config.Shape = lab.Shape(rest[0])
 	if len(rest) == 2 {
 		config.Forwarding = lab.Forwarding(rest[1])
 	}
-	config.Servers, err = strconv.Atoi(servers)
-	return config, err
+	return config, nil
+}
+
+func labOptions(config *lab.Config, args []string) (rest []string, err error) {
+	var servers, mtu string
+	for _, o := range []struct {
+		name  string
+		value *string
+	}{{"servers", &servers}, {"mtu", &mtu}, {"tunnel", &config.Tunnel}, {"mss", &config.MSS}} {
+		if args, *o.value, err = option(args, o.name, ""); err != nil {
+			return nil, err
+		}
+	}
+	if config.Servers, err = number(servers); err != nil {
+		return nil, err
+	}
+	config.MTU, err = number(mtu)
+	return args, err
+}
+
+// number reads what may be left out.
+func number(text string) (int, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, misuse(err.Error())
+	}
+	return n, nil
 }
 
 // startEcho sends back what comes over TCP, on every address of a server: the lab's own echo

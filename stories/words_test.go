@@ -20,14 +20,33 @@ type word func(ctx context.Context, s *stage, args []string) (string, error)
 func words() map[string]word {
 	return map[string]word{
 		// stage_test.go
-		"lab": buildLab, // lab SHAPE [METHOD] [servers N]; the servers serve
+		"lab": buildLab, // lab SHAPE [METHOD] [servers N] [mtu N] [tunnel TYPE] [mss SIZE]; the servers serve
 
 		// director_test.go
-		"director": direct, // director start|launch|configure FILE, or stop|kill|restart|hangup|log
+		"director": direct, // director start|launch|configure FILE, or stop|kill|restart|hangup|log|privileges|serve
 		"weir":     weir,   // weir ARG...: the command line, on the director
 
 		// client_test.go
-		"client": visit, // client get|curl|visit URL, or ask ADDRESS; [times N] [from ADDRESS]
+		"client": visit, // client get|curl|visit URL, or ask ADDRESS [size N] [wait DURATION]; [times N] [from ADDRESS]
+
+		// transfer_test.go
+		"transfer": transfer, // transfer ADDRESS SIZE: so much over one TCP connection, there and back
+
+		// backwards_test.go
+		"backwards": backwards, // backwards ask|answer ADDRESS SIZE TIMES: datagrams whose last fragment is sent first
+
+		// odd_test.go
+		"odd": odd, // odd ADDRESS N [wait DURATION]: a datagram behind N IPv6 extension headers, or 4 N bytes of IPv4 options
+
+		// tagged_test.go
+		"tagged": tagged, // tagged VLAN ADDRESS [wait DURATION]: a datagram in a frame with this 802.1Q tag
+
+		// sctp_test.go
+		"sctp": sctp, // sctp ADDRESS: begins an association, and prints where it was asked for
+
+		// icmp_test.go
+		"ping":  ping,  // ping ADDRESS [size N] [wait DURATION]: prints who answers the echo
+		"trace": trace, // trace ADDRESS TTL: prints who says that the datagram's time exceeded
 
 		// stream_test.go
 		"stream": stream, // stream open|close NAME [ADDRESS]: a connection that stays

@@ -210,7 +210,7 @@ func (d *Dataplane) ForgetTold() error {
 // RefreshClients makes every connection look as if its client's last packet came just now.
 func (d *Dataplane) RefreshClients() error {
 	now := d.now()
-	return d.editConns(func(c *pathConn) { c.Seen = now })
+	return d.editConns(func(c *pathConn) { c.Seen, c.HopSeen = now, now })
 }
 
 // CountVerdicts are the counts of Verdicts, in one call.

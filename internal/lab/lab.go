@@ -86,9 +86,6 @@ func (c Config) withDefaults() Config {
 	if c.Addresses == (Addresses{}) {
 		c.Addresses = DefaultAddresses()
 	}
-	if c.Tunnel == "" {
-		c.Tunnel = "ipip"
-	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -114,6 +111,12 @@ func (c Config) check() error {
 	}
 	if c.Servers < 1 || c.Clients < 1 {
 		return fmt.Errorf("%d servers, %d clients: at least one of each", c.Servers, c.Clients)
+	}
+	if c.MTU != 0 && (c.MTU < usualMTU || c.MTU > widestMTU) {
+		return fmt.Errorf("MTU %d: from %d, what clients send, to %d, what native XDP takes on a veth", c.MTU, usualMTU, widestMTU)
+	}
+	if (c.Tunnel != "" || c.MSS != "") && c.Forwarding != TUN {
+		return fmt.Errorf("a tunnel or its MSS for forwarding %q", c.Forwarding)
 	}
 	return c.Addresses.check(max(serverHost+c.Servers, clientHost+c.Clients))
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"testing"
@@ -174,11 +175,13 @@ func TestConfigIsRefusedWithTheReason(t *testing.T) {
 	overlap := lab.DefaultAddresses()
 	overlap.IPv4.Back = overlap.IPv4.Front
 	for want, config := range map[string]lab.Config{
-		`lab: no shape "star": it is one of lan, routed, two-arm`:                          {Shape: "star"},
-		`lab: forwarding "dr" does not work in shape routed: it is one of tun`:             {Shape: lab.Routed, Forwarding: lab.DR},
-		`lab: 3 directors: one or two`:                                                     {Shape: lab.LAN, Directors: 3},
-		`lab: networks 198.51.100.0/24 and 2001:db8:c::/64: too small for host number 311`: {Shape: lab.LAN, Clients: 300},
-		`lab: networks 198.51.100.0/24, 192.0.2.0/24 and 192.0.2.0/24 overlap`:             {Shape: lab.LAN, Addresses: overlap},
+		`lab: no shape "star": it is one of lan, routed, two-arm`:                               {Shape: "star"},
+		`lab: forwarding "dr" does not work in shape routed: it is one of tun`:                  {Shape: lab.Routed, Forwarding: lab.DR},
+		`lab: 3 directors: one or two`:                                                          {Shape: lab.LAN, Directors: 3},
+		`lab: networks 198.51.100.0/24 and 2001:db8:c::/64: too small for host number 311`:      {Shape: lab.LAN, Clients: 300},
+		`lab: networks 198.51.100.0/24, 192.0.2.0/24 and 192.0.2.0/24 overlap`:                  {Shape: lab.LAN, Addresses: overlap},
+		`lab: MTU 9000: from 1500, what clients send, to 3506, what native XDP takes on a veth`: {Shape: lab.LAN, MTU: 9000},
+		`lab: a tunnel or its MSS for forwarding "nat"`:                                         {Shape: lab.TwoArm, MSS: "off"},
 	} {
 		l, err := lab.New(t.Context(), config)
 		if err == nil {
@@ -189,6 +192,48 @@ func TestConfigIsRefusedWithTheReason(t *testing.T) {
 		if err.Error() != want {
 			t.Errorf("said %s\nwant %s", err, want)
 		}
+	}
+}
+
+func TestLANsMayBeWiderThanWhatIsBeyond(t *testing.T) {
+	l := start(t, lab.Config{Shape: lab.Routed, MTU: 1600, Web: lab.WebOwn})
+	if err := l.Serve(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	for node, want := range map[*lab.Node]int{&l.Client.Node: 1500, &l.Directors[0].Node: 1600, l.Inner: 1600, &l.Servers[0].Node: 1600} {
+		err := node.Do(func() error {
+			link, err := net.InterfaceByName(lab.FirstLink)
+			if err == nil && link.MTU != want {
+				t.Errorf("%s: MTU %d, want %d", node.Name, link.MTU, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	for _, f := range lab.Families() { // the first one: nobody has to be told of a smaller MTU
+		to := netip.AddrPortFrom(l.Servers[0].Address.In(f), lab.EchoPort)
+		if _, err := l.Client.Question(within(t), l.Client.Address.In(f), to, lab.Question(60000)); err != nil {
+			t.Errorf("%v: %v", to, err)
+		}
+	}
+}
+
+func TestEchoThatSaysSomethingElseIsNotBelieved(t *testing.T) {
+	const line = "real1 198.51.100.11 192.0.2.10\n"
+	question := lab.Question(100)
+	right := line + string(question[len(line):])
+	if _, err := lab.ParseReply([]byte(right), question); err != nil {
+		t.Error(err)
+	}
+	for _, wrong := range []string{line, right + "x", right[:99], line + string(question[:100-len(line)]), ""} {
+		if answer, err := lab.ParseReply([]byte(wrong), question); err == nil {
+			t.Errorf("believed %q: %v", wrong, answer)
+		}
+	}
+	if answer, err := lab.ParseReply([]byte(line), []byte("who?")); err != nil || answer.String() != line {
+		t.Errorf("a short question was answered by %v, %v", answer, err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) HoldVIP(ctx context.Context) error {
 	args := []string{"up", "--vip", s.lab.VIP.IPv4.String(), "--vip", s.lab.VIP.IPv6.String()}
 	if s.lab.Forwarding == TUN {
-		args = append(args, "--tunnel", s.lab.config.Tunnel)
+		args = append(args, "--tunnel", cmp.Or(s.lab.config.Tunnel, "ipip"))
 	}
 	if s.lab.config.MSS != "" {
 		args = append(args, "--mss", s.lab.config.MSS)

@@ -262,8 +262,10 @@ func (l *Lab) newRouter(name string, address Pair) (*Node, error) {
 	})
 }
 
-// usualMTU is Ethernet's, and that of everything beyond the router.
-const usualMTU = 1500
+const (
+	usualMTU  = 1500 // Ethernet's, and that of everything beyond the router
+	widestMTU = 3506 // with which a veth takes native XDP: a page less what the kernel keeps of it
+)
 
 func (n *Node) routes(to subnet, via Pair) error {
 	return errors.Join(n.route(to.ipv4, via.IPv4, 0), n.route(to.ipv6, via.IPv6, 0))
