@@ -104,7 +104,7 @@ static __always_inline __u32 sched_index(const struct service *service, void *ta
 }
 
 /* sched_pick sets p->server, or leaves it NULL when no server takes new connections. */
-static __always_inline void sched_pick(struct packet *p)
+static __noinline void sched_pick(struct packet *p)
 {
 	__u32 id = p->service->id, first = 0;
 

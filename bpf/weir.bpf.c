@@ -20,15 +20,21 @@
 #include "service.h"
 #include "tell.h"
 
+/* create has a stack of its own: 512 bytes are all that a chain of calls has. */
+static __noinline enum verdict create(struct packet *p)
+{
+	return conn_create(p);
+}
+
 /* schedule_once picks a server for a new connection and remembers it. */
-static __noinline enum verdict schedule_once(struct packet *p)
+static __always_inline enum verdict schedule_once(struct packet *p)
 {
 	sched_pick(p);
 	if (!p->server)
 		return VERDICT_NO_SERVER;
 	if (p->ttl <= 1 && !(p->server->flags & SERVER_LOCAL))
 		return VERDICT_TTL_EXCEEDED;
-	enum verdict v = conn_create(p);
+	enum verdict v = create(p);
 	if (v != VERDICT_CONTINUE)
 		return v;
 	/* Another CPU may have been first with the same flow, and picked another server. */
