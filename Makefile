@@ -10,7 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 
 # What `make generate` and the check of its result need, and what the tests use as peers.
 CLANG_PACKAGES := $(CLANG) $(FORMAT) llvm-16 libbpf-dev linux-libc-dev
-TEST_PACKAGES  := nginx-light curl iproute2 ethtool procps systemd mandoc
+TEST_PACKAGES  := nginx-light curl iproute2 ethtool procps strace systemd mandoc
 
 .PHONY: build
 build: bin/weir bin/weir-lab
@@ -52,8 +52,8 @@ test-unit:
 test-root: build
 	$(GO) test -count=1 -p 1 -timeout 9m $(ROOT)
 
-# test-vm proves the oldest kernel that weir supports: the program ring, the demo and a start with few
-# capabilities on Debian 12's Linux 6.1, in qemu. Its logs are in $(VM)/out.
+# test-vm proves the oldest kernel that weir supports: the program ring, the demo, a start with few
+# capabilities, and VLAN devices and SCTP on Debian 12's Linux 6.1, in qemu. Its logs are in $(VM)/out.
 VM := test/ipvslab
 .PHONY: test-vm
 test-vm: export CGO_ENABLED = 0
@@ -61,7 +61,7 @@ test-vm: build $(VM)/.guest/ready
 	rm -rf $(VM)/out
 	mkdir -p $(VM)/out
 	$(GO) test -c -o $(VM)/out/dataplane.test ./internal/dataplane
-	$(VM)/ipvslab -t 1200 -o $(VM)/out $(VM)/suite $(VM)/capable bin/weir bin/weir-lab $(VM)/out/dataplane.test
+	$(VM)/ipvslab -t 2400 -o $(VM)/out $(VM)/suite $(VM)/capable $(VM)/vlan bin/weir bin/weir-lab $(VM)/out/dataplane.test
 
 $(VM)/.guest/ready: $(addprefix $(VM)/,setup mkimage init)
 	$(VM)/setup
@@ -114,7 +114,7 @@ clean:
 
 # faults injects what can go wrong, again and again, and keeps the worst figures. It fails when a bar is
 # missed. Some of them: make faults FAULTS=1,42; fewer runs than usual: RUNS=3.
-FAULT_PACKAGES := ./faults
+FAULT_PACKAGES := ./internal/dataplane ./faults
 .PHONY: faults
 faults: export WEIR_FAULTS = $(CURDIR)/faults/faults.json
 faults: export WEIR_FAULTS_ONLY = $(FAULTS)

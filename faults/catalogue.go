@@ -8,5 +8,13 @@ var catalogue = map[int]string{
 	1:  "daemon killed",
 	2:  "killed and started at once",
 	3:  "binary replaced",
+	4:  "data plane of another version",
 	42: "second daemon, foreign program",
+	49: "fragments",
+	50: "ICMP errors",
+	51: "wrong checksums",
+	52: "broken headers",
+	53: "options and extension headers",
+	54: "VLAN tags",
+	56: "too large for a tunnel",
 }
