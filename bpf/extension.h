@@ -123,9 +123,27 @@ static long chain_step(__u32 turn, void *arg)
 	return 0;
 }
 
+/*
+ * chain_begin writes zeros that the verifier does not know. Before 6.7 it looks at one turn of a loop
+ * only, and takes out what cannot happen in that one: all that asks what an earlier turn has found.
+ */
+static __always_inline void chain_begin(struct chain *c)
+{
+	__u64 zero = c->end;
+
+	asm volatile("%0 ^= %0" : "+r"(zero));
+	c->fragmented = zero;
+	c->fragment = zero;
+	c->cut = zero;
+	c->part.offset = zero;
+	c->part.more = zero;
+	c->verdict = zero;
+}
+
 /* chain_walk goes on to the transport header, or behind the header of a later fragment. */
 static __always_inline enum verdict chain_walk(struct chain *c)
 {
+	chain_begin(c);
 	bpf_loop(MAX_EXTENSIONS + 1, chain_step, c, 0);
 	return c->verdict;
 }

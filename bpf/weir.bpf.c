@@ -20,7 +20,7 @@
 #include "service.h"
 #include "tell.h"
 
-/* create has a stack of its own: 512 bytes are all that a chain of calls has. */
+/* create has a stack of its own, beside sched_pick's: a chain of calls has 512 bytes in all. */
 static __noinline enum verdict create(struct packet *p)
 {
 	return conn_create(p);
