@@ -38,7 +38,7 @@ type testbed struct {
 func newTestbed(t testing.TB, size uint32) *testbed {
 	t.Helper()
 	dir := bpffs(t)
-	b := &testbed{twin: newTwin(int(size)), names: dataplane.VerdictNames(), calls: make(chan func())}
+	b := &testbed{names: dataplane.VerdictNames(), calls: make(chan func())}
 	t.Cleanup(func() { close(b.calls) })
 	if err := b.enter(); err != nil {
 		t.Fatal(err)
@@ -55,6 +55,7 @@ func newTestbed(t testing.TB, size uint32) *testbed {
 			t.Error(err)
 		}
 	})
+	b.twin = newTwin(b.path.Hash())
 	b.seen = b.verdicts(t)
 	return b
 }

@@ -45,6 +45,10 @@ func (s tcpState) over() bool { return s.name != "SYN_RECV" && s.name != "ESTABL
 
 // see says that a segment of the connection passed. A later fragment does not say which.
 func (c *twinConn) see(p parsed, fromClient bool) {
+	repeated := c.packets > 0 && p.flags&packet.SYN != 0
+	if fromClient && !p.isLater() && !repeated && c.packets < twinSettles {
+		c.packets++
+	}
 	if p.flow.protocol != model.UDP && !p.isLater() {
 		c.state = c.state.next(p.flags, fromClient)
 	}
