@@ -65,7 +65,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	path, err := dataplane.Open(dataplane.Options{BPFFS: o.BPFFS, Config: o.Config, Log: o.Log})
+	path, err := dataplane.Open(dataplane.Options{
+		BPFFS: o.BPFFS, Config: o.Config, MaxConns: uint32(spec.Connections.Size), Log: o.Log,
+	})
 	if err != nil {
 		return err
 	}
