@@ -21,7 +21,7 @@ var golden = map[string]any{
 	"status": api.Status{
 		Version: "1.2.3", Revision: 42, Applied: 41, Role: api.Single,
 		Interfaces:  []api.Interface{{Name: "eth0", XDP: "generic", Reason: "the driver has no native XDP"}},
-		Connections: api.Usage{Used: 7, Size: 262144},
+		Connections: api.Usage{Used: 7, Size: 262144, MemoryBytes: 19872576},
 		Problems:    []api.Problem{{What: "service web takes no connections", Why: "it has no server", Fix: "add one"}},
 	},
 	"services": []api.Service{{

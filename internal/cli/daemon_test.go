@@ -21,7 +21,7 @@ var daemons = map[string]map[string]answer{
 				{Name: "eth0", XDP: "native"},
 				{Name: "eth1", XDP: "generic", Reason: "the driver has no native XDP"},
 			},
-			Connections: api.Usage{Used: 131072, Size: 262144},
+			Connections: api.Usage{Used: 131072, Size: 262144, MemoryBytes: 19872576},
 			Problems:    []api.Problem{},
 		}},
 		"GET /v1/services": {200, []api.Service{
@@ -52,7 +52,7 @@ var daemons = map[string]map[string]answer{
 		"GET /v1/status": {200, api.Status{
 			Version: "1.2.3", Revision: 42, Applied: 41, Role: api.Single,
 			Interfaces:  []api.Interface{{Name: "eth0", XDP: "none", Reason: "program 12 of somebody else is on it"}},
-			Connections: api.Usage{Size: 262144},
+			Connections: api.Usage{Size: 262144, MemoryBytes: 19872576},
 			Problems: []api.Problem{
 				{What: "no packet is balanced on eth0", Why: "program 12 of somebody else is on it", Fix: "remove the cause"},
 				{What: "service web takes no connections", Why: "it has no server", Fix: "add one"},

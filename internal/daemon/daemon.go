@@ -162,6 +162,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		func(ctx context.Context) error { return d.observer.Run(ctx, d.networkSeen) },
 		func(ctx context.Context) error { return d.routers.Run(ctx, d.tooBig) },
 		func(ctx context.Context) error { return d.path.Run(ctx, d.unresolved) },
+		func(ctx context.Context) error { return watchTable(ctx, d.path.Usage, d.log) },
 		d.hear,
 		func(ctx context.Context) error { return d.systemd.Run(ctx, d.pulses) },
 	} {

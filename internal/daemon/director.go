@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/report"
 )
 
@@ -49,7 +50,9 @@ func (d *daemon) readings() (report.Readings, error) {
 		return report.Readings{}, err
 	}
 	used, size := d.path.Usage()
-	out := report.Readings{Conns: used, ConnSize: size}
+	out := report.Readings{
+		Conns: used, ConnSize: size, ConnMemory: model.Connections{Size: int(size)}.Memory(),
+	}
 	out.Services, out.Servers = fromCounters(counters)
 	for _, v := range verdicts {
 		out.Verdicts = append(out.Verdicts, report.VerdictCount(v))

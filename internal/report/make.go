@@ -24,7 +24,7 @@ func Make(in Input) Snapshot {
 		Revision:    in.Desired.Dataplane.Revision,
 		Applied:     in.Seen.Applied.Revision,
 		Role:        Single,
-		Connections: Usage{Used: in.Readings.Conns, Size: in.Readings.ConnSize},
+		Connections: Usage{in.Readings.Conns, in.Readings.ConnSize, in.Readings.ConnMemory},
 		Interfaces:  interfaces(in),
 		Verdicts:    in.Readings.Verdicts,
 	}

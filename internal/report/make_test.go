@@ -27,7 +27,7 @@ var (
 func healthy() report.Input {
 	return report.Input{
 		Now: now,
-		Spec: model.Spec{Services: []model.Service{{
+		Spec: model.Spec{Connections: model.Connections{Size: 100}, Services: []model.Service{{
 			Name: "web", Key: webKey, Scheduler: model.WRR,
 			Servers: []model.Server{
 				{Key: first, Forwarding: model.DR, Weight: 2},
@@ -51,7 +51,7 @@ func healthy() report.Input {
 			}},
 		}},
 		Readings: report.Readings{
-			Conns: 3, ConnSize: 100,
+			Conns: 3, ConnSize: 100, ConnMemory: 70000,
 			Services: map[model.ServiceKey]report.Counts{webKey: {Connections: 9, PacketsIn: 90, PacketsOut: 30}},
 			Servers: map[report.ServiceServer]report.ServerReading{
 				{Service: webKey, Server: first}:  {Active: 2, Inactive: 1, Counts: report.Counts{Connections: 6}},
@@ -67,7 +67,7 @@ func TestHealthyDirectorHasNoProblems(t *testing.T) {
 	want := report.Snapshot{
 		Taken: now, Revision: 7, Applied: 7, Role: report.Single,
 		Interfaces:  []report.Interface{{Name: "eth0", XDP: "native"}},
-		Connections: report.Usage{Used: 3, Size: 100},
+		Connections: report.Usage{Used: 3, Size: 100, MemoryBytes: 70000},
 		Services: []report.Service{{
 			Name: "web", Key: webKey, Scheduler: model.WRR, Servers: 2, Up: 2, Active: 3, Inactive: 5,
 			Counts: report.Counts{Connections: 9, PacketsIn: 90, PacketsOut: 30}, Answers: true,

@@ -63,7 +63,7 @@ func example() director {
 		snapshot: report.Snapshot{
 			Revision: 42, Applied: 41, Role: report.Single,
 			Interfaces:  []report.Interface{{Name: "eth0", XDP: "generic", Reason: "the driver has no native XDP"}},
-			Connections: report.Usage{Used: 3, Size: 262144},
+			Connections: report.Usage{Used: 3, Size: 262144, MemoryBytes: 19872576},
 			Services: []report.Service{
 				{
 					Name: "web", Key: webKey, Scheduler: model.WRR, MSS: 1400, Servers: 3, Up: 2, Active: 1, Answers: true,
