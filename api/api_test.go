@@ -50,6 +50,13 @@ var golden = map[string]any{
 		Protocol: "tcp", Client: "203.0.113.7:40000", Virtual: "192.0.2.10:80", Server: "198.51.100.11:80",
 		State: "ESTABLISHED", ExpiresS: 893,
 	}},
+	"connections-count": api.ConnectionTotals{
+		Connections: 3,
+		Groups: []api.ConnectionGroup{
+			{Protocol: "tcp", State: "ESTABLISHED", Server: "198.51.100.11:80", Connections: 2},
+			{Protocol: "udp", State: "UDP", Server: "[2001:db8::53]:*", Connections: 1},
+		},
+	},
 	"realserver": api.RealServer{
 		VIPs:     []api.VIP{{Address: "192.0.2.10", Held: true}},
 		Settings: []api.Setting{{Path: "net/ipv4/conf/all/arp_ignore", Value: 1, Least: 1}},
@@ -120,7 +127,7 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 func TestEveryFieldIsDocumented(t *testing.T) {
 	for _, value := range []any{
 		api.Status{}, api.Interface{}, api.Usage{}, api.Problem{}, api.Service{}, api.Traffic{},
-		api.Server{}, api.Tunnel{}, api.Connection{}, api.Verdict{}, api.Reloaded{},
+		api.Server{}, api.Tunnel{}, api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{}, api.Verdict{}, api.Reloaded{},
 	} {
 		kind := reflect.TypeOf(value)
 		for i := range kind.NumField() {

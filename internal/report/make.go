@@ -58,21 +58,3 @@ func sum(service model.Service, counts Counts, servers []Server) Service {
 	}
 	return s
 }
-
-// ServiceOf names the service that a connection belongs to: the one of its very port before the
-// one of all ports, as the path looks it up. It returns "" when there is none any more.
-func (s Snapshot) ServiceOf(c Connection) string {
-	key := model.ServiceKey{Address: c.Virtual.Addr(), Port: c.Virtual.Port(), Protocol: c.Protocol}
-	anyPort := key
-	anyPort.Port = model.AnyPort
-	name := ""
-	for _, service := range s.Services {
-		switch service.Key {
-		case key:
-			return service.Name
-		case anyPort:
-			name = service.Name
-		}
-	}
-	return name
-}

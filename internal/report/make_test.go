@@ -183,24 +183,3 @@ func TestConfiguredWordsPassThrough(t *testing.T) {
 		t.Errorf("mss %d, tunnels %+v, %+v", got.Services[0].MSS, got.Servers[0].Tunnel, got.Servers[1].Tunnel)
 	}
 }
-
-func TestAnyPortServiceGivesWayToThePortsOwn(t *testing.T) {
-	s := report.Snapshot{Services: []report.Service{
-		{Name: "web", Key: webKey},
-		{Name: "rest", Key: model.ServiceKey{Address: webKey.Address, Protocol: model.TCP}},
-	}}
-	for virtual, want := range map[string]string{
-		"192.0.2.10:80":  "web",
-		"192.0.2.10:443": "rest",
-		"192.0.2.11:80":  "",
-	} {
-		c := report.Connection{Protocol: model.TCP, Virtual: netip.MustParseAddrPort(virtual)}
-		if got := s.ServiceOf(c); got != want {
-			t.Errorf("%s belongs to %q, want %q", virtual, got, want)
-		}
-	}
-	udp := report.Connection{Protocol: model.UDP, Virtual: netip.MustParseAddrPort("192.0.2.10:80")}
-	if got := s.ServiceOf(udp); got != "" {
-		t.Errorf("UDP belongs to %q", got)
-	}
-}
