@@ -30,14 +30,23 @@ func (d *daemon) Snapshot(context.Context) (report.Snapshot, error) {
 	return report.Make(in), nil
 }
 
-// Connections calls yield for each connection until it returns false.
+// Connections calls yield for each connection until it returns false. When ctx ends before that, the
+// rest is missing, and this is an error: nobody may take it for the whole.
 func (d *daemon) Connections(ctx context.Context, yield func(report.Connection) bool) error {
-	return d.path.Connections(func(c dataplane.Connection) bool {
-		return ctx.Err() == nil && yield(report.Connection{
+	cut := false
+	err := d.path.Connections(func(c dataplane.Connection) bool {
+		if cut = ctx.Err() != nil; cut {
+			return false
+		}
+		return yield(report.Connection{
 			Protocol: c.Protocol, Client: c.Client, Virtual: c.Virtual, Server: c.Server,
 			State: c.State, Expires: c.Expires,
 		})
 	})
+	if err == nil && cut {
+		return ctx.Err()
+	}
+	return err
 }
 
 func (d *daemon) readings() (report.Readings, error) {
