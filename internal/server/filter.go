@@ -17,7 +17,8 @@ import (
 )
 
 // ConnectionsFilter is which connections are asked for, in the words of the request. They are judged
-// here and not by their tags, so that the answer says which is wrong, and what would be right.
+// here and not by their tags, so that the answer says which is wrong, and what would be right. huma
+// finds the fields of what is embedded by its exported name only.
 type ConnectionsFilter struct {
 	Service  string `query:"service" doc:"Those of this service only: its name, or its address and port."`
 	Server   string `query:"server" doc:"Those of this server only: its address, or address and port."`
