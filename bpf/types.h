@@ -101,6 +101,7 @@ enum server_flag {
 	SERVER_SERVING = 1,  /* its service's SERVICE_SERVING, here so that a known connection need not look it up */
 	SERVER_LOCAL = 2,    /* the address is this host's: packets pass to the kernel as they are */
 	SERVER_RESOLVED = 4, /* hop.mac is known */
+	SERVER_QUIESCED = 8, /* weight 0: it keeps its connections, and takes no new ones */
 };
 
 /* Value of `servers`, index = server id. A server belongs to one service. Written by Go. */

@@ -85,13 +85,32 @@ static __always_inline enum verdict admit(struct packet *p)
 	return schedule(p);
 }
 
+/*
+ * begins_anew: the client uses a port again whose connection is over, and any server may have the next
+ * one. Where only one side has closed, or somebody sent an RST, that may have been a stranger: then the
+ * same server has it, unless that takes no new ones.
+ */
+static __always_inline bool begins_anew(const struct packet *p)
+{
+	enum conn_state state = word_state(word_of(p->conn));
+
+	if (state == CONN_TIME_WAIT)
+		return starts_connection(p);
+	if (state != CONN_FIN_WAIT && state != CONN_CLOSE)
+		return false;
+	return p->server->flags & SERVER_QUIESCED && starts_connection(p);
+}
+
 /* resume finds the server of a known connection. Without one only a new start is a way on. */
 static __always_inline enum verdict resume(struct packet *p)
 {
 	p->server_id = p->conn->server;
 	p->server = server_find(p->server_id, p->conn->server_generation);
-	if (p->server)
-		return p->server->flags & SERVER_SERVING ? VERDICT_CONTINUE : VERDICT_NOT_SERVING;
+	if (p->server && !(p->server->flags & SERVER_SERVING))
+		return VERDICT_NOT_SERVING;
+	if (p->server && !begins_anew(p))
+		return VERDICT_CONTINUE;
+	p->server = NULL;
 	if (!starts_connection(p))
 		return VERDICT_SERVER_GONE;
 	__u64 word = word_of(p->conn);

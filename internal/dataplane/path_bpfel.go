@@ -260,6 +260,7 @@ const (
 	pathServerFlagSERVER_SERVING  pathServerFlag = 1
 	pathServerFlagSERVER_LOCAL    pathServerFlag = 2
 	pathServerFlagSERVER_RESOLVED pathServerFlag = 4
+	pathServerFlagSERVER_QUIESCED pathServerFlag = 8
 )
 
 type pathService struct {

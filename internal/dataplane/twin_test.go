@@ -192,15 +192,15 @@ func (t *twin) connected(p parsed, c *twinConn) outcome {
 }
 
 func (t *twin) known(p parsed, c *twinConn) outcome {
-	if c.server.gone {
+	if !c.server.gone && !c.server.service.want.Serving {
+		return p.ends(notServing)
+	}
+	if c.server.gone || c.isOver(p) {
 		if !p.opens() {
 			return p.ends(serverGone)
 		}
 		t.end(c)
 		return t.fresh(p)
-	}
-	if !c.server.service.want.Serving {
-		return p.ends(notServing)
 	}
 	if v := t.first(p); v != undecided {
 		return p.ends(v)
