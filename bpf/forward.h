@@ -174,7 +174,7 @@ static __always_inline enum verdict forward_to_server(struct packet *p)
 /* forward sends the client's packet, or an error about one, to p->server; p->conn was found or just created. */
 static __always_inline enum verdict forward(struct packet *p)
 {
-	if (p->kind != KIND_QUOTE)
+	if (p->kind != KIND_QUOTE && !p->fresh)
 		conn_touch(p);
 	enum verdict v = forward_to_server(p);
 	if (v >= VERDICT_FIRST_DROPPED)

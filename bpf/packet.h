@@ -65,6 +65,7 @@ struct packet {
 	__u32 server_id;
 	__u32 life;     /* of conn: word_life */
 	__u32 position; /* of conn */
+	__u32 fresh;    /* 1: this packet has begun conn, and is counted there */
 	struct service *service;
 	struct server *server;
 	struct conn *conn;

@@ -50,6 +50,28 @@ static __always_inline enum verdict schedule(struct packet *p)
 	return v;
 }
 
+/* sound_v4: the checksum of the IPv4 header, in one go where it has no options and the frame no tag. */
+static __always_inline bool sound_v4(struct xdp_md *ctx, const struct headers *h)
+{
+	struct iphdr ip;
+
+	if (h->network != AT_NETWORK || h->transport != AT_TRANSPORT_V4)
+		return csum_fold(csum_bytes(ctx, h->network, h->transport - h->network)) == 0xffff;
+	if (!load_at(ctx, AT_NETWORK, &ip, sizeof(ip)))
+		return false;
+	return csum_fold(csum_words(&ip, sizeof(ip))) == 0xffff;
+}
+
+/* segment_sum is that of the bytes of a TCP segment: a SYN has few of them, and they lie where most do. */
+static __always_inline __u64 segment_sum(struct xdp_md *ctx, const struct headers *h, __u32 size)
+{
+	if (h->transport == AT_TRANSPORT_V4 && size <= CSUM_SHORT && !(size % 4))
+		return csum_short(ctx, AT_TRANSPORT_V4, size);
+	if (h->transport == AT_TRANSPORT_V6 && size <= CSUM_SHORT && !(size % 4))
+		return csum_short(ctx, AT_TRANSPORT_V6, size);
+	return csum_bytes(ctx, h->transport, size);
+}
+
 /*
  * sound: a packet that its server would drop for its checksum begins no connection. The sums of other
  * packets are the server's business. A fragment has no TCP checksum of its own.
@@ -60,12 +82,12 @@ __noinline bool sound(struct xdp_md *ctx, struct headers *h)
 		return false;
 	__u32 segment = end_of(h) - h->transport;
 
-	if (!h->ipv6 && csum_fold(csum_bytes(ctx, h->network, h->transport - h->network)) != 0xffff)
+	if (!h->ipv6 && !sound_v4(ctx, h))
 		return false;
 	if (h->flow.protocol != IPPROTO_TCP || h->kind != KIND_WHOLE)
 		return true;
 	__u64 sum = csum_pseudo(&h->flow.source, &h->flow.destination, segment, IPPROTO_TCP);
-	return csum_fold(sum + csum_bytes(ctx, h->transport, segment)) == 0xffff;
+	return csum_fold(sum + segment_sum(ctx, h, segment)) == 0xffff;
 }
 
 /* admit decides about a packet without a connection: does it begin one? */

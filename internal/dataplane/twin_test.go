@@ -263,7 +263,6 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 		if v := t.first(p); v != undecided {
 			return p.ends(v)
 		}
-		c.see(p, true)
 		return t.forward(p, c)
 	}
 	return p.ends(natClash)
@@ -272,7 +271,7 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 func connection(p parsed, server *twinServer) *twinConn {
 	c := &twinConn{
 		toService: p.flow, server: server, forwarding: server.want.Forwarding,
-		client: p.hop(), state: newState(p.flow.protocol),
+		client: p.hop(), state: newState(p.flow.protocol), packets: 1,
 	}
 	if c.forwarding == model.NAT {
 		port := server.want.Key.Port
