@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // What every web server of the lab has besides its Answers: a file of zeros.
@@ -18,7 +19,8 @@ const (
 )
 
 // Downloads is clients that ask a web server for its file again and again, as fast as it comes, each
-// time over a connection of its own.
+// time over a connection of its own. They start one after the other: if all of them did at once, they
+// would end at once too, and fill every queue when they start again.
 type Downloads struct {
 	client   *Client
 	to       netip.AddrPort
@@ -35,7 +37,13 @@ func (c *Client) Download(ctx context.Context, to netip.AddrPort, atOnce int) *D
 	d := &Downloads{client: c, to: to}
 	ctx, d.stop = context.WithCancel(ctx)
 	for i := range atOnce {
-		d.running.Go(func() { d.repeat(ctx, c.inTurn(familyOf(to), i)) })
+		d.running.Go(func() {
+			select {
+			case <-time.After(time.Duration(i) * 50 * time.Millisecond):
+				d.repeat(ctx, c.inTurn(familyOf(to), i))
+			case <-ctx.Done():
+			}
+		})
 	}
 	return d
 }
