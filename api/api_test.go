@@ -21,7 +21,7 @@ var golden = map[string]any{
 	"status": api.Status{
 		Version: "1.2.3", Revision: 42, Applied: 41, Role: api.Single,
 		Interfaces:  []api.Interface{{Name: "eth0", XDP: "generic", Reason: "the driver has no native XDP"}},
-		Connections: api.Usage{Used: 7, Size: 262144},
+		Connections: api.Usage{Used: 7, Size: 262144, MemoryBytes: 19872576},
 		Problems:    []api.Problem{{What: "service web takes no connections", Why: "it has no server", Fix: "add one"}},
 	},
 	"services": []api.Service{{
@@ -50,6 +50,13 @@ var golden = map[string]any{
 		Protocol: "tcp", Client: "203.0.113.7:40000", Virtual: "192.0.2.10:80", Server: "198.51.100.11:80",
 		State: "ESTABLISHED", ExpiresS: 893,
 	}},
+	"connections-count": api.ConnectionTotals{
+		Connections: 3,
+		Groups: []api.ConnectionGroup{
+			{Protocol: "tcp", State: "ESTABLISHED", Server: "198.51.100.11:80", Connections: 2},
+			{Protocol: "udp", State: "UDP", Server: "[2001:db8::53]:*", Connections: 1},
+		},
+	},
 	"realserver": api.RealServer{
 		VIPs:     []api.VIP{{Address: "192.0.2.10", Held: true}},
 		Settings: []api.Setting{{Path: "net/ipv4/conf/all/arp_ignore", Value: 1, Least: 1}},
@@ -120,7 +127,7 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 func TestEveryFieldIsDocumented(t *testing.T) {
 	for _, value := range []any{
 		api.Status{}, api.Interface{}, api.Usage{}, api.Problem{}, api.Service{}, api.Traffic{},
-		api.Server{}, api.Tunnel{}, api.Connection{}, api.Verdict{}, api.Reloaded{},
+		api.Server{}, api.Tunnel{}, api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{}, api.Verdict{}, api.Reloaded{},
 	} {
 		kind := reflect.TypeOf(value)
 		for i := range kind.NumField() {

@@ -11,3 +11,17 @@ type Connection struct {
 	State    string `json:"state" doc:"State in LVS's words: ESTABLISHED, SYN_RECV, UDP, …"`
 	ExpiresS int64  `json:"expires_s" doc:"Seconds until it is forgotten, if no packet comes."`
 }
+
+// ConnectionTotals are connections by what they have in common: GET /v1/connections/count.
+type ConnectionTotals struct {
+	Connections uint64            `json:"connections" doc:"How many there are in all."`
+	Groups      []ConnectionGroup `json:"groups" nullable:"false" doc:"By protocol, state and server, in this order."`
+}
+
+// ConnectionGroup is how many connections have protocol, state and server in common.
+type ConnectionGroup struct {
+	Protocol    string `json:"protocol" enum:"tcp,udp,sctp" doc:"Transport protocol."`
+	State       string `json:"state" doc:"State in LVS's words."`
+	Server      string `json:"server" doc:"Address and port of the server; port * is any, of a service of all ports or one that is gone."`
+	Connections uint64 `json:"connections" doc:"How many there are."`
+}

@@ -34,7 +34,9 @@ type Interface struct {
 // Usage is how full the connection table is.
 type Usage struct {
 	Used uint64 `json:"used" doc:"Entries in use. A connection by NAT has two."`
-	Size uint64 `json:"size" doc:"Entries that fit."`
+	Size uint64 `json:"size" doc:"Entries that it has room for."`
+
+	MemoryBytes uint64 `json:"memory_bytes" doc:"What it takes of the kernel's memory, however many are in use."`
 }
 
 // Problem is something that a person must know, and the way out.

@@ -97,32 +97,36 @@ __noinline enum verdict way_by_route(struct xdp_md *ctx, struct headers *h, stru
 /* way_by_hop is to where the client was heard last. */
 static __always_inline enum verdict way_by_hop(struct packet *p, struct way *way)
 {
-	const struct hop *hop = &p->conn->client;
-	struct interface *i = interface_of(hop);
+	__u32 index = p->back->interface;
+	struct interface *parent = bpf_map_lookup_elem(&interfaces, &index);
 
+	if (!parent)
+		return VERDICT_NO_ROUTE;
+	struct hop hop = { .ifindex = parent->ifindex, .vlan = p->back->vlan };
+	struct interface *i = interface_of(&hop);
 	if (!i)
 		return VERDICT_NO_ROUTE;
 	p->mtu = i->mtu;
 	if (p->length > p->mtu)
 		return VERDICT_TOO_BIG;
-	way->hop.ifindex = hop->ifindex;
-	way->hop.vlan = hop->vlan;
-	mac_copy(way->hop.mac, hop->mac);
+	way->hop.ifindex = hop.ifindex;
+	way->hop.vlan = hop.vlan;
+	mac_copy(way->hop.mac, p->back->mac);
 	mac_copy(way->source_mac, i->mac);
 	return VERDICT_CONTINUE;
 }
 
 static __always_inline enum verdict answer_way(struct packet *p, struct way *way)
 {
-	/* Below 0 while the server has not answered what the client sent last. */
-	__s32 age = p->conn->seen - p->conn->hop_seen;
+	/* Below 0 when the client's packet came since, on another CPU. */
+	__s32 age = p->conn->seen - p->back->hop_seen;
 
-	if (p->conn->client.ifindex && age < (__s32)(HOP_FRESH_SECONDS * jiffies_per_second)) {
+	if (age < (__s32)(HOP_FRESH_SECONDS * jiffies_per_second)) {
 		enum verdict v = way_by_hop(p, way);
 		if (v != VERDICT_NO_ROUTE)
 			return v;
 	}
-	return way_by_route(p->ctx, headers_of(p), &p->conn->other, way);
+	return way_by_route(p->ctx, headers_of(p), &p->conn->destination, way);
 }
 
 /* answer_translate makes of the server's packet one of the service, addressed to the next hop. */
@@ -131,9 +135,9 @@ static __always_inline enum verdict answer_translate(struct packet *p, const str
 	struct translation t = {
 		.source = true,
 		.old = &p->flow.source,
-		.new = &p->conn->other,
+		.new = &p->conn->destination,
 		.old_port = p->flow.source_port,
-		.new_port = p->conn->other_port,
+		.new_port = p->conn->destination_port,
 	};
 
 	if (!nat_possible(p, t.old_port, t.new_port))
@@ -161,13 +165,13 @@ static __always_inline enum verdict answer_send(struct packet *p, const struct w
 	if (v != VERDICT_CONTINUE)
 		return v;
 	if (server) {
-		count_out(p->conn->service, p->length);
+		count_out(server->service, p->length);
 		count_out(MAX_SERVICES + p->conn->server, p->length);
 	}
 	return p->kind == KIND_QUOTE ? VERDICT_ICMP_OUT : VERDICT_NAT_OUT;
 }
 
-/* answer sends a server's packet, or an error about one of ours, to the client; p->conn is the reverse entry. */
+/* answer sends a server's packet, or an error about one of ours, to the client; p->back is the way back by which it was found. */
 static __always_inline enum verdict answer(struct packet *p)
 {
 	struct way way = {};

@@ -130,7 +130,8 @@ static __always_inline int bench_find(struct xdp_md *ctx)
 
 	if (parse(&p) != VERDICT_CONTINUE)
 		return XDP_ABORTED;
-	return conn_find(&p.flow) ? XDP_TX : XDP_DROP;
+	conn_find(&p);
+	return p.conn ? XDP_TX : XDP_DROP;
 }
 
 SEC("xdp")

@@ -106,7 +106,7 @@ static __always_inline enum verdict forward_nat(struct packet *p)
 		.old = &p->flow.destination,
 		.new = &p->server->address,
 		.old_port = p->flow.destination_port,
-		.new_port = p->conn->other_port,
+		.new_port = nat_port(p),
 	};
 
 	if (!nat_possible(p, t.old_port, t.new_port))
@@ -179,8 +179,8 @@ static __always_inline enum verdict forward(struct packet *p)
 	enum verdict v = forward_to_server(p);
 	if (v >= VERDICT_FIRST_DROPPED)
 		return v;
-	count_in(p->conn->service, p->length);
-	count_in(MAX_SERVICES + p->conn->server, p->length);
+	count_in(p->server->service, p->length);
+	count_in(MAX_SERVICES + p->server_id, p->length);
 	if (p->kind == KIND_QUOTE && v != VERDICT_LOCAL)
 		return VERDICT_ICMP_IN;
 	return v;

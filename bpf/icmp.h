@@ -144,44 +144,44 @@ static __always_inline enum verdict icmp_at_service(const struct headers *h, con
 {
 	if (!addr_equal(&flow->destination, &h->flow.destination))
 		return VERDICT_ICMP_NO_CONNECTION;
-	if (martian(&h->flow))
-		return VERDICT_MARTIAN;
-	struct conn *conn = conn_find(flow);
-	if (conn && !conn_is_reverse(conn))
-		return VERDICT_CONTINUE;
-	return service_find(flow) ? VERDICT_ICMP_NO_CONNECTION : VERDICT_ICMP;
+	return martian(&h->flow) ? VERDICT_MARTIAN : VERDICT_CONTINUE;
 }
 
 /* icmp_at_client: an error sent to a client is about what NAT made of its packets. */
 static __always_inline enum verdict icmp_at_client(const struct headers *h, const struct flow *flow)
 {
-	struct conn *conn = conn_find(flow);
-
-	if (!conn || !conn_is_reverse(conn) || !addr_equal(&flow->destination, &h->flow.destination))
-		return VERDICT_ICMP;
-	return VERDICT_CONTINUE;
+	return addr_equal(&flow->destination, &h->flow.destination) ? VERDICT_CONTINUE : VERDICT_ICMP;
 }
 
 /*
- * icmp_find makes the flow of the connection that the error is about h's own. What quotes something
+ * icmp_read makes the flow of the connection that the error may be about h's own. What quotes something
  * of the host's own is the kernel's.
  */
-__noinline enum verdict icmp_find(struct xdp_md *ctx, struct headers *h)
+__noinline enum verdict icmp_read(struct xdp_md *ctx, struct headers *h)
 {
 	struct flow flow = {};
 
 	if (!h)
 		return VERDICT_ICMP;
-	bool at_service = service_owns(&h->flow.destination);
+	h->quoted.at_service = service_owns(&h->flow.destination);
 	bool readable = h->ipv6 ? quoted_v6(ctx, h, &flow) : quoted_v4(ctx, h, &flow);
 
 	if (readable && !is_balanced_protocol(h->quoted.protocol))
 		return VERDICT_ICMP;
 	if (!readable || !quoted_ports(ctx, h, &flow))
-		return at_service ? VERDICT_ICMP_NO_CONNECTION : VERDICT_ICMP;
-	enum verdict v = at_service ? icmp_at_service(h, &flow) : icmp_at_client(h, &flow);
-	if (v != VERDICT_CONTINUE)
-		return v;
-	h->flow = flow;
-	return icmp_low_mtu(ctx, h) ? VERDICT_ICMP_LOW_MTU : VERDICT_CONTINUE;
+		return h->quoted.at_service ? VERDICT_ICMP_NO_CONNECTION : VERDICT_ICMP;
+	enum verdict v = h->quoted.at_service ? icmp_at_service(h, &flow) : icmp_at_client(h, &flow);
+	if (v == VERDICT_CONTINUE)
+		h->flow = flow;
+	return v;
+}
+
+/* icmp_judge: an error is about a connection of ours, and says what can be; known: the connection was found. */
+__noinline enum verdict icmp_judge(struct xdp_md *ctx, struct headers *h, bool known)
+{
+	if (!h)
+		return VERDICT_ICMP;
+	if (known)
+		return icmp_low_mtu(ctx, h) ? VERDICT_ICMP_LOW_MTU : VERDICT_CONTINUE;
+	return h->quoted.at_service && service_find(&h->flow) ? VERDICT_ICMP_NO_CONNECTION : VERDICT_ICMP;
 }

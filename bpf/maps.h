@@ -71,6 +71,10 @@ const enum event_kind *event_kind_in_btf __attribute__((unused));
 const enum limit *limit_in_btf __attribute__((unused));
 const enum conn_flag *conn_flag_in_btf __attribute__((unused));
 const enum xdp_mode *xdp_mode_in_btf __attribute__((unused));
+const struct flow *flow_in_btf __attribute__((unused));
+const struct bucket *bucket_in_btf __attribute__((unused));
+const struct reverse *reverse_in_btf __attribute__((unused));
+const struct hop *hop_in_btf __attribute__((unused));
 const struct sweep *sweep_in_btf __attribute__((unused));
 const enum tunnel *tunnel_in_btf __attribute__((unused));
 const enum tunnel_flag *tunnel_flag_in_btf __attribute__((unused));
@@ -101,11 +105,16 @@ struct {
 	__type(value, __u64);
 } positions SEC(".maps");
 
-/* The connections. Only conn.h and the sweep touch it. */
+/*
+ * The connections, in buckets of 16 elements: a struct bucket, then entries. The size is set before load.
+ * Values of a map that can be mapped begin at a page, so each element is a cache line, and a bucket lies
+ * in one page.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_CONNS);
-	__type(key, struct flow);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, BUCKET_SLOTS);
+	__type(key, __u32);
 	__type(value, struct conn);
 } conns SEC(".maps");
 
@@ -161,9 +170,20 @@ struct {
 	__type(value, struct told);
 } tellings SEC(".maps");
 
+/* A connection that is getting its place: create.h. */
+struct newcomer {
+	struct conn draft; /* its word is made when it has its place */
+	__u32 home, second;
+	__u64 tags;
+	__u32 slot;
+	__u32 flags;
+	__u32 state;
+};
+
 /* Room for what the stack is too small for. Nothing in it is kept from packet to packet. */
 struct scratch {
-	__u8 bytes[512];          /* csum.h */
+	struct newcomer newcomer;
+	__u8 bytes[512];          /* csum_bytes.h */
 	struct fragment fragment; /* fragment.h: a new entry */
 };
 

@@ -46,14 +46,16 @@ struct headers {
 	__u8 tcp_flags;   /* byte 13 of the TCP header, or what stands for it in SCTP; 0 for UDP */
 	__u8 tagged;      /* it carries a VLAN tag */
 	__u16 tag;        /* the tag as it is, with its priority, in host order */
-	__u16 kind;       /* enum kind */
+	__u8 kind;        /* enum kind */
+	__u8 data;        /* 1: a TCP segment with data */
 	__u32 mtu;        /* of the way on, when the packet is larger */
 	struct part part; /* of fragments */
 	struct {
 		__u32 network;
 		__u32 transport;
-		__u32 protocol;
-	} quoted; /* KIND_QUOTE: offsets of its headers */
+		__u16 protocol;
+		__u16 at_service; /* 1: the error came to a service's address */
+	} quoted;                 /* KIND_QUOTE: offsets of its headers */
 };
 
 struct packet {
@@ -61,9 +63,12 @@ struct packet {
 	struct xdp_md *ctx;
 	__u32 egress; /* interface that it leaves by, once a server or client was chosen */
 	__u32 server_id;
+	__u32 life;     /* of conn: word_life */
+	__u32 position; /* of conn */
 	struct service *service;
 	struct server *server;
 	struct conn *conn;
+	struct reverse *back; /* the packet is the server's: the way back by which conn was found */
 };
 
 static __always_inline struct headers *headers_of(struct packet *p)

@@ -35,6 +35,7 @@ static __always_inline enum verdict parse_tcp(struct packet *p)
 	p->flow.source_port = tcp.source;
 	p->flow.destination_port = tcp.dest;
 	p->tcp_flags = ((__u8 *)&tcp)[13];
+	p->data = p->transport + tcp.doff * 4 < end;
 	return VERDICT_CONTINUE;
 }
 

@@ -87,14 +87,13 @@ static __always_inline __u32 sched_rr(const struct slot *head, __u64 *position)
 	return 1 + __sync_fetch_and_add(position, 1) % head->server;
 }
 
-static __always_inline __u32 sched_index(const struct service *service, void *table, const struct slot *head)
+static __always_inline __u32 sched_index(__u32 service, __u32 scheduler, void *table, const struct slot *head)
 {
-	__u32 id = service->id;
-	__u64 *position = bpf_map_lookup_elem(&positions, &id);
+	__u64 *position = bpf_map_lookup_elem(&positions, &service);
 
 	if (!position)
 		return 0;
-	switch (service->scheduler) {
+	switch (scheduler) {
 	case SCHEDULER_RR:
 		return sched_rr(head, position);
 	case SCHEDULER_WRR:
@@ -103,24 +102,37 @@ static __always_inline __u32 sched_index(const struct service *service, void *ta
 	return 0;
 }
 
-/* sched_pick sets p->server, or leaves it NULL when no server takes new connections. */
-static __noinline void sched_pick(struct packet *p)
+/* sched_slot picks for a service. NULL: no server takes new connections. */
+static __always_inline struct slot *sched_slot(__u32 service, __u32 scheduler)
 {
-	__u32 id = p->service->id, first = 0;
+	__u32 first = 0;
+	void *table = bpf_map_lookup_elem(&slots, &service);
 
-	p->server = NULL;
-	void *table = bpf_map_lookup_elem(&slots, &id);
 	if (!table)
-		return;
+		return NULL;
 	struct slot *head = bpf_map_lookup_elem(table, &first);
 	if (!head || !head->server)
-		return;
-	__u32 index = sched_index(p->service, table, head);
-	if (!index)
-		return;
-	struct slot *slot = bpf_map_lookup_elem(table, &index);
-	if (!slot)
-		return;
-	p->server_id = slot->server;
-	p->server = server_find(slot->server, slot->generation);
+		return NULL;
+	__u32 index = sched_index(service, scheduler, table, head);
+	return index ? bpf_map_lookup_elem(table, &index) : NULL;
+}
+
+/*
+ * sched_next is the server that takes a service's next connection: its id, and its generation in the
+ * upper half; 0: none does. It handles numbers only, so the verifier judges it by itself.
+ */
+__noinline __u64 sched_next(__u32 service, __u32 scheduler)
+{
+	struct slot *slot = sched_slot(service, scheduler);
+
+	return slot ? (__u64)slot->generation << 32 | slot->server : 0;
+}
+
+/* sched_pick sets p->server, or leaves it NULL when no server takes new connections. */
+static __always_inline void sched_pick(struct packet *p)
+{
+	__u64 next = sched_next(p->service->id, p->service->scheduler);
+
+	p->server_id = next;
+	p->server = server_find(next, next >> 32);
 }

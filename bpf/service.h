@@ -74,6 +74,12 @@ static __always_inline struct server *server_find(__u32 id, __u32 generation)
 	return server;
 }
 
+/* nat_port is where NAT sends p to. */
+static __always_inline __be16 nat_port(const struct packet *p)
+{
+	return p->server->port ?: p->flow.destination_port;
+}
+
 static __always_inline struct counters *counters_at(__u32 index)
 {
 	return bpf_map_lookup_elem(&counters, &index);

@@ -1,87 +1,86 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * sweep.bpf.c: expiry. The daemon runs it every few seconds; one run looks at the whole table. An
- * entry goes in two steps: first it is marked, and a packet may still take the mark away; when the
- * next run finds it marked, it is deleted.
+ * sweep.bpf.c: expiry. The daemon runs it again and again, each time over the next few buckets, so that
+ * no run holds its CPU for long. An entry goes in two steps: first it is marked, and a packet may still
+ * take the mark away; when the next round finds it marked, it ends.
  */
 #include "conn.h"
 #include "finish.h"
 
 /* A power of two above CONN_STATES, so that a mask is a bound. */
-#define CONN_STATE_SLOTS 8
+#define TIMEOUT_SLOTS 16
+#define TIMEOUT_UDP_UNSETTLED (CONN_UDP + 1)
+_Static_assert(TIMEOUT_UDP_UNSETTLED == CONN_STATES, "it stands behind the states");
 
 /* Seconds without a packet, by state: IPVS's defaults (ip_vs_proto_tcp.c, ip_vs_proto_udp.c). */
 /* clang-format off */
-const volatile __u32 timeouts[CONN_STATE_SLOTS] = {
-	[CONN_NONE] = 2,
+const volatile __u32 timeouts[TIMEOUT_SLOTS] = {
 	[CONN_SYN_RECV] = 60,
 	[CONN_ESTABLISHED] = 900,
 	[CONN_FIN_WAIT] = 120,
 	[CONN_TIME_WAIT] = 120,
 	[CONN_CLOSE] = 10,
 	[CONN_UDP] = 300,
+	[TIMEOUT_UDP_UNSETTLED] = 30, /* not IPVS's: most of these are one question, or a flood */
 };
 /* clang-format on */
 
-static __always_inline __u32 timeout_of(enum conn_state state)
+/* timeout_of: the state is not compared by itself, or the verifier would know the index on one way and not on another. */
+static __always_inline __u32 timeout_of(__u64 word)
 {
-	return timeouts[state & (CONN_STATE_SLOTS - 1)] * jiffies_per_second;
+	__u32 index = word_state(word), other = (index ^ CONN_UDP) | (word_flags(word) & CONN_SETTLED);
+
+	return timeouts[index + !other & TIMEOUT_SLOTS - 1] * jiffies_per_second;
 }
 
-/* idle is the time since the last packet; a pair lives by its younger half. */
-static __always_inline __u32 idle(const struct flow *flow, const struct conn *conn, __u32 now)
+/* owned: a way back goes with its connection; only an orphan is swept by itself. */
+static __always_inline bool owned(const struct conn *entry, __u32 position, __u64 word)
 {
-	__u32 own = now - conn->seen;
-
-	if (!conn_is_pair(conn) || conn_is_reverse(conn))
-		return own;
-	struct flow key = conn_reverse_key(flow, conn);
-	struct conn *reverse = conn_find(&key);
-	if (!reverse)
-		return own;
-	__u32 other = now - reverse->seen;
-	/* A packet that came since now was read is of the future: its idle time wraps. */
-	if ((__s32)other < 0 || (__s32)own < 0)
-		return 0;
-	return other < own ? other : own;
+	return word_flags(word) & CONN_REVERSE && forward_at(((const struct reverse *)entry)->pair, position);
 }
 
-/* owned: a reverse entry goes with its forward entry; only an orphan is swept by itself. */
-static __always_inline bool owned(const struct flow *flow, const struct conn *conn)
+static __always_inline void visit(struct sweep *s, __u32 position)
 {
-	if (!conn_is_reverse(conn))
-		return false;
-	struct flow key = conn_forward_key(flow, conn);
-	struct conn *forward = conn_find(&key);
-	return forward && addr_equal(&forward->other, &flow->source) && forward->other_port == flow->source_port;
-}
+	struct conn *entry = entry_at(position);
 
-static long visit(void *map, const struct flow *key, struct conn *conn, struct sweep *s)
-{
-	struct flow flow = *key;
-	__u64 word = *(volatile __u64 *)&conn->state;
-	__u32 flags = conn_flags(word);
-
+	if (!entry)
+		return;
+	__u64 word = word_of(entry);
+	if (word_state(word) <= CONN_COMING)
+		return;
 	s->seen++;
-	if (owned(&flow, conn))
-		return 0;
-	__u32 rest = idle(&flow, conn, s->now);
-	if ((__s32)rest < 0 || rest < timeout_of(conn_state(word)))
-		return 0;
+	if (owned(entry, position, word))
+		return;
+	__s32 idle = s->now - entry->seen; /* below 0: a packet came since now was read */
+	if (idle < 0 || idle < (__s32)timeout_of(word))
+		return;
 	/* A packet that comes in between changes the word, and both attempts come to nothing. */
-	if (flags & CONN_DYING)
-		s->deleted += conn_end(&flow, conn, word);
-	else
-		s->marked += conn_swap(conn, word, conn_word(word, conn_state(word), flags | CONN_DYING));
+	bool dying = word_flags(word) & CONN_DYING;
+	s->deleted += dying && conn_end(position, word, NOWHERE);
+	s->marked += !dying && word_swap(entry, word, word | (__u64)CONN_DYING << WORD_FLAGS_SHIFT);
+}
+
+/* step: the first slot of a bucket says which others are worth a look. */
+static long step(__u32 turn, struct sweep *s)
+{
+	__u32 position = s->first * BUCKET_SLOTS + turn, slot = position % BUCKET_SLOTS;
+
+	if (slot) {
+		if (s->taken >> slot & 1)
+			visit(s, position);
+		return 0;
+	}
+	struct bucket *bucket = bucket_of(position);
+	s->taken = bucket ? bucket->taken : 0;
 	return 0;
 }
 
 SEC("syscall")
 int sweep(struct sweep *s)
 {
-	struct sweep done = { .now = jiffies() };
+	struct sweep done = { .first = s->first, .buckets = s->buckets, .now = jiffies() };
 
-	conn_walk(visit, &done);
+	bpf_loop(done.buckets * BUCKET_SLOTS, step, &done, 0);
 	finish_count(VERDICT_FRAGMENT_ORPHAN, s->orphans);
 	*s = done;
 	return 0;

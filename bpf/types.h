@@ -18,7 +18,10 @@ enum limit {
 	MAX_SERVICES = 4096,
 	MAX_SERVERS = 16384, /* of all services */
 	MAX_INTERFACES = 1024,
-	MAX_CONNS = 1 << 18, /* until the connection table has a size of its own */
+	BUCKET_SLOTS = 16,   /* of the connection table, the first of which is the bucket's own */
+	UNSETTLED_SLOTS = 7, /* of a bucket at most are of flows that have not proved themselves yet */
+	SETTLED_PACKETS = 4, /* of its client: then a flow has */
+	MAX_LOCKS = 4096,    /* a power of two */
 	MAX_VLANS = 4096,
 	MAX_FRAGMENTS = 1024,
 	FRAGMENT_WORDS = 65536 / 8 / 64, /* 8 bytes a bit, 64 bits a word */
@@ -37,8 +40,8 @@ struct flow {
 	__be16 source_port;
 	__be16 destination_port;
 	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
-	__u8 pad[3];   /* zero: it is part of the key */
-};
+	__u8 pad[3];   /* zero: flows are compared in words of 64 bits */
+} __attribute__((aligned(8)));
 
 /* Key of `services`. Written by Go. */
 struct service_key {
@@ -98,12 +101,14 @@ enum server_flag {
 	SERVER_SERVING = 1,  /* its service's SERVICE_SERVING, here so that a known connection need not look it up */
 	SERVER_LOCAL = 2,    /* the address is this host's: packets pass to the kernel as they are */
 	SERVER_RESOLVED = 4, /* hop.mac is known */
+	SERVER_QUIESCED = 8, /* weight 0: it keeps its connections, and takes no new ones */
 };
 
 /* Value of `servers`, index = server id. A server belongs to one service. Written by Go. */
 struct server {
-	__u32 generation; /* 0: the slot is free. An entry of another generation is a stranger's */
-	__u32 service;    /* id of its service */
+	__u32 generation; /* 0: the place is free. A connection of another generation is a stranger's */
+	__u32 was;     /* of a free place: the generation that had it last, whose address and port still stand here */
+	__u32 service; /* id of its service */
 	__u32 service_generation;
 	__be16 port;     /* where NAT sends to; 0: the port that the client asked for */
 	__u8 forwarding; /* enum forwarding */
@@ -162,7 +167,8 @@ enum xdp_mode {
 
 /* State of a connection. The timeouts are IPVS's; they stand in sweep.bpf.c. */
 enum conn_state {
-	CONN_NONE, /* ended: about to be deleted */
+	CONN_NONE,   /* nobody's: free, ended, or being filled */
+	CONN_COMING, /* it is not said yet that its flow is not elsewhere in the table: create.h */
 	CONN_SYN_RECV,
 	CONN_ESTABLISHED,
 	CONN_FIN_WAIT,
@@ -173,39 +179,67 @@ enum conn_state {
 };
 
 enum conn_flag {
-	CONN_REVERSE = 1,     /* the server's side of a NAT pair; the forward entry owns the state */
+	CONN_REVERSE = 1,     /* the server's side of a NAT pair: struct reverse; the forward entry owns the state */
 	CONN_DYING = 2,       /* the sweep saw it expired once; a packet takes the mark away */
 	CONN_DIRTY = 4,       /* changed since sync last looked */
 	CONN_FIN_CLIENT = 8,  /* the client has closed its side */
 	CONN_FIN_SERVER = 16, /* the server has closed its side; seen by NAT only */
+	CONN_AWAY = 32,       /* it lives in its second bucket */
+	CONN_SETTLED = 64,    /* its client has sent SETTLED_PACKETS: nobody's new flow takes its place */
 };
 
 /*
- * Value of `conns`, key = struct flow: a connection as the path remembers it. Written by the path
- * and the sweep. NAT has two entries: client to service, and server to client (CONN_REVERSE).
+ * A connection as the path remembers it: an element of `conns`, one cache line. Its index is 16 times
+ * that of its bucket, and its slot, from 1 on. Written by the path and the sweep. NAT has two entries:
+ * client to service, and server to client, which is a struct reverse.
  */
 struct conn {
 	/*
-	 * bits 0-7 enum conn_state, 8-15 enum conn_flag, 32-63 version. It changes only by
-	 * compare-and-swap; the winner alone moves `loads`.
+	 * bits 0-7 enum conn_state, 8-23 enum conn_flag, 24-31 packets of the client until it is settled,
+	 * 32-63 which life of this place it is. It changes only by compare-and-swap; the winner alone moves
+	 * `loads`. What was read of an entry counts only if its life is the same before and after.
 	 */
-	__u64 state;
-	__u32 seen; /* jiffies, low 32 bits: when the last packet came */
-	__u32 service;
-	__u32 service_generation;
-	__u32 server;
-	__u32 server_generation;
-	__u32 hop_seen; /* jiffies: when client was last confirmed */
-	/*
-	 * Forward entry: the server, and where NAT sends to. Reverse entry: the address and port that
-	 * the client asked for, as which it is answered. So each half of a pair finds the other.
-	 */
-	struct addr other;
-	__be16 other_port;  /* 0: DR or TUN, no pair */
-	__u8 timeout_class; /* 0: the defaults */
-	__u8 forwarding;    /* enum forwarding, when it was created */
-	struct hop client;  /* whence the client's last packet came: NAT answers go there */
-	__u64 spare;
+	__u64 word;
+	struct addr source;      /* the client */
+	struct addr destination; /* the service */
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 protocol;
+	__u8 forwarding;         /* enum forwarding, when it was created */
+	__u16 server;            /* id */
+	__u32 seen;              /* jiffies, low 32 bits: when the last packet came, of either side */
+	__u32 pair;              /* NAT: position of its reverse entry */
+	__u32 server_generation; /* the server of another generation is a stranger */
+	__u32 hop;               /* NAT: a digest of the client's next hop, which stands in the reverse entry */
+};
+
+/* An entry, too: the way back of a NAT connection. Its first fields lie as those of struct conn. */
+struct reverse {
+	__u64 word;
+	struct addr source;      /* the server */
+	struct addr destination; /* the client */
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 protocol;
+	__u8 pad;
+	__u16 interface; /* index into `interfaces`: the client's packets come in there, answers go out */
+	__u32 hop_seen;  /* jiffies: when the client's next hop was last confirmed */
+	__u32 pair;      /* position of the forward entry, which points back; else this is an orphan */
+	__u8 mac[6];     /* of the client's next hop */
+	__u16 vlan;      /* id of the tag of its frames; 0: none */
+};
+
+/*
+ * An element of `conns`, too: the first of each 16, before the entries of 15 connections that are near
+ * in the hash. It has what is looked at before an entry is. Written by the path and the sweep.
+ */
+struct bucket {
+	__u64 tags[BUCKET_SLOTS / 8]; /* a byte a slot: some bits of the flow's hash, never 0; 0: nothing to be found */
+	__u32 taken;                  /* a bit a slot: the slot is somebody's; who sets it owns the slot */
+	__u32 settled;                /* a bit a slot: CONN_SETTLED of its entry */
+	__u32 away;                   /* flows whose home this is, but which live in their second bucket */
+	__u32 hand;                   /* slot that made room last */
+	__u32 spare[8];
 };
 
 /* Key of `fragments`: what the fragments of one packet have in common (RFC 791, RFC 8200 section 4.5). */
@@ -284,11 +318,14 @@ struct event {
 
 /* Argument of the sweep program, in and out. */
 struct sweep {
+	__u32 first;   /* in: bucket to begin with */
+	__u32 buckets; /* in: how many */
 	__u32 now;     /* out: jiffies */
 	__u32 seen;    /* out: entries looked at, reverse ones too */
 	__u32 marked;  /* out: expired for the first time, now CONN_DYING */
 	__u32 deleted; /* out: expired for the second time, and gone */
 	__u32 orphans; /* in: held fragments that the daemon gave up, to be counted */
+	__u32 taken;   /* of the bucket that is being looked at */
 };
 
 /*
@@ -337,9 +374,10 @@ enum verdict {
 	VERDICT_NO_ROUTE,           /* no way to the server, or back to the client */
 	VERDICT_TOO_BIG,            /* larger than the MTU of the way on, and the sender was not told */
 	VERDICT_SERVER_GONE,        /* the connection's server was removed or replaced */
-	VERDICT_CONN_FULL,          /* the connection table is full */
-	VERDICT_NAT_CLASH,          /* no server could be found whose way back was free */
-	VERDICT_NO_HEADROOM,        /* the driver left no room for another header */
+	VERDICT_CONN_FULL,          /* no room for another connection where this one could be found again */
+	VERDICT_CONN_BUSY, /* the connection ended, or became another one, while its packet was here: the sender repeats it */
+	VERDICT_NAT_CLASH,   /* no server could be found whose way back was free */
+	VERDICT_NO_HEADROOM, /* the driver left no room for another header */
 
 	VERDICTS,
 };

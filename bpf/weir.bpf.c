@@ -9,6 +9,7 @@
  */
 #include "answer.h"
 #include "conn.h"
+#include "create.h"
 #include "csum_bytes.h"
 #include "finish.h"
 #include "forward.h"
@@ -19,12 +20,6 @@
 #include "sched.h"
 #include "service.h"
 #include "tell.h"
-
-/* create has a stack of its own, beside sched_pick's: a chain of calls has 512 bytes in all. */
-static __noinline enum verdict create(struct packet *p)
-{
-	return conn_create(p);
-}
 
 /* schedule_once picks a server for a new connection and remembers it. */
 static __always_inline enum verdict schedule_once(struct packet *p)
@@ -38,7 +33,8 @@ static __always_inline enum verdict schedule_once(struct packet *p)
 	if (v != VERDICT_CONTINUE)
 		return v;
 	/* Another CPU may have been first with the same flow, and picked another server. */
-	p->server = server_find(p->conn->server, p->conn->server_generation);
+	p->server_id = p->conn->server;
+	p->server = server_find(p->server_id, p->conn->server_generation);
 	return p->server ? VERDICT_CONTINUE : VERDICT_SERVER_GONE;
 }
 
@@ -89,16 +85,38 @@ static __always_inline enum verdict admit(struct packet *p)
 	return schedule(p);
 }
 
+/*
+ * begins_anew: the client uses a port again whose connection is over, and any server may have the next
+ * one. Where only one side has closed, or somebody sent an RST, that may have been a stranger: then the
+ * same server has it, unless that takes no new ones.
+ */
+static __always_inline bool begins_anew(const struct packet *p)
+{
+	enum conn_state state = word_state(word_of(p->conn));
+
+	if (state == CONN_TIME_WAIT)
+		return starts_connection(p);
+	if (state != CONN_FIN_WAIT && state != CONN_CLOSE)
+		return false;
+	return p->server->flags & SERVER_QUIESCED && starts_connection(p);
+}
+
 /* resume finds the server of a known connection. Without one only a new start is a way on. */
 static __always_inline enum verdict resume(struct packet *p)
 {
-	p->server = server_find(p->conn->server, p->conn->server_generation);
-	if (p->server)
-		return p->server->flags & SERVER_SERVING ? VERDICT_CONTINUE : VERDICT_NOT_SERVING;
+	p->server_id = p->conn->server;
+	p->server = server_find(p->server_id, p->conn->server_generation);
+	if (p->server && !(p->server->flags & SERVER_SERVING))
+		return VERDICT_NOT_SERVING;
+	if (p->server && !begins_anew(p))
+		return VERDICT_CONTINUE;
+	p->server = NULL;
 	if (!starts_connection(p))
 		return VERDICT_SERVER_GONE;
-	if (!conn_end(&p->flow, p->conn, p->conn->state))
-		return VERDICT_SERVER_GONE;
+	__u64 word = word_of(p->conn);
+	if (word_life(word) != p->life || !conn_end(p->position, word, NOWHERE))
+		return VERDICT_CONN_BUSY;
+	p->conn = NULL;
 	return VERDICT_CONTINUE;
 }
 
@@ -108,12 +126,14 @@ static __always_inline enum verdict known(struct packet *p)
 	enum verdict v = VERDICT_CONTINUE;
 
 	if (p->kind == KIND_QUOTE)
-		v = icmp_find(p->ctx, headers_of(p));
+		v = icmp_read(p->ctx, headers_of(p));
 	if (p->kind == KIND_LATER)
 		v = fragment_follow(p->ctx, headers_of(p));
 	if (v != VERDICT_CONTINUE)
 		return v;
-	p->conn = conn_find(&p->flow);
+	conn_find(p);
+	if (p->kind == KIND_QUOTE)
+		return icmp_judge(p->ctx, headers_of(p), p->conn && (p->back == NULL) == p->quoted.at_service);
 	return p->conn || p->kind <= KIND_FIRST ? VERDICT_CONTINUE : VERDICT_FRAGMENT_ORPHAN;
 }
 
@@ -124,7 +144,7 @@ static __always_inline enum verdict balance(struct packet *p)
 
 	if (v != VERDICT_CONTINUE)
 		return v;
-	if (p->conn && conn_is_reverse(p->conn))
+	if (p->conn && p->back)
 		return answer(p);
 	if (p->conn)
 		v = resume(p);
@@ -137,14 +157,20 @@ static __always_inline enum verdict balance(struct packet *p)
 	return forward(p);
 }
 
+/* same: a connection that became another one under our hands is found anew by the packet's repetition. */
+static __always_inline enum verdict same(const struct packet *p, enum verdict v)
+{
+	return !p->conn || conn_same(p) ? v : VERDICT_CONN_BUSY;
+}
+
 /* told: whoever sent a packet that cannot go on hears it from the service. */
 static __always_inline enum verdict told(struct packet *p, enum verdict v)
 {
 	if (v != VERDICT_TTL_EXCEEDED && v != VERDICT_TOO_BIG)
 		return v;
 	struct addr source = p->flow.destination;
-	if (p->conn && conn_is_reverse(p->conn))
-		source = p->conn->other;
+	if (p->conn && p->back)
+		source = p->conn->destination;
 	p->egress = p->ingress;
 	return tell(p->ctx, headers_of(p), &source, v);
 }
@@ -163,7 +189,7 @@ static __always_inline int path(struct xdp_md *ctx)
 	enum verdict v = parse(&p);
 
 	if (v == VERDICT_CONTINUE)
-		v = told(&p, balance(&p));
+		v = told(&p, same(&p, balance(&p)));
 	else
 		v = refuse(&p, v);
 	if (p.kind == KIND_FIRST && v < VERDICT_LOCAL)

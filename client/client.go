@@ -54,24 +54,43 @@ func (c *Client) Servers(ctx context.Context) ([]api.Server, error) {
 	return ask[[]api.Server](ctx, c, http.MethodGet, "/v1/servers")
 }
 
-// ConnectionsQuery says which connections are asked for. Its zero value is all of them.
+// ConnectionsQuery says which connections are asked for. Its zero value is all of them. What the
+// daemon does not understand comes back as an *Error with status 400.
 type ConnectionsQuery struct {
-	Service string // name of a service; "" is any
-	Limit   uint64 // at most so many; 0 is all
+	Service  string // name, or address and port, of a service; "" is any
+	Server   string // address, or address and port, of a server; "" is any
+	Client   string // address of a client, or network; "" is any
+	Protocol string // tcp, udp or sctp; "" is any
+	State    string // such as ESTABLISHED; "" is any
+	Limit    uint64 // at most so many in a list; 0 is all
 }
 
-// Connections lists connections in no order.
-func (c *Client) Connections(ctx context.Context, q ConnectionsQuery) ([]api.Connection, error) {
-	target := url.URL{Path: "/v1/connections"}
+// target is the request for what the query asks for.
+func (q ConnectionsQuery) target(path string) string {
 	values := url.Values{}
-	if q.Service != "" {
-		values.Set("service", q.Service)
+	for name, value := range map[string]string{
+		"service": q.Service, "server": q.Server, "client": q.Client, "protocol": q.Protocol, "state": q.State,
+	} {
+		if value != "" {
+			values.Set(name, value)
+		}
 	}
 	if q.Limit != 0 {
 		values.Set("limit", strconv.FormatUint(q.Limit, 10))
 	}
-	target.RawQuery = values.Encode()
-	return ask[[]api.Connection](ctx, c, http.MethodGet, target.String())
+	target := url.URL{Path: path, RawQuery: values.Encode()}
+	return target.String()
+}
+
+// Connections lists connections in no order.
+func (c *Client) Connections(ctx context.Context, q ConnectionsQuery) ([]api.Connection, error) {
+	return ask[[]api.Connection](ctx, c, http.MethodGet, q.target("/v1/connections"))
+}
+
+// CountConnections counts what Connections would list without a limit.
+func (c *Client) CountConnections(ctx context.Context, q ConnectionsQuery) (api.ConnectionTotals, error) {
+	q.Limit = 0
+	return ask[api.ConnectionTotals](ctx, c, http.MethodGet, q.target("/v1/connections/count"))
 }
 
 // Counters counts packets by the way in which they left the path.

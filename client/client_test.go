@@ -61,6 +61,16 @@ func TestMethodsAskTheirRequests(t *testing.T) {
 			_, err := c.Connections(ctx, client.ConnectionsQuery{Service: "a&b", Limit: 5})
 			return err
 		},
+		"GET /v1/connections?client=2001%3Adb8%3A%3A%2F32&protocol=udp&server=198.51.100.11%3A80&state=UDP": func() error {
+			_, err := c.Connections(ctx, client.ConnectionsQuery{
+				Client: "2001:db8::/32", Protocol: "udp", Server: "198.51.100.11:80", State: "UDP",
+			})
+			return err
+		},
+		"GET /v1/connections/count?service=web": func() error {
+			_, err := c.CountConnections(ctx, client.ConnectionsQuery{Service: "web", Limit: 5})
+			return err
+		},
 	} {
 		if err := call(); err != nil || asked != want {
 			t.Errorf("want %s, asked %s, %v", want, asked, err)

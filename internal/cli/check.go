@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-lb/weir/internal/config"
+	"github.com/weir-lb/weir/internal/model"
 )
 
 // checkCommand finds every mistake in files, without a daemon and without root.
@@ -48,7 +49,7 @@ func check(env Env, files []string) error {
 	return nil
 }
 
-// checkFile says what is in a good file.
+// checkFile says what is in a good file, and what it takes of this host.
 func checkFile(file string) (summary string, err error) {
 	spec, err := config.Load(file)
 	if err != nil {
@@ -58,5 +59,7 @@ func checkFile(file string) (summary string, err error) {
 	for _, s := range spec.Services {
 		servers += len(s.Servers)
 	}
-	return fmt.Sprintf("%s: ok, %s, %s", file, count(len(spec.Services), "service"), count(servers, "server")), nil
+	return fmt.Sprintf("%s: ok, %s, %s\n%s: connections: room for %s, %s of kernel memory",
+		file, count(len(spec.Services), "service"), count(servers, "server"),
+		file, model.Grouped(uint64(spec.Connections.Size)), memory(spec.Connections.Memory())), nil
 }

@@ -250,6 +250,13 @@ func TestServiceIsCompletedFromTheDaemon(t *testing.T) {
 	}
 }
 
+func TestStatesAreCompleted(t *testing.T) {
+	got := weir(t, cli.Env{}, "__complete", "connections", "--state", "").stdout.String()
+	if !strings.HasPrefix(got, "SYN_RECV\nESTABLISHED\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestFullDiskIsAFailure(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {

@@ -21,7 +21,7 @@ var daemons = map[string]map[string]answer{
 				{Name: "eth0", XDP: "native"},
 				{Name: "eth1", XDP: "generic", Reason: "the driver has no native XDP"},
 			},
-			Connections: api.Usage{Used: 131072, Size: 262144},
+			Connections: api.Usage{Used: 131072, Size: 262144, MemoryBytes: 19872576},
 			Problems:    []api.Problem{},
 		}},
 		"GET /v1/services": {200, []api.Service{
@@ -37,6 +37,14 @@ var daemons = map[string]map[string]answer{
 		"GET /v1/servers":                         {200, servers[:2]},
 		"GET /v1/connections":                     {200, connections},
 		"GET /v1/connections?limit=1&service=web": {200, connections[:1]},
+		"GET /v1/connections?client=203.0.113.0%2F24&protocol=tcp&server=198.51.100.11&service=192.0.2.10%3A80&state=ESTABLISHED": {
+			200, connections[:1],
+		},
+		"GET /v1/connections?state=ESTABLISHD": {400, api.Error{
+			Status: 400, Detail: `state "ESTABLISHD": there is no such state: did you mean ESTABLISHED? write one of SYN_RECV, ESTABLISHED`,
+		}},
+		"GET /v1/connections/count":             {200, totals},
+		"GET /v1/connections/count?state=CLOSE": {200, api.ConnectionTotals{Groups: []api.ConnectionGroup{}}},
 		"GET /v1/connections?service=wbe": {404, api.Error{
 			Status: 404, Detail: "there is no service \"wbe\"; `weir services` lists them",
 		}},
@@ -52,7 +60,7 @@ var daemons = map[string]map[string]answer{
 		"GET /v1/status": {200, api.Status{
 			Version: "1.2.3", Revision: 42, Applied: 41, Role: api.Single,
 			Interfaces:  []api.Interface{{Name: "eth0", XDP: "none", Reason: "program 12 of somebody else is on it"}},
-			Connections: api.Usage{Size: 262144},
+			Connections: api.Usage{Size: 262144, MemoryBytes: 19872576},
 			Problems: []api.Problem{
 				{What: "no packet is balanced on eth0", Why: "program 12 of somebody else is on it", Fix: "remove the cause"},
 				{What: "service web takes no connections", Why: "it has no server", Fix: "add one"},
@@ -84,6 +92,15 @@ var servers = []api.Server{
 	{
 		Service: "dns", Address: "203.0.113.54:*", Forwarding: "tun", Weight: 1, State: "up",
 		Tunnel: &api.Tunnel{Type: "ipip"}, Traffic: api.Traffic{Connections: 4, PacketsIn: 20, BytesIn: 2000},
+	},
+}
+
+var totals = api.ConnectionTotals{
+	Connections: 838861,
+	Groups: []api.ConnectionGroup{
+		{Protocol: "tcp", State: "SYN_RECV", Server: "198.51.100.11:80", Connections: 838001},
+		{Protocol: "tcp", State: "ESTABLISHED", Server: "198.51.100.12:80", Connections: 853},
+		{Protocol: "udp", State: "UDP", Server: "[2001:db8::53]:*", Connections: 7},
 	},
 }
 

@@ -118,7 +118,8 @@ func TestReferenceNamesEveryField(t *testing.T) {
 	text := page(t, top+"docs/commands.md")
 	for _, v := range []any{
 		api.Status{}, api.Interface{}, api.Usage{}, api.Problem{}, api.Service{}, api.Traffic{}, api.Server{}, api.Tunnel{},
-		api.Connection{}, api.RealServer{}, api.VIP{}, api.Setting{}, api.Decapsulation{}, api.Reloaded{},
+		api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{},
+		api.RealServer{}, api.VIP{}, api.Setting{}, api.Decapsulation{}, api.Reloaded{},
 	} {
 		for f := range reflect.TypeOf(v).Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -127,6 +128,37 @@ func TestReferenceNamesEveryField(t *testing.T) {
 			}
 		}
 	}
+}
+
+var tableSize = regexp.MustCompile(`(?m)^\| (\d+) \| ([\d,]+ [KM]iB) \|$`)
+
+// TestDocumentedMemoryIsWhatCheckSays holds the table in docs/config.md, and the page of the command
+// itself, against `weir check`.
+func TestDocumentedMemoryIsWhatCheckSays(t *testing.T) {
+	rows := tableSize.FindAllStringSubmatch(page(t, top+"docs/config.md"), -1)
+	if len(rows) < 3 {
+		t.Fatalf("only %d sizes in the table", len(rows))
+	}
+	for _, row := range rows {
+		if said := checked(t, "services: []\nconnections: {size: "+row[1]+"}\n"); !strings.Contains(said, ", "+row[2]+" of") {
+			t.Errorf("%s of memory for %s, but: %s", row[2], row[1], said)
+		}
+	}
+	_, standard, _ := strings.Cut(checked(t, "services: []\n"), "\n")
+	if !strings.Contains(page(t, top+"docs/commands.md"), standard) {
+		t.Errorf("docs/commands.md does not say: %s", standard)
+	}
+}
+
+// checked is what `weir check` says of a file.
+func checked(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "weir.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said := weir(t, cli.Env{}, "check", filepath.Join(dir, "weir.yaml")).stdout.String()
+	return strings.ReplaceAll(said, dir+"/", "")
 }
 
 var (

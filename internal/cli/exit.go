@@ -56,6 +56,8 @@ func judge(err error) (code int, text string) {
 		return exitUsage, err.Error() // its lines begin with file:line:column
 	case errors.As(err, &refused) && refused.Status == http.StatusUnprocessableEntity:
 		return exitUsage, "weir: the daemon refuses, and keeps what it has:\n" + err.Error()
+	case errors.As(err, &refused) && refused.Status == http.StatusBadRequest:
+		return exitUsage, "weir: " + err.Error()
 	case errors.Is(err, client.ErrNoDaemon):
 		return exitNoDaemon, fmt.Sprintf("weir: %v; start one: weir run -c %s", err, defaultConfig)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/model"
 )
 
 // output is how a command that looks prints: -o table|json, and wide where a table has more columns.
@@ -81,4 +83,13 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// memory prints bytes in whole KiB or MiB; what is said beforehand is never too little.
+func memory(bytes uint64) string {
+	const kib, mib = 1 << 10, 1 << 20
+	if bytes < mib {
+		return model.Grouped((bytes+kib-1)/kib) + " KiB"
+	}
+	return model.Grouped((bytes+mib-1)/mib) + " MiB"
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weir-lb/weir/api"
 	"github.com/weir-lb/weir/client"
+	"github.com/weir-lb/weir/internal/model"
 )
 
 // statusCommand shows the director on one screen; with problems its exit code is 3.
@@ -43,7 +44,7 @@ func writeStatus(w io.Writer, s api.Status, paint func(colour, string) string) e
 	if err := interfaceTable(s.Interfaces, paint).write(&text); err != nil {
 		return err
 	}
-	fmt.Fprintf(&text, "\nconnections: %d of %d%s\n", s.Connections.Used, s.Connections.Size, percent(s.Connections))
+	fmt.Fprintf(&text, "\nconnections: %s\n", usage(s.Connections))
 	writeProblems(&text, s.Problems, paint)
 	_, err := io.WriteString(w, text.String())
 	return err
@@ -66,11 +67,16 @@ func interfaceTable(interfaces []api.Interface, paint func(colour, string) strin
 // modes are the colours of XDP's modes.
 var modes = map[string]colour{"native": green, "generic": yellow, "none": red}
 
-func percent(u api.Usage) string {
-	if u.Size == 0 {
-		return ""
+// usage leaves out what a daemon does not tell.
+func usage(u api.Usage) string {
+	text := model.Grouped(u.Used) + " of " + model.Grouped(u.Size)
+	if u.Size > 0 {
+		text += fmt.Sprintf(" (%d %%)", u.Used*100/u.Size)
 	}
-	return fmt.Sprintf(" (%d %%)", u.Used*100/u.Size)
+	if u.MemoryBytes > 0 {
+		text += fmt.Sprintf(", %s of kernel memory", memory(u.MemoryBytes))
+	}
+	return text
 }
 
 func writeProblems(w io.Writer, problems []api.Problem, paint func(colour, string) string) {

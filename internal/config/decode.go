@@ -11,6 +11,8 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/weir-lb/weir/internal/suggest"
 )
 
 // scope is a part of the file with the name that complaints about it begin with, such as
@@ -78,7 +80,7 @@ func (s scope) key(n *yaml.Node, keys vocabulary) (string, bool) {
 	if s.knows(n, "key", keys) {
 		return n.Value, true
 	}
-	meant := closest(n.Value, keys.words())
+	meant := suggest.Closest(n.Value, keys.words())
 	return meant, slices.Contains(keys.known, meant)
 }
 
@@ -110,7 +112,7 @@ func (v vocabulary) hint(word string) string {
 	if hint, ok := v.foreign[strings.ToLower(word)]; ok {
 		return hint
 	}
-	meant := closest(word, v.words())
+	meant := suggest.Closest(word, v.words())
 	if hint, ok := v.later[meant]; ok {
 		return fmt.Sprintf("if this is %q, it is not in this version yet: %s", meant, hint)
 	}

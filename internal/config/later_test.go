@@ -22,7 +22,7 @@ func TestLaterWordsAreRefusedByName(t *testing.T) {
 			t.Errorf("%s: got %v", word, err)
 		}
 	}
-	for _, key := range []string{"vrrp", "sync", "notify", "connections"} {
+	for _, key := range []string{"vrrp", "sync", "notify"} {
 		check("services: []\n%s: []\n", key)
 	}
 	for _, key := range strings.Fields(`addresses check flags fwmark netmask one_packet persistence sorry

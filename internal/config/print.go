@@ -40,6 +40,9 @@ func specPairs(spec model.Spec) []pair {
 		out = append(out, pair{"interfaces", listNode(spec.Interfaces, interfaceNode)})
 	}
 	out = append(out, pair{"services", listNode(spec.Services, serviceNode)})
+	if size := spec.Connections.Size; size != model.DefaultConnections {
+		out = append(out, pair{"connections", mapNode(pair{"size", numberNode(size)})})
+	}
 	if spec.API.Unix != "" {
 		out = append(out, pair{"api", mapNode(pair{"unix", textNode(spec.API.Unix)})})
 	}
@@ -168,7 +171,7 @@ func textNode(text string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
 }
 
-func numberNode(n uint16) *yaml.Node {
+func numberNode[T uint16 | int](n T) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(n)}
 }
 

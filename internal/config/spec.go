@@ -22,9 +22,10 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 	}
 	f.check(services)
 	return model.Spec{
-		Interfaces: top.interfaces(values["interfaces"]),
-		Services:   plain(services),
-		API:        model.API{Unix: top.api(values["api"])},
+		Interfaces:  top.interfaces(values["interfaces"]),
+		Services:    plain(services),
+		Connections: model.Connections{Size: top.connections(values["connections"])},
+		API:         model.API{Unix: top.api(values["api"])},
 	}
 }
 
@@ -85,6 +86,19 @@ func (s scope) xdp(n *yaml.Node) model.XDPMode {
 	word, _ := s.word(n, "xdp mode", xdpModes)
 	mode, _ := model.ParseXDPMode(word)
 	return mode
+}
+
+// connections returns the size of the table.
+func (s scope) connections(n *yaml.Node) int {
+	if n == nil {
+		return model.DefaultConnections
+	}
+	size := s.mapping(n, "connections", connectionsKeys)["size"]
+	if size == nil {
+		return model.DefaultConnections
+	}
+	number, _ := s.in("connections").number(size, "size", model.MinConnections, model.MaxConnections)
+	return number
 }
 
 // api returns the path of the socket.

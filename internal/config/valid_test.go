@@ -54,6 +54,7 @@ func dump(spec model.Spec) string {
 			}
 		}
 	}
+	fmt.Fprintf(&b, "connections %d\n", spec.Connections.Size)
 	fmt.Fprintf(&b, "api %q\n", spec.API.Unix)
 	return b.String()
 }

@@ -8,12 +8,11 @@ import "github.com/weir-lb/weir/internal/model"
 // here by name, so that nobody wonders why it does nothing.
 
 var fileKeys = vocabulary{
-	known: []string{"interfaces", "services", "api"},
+	known: []string{"interfaces", "services", "connections", "api"},
 	later: map[string]string{
-		"vrrp":        "leave it out: this version is a single director",
-		"sync":        "leave it out: this version is a single director",
-		"notify":      "leave it out, and watch `weir status -o json`",
-		"connections": "leave it out: the connection table has a fixed size",
+		"vrrp":   "leave it out: this version is a single director",
+		"sync":   "leave it out: this version is a single director",
+		"notify": "leave it out, and watch `weir status -o json`",
 	},
 	foreign: map[string]string{
 		"<<":                   "merge keys are not supported: write the keys out",
@@ -21,10 +20,22 @@ var fileKeys = vocabulary{
 		"virtual_server_group": `write "services:" and one item for each address`,
 		"vrrp_instance":        "leave it out: this version is a single director",
 		"global_defs":          "leave it out: weir has no such section",
+		"conn_tab_bits":        `write "connections: {size: 1048576}", the connections themselves: ip_vs counts the bits of its hash`,
 	},
 }
 
 var interfaceKeys = vocabulary{known: []string{"name", "xdp"}}
+
+var connectionsKeys = vocabulary{
+	known: []string{"size"},
+	foreign: map[string]string{
+		"<<":            "merge keys are not supported: write the keys out",
+		"max":           `write "size:"`,
+		"limit":         `write "size:"`,
+		"entries":       `write "size:"`,
+		"conn_tab_bits": `write "size: 1048576", the connections themselves: ip_vs counts the bits of its hash`,
+	},
+}
 
 var apiKeys = vocabulary{known: []string{"unix"}}
 

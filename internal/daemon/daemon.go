@@ -65,7 +65,9 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	path, err := dataplane.Open(dataplane.Options{BPFFS: o.BPFFS, Config: o.Config, Log: o.Log})
+	path, err := dataplane.Open(dataplane.Options{
+		BPFFS: o.BPFFS, Config: o.Config, MaxConns: uint32(spec.Connections.Size), Log: o.Log,
+	})
 	if err != nil {
 		return err
 	}
@@ -160,6 +162,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		func(ctx context.Context) error { return d.observer.Run(ctx, d.networkSeen) },
 		func(ctx context.Context) error { return d.routers.Run(ctx, d.tooBig) },
 		func(ctx context.Context) error { return d.path.Run(ctx, d.unresolved) },
+		func(ctx context.Context) error { return watchTable(ctx, d.path.Usage, d.log) },
 		d.hear,
 		func(ctx context.Context) error { return d.systemd.Run(ctx, d.pulses) },
 	} {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/report"
 )
 
@@ -29,14 +30,23 @@ func (d *daemon) Snapshot(context.Context) (report.Snapshot, error) {
 	return report.Make(in), nil
 }
 
-// Connections calls yield for each connection until it returns false.
+// Connections calls yield for each connection until it returns false. When ctx ends before that, the
+// rest is missing, and this is an error: nobody may take it for the whole.
 func (d *daemon) Connections(ctx context.Context, yield func(report.Connection) bool) error {
-	return d.path.Connections(func(c dataplane.Connection) bool {
-		return ctx.Err() == nil && yield(report.Connection{
+	cut := false
+	err := d.path.Connections(func(c dataplane.Connection) bool {
+		if cut = ctx.Err() != nil; cut {
+			return false
+		}
+		return yield(report.Connection{
 			Protocol: c.Protocol, Client: c.Client, Virtual: c.Virtual, Server: c.Server,
 			State: c.State, Expires: c.Expires,
 		})
 	})
+	if err == nil && cut {
+		return ctx.Err()
+	}
+	return err
 }
 
 func (d *daemon) readings() (report.Readings, error) {
@@ -49,7 +59,9 @@ func (d *daemon) readings() (report.Readings, error) {
 		return report.Readings{}, err
 	}
 	used, size := d.path.Usage()
-	out := report.Readings{Conns: used, ConnSize: size}
+	out := report.Readings{
+		Conns: used, ConnSize: size, ConnMemory: model.Connections{Size: int(size)}.Memory(),
+	}
 	out.Services, out.Servers = fromCounters(counters)
 	for _, v := range verdicts {
 		out.Verdicts = append(out.Verdicts, report.VerdictCount(v))

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"structs"
@@ -25,7 +26,9 @@ type note struct {
 	Pid        uint32
 	Generation uint32 // the last generation that was given to a service or server
 	Layout     [sha256.Size]byte
-	Config     [260]byte // path of the owner's config, zero-terminated
+	Config     [260]byte  // path of the owner's config, zero-terminated
+	Conns      uint32     // connections that the table was made for
+	Seed       [10]uint32 // of the table's hash: another one would find nothing
 }
 
 func (n note) config() string { return unix.ByteSliceToString(n.Config[:]) }
@@ -48,9 +51,9 @@ type about struct {
 // ErrLayout means that what is pinned was written by a version with other maps.
 var ErrLayout = errors.New("pinned maps have another layout")
 
-// openAbout reads the note of dir, or writes a fresh one.
-func openAbout(p pins, layout [sha256.Size]byte, config string) (*about, error) {
-	fresh := note{Format: pinFormat, Layout: layout}
+// openAbout reads the note of dir, or writes a fresh one, for a table of conns connections.
+func openAbout(p pins, layout [sha256.Size]byte, config string, conns uint32) (*about, error) {
+	fresh := note{Format: pinFormat, Layout: layout, Conns: conns, Seed: newSeed()}
 	a, err := readAbout(p)
 	if errors.Is(err, os.ErrNotExist) {
 		a, err = createAbout(p, fresh)
@@ -69,12 +72,23 @@ func openAbout(p pins, layout [sha256.Size]byte, config string) (*about, error) 
 	return a, a.write()
 }
 
+// newSeed is what nobody outside can guess.
+func newSeed() (seed [10]uint32) {
+	for i := range seed {
+		seed[i] = rand.Uint32()
+	}
+	return seed
+}
+
 func readAbout(p pins) (*about, error) {
 	m, err := ebpf.LoadPinnedMap(p.about(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.about(), err)
 	}
 	a := &about{m: m}
+	if m.ValueSize() != uint32(unsafe.Sizeof(note{})) {
+		return a, nil // of a format that this version cannot read: 0 is none
+	}
 	if err := m.Lookup(uint32(0), &a.note); err != nil {
 		m.Close()
 		return nil, fmt.Errorf("%s: %w", p.about(), err)

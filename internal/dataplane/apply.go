@@ -164,7 +164,8 @@ func (d *Dataplane) removeServers(entry *serviceEntry, wants []model.ServerWant)
 		if wanted[key] {
 			continue
 		}
-		if err := d.path.Servers.Put(server.id, &pathServer{}); err != nil {
+		free := pathServer{Was: server.value.Generation, Address: server.value.Address, Port: server.value.Port}
+		if err := d.path.Servers.Put(server.id, &free); err != nil {
 			return fmt.Errorf("remove server %s: %w", key, err)
 		}
 		d.tables.serverIDs.free(server.id)

@@ -52,20 +52,26 @@ const (
 	benchVarBenchIpv6        = "bench_ipv6"
 	benchVarBenchModeInBtf   = "bench_mode_in_btf"
 	benchVarBenchWhat        = "bench_what"
+	benchVarBucketInBtf      = "bucket_in_btf"
 	benchVarConnFlagInBtf    = "conn_flag_in_btf"
 	benchVarConnStateInBtf   = "conn_state_in_btf"
 	benchVarEventInBtf       = "event_in_btf"
 	benchVarEventKindInBtf   = "event_kind_in_btf"
+	benchVarFlowInBtf        = "flow_in_btf"
 	benchVarForwardingInBtf  = "forwarding_in_btf"
 	benchVarHeldInBtf        = "held_in_btf"
 	benchVarHeldKindInBtf    = "held_kind_in_btf"
+	benchVarHopInBtf         = "hop_in_btf"
 	benchVarJiffiesPerSecond = "jiffies_per_second"
 	benchVarLimitInBtf       = "limit_in_btf"
+	benchVarReverseInBtf     = "reverse_in_btf"
 	benchVarSchedulerInBtf   = "scheduler_in_btf"
 	benchVarServerFlagInBtf  = "server_flag_in_btf"
 	benchVarServiceFlagInBtf = "service_flag_in_btf"
 	benchVarSlotInBtf        = "slot_in_btf"
 	benchVarSweepInBtf       = "sweep_in_btf"
+	benchVarTableBuckets     = "table_buckets"
+	benchVarTableSeed        = "table_seed"
 	benchVarToldPerSecond    = "told_per_second"
 	benchVarTunnelFlagInBtf  = "tunnel_flag_in_btf"
 	benchVarTunnelInBtf      = "tunnel_in_btf"
@@ -154,20 +160,26 @@ type benchVariableSpecs struct {
 	BenchIpv6        *ebpf.VariableSpec `ebpf:"bench_ipv6"`
 	BenchModeInBtf   *ebpf.VariableSpec `ebpf:"bench_mode_in_btf"`
 	BenchWhat        *ebpf.VariableSpec `ebpf:"bench_what"`
+	BucketInBtf      *ebpf.VariableSpec `ebpf:"bucket_in_btf"`
 	ConnFlagInBtf    *ebpf.VariableSpec `ebpf:"conn_flag_in_btf"`
 	ConnStateInBtf   *ebpf.VariableSpec `ebpf:"conn_state_in_btf"`
 	EventInBtf       *ebpf.VariableSpec `ebpf:"event_in_btf"`
 	EventKindInBtf   *ebpf.VariableSpec `ebpf:"event_kind_in_btf"`
+	FlowInBtf        *ebpf.VariableSpec `ebpf:"flow_in_btf"`
 	ForwardingInBtf  *ebpf.VariableSpec `ebpf:"forwarding_in_btf"`
 	HeldInBtf        *ebpf.VariableSpec `ebpf:"held_in_btf"`
 	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
+	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
+	ReverseInBtf     *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
 	SlotInBtf        *ebpf.VariableSpec `ebpf:"slot_in_btf"`
 	SweepInBtf       *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
+	TableBuckets     *ebpf.VariableSpec `ebpf:"table_buckets"`
+	TableSeed        *ebpf.VariableSpec `ebpf:"table_seed"`
 	ToldPerSecond    *ebpf.VariableSpec `ebpf:"told_per_second"`
 	TunnelFlagInBtf  *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf      *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
@@ -250,20 +262,26 @@ type benchVariables struct {
 	BenchIpv6        *ebpf.Variable `ebpf:"bench_ipv6"`
 	BenchModeInBtf   *ebpf.Variable `ebpf:"bench_mode_in_btf"`
 	BenchWhat        *ebpf.Variable `ebpf:"bench_what"`
+	BucketInBtf      *ebpf.Variable `ebpf:"bucket_in_btf"`
 	ConnFlagInBtf    *ebpf.Variable `ebpf:"conn_flag_in_btf"`
 	ConnStateInBtf   *ebpf.Variable `ebpf:"conn_state_in_btf"`
 	EventInBtf       *ebpf.Variable `ebpf:"event_in_btf"`
 	EventKindInBtf   *ebpf.Variable `ebpf:"event_kind_in_btf"`
+	FlowInBtf        *ebpf.Variable `ebpf:"flow_in_btf"`
 	ForwardingInBtf  *ebpf.Variable `ebpf:"forwarding_in_btf"`
 	HeldInBtf        *ebpf.Variable `ebpf:"held_in_btf"`
 	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
+	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
+	ReverseInBtf     *ebpf.Variable `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.Variable `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf *ebpf.Variable `ebpf:"service_flag_in_btf"`
 	SlotInBtf        *ebpf.Variable `ebpf:"slot_in_btf"`
 	SweepInBtf       *ebpf.Variable `ebpf:"sweep_in_btf"`
+	TableBuckets     *ebpf.Variable `ebpf:"table_buckets"`
+	TableSeed        *ebpf.Variable `ebpf:"table_seed"`
 	ToldPerSecond    *ebpf.Variable `ebpf:"told_per_second"`
 	TunnelFlagInBtf  *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf      *ebpf.Variable `ebpf:"tunnel_in_btf"`

@@ -23,7 +23,7 @@ import (
 type Options struct {
 	BPFFS    string // directory for pins; a bpffs is mounted where there is none
 	Config   string // path of the daemon's config, named to whoever else wants the same place
-	MaxConns uint32 // entries of the connection table; 0: the default
+	MaxConns uint32 // connections that a new table is made for, a NAT connection being two; 0: the default
 	Log      *slog.Logger
 }
 

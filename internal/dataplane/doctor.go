@@ -68,8 +68,9 @@ func tryLoad() error {
 	if err != nil {
 		return fmt.Errorf("program: %w", err)
 	}
-	const few = 64 // connections: the table is allocated as a whole
-	spec.Maps["conns"].MaxEntries = few
+	if err := tableFor(64, newSeed()).set(spec); err != nil { // few: the table is allocated as a whole
+		return err
+	}
 	if _, err := setClock(spec); err != nil {
 		return err
 	}

@@ -24,22 +24,41 @@ type Connection struct {
 	Expires    time.Duration
 }
 
-// dumpChunk is how many entries are copied in one call.
+// word is the state of an entry: struct conn in bpf/types.h.
+type word uint64
+
+func (w word) state() pathConnState       { return pathConnState(w & 0xff) }
+func (w word) has(flag pathConnFlag) bool { return pathConnFlag(w>>8)&flag != 0 }
+func (w word) isLive() bool               { return w.state() > pathConnStateCONN_COMING }
+func (w word) isForward() bool            { return w.isLive() && !w.has(pathConnFlagCONN_REVERSE) }
+
+// dumpChunk is how many elements of the table are copied in one call.
 const dumpChunk = 4096
 
-// Connections calls yield for each entry until it returns false. Entries that come and go
+// Connections calls yield for each connection until it returns false. Those that come and go
 // meanwhile may be missing or not.
 func (d *Dataplane) Connections(yield func(Connection) bool) error {
-	keys, values := make([]pathFlow, dumpChunk), make([]pathConn, dumpChunk)
-	var cursor ebpf.MapBatchCursor
+	servers, err := readArray[pathServer](d.path.Servers)
+	if err != nil {
+		return fmt.Errorf("read servers: %w", err)
+	}
 	now := d.now()
+	return d.eachEntry(func(_ uint32, e pathConn) bool {
+		return !word(e.Word).isForward() || yield(d.connection(e, servers[e.Server], now))
+	})
+}
+
+// eachEntry calls yield for each entry of the table, free ones too, until it returns false.
+func (d *Dataplane) eachEntry(yield func(position uint32, e pathConn) bool) error {
+	keys, values := make([]uint32, dumpChunk), make([]pathConn, dumpChunk)
+	var cursor ebpf.MapBatchCursor
 	for {
 		n, err := d.path.Conns.BatchLookup(&cursor, keys, values, nil)
 		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			return fmt.Errorf("read connections: %w", err)
 		}
 		for i := range n {
-			if c, ok := d.connection(keys[i], values[i], now); ok && !yield(c) {
+			if keys[i]%bucketSlots != 0 && !yield(keys[i], values[i]) {
 				return nil
 			}
 		}
@@ -50,7 +69,6 @@ func (d *Dataplane) Connections(yield func(Connection) bool) error {
 }
 
 var connStates = map[pathConnState]string{
-	pathConnStateCONN_NONE:        "NONE",
 	pathConnStateCONN_SYN_RECV:    "SYN_RECV",
 	pathConnStateCONN_ESTABLISHED: "ESTABLISHED",
 	pathConnStateCONN_FIN_WAIT:    "FIN_WAIT",
@@ -59,43 +77,26 @@ var connStates = map[pathConnState]string{
 	pathConnStateCONN_UDP:         "UDP",
 }
 
-// connection reads an entry; false: it is the way back of a NAT pair.
-func (d *Dataplane) connection(key pathFlow, value pathConn, now uint32) (Connection, bool) {
-	if pathConnFlag(value.State>>8)&pathConnFlagCONN_REVERSE != 0 {
-		return Connection{}, false
-	}
-	state := pathConnState(value.State & 0xff)
+// connection reads an entry. Its server's place may be somebody else's: then nothing is known of it.
+func (d *Dataplane) connection(e pathConn, server pathServer, now uint32) Connection {
+	w := word(e.Word)
 	c := Connection{
-		Protocol:   model.Protocol(key.Protocol),
-		Client:     netip.AddrPortFrom(fromAddr(key.Source), fromPort(key.SourcePort)),
-		Virtual:    netip.AddrPortFrom(fromAddr(key.Destination), fromPort(key.DestinationPort)),
-		Forwarding: fromForwarding(pathForwarding(value.Forwarding)),
-		State:      connStates[state],
-		Expires:    d.expiry.expires(state, d.lastSeen(key, value), now),
+		Protocol:   model.Protocol(e.Protocol),
+		Client:     netip.AddrPortFrom(fromAddr(e.Source), fromPort(e.SourcePort)),
+		Virtual:    netip.AddrPortFrom(fromAddr(e.Destination), fromPort(e.DestinationPort)),
+		Forwarding: fromForwarding(pathForwarding(e.Forwarding)),
+		State:      connStates[w.state()],
+		Expires:    d.expiry.expires(w, e.Seen, now),
 	}
-	port := value.OtherPort
-	if port == 0 {
-		port = key.DestinationPort // DR, TUN and local keep the port
+	if e.ServerGeneration != server.Generation && e.ServerGeneration != server.Was {
+		return c
 	}
-	c.Server = netip.AddrPortFrom(fromAddr(value.Other), fromPort(port))
-	return c, true
-}
-
-// lastSeen: a NAT pair lives by its younger half.
-func (d *Dataplane) lastSeen(key pathFlow, value pathConn) uint32 {
-	if value.OtherPort == 0 {
-		return value.Seen
+	port := c.Virtual.Port() // DR, TUN and local keep it
+	if c.Forwarding == model.NAT && server.Port != 0 {
+		port = fromPort(server.Port)
 	}
-	reverse := pathFlow{
-		Source: value.Other, SourcePort: value.OtherPort,
-		Destination: key.Source, DestinationPort: key.SourcePort,
-		Protocol: key.Protocol,
-	}
-	var other pathConn
-	if err := d.path.Conns.Lookup(&reverse, &other); err != nil || int32(other.Seen-value.Seen) < 0 {
-		return value.Seen
-	}
-	return other.Seen
+	c.Server = netip.AddrPortFrom(fromAddr(server.Address), port)
+	return c
 }
 
 func fromForwarding(f pathForwarding) model.Forwarding {
@@ -105,11 +106,4 @@ func fromForwarding(f pathForwarding) model.Forwarding {
 		}
 	}
 	return 0
-}
-
-// Usage is how full the connection table was at the last sweep; a NAT pair has two entries.
-func (d *Dataplane) Usage() (used, size uint64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.used, uint64(d.path.Conns.MaxEntries())
 }

@@ -65,55 +65,55 @@ func (e *serviceEntry) serversByID() map[uint32]pathServer {
 	return out
 }
 
-// editConns rewrites every entry of the connection table.
-func (d *Dataplane) editConns(edit func(*pathConn)) error {
-	entries := map[pathFlow]pathConn{}
-	var key pathFlow
-	var value pathConn
-	each := d.path.Conns.Iterate()
-	for each.Next(&key, &value) {
-		entries[key] = value
+// entry is one of the two kinds that lie in conns.
+type entry interface{ pathConn | pathReverse }
+
+// editEntries rewrites the entries that are somebody's: the clients', or the ways back.
+func editEntries[E entry](d *Dataplane, edit func(*E)) error {
+	_, reverse := any(new(E)).(*pathReverse)
+	var positions []uint32
+	err := d.eachEntry(func(position uint32, e pathConn) bool {
+		w := word(e.Word)
+		if w.isLive() && w.has(pathConnFlagCONN_REVERSE) == reverse {
+			positions = append(positions, position)
+		}
+		return true
+	})
+	if err != nil {
+		return err
 	}
-	for key, value := range entries {
-		edit(&value)
-		if err := d.path.Conns.Put(&key, &value); err != nil {
+	for _, position := range positions {
+		var e E
+		if err := d.path.Conns.Lookup(position, &e); err != nil {
+			return err
+		}
+		edit(&e)
+		if err := d.path.Conns.Put(position, &e); err != nil {
 			return err
 		}
 	}
-	return each.Err()
+	return nil
 }
 
-// ForgetClients makes the path forget whence the clients' packets came.
+// ForgetClients makes it look as if no client's packet had come for two minutes.
 func (d *Dataplane) ForgetClients() error {
-	return d.editConns(func(c *pathConn) { c.Client = pathHop{} })
+	return editEntries(d, func(r *pathReverse) { r.HopSeen -= 120 * d.expiry.hz })
 }
 
-// Age makes connections look as if nothing had come for a while: the clients' entries, or the way
-// back of NAT pairs.
-func (d *Dataplane) Age(reverse bool, by time.Duration) error {
-	return d.editConns(func(c *pathConn) {
-		if (pathConnFlag(c.State>>8)&pathConnFlagCONN_REVERSE != 0) == reverse {
-			c.Seen -= uint32(by.Seconds() * float64(d.expiry.hz))
-		}
-	})
+// Age makes connections look as if nothing had come for a while.
+func (d *Dataplane) Age(by time.Duration) error {
+	return editEntries(d, func(c *pathConn) { c.Seen -= uint32(by.Seconds() * float64(d.expiry.hz)) })
 }
 
-// ForgetForward deletes the clients' entries and leaves the ways back as orphans.
+// ForgetForward ends the clients' entries and leaves the ways back as orphans.
 func (d *Dataplane) ForgetForward() error {
-	var key pathFlow
-	var value pathConn
-	var forward []pathFlow
-	each := d.path.Conns.Iterate()
-	for each.Next(&key, &value) {
-		if pathConnFlag(value.State>>8)&pathConnFlagCONN_REVERSE == 0 {
-			forward = append(forward, key)
-		}
-	}
-	if err := each.Err(); err != nil {
-		return err
-	}
-	_, err := d.path.Conns.BatchDelete(forward, nil)
-	return err
+	return editEntries(d, func(c *pathConn) { c.Word &^= 0xff })
+}
+
+// Hash is what the path spreads flows by: whoever has it can find them.
+func (d *Dataplane) Hash() (buckets uint32, seed [10]uint32) {
+	t := d.table()
+	return t.buckets, t.seed
 }
 
 // FalsifyLayout makes the pins under dir look like those of a version with other structs.
@@ -210,7 +210,8 @@ func (d *Dataplane) ForgetTold() error {
 // RefreshClients makes every connection look as if its client's last packet came just now.
 func (d *Dataplane) RefreshClients() error {
 	now := d.now()
-	return d.editConns(func(c *pathConn) { c.Seen, c.HopSeen = now, now })
+	return errors.Join(
+		editEntries(d, func(c *pathConn) { c.Seen = now }), editEntries(d, func(r *pathReverse) { r.HopSeen = now }))
 }
 
 // CountVerdicts are the counts of Verdicts, in one call.

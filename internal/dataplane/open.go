@@ -3,6 +3,7 @@
 package dataplane
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -40,20 +41,20 @@ func (d *Dataplane) open(o Options) error {
 	if d.lock, err = takeLock(d.pins); err != nil {
 		return err
 	}
-	if d.about, err = openAbout(d.pins, layoutHash(spec), o.Config); err != nil {
+	if d.about, err = openAbout(d.pins, layoutHash(spec), o.Config, cmp.Or(o.MaxConns, defaultConns)); err != nil {
 		return err
 	}
-	if err := d.load(spec, o); err != nil {
+	if err := d.load(spec); err != nil {
 		return err
 	}
 	return d.adoptLinks()
 }
 
 // load brings maps, path and sweep into the kernel, the maps from their pins where there are any.
-func (d *Dataplane) load(spec *ebpf.CollectionSpec, o Options) error {
+func (d *Dataplane) load(spec *ebpf.CollectionSpec) error {
 	pinByName(spec)
-	if o.MaxConns != 0 {
-		spec.Maps["conns"].MaxEntries = o.MaxConns
+	if err := d.table().set(spec); err != nil {
+		return err
 	}
 	hz, err := setClock(spec)
 	if err != nil {
@@ -103,6 +104,9 @@ func (d *Dataplane) loadSweeper(hz uint32) error {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	d.expiry.hz = hz
+	if err := d.table().set(spec); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
 	if err := spec.Variables["timeouts"].Get(&d.expiry.timeouts); err != nil {
 		return fmt.Errorf("sweep: timeouts: %w", err)
 	}
@@ -129,7 +133,6 @@ func (d *Dataplane) share(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	} {
 		if s := spec.Maps[name]; s != nil {
 			shared[name] = m
-			s.MaxEntries = m.MaxEntries() // the table of connections may be smaller than its default
 		}
 	}
 	return shared

@@ -18,21 +18,30 @@ type pathAddr struct {
 	Word [4]uint32
 }
 
+type pathBucket struct {
+	_       structs.HostLayout
+	Tags    [2]uint64
+	Taken   uint32
+	Settled uint32
+	Away    uint32
+	Hand    uint32
+	Spare   [8]uint32
+}
+
 type pathConn struct {
-	_                 structs.HostLayout
-	State             uint64
-	Seen              uint32
-	Service           uint32
-	ServiceGeneration uint32
-	Server            uint32
-	ServerGeneration  uint32
-	HopSeen           uint32
-	Other             pathAddr
-	OtherPort         uint16
-	TimeoutClass      uint8
-	Forwarding        uint8
-	Client            pathHop
-	Spare             uint64
+	_                structs.HostLayout
+	Word             uint64
+	Source           pathAddr
+	Destination      pathAddr
+	SourcePort       uint16
+	DestinationPort  uint16
+	Protocol         uint8
+	Forwarding       uint8
+	Server           uint16
+	Seen             uint32
+	Pair             uint32
+	ServerGeneration uint32
+	Hop              uint32
 }
 
 type pathConnFlag uint32
@@ -43,19 +52,22 @@ const (
 	pathConnFlagCONN_DIRTY      pathConnFlag = 4
 	pathConnFlagCONN_FIN_CLIENT pathConnFlag = 8
 	pathConnFlagCONN_FIN_SERVER pathConnFlag = 16
+	pathConnFlagCONN_AWAY       pathConnFlag = 32
+	pathConnFlagCONN_SETTLED    pathConnFlag = 64
 )
 
 type pathConnState uint32
 
 const (
 	pathConnStateCONN_NONE        pathConnState = 0
-	pathConnStateCONN_SYN_RECV    pathConnState = 1
-	pathConnStateCONN_ESTABLISHED pathConnState = 2
-	pathConnStateCONN_FIN_WAIT    pathConnState = 3
-	pathConnStateCONN_TIME_WAIT   pathConnState = 4
-	pathConnStateCONN_CLOSE       pathConnState = 5
-	pathConnStateCONN_UDP         pathConnState = 6
-	pathConnStateCONN_STATES      pathConnState = 7
+	pathConnStateCONN_COMING      pathConnState = 1
+	pathConnStateCONN_SYN_RECV    pathConnState = 2
+	pathConnStateCONN_ESTABLISHED pathConnState = 3
+	pathConnStateCONN_FIN_WAIT    pathConnState = 4
+	pathConnStateCONN_TIME_WAIT   pathConnState = 5
+	pathConnStateCONN_CLOSE       pathConnState = 6
+	pathConnStateCONN_UDP         pathConnState = 7
+	pathConnStateCONN_STATES      pathConnState = 8
 )
 
 type pathCounters struct {
@@ -159,14 +171,17 @@ type pathInterface struct {
 type pathLimit uint32
 
 const (
-	pathLimitMAX_SERVICES   pathLimit = 4096
-	pathLimitMAX_SERVERS    pathLimit = 16384
-	pathLimitMAX_INTERFACES pathLimit = 1024
-	pathLimitMAX_CONNS      pathLimit = 262144
-	pathLimitMAX_VLANS      pathLimit = 4096
-	pathLimitMAX_FRAGMENTS  pathLimit = 1024
-	pathLimitFRAGMENT_WORDS pathLimit = 128
-	pathLimitHELD_BYTES     pathLimit = 3584
+	pathLimitMAX_SERVICES    pathLimit = 4096
+	pathLimitMAX_SERVERS     pathLimit = 16384
+	pathLimitMAX_INTERFACES  pathLimit = 1024
+	pathLimitBUCKET_SLOTS    pathLimit = 16
+	pathLimitUNSETTLED_SLOTS pathLimit = 7
+	pathLimitSETTLED_PACKETS pathLimit = 4
+	pathLimitMAX_LOCKS       pathLimit = 4096
+	pathLimitMAX_VLANS       pathLimit = 4096
+	pathLimitMAX_FRAGMENTS   pathLimit = 1024
+	pathLimitFRAGMENT_WORDS  pathLimit = 128
+	pathLimitHELD_BYTES      pathLimit = 3584
 )
 
 type pathLoad struct {
@@ -174,6 +189,22 @@ type pathLoad struct {
 	Active   uint64
 	Inactive uint64
 	HalfOpen uint64
+}
+
+type pathReverse struct {
+	_               structs.HostLayout
+	Word            uint64
+	Source          pathAddr
+	Destination     pathAddr
+	SourcePort      uint16
+	DestinationPort uint16
+	Protocol        uint8
+	Pad             uint8
+	Interface       uint16
+	HopSeen         uint32
+	Pair            uint32
+	Mac             [6]uint8
+	Vlan            uint16
 }
 
 type pathScheduler uint32
@@ -185,6 +216,17 @@ const (
 
 type pathScratch struct {
 	_        structs.HostLayout
+	Newcomer struct {
+		_      structs.HostLayout
+		Draft  pathConn
+		Home   uint32
+		Second uint32
+		Tags   uint64
+		Slot   uint32
+		Flags  uint32
+		State  uint32
+		_      [4]byte
+	}
 	Bytes    [512]uint8
 	Fragment pathFragment
 }
@@ -192,6 +234,7 @@ type pathScratch struct {
 type pathServer struct {
 	_                 structs.HostLayout
 	Generation        uint32
+	Was               uint32
 	Service           uint32
 	ServiceGeneration uint32
 	Port              uint16
@@ -217,6 +260,7 @@ const (
 	pathServerFlagSERVER_SERVING  pathServerFlag = 1
 	pathServerFlagSERVER_LOCAL    pathServerFlag = 2
 	pathServerFlagSERVER_RESOLVED pathServerFlag = 4
+	pathServerFlagSERVER_QUIESCED pathServerFlag = 8
 )
 
 type pathService struct {
@@ -253,11 +297,14 @@ type pathSlot struct {
 
 type pathSweep struct {
 	_       structs.HostLayout
+	First   uint32
+	Buckets uint32
 	Now     uint32
 	Seen    uint32
 	Marked  uint32
 	Deleted uint32
 	Orphans uint32
+	Taken   uint32
 }
 
 type pathTold struct {
@@ -319,9 +366,10 @@ const (
 	pathVerdictVERDICT_TOO_BIG            pathVerdict = 33
 	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 34
 	pathVerdictVERDICT_CONN_FULL          pathVerdict = 35
-	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 36
-	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 37
-	pathVerdictVERDICTS                   pathVerdict = 38
+	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 36
+	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 37
+	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 38
+	pathVerdictVERDICTS                   pathVerdict = 39
 )
 
 type pathVlanKey struct {
@@ -359,20 +407,26 @@ const (
 	pathMapVips             = "vips"
 	pathMapVlans            = "vlans"
 	pathProgWeir            = "weir"
+	pathVarBucketInBtf      = "bucket_in_btf"
 	pathVarConnFlagInBtf    = "conn_flag_in_btf"
 	pathVarConnStateInBtf   = "conn_state_in_btf"
 	pathVarEventInBtf       = "event_in_btf"
 	pathVarEventKindInBtf   = "event_kind_in_btf"
+	pathVarFlowInBtf        = "flow_in_btf"
 	pathVarForwardingInBtf  = "forwarding_in_btf"
 	pathVarHeldInBtf        = "held_in_btf"
 	pathVarHeldKindInBtf    = "held_kind_in_btf"
+	pathVarHopInBtf         = "hop_in_btf"
 	pathVarJiffiesPerSecond = "jiffies_per_second"
 	pathVarLimitInBtf       = "limit_in_btf"
+	pathVarReverseInBtf     = "reverse_in_btf"
 	pathVarSchedulerInBtf   = "scheduler_in_btf"
 	pathVarServerFlagInBtf  = "server_flag_in_btf"
 	pathVarServiceFlagInBtf = "service_flag_in_btf"
 	pathVarSlotInBtf        = "slot_in_btf"
 	pathVarSweepInBtf       = "sweep_in_btf"
+	pathVarTableBuckets     = "table_buckets"
+	pathVarTableSeed        = "table_seed"
 	pathVarToldPerSecond    = "told_per_second"
 	pathVarTunnelFlagInBtf  = "tunnel_flag_in_btf"
 	pathVarTunnelInBtf      = "tunnel_in_btf"
@@ -452,20 +506,26 @@ type pathMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type pathVariableSpecs struct {
+	BucketInBtf      *ebpf.VariableSpec `ebpf:"bucket_in_btf"`
 	ConnFlagInBtf    *ebpf.VariableSpec `ebpf:"conn_flag_in_btf"`
 	ConnStateInBtf   *ebpf.VariableSpec `ebpf:"conn_state_in_btf"`
 	EventInBtf       *ebpf.VariableSpec `ebpf:"event_in_btf"`
 	EventKindInBtf   *ebpf.VariableSpec `ebpf:"event_kind_in_btf"`
+	FlowInBtf        *ebpf.VariableSpec `ebpf:"flow_in_btf"`
 	ForwardingInBtf  *ebpf.VariableSpec `ebpf:"forwarding_in_btf"`
 	HeldInBtf        *ebpf.VariableSpec `ebpf:"held_in_btf"`
 	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
+	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
+	ReverseInBtf     *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
 	SlotInBtf        *ebpf.VariableSpec `ebpf:"slot_in_btf"`
 	SweepInBtf       *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
+	TableBuckets     *ebpf.VariableSpec `ebpf:"table_buckets"`
+	TableSeed        *ebpf.VariableSpec `ebpf:"table_seed"`
 	ToldPerSecond    *ebpf.VariableSpec `ebpf:"told_per_second"`
 	TunnelFlagInBtf  *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf      *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
@@ -538,20 +598,26 @@ func (m *pathMaps) Close() error {
 //
 // It can be passed to loadPathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type pathVariables struct {
+	BucketInBtf      *ebpf.Variable `ebpf:"bucket_in_btf"`
 	ConnFlagInBtf    *ebpf.Variable `ebpf:"conn_flag_in_btf"`
 	ConnStateInBtf   *ebpf.Variable `ebpf:"conn_state_in_btf"`
 	EventInBtf       *ebpf.Variable `ebpf:"event_in_btf"`
 	EventKindInBtf   *ebpf.Variable `ebpf:"event_kind_in_btf"`
+	FlowInBtf        *ebpf.Variable `ebpf:"flow_in_btf"`
 	ForwardingInBtf  *ebpf.Variable `ebpf:"forwarding_in_btf"`
 	HeldInBtf        *ebpf.Variable `ebpf:"held_in_btf"`
 	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
+	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
+	ReverseInBtf     *ebpf.Variable `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.Variable `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf *ebpf.Variable `ebpf:"service_flag_in_btf"`
 	SlotInBtf        *ebpf.Variable `ebpf:"slot_in_btf"`
 	SweepInBtf       *ebpf.Variable `ebpf:"sweep_in_btf"`
+	TableBuckets     *ebpf.Variable `ebpf:"table_buckets"`
+	TableSeed        *ebpf.Variable `ebpf:"table_seed"`
 	ToldPerSecond    *ebpf.Variable `ebpf:"told_per_second"`
 	TunnelFlagInBtf  *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf      *ebpf.Variable `ebpf:"tunnel_in_btf"`

@@ -449,7 +449,7 @@ func TestPathDoesWhatItsTwinDoes(t *testing.T) {
 // TestTwinKeepsChecksumsRight needs no kernel: what the twin sends on has wrong checksums only where
 // what came had them.
 func TestTwinKeepsChecksumsRight(t *testing.T) {
-	w := newTwin(8192)
+	w := newTwin(8192, [10]uint32{})
 	w.apply(world())
 	for _, row := range packetTable() {
 		t.Run(row.name, func(t *testing.T) {
@@ -483,20 +483,29 @@ func TestTableHasEveryVerdict(t *testing.T) {
 // leastFrame is the smallest frame that BPF_PROG_RUN takes.
 const leastFrame = 14
 
-func TestFullTableRefusesNewConnections(t *testing.T) {
-	const size = 8
-	b := newTestbed(t, size)
+// TestFullTableKeepsWhatIsSettled: of the smallest table, with two buckets.
+func TestFullTableKeepsWhatIsSettled(t *testing.T) {
+	b := newTestbed(t, twinSlots)
 	b.apply(t, world())
 	var kept []talk
-	for i := range uint16(size - 1) {
+	for i := uint16(0); len(kept) < 2*twinSlots-1; i++ {
 		c := talkTo(4, 10, 80, model.TCP, 30000+i)
 		kept = append(kept, c)
 		expect(t, b, front, c.open(), dr)
+		for range twinSettles {
+			expect(t, b, front, c.more(), dr)
+		}
 	}
-	// A pair needs two entries, and there is one.
+	// A pair needs two places, and there is one.
 	expect(t, b, front, talkTo(4, 30, 80, model.TCP, 31000).open(), connFull)
 	expect(t, b, front, talkTo(6, 20, 80, model.TCP, 31001).open(), tun)
-	expect(t, b, front, talkTo(6, 20, 53, model.UDP, 31002).open(), connFull)
+	// Who has not proved himself makes room for the next.
+	expect(t, b, front, talkTo(6, 20, 53, model.UDP, 31002).open(), tun)
+	expect(t, b, front, talkTo(6, 20, 80, model.TCP, 31001).more(), unknownConnection)
+	for range twinSettles {
+		expect(t, b, front, talkTo(6, 20, 53, model.UDP, 31002).open(), tun)
+	}
+	expect(t, b, front, talkTo(6, 20, 80, model.TCP, 31003).open(), connFull)
 	for _, c := range kept {
 		expect(t, b, front, c.more(), dr)
 	}

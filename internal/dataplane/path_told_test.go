@@ -48,7 +48,7 @@ func (tb *table) told(f family) {
 
 // TestToldMTU: what is told fits, whatever is put around it. Its numbers are not the twin's.
 func TestToldMTU(t *testing.T) {
-	w := newTwin(64)
+	w := newTwin(64, [10]uint32{})
 	w.apply(world())
 	for _, row := range []struct {
 		f    family

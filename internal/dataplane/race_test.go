@@ -21,7 +21,7 @@ func TestCountsSurviveSweepsUnderTraffic(t *testing.T) {
 	syn, ack := packet.Build(c.open()...), packet.Build(c.more()...)
 	for range 20000 {
 		b.send(t, syn)
-		if err := b.path.Age(false, time.Hour); err != nil {
+		if err := b.path.Age(time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		b.path.Sweep()

@@ -27,21 +27,6 @@ func (d *Dataplane) Run(ctx context.Context, unresolved func(model.Hop)) error {
 	return group.Wait()
 }
 
-func (d *Dataplane) runSweeps(ctx context.Context) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		if _, err := d.Sweep(); err != nil {
-			d.log.Error("connections are not expired", "err", err)
-		}
-	}
-}
-
 // The path asks once for every packet that it drops. So many questions are heard at once; behind
 // them comes a pause, so that a flood towards a silent neighbour does not keep a CPU busy here. What
 // does not fit the ring meanwhile is asked again by the next packet.

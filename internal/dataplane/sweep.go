@@ -3,20 +3,25 @@
 package dataplane
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/cilium/ebpf"
 )
 
-// sweepEvery is the pause between two looks at the whole table: a connection outlives its timeout
-// by at most two of them.
+// sweepEvery is how long a round through the whole table takes: a connection outlives its timeout by
+// at most two of them.
 const sweepEvery = 2 * time.Second
+
+// sliceBuckets are swept in one run of the program, which nothing on its CPU interrupts: with all of
+// their entries expired they take about a millisecond.
+const sliceBuckets = 512
 
 // expiry is what the sweep program was loaded with.
 type expiry struct {
-	hz       uint32    // jiffies per second
-	timeouts [8]uint32 // seconds, by enum conn_state
+	hz       uint32     // jiffies per second
+	timeouts [16]uint32 // seconds, by enum conn_state; behind them, of UDP that is not settled
 }
 
 // clock relates the kernel's jiffies to our time.
@@ -25,22 +30,62 @@ type clock struct {
 	at      time.Time
 }
 
-// Swept is what one sweep did.
+// Swept is what a round of the sweep did.
 type Swept struct {
 	Seen, Marked, Deleted uint32
 }
 
 // Sweep looks at every connection once and takes those away that expired.
 func (d *Dataplane) Sweep() (Swept, error) {
-	s := pathSweep{Orphans: d.waiting.expire(time.Now())}
-	if _, err := d.sweeper.Run(&ebpf.RunOptions{Context: &s, ContextOut: &s}); err != nil {
-		return Swept{}, fmt.Errorf("sweep: %w", err)
+	var round Swept
+	for first := uint32(0); first < d.table().buckets; first += sliceBuckets {
+		if err := d.sweepSlice(first, &round); err != nil {
+			return Swept{}, err
+		}
 	}
+	return round, nil
+}
+
+// sweepSlice sweeps the buckets from first on, and adds to what the round has done.
+func (d *Dataplane) sweepSlice(first uint32, round *Swept) error {
+	buckets := d.table().buckets
+	s := pathSweep{
+		First: first, Buckets: min(sliceBuckets, buckets-first), Orphans: d.waiting.expire(time.Now()),
+	}
+	if _, err := d.sweeper.Run(&ebpf.RunOptions{Context: &s, ContextOut: &s}); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	round.Seen += s.Seen
+	round.Marked += s.Marked
+	round.Deleted += s.Deleted
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.clock = clock{s.Now, time.Now()}
-	d.used = uint64(s.Seen - s.Deleted)
-	return Swept{s.Seen, s.Marked, s.Deleted}, nil
+	if first+sliceBuckets >= buckets {
+		d.used = uint64(round.Seen - round.Deleted)
+	}
+	return nil
+}
+
+// runSweeps spreads each round evenly over its time.
+func (d *Dataplane) runSweeps(ctx context.Context) error {
+	slices := (d.table().buckets + sliceBuckets - 1) / sliceBuckets
+	tick := time.NewTicker(sweepEvery / time.Duration(slices))
+	defer tick.Stop()
+	var round Swept
+	for next := uint32(0); ; next = (next + 1) % slices {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if next == 0 {
+			round = Swept{}
+		}
+		if err := d.sweepSlice(next*sliceBuckets, &round); err != nil {
+			d.log.Error("connections are not expired", "err", err)
+		}
+	}
 }
 
 // now is the present in jiffies.
@@ -50,8 +95,12 @@ func (d *Dataplane) now() uint32 {
 	return d.clock.jiffies + uint32(time.Since(d.clock.at).Seconds()*float64(d.expiry.hz))
 }
 
-// expires is how long a connection in a state lives on that was seen at a jiffy.
-func (e expiry) expires(state pathConnState, seen, now uint32) time.Duration {
+// expires is how long a connection lives on that was seen at a jiffy.
+func (e expiry) expires(w word, seen, now uint32) time.Duration {
+	timeout := e.timeouts[w.state()&15]
+	if w.state() == pathConnStateCONN_UDP && !w.has(pathConnFlagCONN_SETTLED) {
+		timeout = e.timeouts[pathConnStateCONN_STATES]
+	}
 	idle := time.Duration(int32(now-seen)) * time.Second / time.Duration(e.hz)
-	return max(time.Duration(e.timeouts[state&7])*time.Second-max(idle, 0), 0)
+	return max(time.Duration(timeout)*time.Second-max(idle, 0), 0)
 }

@@ -3,6 +3,7 @@
 package dataplane_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -42,6 +43,14 @@ func (b sweepBed) client(flags packet.TCPFlags) {
 		packet.TCP{Source: 40000, Destination: 80, Flags: flags}))
 }
 
+func (b sweepBed) answer(flags packet.TCPFlags) {
+	b.t.Helper()
+	b.frame(b.t, back, packet.Build(
+		packet.Ethernet{Source: packet.MAC(macOf(11)), Destination: packet.MAC(backMAC)},
+		packet.IPv4{Source: serverAddr(4, 11), Destination: clientAddr(4), TTL: 64},
+		packet.TCP{Source: 80, Destination: 40000, Flags: flags}))
+}
+
 // sweep compares what one sweep did. Whether it still meets the way back of a pair whose forward
 // entry it just deleted is up to the hash, so then Seen is not compared.
 func (b sweepBed) sweep(want dataplane.Swept) {
@@ -58,9 +67,9 @@ func (b sweepBed) sweep(want dataplane.Swept) {
 	}
 }
 
-func (b sweepBed) age(reverse bool, by time.Duration) {
+func (b sweepBed) age(by time.Duration) {
 	b.t.Helper()
-	if err := b.path.Age(reverse, by); err != nil {
+	if err := b.path.Age(by); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -83,9 +92,9 @@ func TestIdleConnectionGoesInTwoSteps(t *testing.T) {
 	b.load([3]uint64{0, 1, 1})
 	b.client(packet.ACK)
 	b.load([3]uint64{1, 0, 0})
-	b.age(false, 899*time.Second)
+	b.age(899 * time.Second)
 	b.sweep(dataplane.Swept{Seen: 1})
-	b.age(false, 2*time.Second)
+	b.age(2 * time.Second)
 	b.sweep(dataplane.Swept{Seen: 1, Marked: 1})
 	b.load([3]uint64{1, 0, 0})
 	b.sweep(dataplane.Swept{Seen: 1, Deleted: 1})
@@ -95,22 +104,23 @@ func TestIdleConnectionGoesInTwoSteps(t *testing.T) {
 
 func TestPacketTakesTheMarkAway(t *testing.T) {
 	b := newSweepBed(t, model.DR)
-	b.age(false, time.Minute+time.Second)
+	b.age(time.Minute + time.Second)
 	b.sweep(dataplane.Swept{Seen: 1, Marked: 1})
 	b.client(packet.ACK)
-	b.age(false, 901*time.Second)
+	b.age(901 * time.Second)
 	b.sweep(dataplane.Swept{Seen: 1, Marked: 1})
 	b.client(packet.ACK)
 	b.sweep(dataplane.Swept{Seen: 1})
 	b.load([3]uint64{1, 0, 0})
 }
 
-func TestPairLivesByItsYoungerHalf(t *testing.T) {
+func TestPairLivesByItsAnswersToo(t *testing.T) {
 	b := newSweepBed(t, model.NAT)
 	b.client(packet.ACK)
-	b.age(false, time.Hour)
+	b.age(time.Hour)
+	b.answer(packet.ACK)
 	b.sweep(dataplane.Swept{Seen: 2})
-	b.age(true, time.Hour)
+	b.age(time.Hour)
 	b.sweep(dataplane.Swept{Seen: 2, Marked: 1})
 	b.sweep(dataplane.Swept{Seen: 2, Deleted: 1})
 	b.load([3]uint64{})
@@ -119,10 +129,9 @@ func TestPairLivesByItsYoungerHalf(t *testing.T) {
 
 func TestOrphanedWayBackIsSwept(t *testing.T) {
 	b := newSweepBed(t, model.NAT)
-	if err := b.path.ForgetForward(); err != nil {
+	if err := errors.Join(b.path.ForgetForward(), b.path.ForgetClients()); err != nil {
 		t.Fatal(err)
 	}
-	b.age(true, time.Hour)
 	b.sweep(dataplane.Swept{Seen: 1, Marked: 1})
 	b.sweep(dataplane.Swept{Seen: 1, Deleted: 1})
 	b.sweep(dataplane.Swept{})

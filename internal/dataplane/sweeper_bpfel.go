@@ -34,20 +34,26 @@ const (
 	sweeperMapVips             = "vips"
 	sweeperMapVlans            = "vlans"
 	sweeperProgSweep           = "sweep"
+	sweeperVarBucketInBtf      = "bucket_in_btf"
 	sweeperVarConnFlagInBtf    = "conn_flag_in_btf"
 	sweeperVarConnStateInBtf   = "conn_state_in_btf"
 	sweeperVarEventInBtf       = "event_in_btf"
 	sweeperVarEventKindInBtf   = "event_kind_in_btf"
+	sweeperVarFlowInBtf        = "flow_in_btf"
 	sweeperVarForwardingInBtf  = "forwarding_in_btf"
 	sweeperVarHeldInBtf        = "held_in_btf"
 	sweeperVarHeldKindInBtf    = "held_kind_in_btf"
+	sweeperVarHopInBtf         = "hop_in_btf"
 	sweeperVarJiffiesPerSecond = "jiffies_per_second"
 	sweeperVarLimitInBtf       = "limit_in_btf"
+	sweeperVarReverseInBtf     = "reverse_in_btf"
 	sweeperVarSchedulerInBtf   = "scheduler_in_btf"
 	sweeperVarServerFlagInBtf  = "server_flag_in_btf"
 	sweeperVarServiceFlagInBtf = "service_flag_in_btf"
 	sweeperVarSlotInBtf        = "slot_in_btf"
 	sweeperVarSweepInBtf       = "sweep_in_btf"
+	sweeperVarTableBuckets     = "table_buckets"
+	sweeperVarTableSeed        = "table_seed"
 	sweeperVarTimeouts         = "timeouts"
 	sweeperVarTunnelFlagInBtf  = "tunnel_flag_in_btf"
 	sweeperVarTunnelInBtf      = "tunnel_in_btf"
@@ -127,20 +133,26 @@ type sweeperMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sweeperVariableSpecs struct {
+	BucketInBtf      *ebpf.VariableSpec `ebpf:"bucket_in_btf"`
 	ConnFlagInBtf    *ebpf.VariableSpec `ebpf:"conn_flag_in_btf"`
 	ConnStateInBtf   *ebpf.VariableSpec `ebpf:"conn_state_in_btf"`
 	EventInBtf       *ebpf.VariableSpec `ebpf:"event_in_btf"`
 	EventKindInBtf   *ebpf.VariableSpec `ebpf:"event_kind_in_btf"`
+	FlowInBtf        *ebpf.VariableSpec `ebpf:"flow_in_btf"`
 	ForwardingInBtf  *ebpf.VariableSpec `ebpf:"forwarding_in_btf"`
 	HeldInBtf        *ebpf.VariableSpec `ebpf:"held_in_btf"`
 	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
+	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
+	ReverseInBtf     *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
 	SlotInBtf        *ebpf.VariableSpec `ebpf:"slot_in_btf"`
 	SweepInBtf       *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
+	TableBuckets     *ebpf.VariableSpec `ebpf:"table_buckets"`
+	TableSeed        *ebpf.VariableSpec `ebpf:"table_seed"`
 	Timeouts         *ebpf.VariableSpec `ebpf:"timeouts"`
 	TunnelFlagInBtf  *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf      *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
@@ -213,20 +225,26 @@ func (m *sweeperMaps) Close() error {
 //
 // It can be passed to loadSweeperObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sweeperVariables struct {
+	BucketInBtf      *ebpf.Variable `ebpf:"bucket_in_btf"`
 	ConnFlagInBtf    *ebpf.Variable `ebpf:"conn_flag_in_btf"`
 	ConnStateInBtf   *ebpf.Variable `ebpf:"conn_state_in_btf"`
 	EventInBtf       *ebpf.Variable `ebpf:"event_in_btf"`
 	EventKindInBtf   *ebpf.Variable `ebpf:"event_kind_in_btf"`
+	FlowInBtf        *ebpf.Variable `ebpf:"flow_in_btf"`
 	ForwardingInBtf  *ebpf.Variable `ebpf:"forwarding_in_btf"`
 	HeldInBtf        *ebpf.Variable `ebpf:"held_in_btf"`
 	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
+	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
+	ReverseInBtf     *ebpf.Variable `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.Variable `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf *ebpf.Variable `ebpf:"service_flag_in_btf"`
 	SlotInBtf        *ebpf.Variable `ebpf:"slot_in_btf"`
 	SweepInBtf       *ebpf.Variable `ebpf:"sweep_in_btf"`
+	TableBuckets     *ebpf.Variable `ebpf:"table_buckets"`
+	TableSeed        *ebpf.Variable `ebpf:"table_seed"`
 	Timeouts         *ebpf.Variable `ebpf:"timeouts"`
 	TunnelFlagInBtf  *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf      *ebpf.Variable `ebpf:"tunnel_in_btf"`

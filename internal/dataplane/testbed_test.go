@@ -38,7 +38,7 @@ type testbed struct {
 func newTestbed(t testing.TB, size uint32) *testbed {
 	t.Helper()
 	dir := bpffs(t)
-	b := &testbed{twin: newTwin(int(size)), names: dataplane.VerdictNames(), calls: make(chan func())}
+	b := &testbed{names: dataplane.VerdictNames(), calls: make(chan func())}
 	t.Cleanup(func() { close(b.calls) })
 	if err := b.enter(); err != nil {
 		t.Fatal(err)
@@ -55,6 +55,7 @@ func newTestbed(t testing.TB, size uint32) *testbed {
 			t.Error(err)
 		}
 	})
+	b.twin = newTwin(b.path.Hash())
 	b.seen = b.verdicts(t)
 	return b
 }
@@ -230,16 +231,7 @@ func (b *testbed) compareCounters(t testing.TB) {
 // the number of its connections.
 func (b *testbed) compareConnections(t testing.TB) {
 	t.Helper()
-	var got []dataplane.Connection
-	err := b.path.Connections(func(c dataplane.Connection) bool {
-		c.Expires = 0
-		got = append(got, c)
-		return true
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(b.twin.connections(), sorted(got), compareAddr, compareAddrPort); diff != "" {
+	if diff := cmp.Diff(b.twin.connections(), sorted(b.listed(t)), compareAddr, compareAddrPort); diff != "" {
 		t.Errorf("connections (-want +got):\n%s", diff)
 	}
 	counters, err := b.path.Counters()
@@ -252,6 +244,20 @@ func (b *testbed) compareConnections(t testing.TB) {
 			t.Errorf("service %s server %s: active, inactive, half open are %v, want %v", key.Service, key.Server, got, load)
 		}
 	}
+}
+
+// listed are the connections that the path remembers.
+func (b *testbed) listed(t testing.TB) (got []dataplane.Connection) {
+	t.Helper()
+	err := b.path.Connections(func(c dataplane.Connection) bool {
+		c.Expires = 0
+		got = append(got, c)
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
 }
 
 var (

@@ -86,7 +86,7 @@ type twin struct {
 	services   map[model.ServiceKey]*twinService
 	conns      map[flow]*twinConn
 	fragments  map[fragmentKey]*twinFragment
-	size       int // of the connection table, in entries
+	table      *twinTable
 	versions   uint32
 }
 
@@ -124,7 +124,13 @@ type twinConn struct {
 	forwarding model.Forwarding
 	client     twinHop
 	state      tcpState
+	packets    int        // of the client, until it is settled
+	forth      *twinEntry // its places in the table
+	back       *twinEntry // NAT only
+	unborn     bool       // it is getting its places
 }
+
+func (c *twinConn) isPair() bool { return c.forwarding == model.NAT }
 
 // way is how frames come and go: by an interface, with the id of a tag; 0: without, or with a
 // priority tag.
@@ -146,10 +152,10 @@ type outcome struct {
 	egress  int // 0: the frame was not sent on
 }
 
-func newTwin(size int) *twin {
+func newTwin(buckets uint32, seed [10]uint32) *twin {
 	return &twin{
 		services: map[model.ServiceKey]*twinService{}, conns: map[flow]*twinConn{},
-		fragments: map[fragmentKey]*twinFragment{}, size: size,
+		fragments: map[fragmentKey]*twinFragment{}, table: newTwinTable(buckets, seed),
 	}
 }
 
@@ -186,15 +192,15 @@ func (t *twin) connected(p parsed, c *twinConn) outcome {
 }
 
 func (t *twin) known(p parsed, c *twinConn) outcome {
-	if c.server.gone {
+	if !c.server.gone && !c.server.service.want.Serving {
+		return p.ends(notServing)
+	}
+	if c.server.gone || c.isOver(p) {
 		if !p.opens() {
 			return p.ends(serverGone)
 		}
 		t.end(c)
 		return t.fresh(p)
-	}
-	if !c.server.service.want.Serving {
-		return p.ends(notServing)
 	}
 	if v := t.first(p); v != undecided {
 		return p.ends(v)
@@ -257,6 +263,7 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 		if v := t.first(p); v != undecided {
 			return p.ends(v)
 		}
+		c.see(p, true)
 		return t.forward(p, c)
 	}
 	return p.ends(natClash)
@@ -275,28 +282,6 @@ func connection(p parsed, server *twinServer) *twinConn {
 		c.fromServer = flow{netip.AddrPortFrom(server.want.Key.Address, port), p.flow.source, p.flow.protocol}
 	}
 	return c
-}
-
-func (t *twin) create(c *twinConn) bool {
-	need := 1
-	if c.forwarding == model.NAT {
-		need = 2
-	}
-	if len(t.conns)+need > t.size {
-		return false
-	}
-	t.conns[c.toService] = c
-	if c.forwarding == model.NAT {
-		t.conns[c.fromServer] = c
-	}
-	return true
-}
-
-func (t *twin) end(c *twinConn) {
-	delete(t.conns, c.toService)
-	if c.forwarding == model.NAT {
-		delete(t.conns, c.fromServer)
-	}
 }
 
 // opens: the packet may begin a connection. A later fragment may not: it does not say of what.

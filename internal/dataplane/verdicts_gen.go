@@ -40,7 +40,8 @@ var verdictTexts = map[pathVerdict]verdictText{
 	pathVerdictVERDICT_NO_ROUTE:           {"no_route", "no way to the server, or back to the client"},
 	pathVerdictVERDICT_TOO_BIG:            {"too_big", "larger than the MTU of the way on, and the sender was not told"},
 	pathVerdictVERDICT_SERVER_GONE:        {"server_gone", "the connection's server was removed or replaced"},
-	pathVerdictVERDICT_CONN_FULL:          {"conn_full", "the connection table is full"},
+	pathVerdictVERDICT_CONN_FULL:          {"conn_full", "no room for another connection where this one could be found again"},
+	pathVerdictVERDICT_CONN_BUSY:          {"conn_busy", "the connection ended, or became another one, while its packet was here: the sender repeats it"},
 	pathVerdictVERDICT_NAT_CLASH:          {"nat_clash", "no server could be found whose way back was free"},
 	pathVerdictVERDICT_NO_HEADROOM:        {"no_headroom", "the driver left no room for another header"},
 }

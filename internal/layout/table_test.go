@@ -14,6 +14,7 @@ var table = map[string][]string{
 	"internal/model":     {},
 	"internal/packet":    {},
 	"internal/reconcile": {},
+	"internal/suggest":   {},
 	"internal/web":       {},
 	"internal/layout":    {},
 	"api":                {},
@@ -23,7 +24,7 @@ var table = map[string][]string{
 	"internal/sched":    {"internal/model"},
 	"internal/plan":     {"internal/model"},
 	"internal/report":   {"internal/model"},
-	"internal/config":   {"internal/model"},
+	"internal/config":   {"internal/model", "internal/suggest"},
 	"internal/importer": {"internal/model"},
 
 	// What goes on.
@@ -42,7 +43,7 @@ var table = map[string][]string{
 
 	// What people and programs see.
 	"internal/metrics": {"internal/model", "internal/report"},
-	"internal/server":  {"internal/model", "internal/report", "api"},
+	"internal/server":  {"internal/model", "internal/report", "internal/suggest", "api"},
 	"internal/ipvsadm": {"api", "client"},
 	// model, because that is what config.Parse returns.
 	"internal/cli": {"api", "client", "internal/config", "internal/importer", "internal/model"},

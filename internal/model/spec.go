@@ -10,7 +10,9 @@ type Spec struct {
 	Revision   uint64      // counts the changes since the daemon's start; 0: not accepted by a daemon yet
 	Interfaces []Interface // empty: those that hold a VIP's subnet or the route to a server
 	Services   []Service
-	API        API
+
+	Connections Connections
+	API         API
 }
 
 // Interface is a network interface on which packets are balanced.

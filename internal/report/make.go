@@ -24,7 +24,7 @@ func Make(in Input) Snapshot {
 		Revision:    in.Desired.Dataplane.Revision,
 		Applied:     in.Seen.Applied.Revision,
 		Role:        Single,
-		Connections: Usage{Used: in.Readings.Conns, Size: in.Readings.ConnSize},
+		Connections: Usage{in.Readings.Conns, in.Readings.ConnSize, in.Readings.ConnMemory},
 		Interfaces:  interfaces(in),
 		Verdicts:    in.Readings.Verdicts,
 	}
@@ -57,22 +57,4 @@ func sum(service model.Service, counts Counts, servers []Server) Service {
 		s.Answers = s.Answers || server.Answers()
 	}
 	return s
-}
-
-// ServiceOf names the service that a connection belongs to: the one of its very port before the
-// one of all ports, as the path looks it up. It returns "" when there is none any more.
-func (s Snapshot) ServiceOf(c Connection) string {
-	key := model.ServiceKey{Address: c.Virtual.Addr(), Port: c.Virtual.Port(), Protocol: c.Protocol}
-	anyPort := key
-	anyPort.Port = model.AnyPort
-	name := ""
-	for _, service := range s.Services {
-		switch service.Key {
-		case key:
-			return service.Name
-		case anyPort:
-			name = service.Name
-		}
-	}
-	return name
 }

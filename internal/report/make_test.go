@@ -27,7 +27,7 @@ var (
 func healthy() report.Input {
 	return report.Input{
 		Now: now,
-		Spec: model.Spec{Services: []model.Service{{
+		Spec: model.Spec{Connections: model.Connections{Size: 100}, Services: []model.Service{{
 			Name: "web", Key: webKey, Scheduler: model.WRR,
 			Servers: []model.Server{
 				{Key: first, Forwarding: model.DR, Weight: 2},
@@ -51,7 +51,7 @@ func healthy() report.Input {
 			}},
 		}},
 		Readings: report.Readings{
-			Conns: 3, ConnSize: 100,
+			Conns: 3, ConnSize: 100, ConnMemory: 70000,
 			Services: map[model.ServiceKey]report.Counts{webKey: {Connections: 9, PacketsIn: 90, PacketsOut: 30}},
 			Servers: map[report.ServiceServer]report.ServerReading{
 				{Service: webKey, Server: first}:  {Active: 2, Inactive: 1, Counts: report.Counts{Connections: 6}},
@@ -67,7 +67,7 @@ func TestHealthyDirectorHasNoProblems(t *testing.T) {
 	want := report.Snapshot{
 		Taken: now, Revision: 7, Applied: 7, Role: report.Single,
 		Interfaces:  []report.Interface{{Name: "eth0", XDP: "native"}},
-		Connections: report.Usage{Used: 3, Size: 100},
+		Connections: report.Usage{Used: 3, Size: 100, MemoryBytes: 70000},
 		Services: []report.Service{{
 			Name: "web", Key: webKey, Scheduler: model.WRR, Servers: 2, Up: 2, Active: 3, Inactive: 5,
 			Counts: report.Counts{Connections: 9, PacketsIn: 90, PacketsOut: 30}, Answers: true,
@@ -181,26 +181,5 @@ func TestConfiguredWordsPassThrough(t *testing.T) {
 	got := report.Make(in)
 	if got.Services[0].MSS != 1400 || got.Servers[0].Tunnel != want || got.Servers[1].Tunnel != (model.Tunnel{}) {
 		t.Errorf("mss %d, tunnels %+v, %+v", got.Services[0].MSS, got.Servers[0].Tunnel, got.Servers[1].Tunnel)
-	}
-}
-
-func TestAnyPortServiceGivesWayToThePortsOwn(t *testing.T) {
-	s := report.Snapshot{Services: []report.Service{
-		{Name: "web", Key: webKey},
-		{Name: "rest", Key: model.ServiceKey{Address: webKey.Address, Protocol: model.TCP}},
-	}}
-	for virtual, want := range map[string]string{
-		"192.0.2.10:80":  "web",
-		"192.0.2.10:443": "rest",
-		"192.0.2.11:80":  "",
-	} {
-		c := report.Connection{Protocol: model.TCP, Virtual: netip.MustParseAddrPort(virtual)}
-		if got := s.ServiceOf(c); got != want {
-			t.Errorf("%s belongs to %q, want %q", virtual, got, want)
-		}
-	}
-	udp := report.Connection{Protocol: model.UDP, Virtual: netip.MustParseAddrPort("192.0.2.10:80")}
-	if got := s.ServiceOf(udp); got != "" {
-		t.Errorf("UDP belongs to %q", got)
 	}
 }

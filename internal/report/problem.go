@@ -11,13 +11,15 @@ import (
 )
 
 // problems collects what a person must know, the gravest first: what is not applied, where no
-// packet is balanced, who gets no server; then the plan's own.
+// packet is balanced, who gets no server, where there will soon be no room; then the plan's own.
 func problems(in Input, s Snapshot) []model.Problem {
 	var out []model.Problem
 	out = append(out, unapplied(in)...)
 	out = append(out, bareInterfaces(s)...)
 	out = append(out, starved(in, s)...)
+	out = append(out, crowded(s.Connections)...)
 	out = append(out, leftOut(s)...)
+	out = append(out, resized(in.Spec.Connections, s.Connections)...)
 	for _, p := range in.Desired.Problems {
 		if !slices.Contains(out, p) {
 			out = append(out, p)
@@ -130,6 +132,31 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 		return "the weight of every server is 0", "give a server a weight and run `weir reload`"
 	}
 	return shorten(reasons), "look at the way from this host to the servers: ip route get, ip neigh"
+}
+
+// crowded is a table that is full soon; then new connections are dropped.
+func crowded(u Usage) []model.Problem {
+	if u.Percent() < HighPercent {
+		return nil
+	}
+	return []model.Problem{{
+		What: fmt.Sprintf("connection table: %d %% full", u.Percent()),
+		Why:  fmt.Sprintf("%s of %s", model.Grouped(u.Used), model.Grouped(u.Size)),
+		Fix:  fmt.Sprintf("raise connections.size (now %d), or look for a flood: `weir connections --count`, `weir counters`", u.Size),
+	}}
+}
+
+// resized is a table whose size is another one than is wanted: it has the one that it was made with.
+func resized(want model.Connections, u Usage) []model.Problem {
+	size := uint64(want.Size)
+	if size == u.Size {
+		return nil
+	}
+	return []model.Problem{{
+		What: fmt.Sprintf("connections.size: %s is not in use yet", model.Grouped(size)),
+		Why:  "the table was made for " + model.Grouped(u.Size),
+		Fix:  "restart weir: connections move to the new table",
+	}}
 }
 
 // maxReasons is how many servers a problem names.

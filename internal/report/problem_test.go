@@ -128,6 +128,35 @@ func TestProblemNamesCauseAndWayOut(t *testing.T) {
 			}},
 		},
 		{
+			"room in the table",
+			func(in *report.Input) { in.Readings.Conns = 79 },
+			nil,
+		},
+		{
+			"table nearly full",
+			func(in *report.Input) {
+				in.Spec.Connections.Size, in.Readings.ConnSize, in.Readings.Conns = 1048576, 1048576, 838861
+			},
+			[]model.Problem{{
+				What: "connection table: 80 % full", Why: "838,861 of 1,048,576",
+				Fix: "raise connections.size (now 1048576), or look for a flood: `weir connections --count`, `weir counters`",
+			}},
+		},
+		{
+			"table full, and a larger one not made yet",
+			func(in *report.Input) { in.Spec.Connections.Size, in.Readings.Conns = 2000000, 100 },
+			[]model.Problem{
+				{
+					What: "connection table: 100 % full", Why: "100 of 100",
+					Fix: "raise connections.size (now 100), or look for a flood: `weir connections --count`, `weir counters`",
+				},
+				{
+					What: "connections.size: 2,000,000 is not in use yet", Why: "the table was made for 100",
+					Fix: "restart weir: connections move to the new table",
+				},
+			},
+		},
+		{
 			"backup serves nobody",
 			func(in *report.Input) {
 				in.Desired.Dataplane.Services[0].Serving = false

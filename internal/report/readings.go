@@ -11,11 +11,12 @@ import (
 
 // Readings are the numbers that the maps held at one moment. What a map does not hold is absent.
 type Readings struct {
-	Conns    uint64 // entries in the connection table
-	ConnSize uint64 // entries that fit
-	Servers  map[ServiceServer]ServerReading
-	Services map[model.ServiceKey]Counts
-	Verdicts []VerdictCount // in the order of the path, those that are 0 too
+	Conns      uint64 // entries in the connection table
+	ConnSize   uint64 // entries that it has room for
+	ConnMemory uint64 // bytes that it takes
+	Servers    map[ServiceServer]ServerReading
+	Services   map[model.ServiceKey]Counts
+	Verdicts   []VerdictCount // in the order of the path, those that are 0 too
 }
 
 // ServiceServer names a server of a service: one address may serve several.

@@ -34,8 +34,20 @@ type Snapshot struct {
 
 // Usage is how full the connection table is.
 type Usage struct {
-	Used uint64
-	Size uint64
+	Used        uint64
+	Size        uint64
+	MemoryBytes uint64 // of the kernel's, whatever is used
+}
+
+// HighPercent is where the table's use becomes a problem: what is left is there for a surge.
+const HighPercent = 80
+
+// Percent is how much is used, rounded down.
+func (u Usage) Percent() uint64 {
+	if u.Size == 0 {
+		return 0
+	}
+	return u.Used * 100 / u.Size
 }
 
 // Interface is a network interface and the program on it.

@@ -6,11 +6,9 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"reflect"
-	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -18,11 +16,14 @@ import (
 	"github.com/weir-lb/weir/internal/report"
 )
 
-// connectionsQuery says which connections are asked for.
+// connectionsQuery says which connections are asked for, and how many.
 type connectionsQuery struct {
-	Service string `query:"service" doc:"Those of this service only."`
-	Limit   uint64 `query:"limit" doc:"At most so many; 0 is all."`
+	ConnectionsFilter
+	Limit uint64 `query:"limit" doc:"At most so many; 0 is all."`
 }
+
+// connectionErrors are the answers to requests that ask for none there can be.
+var connectionErrors = []int{http.StatusBadRequest, http.StatusNotFound, http.StatusServiceUnavailable}
 
 // listConnections adds the list that may be too long for memory: it is written as it is read.
 func (s *Server) listConnections(routes huma.API) {
@@ -32,14 +33,14 @@ func (s *Server) listConnections(routes huma.API) {
 		Method:      http.MethodGet,
 		Path:        "/v1/connections",
 		Summary:     "Connections, in no order",
-		Errors:      []int{http.StatusNotFound, http.StatusServiceUnavailable},
+		Errors:      connectionErrors,
 		Responses: map[string]*huma.Response{"200": {
 			Description: "OK",
 			Content:     map[string]*huma.MediaType{"application/json": {Schema: list}},
 		}},
 	}
 	huma.Register(routes, op, func(ctx context.Context, q *connectionsQuery) (*huma.StreamResponse, error) {
-		wanted, err := s.filter(ctx, q.Service)
+		wanted, err := s.filter(ctx, q.ConnectionsFilter)
 		if err != nil {
 			return nil, err
 		}
@@ -47,28 +48,53 @@ func (s *Server) listConnections(routes huma.API) {
 	})
 }
 
-// filter tells which connections belong to a service; "" is any.
-func (s *Server) filter(ctx context.Context, service string) (func(report.Connection) bool, error) {
-	if service == "" {
-		return func(report.Connection) bool { return true }, nil
+// countConnections adds the counts of what the list would have, without making it.
+func (s *Server) countConnections(routes huma.API) {
+	op := huma.Operation{
+		OperationID: "connections-count",
+		Method:      http.MethodGet,
+		Path:        "/v1/connections/count",
+		Summary:     "How many connections there are, by protocol, state and server",
+		Errors:      connectionErrors,
 	}
-	snapshot, err := s.director.Snapshot(ctx)
+	huma.Register(routes, op, func(ctx context.Context, q *ConnectionsFilter) (*answer[api.ConnectionTotals], error) {
+		wanted, err := s.filter(ctx, *q)
+		if err != nil {
+			return nil, err
+		}
+		totals, err := s.count(ctx, wanted)
+		if err != nil {
+			return nil, err
+		}
+		return &answer[api.ConnectionTotals]{connectionTotals(totals)}, nil
+	})
+}
+
+func (s *Server) count(ctx context.Context, wanted report.Filter) (report.Totals, error) {
+	owners, err := s.owners(ctx)
+	if err != nil {
+		return nil, err
+	}
+	totals := report.Totals{}
+	err = s.director.Connections(ctx, func(c report.Connection) bool {
+		if wanted.Matches(c) {
+			totals.Add(c, owners)
+		}
+		return true
+	})
 	if err != nil {
 		return nil, huma.Error503ServiceUnavailable(err.Error())
 	}
-	if !slices.ContainsFunc(snapshot.Services, func(known report.Service) bool { return known.Name == service }) {
-		return nil, huma.Error404NotFound(fmt.Sprintf("there is no service %q; `weir services` lists them", service))
-	}
-	return func(c report.Connection) bool { return snapshot.ServiceOf(c) == service }, nil
+	return totals, nil
 }
 
 // stream writes the wanted connections. An answer that breaks off in the middle is cut, so that
 // nobody takes it for the whole list.
-func (s *Server) stream(routes huma.API, c huma.Context, wanted func(report.Connection) bool, limit uint64) {
+func (s *Server) stream(routes huma.API, c huma.Context, wanted report.Filter, limit uint64) {
 	c.SetHeader("Content-Type", "application/json")
 	out := list{w: bufio.NewWriter(c.BodyWriter())}
 	err := s.director.Connections(c.Context(), func(one report.Connection) bool {
-		if !wanted(one) {
+		if !wanted.Matches(one) {
 			return true
 		}
 		return out.add(connection(one)) && (limit == 0 || out.length < limit)

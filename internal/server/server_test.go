@@ -63,7 +63,7 @@ func example() director {
 		snapshot: report.Snapshot{
 			Revision: 42, Applied: 41, Role: report.Single,
 			Interfaces:  []report.Interface{{Name: "eth0", XDP: "generic", Reason: "the driver has no native XDP"}},
-			Connections: report.Usage{Used: 3, Size: 262144},
+			Connections: report.Usage{Used: 3, Size: 262144, MemoryBytes: 19872576},
 			Services: []report.Service{
 				{
 					Name: "web", Key: webKey, Scheduler: model.WRR, MSS: 1400, Servers: 3, Up: 2, Active: 1, Answers: true,
@@ -152,6 +152,8 @@ func TestAnswersKeepTheirForm(t *testing.T) {
 		"connections":        "/v1/connections",
 		"connections-of-dns": "/v1/connections?service=dns",
 		"connections-limit":  "/v1/connections?limit=1",
+		"connections-count":  "/v1/connections/count",
+		"count-of-web":       "/v1/connections/count?service=web&protocol=tcp&state=established",
 		"counters":           "/v1/counters",
 		"verdicts":           "/v1/verdicts",
 	} {
@@ -167,11 +169,12 @@ func TestAnswersKeepTheirForm(t *testing.T) {
 
 func TestDirectorOfNothingAnswersEmptyLists(t *testing.T) {
 	for target, want := range map[string]string{
-		"/v1/services":    "[]\n",
-		"/v1/servers":     "[]\n",
-		"/v1/connections": "[]\n",
-		"/v1/counters":    "{}\n",
-		"/v1/verdicts":    "[]\n",
+		"/v1/services":          "[]\n",
+		"/v1/servers":           "[]\n",
+		"/v1/connections":       "[]\n",
+		"/v1/connections/count": "{\"connections\":0,\"groups\":[]}\n",
+		"/v1/counters":          "{}\n",
+		"/v1/verdicts":          "[]\n",
 	} {
 		if _, got := ask(t, director{}, "GET", target, nil); got != want {
 			t.Errorf("%s: %q", target, got)
@@ -189,14 +192,14 @@ func TestDescriptionListsEveryRequest(t *testing.T) {
 	}
 	for _, want := range []string{
 		"get /v1/status", "get /v1/services", "get /v1/servers", "get /v1/connections",
-		"get /v1/counters", "get /v1/verdicts", "post /v1/reload",
+		"get /v1/connections/count", "get /v1/counters", "get /v1/verdicts", "post /v1/reload",
 	} {
 		method, path, _ := strings.Cut(want, " ")
 		if description.Paths[path][method].Summary == "" {
 			t.Errorf("%s is not described", want)
 		}
 	}
-	if len(description.Paths) != 7 {
+	if len(description.Paths) != 8 {
 		t.Errorf("%d paths", len(description.Paths))
 	}
 }
@@ -229,11 +232,23 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 			api.Error{Title: "Service Unavailable", Status: 503, Detail: "read map conns: permission denied"},
 		},
 		{
+			"no count", "GET", "/v1/connections/count", broken,
+			api.Error{Title: "Service Unavailable", Status: 503, Detail: "read map conns: permission denied"},
+		},
+		{
+			"count of an unknown service", "GET", "/v1/connections/count?service=192.0.2.10:0", example(),
+			api.Error{Title: "Not Found", Status: 404, Detail: "there is no service \"192.0.2.10:0\"; `weir services` lists them"},
+		},
+		{
 			"unknown service", "GET", "/v1/connections?service=wbe", example(),
 			api.Error{Title: "Not Found", Status: 404, Detail: "there is no service \"wbe\"; `weir services` lists them"},
 		},
 		{
 			"unknown parameter", "GET", "/v1/connections?limt=3", example(),
+			api.Error{Title: "Unprocessable Entity", Status: 422, Detail: "validation failed"},
+		},
+		{
+			"limit of a count", "GET", "/v1/connections/count?limit=3", example(),
 			api.Error{Title: "Unprocessable Entity", Status: 422, Detail: "validation failed"},
 		},
 		{

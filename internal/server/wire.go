@@ -123,3 +123,14 @@ func connection(c report.Connection) api.Connection {
 		ExpiresS: int64(c.Expires / time.Second),
 	}
 }
+
+func connectionTotals(in report.Totals) api.ConnectionTotals {
+	out := api.ConnectionTotals{Groups: []api.ConnectionGroup{}}
+	for _, g := range in.Groups() {
+		out.Connections += in[g]
+		out.Groups = append(out.Groups, api.ConnectionGroup{
+			Protocol: g.Protocol.String(), State: g.State, Server: g.Server.String(), Connections: in[g],
+		})
+	}
+	return out
+}

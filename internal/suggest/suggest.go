@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package config
+// Package suggest finds the word that was meant by one that nobody knows. It prints nothing: what is
+// done with the word is up to whoever asks. suggest.go is all of it.
+package suggest
 
 import "strings"
 
-// closest returns the word that was probably meant, or "" when none comes near.
-func closest(word string, words []string) string {
+// Closest returns the word that was probably meant, in whatever case, or "" when none comes near.
+func Closest(word string, words []string) string {
 	best, least := "", max(1, len(word)/3)+1
 	for _, w := range words {
-		if d := distance(strings.ToLower(word), w, least); d < least {
+		if d := distance(strings.ToLower(word), strings.ToLower(w), least); d < least {
 			best, least = w, d
 		}
 	}

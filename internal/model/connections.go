@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+import "strconv"
+
+// Connections is the connection table. All of its memory is taken at the start.
+type Connections struct {
+	Size int // connections that it has room for; one by NAT counts twice, since it has an entry for each way
+}
+
+// What Size may be. A file that does not say gets the default.
+const (
+	MinConnections     = 1 << 10
+	DefaultConnections = 1 << 20
+	MaxConnections     = 1 << 26
+)
+
+// The table in the kernel: buckets of a fixed number of entries. A connection has few buckets to go
+// to, so one is refused before all of them are full: Size is what surely fits. These say again what
+// bpf/types.h says; a test in internal/dataplane compares them.
+const (
+	BucketBytes   = 1088
+	BucketEntries = 16
+	RatedPercent  = 90       // of the entries are in use when Size of them are
+	TableBytes    = 64 << 10 // besides the buckets
+)
+
+// Buckets is how many buckets the table has.
+func (c Connections) Buckets() uint64 {
+	const rated = RatedPercent * BucketEntries
+	return (uint64(c.Size)*100 + rated - 1) / rated
+}
+
+// Memory is what the table takes from the kernel, in bytes.
+func (c Connections) Memory() uint64 { return c.Buckets()*BucketBytes + TableBytes }
+
+// States are the states of a connection in LVS's words, as they follow one another.
+func States() []string {
+	return []string{"SYN_RECV", "ESTABLISHED", "FIN_WAIT", "TIME_WAIT", "CLOSE", "UDP"}
+}
+
+// Grouped prints a count for people: 1,048,576.
+func Grouped(n uint64) string {
+	text := strconv.FormatUint(n, 10)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/report"
+)
+
+func connection(protocol model.Protocol, client, virtual, server, state string) report.Connection {
+	return report.Connection{
+		Protocol: protocol, Client: netip.MustParseAddrPort(client), Virtual: netip.MustParseAddrPort(virtual),
+		Server: netip.MustParseAddrPort(server), State: state,
+	}
+}
+
+func TestFilterMeansWhatMeetsAllOfIt(t *testing.T) {
+	c := connection(model.TCP, "203.0.113.7:40000", "192.0.2.10:80", "198.51.100.11:8080", "ESTABLISHED")
+	server := func(port uint16) model.ServerKey {
+		return model.ServerKey{Address: netip.MustParseAddr("198.51.100.11"), Port: port}
+	}
+	for _, test := range []struct {
+		name   string
+		filter report.Filter
+		want   bool
+	}{
+		{"nothing", report.Filter{}, true},
+		{"protocol", report.Filter{Protocol: model.TCP}, true},
+		{"another protocol", report.Filter{Protocol: model.UDP}, false},
+		{"state", report.Filter{State: "ESTABLISHED"}, true},
+		{"another state", report.Filter{State: "CLOSE"}, false},
+		{"client", report.Filter{Client: netip.MustParsePrefix("203.0.113.7/32")}, true},
+		{"network", report.Filter{Client: netip.MustParsePrefix("203.0.113.0/24")}, true},
+		{"network with bits behind its length", report.Filter{Client: netip.MustParsePrefix("203.0.113.9/24")}, true},
+		{"another client", report.Filter{Client: netip.MustParsePrefix("203.0.113.8/32")}, false},
+		{"network of the other family", report.Filter{Client: netip.MustParsePrefix("::/0")}, false},
+		{"server", report.Filter{Server: server(model.AnyPort)}, true},
+		{"server's port", report.Filter{Server: server(8080)}, true},
+		{"the service's port", report.Filter{Server: server(80)}, false},
+		{"another server", report.Filter{Server: model.ServerKey{Address: gateway}}, false},
+		{"service", report.Filter{Service: func(report.Connection) bool { return true }}, true},
+		{"another service", report.Filter{Service: func(report.Connection) bool { return false }}, false},
+		{"one of two", report.Filter{Protocol: model.TCP, State: "CLOSE"}, false},
+		{"both", report.Filter{Protocol: model.TCP, State: "ESTABLISHED"}, true},
+	} {
+		if got := test.filter.Matches(c); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}
+
+var restKey = model.ServiceKey{Address: webKey.Address, Protocol: model.TCP}
+
+func TestAnyPortServiceGivesWayToThePortsOwn(t *testing.T) {
+	owners := report.Snapshot{Services: []report.Service{{Name: "rest", Key: restKey}, {Name: "web", Key: webKey}}}.Owners()
+	for _, test := range []struct {
+		protocol model.Protocol
+		virtual  string
+		want     string
+	}{
+		{model.TCP, "192.0.2.10:80", "web"},
+		{model.TCP, "192.0.2.10:443", "rest"},
+		{model.TCP, "192.0.2.11:80", ""},
+		{model.UDP, "192.0.2.10:80", ""},
+	} {
+		key, found := owners.Of(report.Connection{Protocol: test.protocol, Virtual: netip.MustParseAddrPort(test.virtual)})
+		if owners[key] != test.want || found != (test.want != "") {
+			t.Errorf("%s %s belongs to %q (%v), want %q", test.protocol, test.virtual, owners[key], found, test.want)
+		}
+	}
+}
+
+// TestPortsOfAnAnyPortServiceAreOneGroup: else a client that tries them all makes 65,535.
+func TestPortsOfAnAnyPortServiceAreOneGroup(t *testing.T) {
+	owners := report.Owners{webKey: "web", restKey: "rest"}
+	totals := report.Totals{}
+	for _, c := range []report.Connection{
+		connection(model.UDP, "203.0.113.7:1", "192.0.2.10:53", "198.51.100.11:53", "UDP"), // its service is gone
+		connection(model.TCP, "203.0.113.7:1", "192.0.2.10:80", "198.51.100.12:8080", "TIME_WAIT"),
+		connection(model.TCP, "203.0.113.7:2", "192.0.2.10:80", "198.51.100.12:8080", "ESTABLISHED"),
+		connection(model.TCP, "203.0.113.7:3", "192.0.2.10:80", "198.51.100.12:8080", "ESTABLISHED"),
+		connection(model.TCP, "203.0.113.7:4", "192.0.2.10:443", "198.51.100.11:443", "ESTABLISHED"),
+		connection(model.TCP, "203.0.113.7:5", "192.0.2.10:444", "198.51.100.11:444", "ESTABLISHED"),
+	} {
+		totals.Add(c, owners)
+	}
+	type line struct {
+		report.Group
+		Count uint64
+	}
+	var got []line
+	for _, g := range totals.Groups() {
+		got = append(got, line{g, totals[g]})
+	}
+	first := model.ServerKey{Address: netip.MustParseAddr("198.51.100.11")}
+	second := model.ServerKey{Address: netip.MustParseAddr("198.51.100.12"), Port: 8080}
+	want := []line{
+		{report.Group{Protocol: model.TCP, State: "ESTABLISHED", Server: first}, 2},
+		{report.Group{Protocol: model.TCP, State: "ESTABLISHED", Server: second}, 2},
+		{report.Group{Protocol: model.TCP, State: "TIME_WAIT", Server: second}, 1},
+		{report.Group{Protocol: model.UDP, State: "UDP", Server: first}, 1},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
