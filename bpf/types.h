@@ -325,7 +325,6 @@ struct sweep {
 	__u32 marked;  /* out: expired for the first time, now CONN_DYING */
 	__u32 deleted; /* out: expired for the second time, and gone */
 	__u32 orphans; /* in: held fragments that the daemon gave up, to be counted */
-	__u32 taken;   /* of the bucket that is being looked at */
 };
 
 /*

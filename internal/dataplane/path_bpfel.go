@@ -304,7 +304,6 @@ type pathSweep struct {
 	Marked  uint32
 	Deleted uint32
 	Orphans uint32
-	Taken   uint32
 }
 
 type pathTold struct {
