@@ -31,22 +31,26 @@ static __always_inline struct newcomer *newcomer_of_cpu(void)
 	return scratch ? &scratch->newcomer : NULL;
 }
 
-/*
- * slot_evict ends the connection in a slot, so that its place can be given to another one. A way back
- * goes with its connection; one that has none yet is being put in by another CPU.
- */
+/* conn_evict ends a connection that is not settled, so that its slot at keep can be given to another one. */
+static __always_inline bool conn_evict(const struct conn *conn, __u32 position, __u32 keep)
+{
+	__u64 word = word_of(conn);
+
+	return !(word_flags(word) & CONN_SETTLED) && conn_end(position, word, keep);
+}
+
+/* slot_evict: a way back goes with its connection; one that has none yet is being put in by another CPU. */
 static __always_inline bool slot_evict(__u32 position)
 {
 	struct conn *victim = entry_at(position);
 
 	if (!victim)
 		return false;
-	__u64 word = word_of(victim);
-	if (!(word_flags(word) & CONN_REVERSE))
-		return conn_end(position, word, position);
+	if (!(word_flags(word_of(victim)) & CONN_REVERSE))
+		return conn_evict(victim, position, position);
 	__u32 pair = ((struct reverse *)victim)->pair;
 	struct conn *forward = forward_at(pair, position);
-	return forward && conn_end(pair, word_of(forward), position);
+	return forward && conn_evict(forward, pair, position);
 }
 
 /* A bucket in which somebody has to make room. */
