@@ -196,11 +196,12 @@ func (b *bench) grows(mode benchBenchMode) uint32 {
 
 // run takes turns with a frame and returns nanoseconds a turn.
 func (b *bench) run(o *benchObjects, frame []byte, turns int) float64 {
-	return b.runFrom(o, frame, 0, turns)
+	return b.runFrom(o, frame, 0, turns, func() {})
 }
 
-// runFrom begins with the flow of a number.
-func (b *bench) runFrom(o *benchObjects, frame []byte, first uint32, turns int) float64 {
+// runFrom begins with the flow of a number. A run that a signal has ended is begun anew, with the frame
+// as it was at first: so must turn be, and what else before puts back.
+func (b *bench) runFrom(o *benchObjects, frame []byte, first uint32, turns int, before func()) float64 {
 	b.t.Helper()
 	var original [80]byte
 	copy(original[:], frame)
@@ -208,12 +209,12 @@ func (b *bench) runFrom(o *benchObjects, frame []byte, first uint32, turns int) 
 		b.t.Fatal(err)
 	}
 	start := func() {
+		before()
 		if err := o.Turn.Put(uint32(0), [2]uint32{first}); err != nil {
 			b.t.Fatal(err)
 		}
 	}
 	start()
-	// A run that a signal has ended is begun anew, with the frame as it was at first: so must turn be.
 	_, duration, err := o.Bench.Benchmark(frame, turns, start)
 	if err != nil {
 		b.t.Fatal(err)
@@ -304,9 +305,9 @@ func (b *bench) establish(flows int) {
 	o := b.load(benchBenchModeBENCH_PATH, flows, false)
 	for first := 0; first < flows; first += together {
 		n := min(together, flows-first)
-		b.runFrom(o, b.c.frame(true, false), uint32(first), n)
+		b.runFrom(o, b.c.frame(true, false), uint32(first), n, func() {})
 		for range pathLimitSETTLED_PACKETS {
-			b.runFrom(o, b.c.frame(false, false), uint32(first), n)
+			b.runFrom(o, b.c.frame(false, false), uint32(first), n, func() {})
 		}
 	}
 }
@@ -329,8 +330,7 @@ func (b *bench) fresh(floor float64) result {
 	name := fmt.Sprintf("new/%s/%s/%d", b.c.method, b.c.family(), benchNew)
 	before := b.count(b.verdict())
 	r := b.result(name, floor, func() float64 {
-		b.forget()
-		return b.run(o, b.c.frame(true, false), benchNew)
+		return b.runFrom(o, b.c.frame(true, false), 0, benchNew, b.forget)
 	})
 	b.sent(b.verdict(), before, benchSamples*benchNew)
 	return r
