@@ -133,6 +133,7 @@ func (d *Dataplane) share(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	} {
 		if s := spec.Maps[name]; s != nil {
 			shared[name] = m
+			s.MaxEntries = m.MaxEntries() // the path's sizes are set before load
 		}
 	}
 	return shared
