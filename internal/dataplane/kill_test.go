@@ -203,7 +203,7 @@ func TestCountsSurviveKillsUnderTraffic(t *testing.T) {
 			for i := range killed {
 				killers.Go(func() { killed[i] = b.killUntil(t, done) })
 			}
-			begun := b.traffic(t, 30000)
+			begun := b.traffic(t, 10000)
 			stop()
 			killers.Wait()
 			b.compareLoads(t)
