@@ -15,13 +15,13 @@ func TestUsageIsThatOfTheDaemon(t *testing.T) {
 	if _, err := d.Usage(); err == nil {
 		t.Error("a daemon that was not started has used something")
 	}
+	begin := time.Now()
 	if err := d.Start(l.Services()); err != nil {
 		t.Fatal(err)
 	}
 	const much = 50 * time.Millisecond
 	var used lab.Usage
 	var err error
-	begin := time.Now()
 	for err == nil && used.Daemon < much && time.Since(begin) < 30*time.Second {
 		time.Sleep(5 * time.Millisecond)
 		used, err = d.Usage()
