@@ -7,7 +7,7 @@
  *   second table   live ──► CONN_MOVING ────────────────────► CONN_NONE
  *                    lock: one CPU moves it          taken out
  *   this table             CONN_NONE ──► CONN_COMING ───────────────► live
- *                                 both halves of a pair          the forward half first
+ *                                 both halves of a pair          the way back last, as it is taken out first
  *
  * Until it is taken out, who knows it where it was may change it there: then the word is another one,
  * and is read again. Between taken out and live it is in neither table, but its entry is coming here:
@@ -233,12 +233,15 @@ static __always_inline bool move_lock(struct conn *conn, __u32 from)
 }
 
 /*
- * move_double: two CPUs began the flow at the same moment, one in each table, while not all interfaces
- * had the same program. The one here stays.
+ * move_double: two CPUs began the flow, or took its way back, at the same moment, one in each table, while
+ * not all interfaces had the same program. The one here stays.
  */
 static __always_inline bool move_double(const struct conn *conn)
 {
-	return look_here(entry_flow(conn)) < COMING;
+	if (look_here(entry_flow(conn)) < COMING)
+		return true;
+	struct conn *reverse = conn_is_pair(conn) ? before_at(conn->pair) : NULL;
+	return reverse && look_here(entry_flow(reverse)) < COMING;
 }
 
 /* move_halves moves what is locked. */
