@@ -26,6 +26,7 @@ enum limit {
 	MAX_FRAGMENTS = 1024,
 	FRAGMENT_WORDS = 65536 / 8 / 64, /* 8 bytes a bit, 64 bits a word */
 	HELD_BYTES = 3584,               /* the largest frame that is held: more than native XDP takes */
+	MAX_ENDINGS = 512,               /* connections that are ended in one run */
 };
 
 /* An IP address; IPv4 is mapped into IPv6 (::ffff:a.b.c.d), so one path serves both. */
@@ -335,6 +336,13 @@ struct move_slice {
 	__u32 moved;   /* out: connections that have their new place; a pair counts once */
 	__u32 lost;    /* out: those that found none, and ended */
 	__u32 left;    /* out: those that could not be moved now: another CPU has them in hand */
+};
+
+/* Value of `endings`: a connection that shall end before its time. Written by Go; ended by end.bpf.c. */
+struct ending {
+	__u64 word; /* of its entry when it was chosen: another one is another life, or another state */
+	__u32 position;
+	__u32 ended; /* 1: it was still so, and is gone */
 };
 
 /*

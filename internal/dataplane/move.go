@@ -159,13 +159,10 @@ func (m *move) commit() error {
 		return err
 	}
 	d.path.Conns = m.to.conns
-	if err := errors.Join(m.from.conns.Close(), d.sweeper.Close()); err != nil {
+	if err := errors.Join(m.from.conns.Close(), d.sweeper.Close(), d.ender.Close()); err != nil {
 		return err
 	}
-	if err := d.loadSweeper(d.expiry.hz); err != nil {
-		return err
-	}
-	if _, err := d.Sweep(); err != nil {
+	if err := d.loadBeside(d.expiry.hz); err != nil {
 		return err
 	}
 	return d.pins.dropTables(m.to.table)

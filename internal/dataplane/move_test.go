@@ -122,6 +122,11 @@ func TestRestartWithAnotherSizeLosesNothing(t *testing.T) {
 		c.goOn(t)
 		c.check(t)
 	}
+	listed := len(c.connections(t))
+	killed, err := c.path.Kill(t.Context(), func(dataplane.Connection) bool { return true })
+	if err != nil || int(killed) != listed || len(c.entries(t)) != 0 {
+		t.Errorf("%d of %d connections were killed, %d entries are left: %v", killed, listed, len(c.entries(t)), err)
+	}
 }
 
 func TestTableThatIsTooFullStays(t *testing.T) {

@@ -57,7 +57,7 @@ func (d *Dataplane) open(o Options) error {
 	return d.resize(conns)
 }
 
-// load brings maps, path and sweep into the kernel, the maps from their pins where there are any.
+// load brings maps, path, sweep and end into the kernel, the maps from their pins where there are any.
 func (d *Dataplane) load(spec *ebpf.CollectionSpec) error {
 	pinByName(spec)
 	if err := d.table().set(spec); err != nil {
@@ -75,10 +75,7 @@ func (d *Dataplane) load(spec *ebpf.CollectionSpec) error {
 	if err := d.bind(d.path.Weir); err != nil {
 		return err
 	}
-	if err := d.loadSweeper(hz); err != nil {
-		return err
-	}
-	if _, err := d.Sweep(); err != nil {
+	if err := d.loadBeside(hz); err != nil {
 		return err
 	}
 	if d.events, err = ringbuf.NewReader(d.path.Events); err != nil {
@@ -88,6 +85,18 @@ func (d *Dataplane) load(spec *ebpf.CollectionSpec) error {
 		return fmt.Errorf("held fragments: %w", err)
 	}
 	return nil
+}
+
+// loadBeside loads what works on the table of connections beside the path, and counts what is in there.
+func (d *Dataplane) loadBeside(hz uint32) error {
+	if err := d.loadSweeper(hz); err != nil {
+		return err
+	}
+	if err := d.loadEnder(); err != nil {
+		return err
+	}
+	_, err := d.Sweep()
+	return err
 }
 
 // bind makes a program point at the note, so that whoever finds it on an interface can name its daemon.

@@ -183,6 +183,7 @@ const (
 	pathLimitMAX_FRAGMENTS   pathLimit = 1024
 	pathLimitFRAGMENT_WORDS  pathLimit = 128
 	pathLimitHELD_BYTES      pathLimit = 3584
+	pathLimitMAX_ENDINGS     pathLimit = 512
 )
 
 type pathLoad struct {
