@@ -29,11 +29,44 @@ static __always_inline struct newcomer *newcomer_of_cpu(void)
 	return scratch ? &scratch->newcomer : NULL;
 }
 
-/* conn_evict ends a connection that is not settled, so that its slot at keep can be given to another one. */
-static __always_inline bool conn_evict(const struct conn *conn, __u32 position, __u32 keep)
-{
-	__u64 word = word_of(conn);
+/* The client's end of an entry: its address, and its port and protocol. */
+struct client {
+	__u64 high, low, port;
+};
 
+/* client_of takes the destination of a way back. It chooses values, not addresses, as place_claim does. */
+static __always_inline struct client client_of(const struct conn *entry, bool back)
+{
+	const __u64 *flow = (const __u64 *)entry_flow(entry);
+	__u64 turned = -(__u64)back, ports = flow[4];
+
+	return (struct client){
+		.high = flow[0] ^ ((flow[0] ^ flow[2]) & turned),
+		.low = flow[1] ^ ((flow[1] ^ flow[3]) & turned),
+		.port = ((ports ^ ((ports ^ ports >> 16) & turned)) & 0xffff) | (ports & 0xff00000000ull),
+	};
+}
+
+/*
+ * spared: the entry is of the newcomer's client. It may be the very flow, which another CPU has begun
+ * meanwhile: two CPUs must not each end what the other one has just begun. A function of its own, since
+ * there is no more stack in the chain that ends a connection.
+ */
+__noinline bool spared(__u32 position)
+{
+	struct newcomer *n = newcomer_of_cpu();
+	struct conn *entry = entry_at(position);
+
+	if (!n || !entry)
+		return true;
+	struct client theirs = client_of(entry, word_flags(word_of(entry)) & CONN_REVERSE);
+	struct client ours = client_of(&n->draft, n->flags & CONN_REVERSE);
+	return theirs.high == ours.high && theirs.low == ours.low && theirs.port == ours.port;
+}
+
+/* conn_evict ends a connection that is not settled, so that its slot at keep can be given to another one. */
+static __always_inline bool conn_evict(__u32 position, __u64 word, __u32 keep)
+{
 	return !(word_flags(word) & CONN_SETTLED) && conn_end(position, word, keep);
 }
 
@@ -44,11 +77,17 @@ static __always_inline bool slot_evict(__u32 position)
 
 	if (!victim)
 		return false;
-	if (!(word_flags(word_of(victim)) & CONN_REVERSE))
-		return conn_evict(victim, position, position);
+	__u64 word = word_of(victim); /* before anything else: whoever comes into the slot has another one */
+	if (spared(position))
+		return false;
+	if (!(word_flags(word) & CONN_REVERSE))
+		return conn_evict(position, word, position);
 	__u32 pair = ((struct reverse *)victim)->pair;
 	struct conn *forward = forward_at(pair, position);
-	return forward && conn_evict(forward, pair, position);
+	if (!forward)
+		return false;
+	__u64 ahead = word_of(forward);
+	return word_of(victim) == word && conn_evict(pair, ahead, position);
 }
 
 /* A bucket in which somebody has to make room. */

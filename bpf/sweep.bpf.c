@@ -21,7 +21,8 @@ const volatile __u32 timeouts[TIMEOUT_SLOTS] = {
 	[CONN_TIME_WAIT] = 120,
 	[CONN_CLOSE] = 10,
 	[CONN_UDP] = 300,
-	[TIMEOUT_UDP_UNSETTLED] = 30, /* not IPVS's: most of these are one question, or a flood */
+	/* Not IPVS's: most of these are one question, or a flood. With two rounds of the sweep they are gone after 30. */
+	[TIMEOUT_UDP_UNSETTLED] = 26,
 };
 /* clang-format on */
 

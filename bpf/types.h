@@ -382,7 +382,7 @@ enum verdict {
 	VERDICT_FRAGMENT_SCTP,      /* SCTP to another port by NAT: the checksum is not in the fragment */
 	VERDICT_EXTENSION_HEADERS,  /* more than 8 IPv6 extension headers */
 	VERDICT_SOURCE_ROUTE,       /* IPv4 source route, or an IPv6 routing header that is not done */
-	VERDICT_MARTIAN,            /* a source that cannot be: loopback, multicast, or the service itself */
+	VERDICT_MARTIAN,            /* a source that cannot be: loopback, multicast, a service, or the server itself */
 	VERDICT_BAD_CHECKSUM,       /* a new connection whose IPv4 or TCP checksum is wrong */
 	VERDICT_ICMP_NO_CONNECTION, /* an ICMP error about a service, but about none of its connections */
 	VERDICT_ICMP_LOW_MTU,       /* an ICMP error that speaks of an MTU below 576 (IPv6: 1280): not believed */

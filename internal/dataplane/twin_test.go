@@ -218,7 +218,7 @@ func (t *twin) fresh(p parsed) outcome {
 		return p.ends(noService)
 	case !s.want.Serving:
 		return p.ends(notServing)
-	case isMartian(p.from, p.to):
+	case t.isMartian(p.from, p.to):
 		return p.ends(martian)
 	case !p.opens():
 		return p.ends(unknownConnection)
@@ -289,12 +289,12 @@ func (p parsed) opens() bool {
 	return !p.isLater() && (p.flow.protocol == model.UDP || p.flags&all == packet.SYN)
 }
 
-// isMartian: no client can have this source address (RFC 6890), and none asks itself.
-func isMartian(from, to netip.Addr) bool {
+// isMartian: no client can have this source address (RFC 6890), and none asks itself, or for another service.
+func (t *twin) isMartian(from, to netip.Addr) bool {
 	if from.Is4() && (from.As4()[0] == 0 || from.As4()[0] >= 224) {
 		return true
 	}
-	return from.IsLoopback() || from.IsMulticast() || from.IsUnspecified() || from == to
+	return from.IsLoopback() || from.IsMulticast() || from.IsUnspecified() || from == to || t.isVIP(from)
 }
 
 // rightSums: a new connection is worth an entry. Of a fragment TCP's checksum cannot be told.
