@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * conn.h: connections as the path remembers them. Where they lie is table.h's business, how they begin
- * create.h's.
+ * create.h's, and place.h's.
  *
  *            SYN                client's ACK              FIN                 FIN of the other side
  *   (none) ───────► SYN_RECV ───────────────► ESTABLISHED ────► FIN_WAIT ────────────────► TIME_WAIT
@@ -124,26 +124,31 @@ __noinline bool conn_end(__u32 position, __u64 word, __u32 keep)
 	return kept || keep == NOWHERE;
 }
 
-/* conn_find sets p->conn to the connection of p->flow, and p->back, if p is of its server. */
+/* conn_found sets p->conn to the connection whose entry was found, and p->back, if p is of its server. */
+static __always_inline void conn_found(struct packet *p, const struct found *at)
+{
+	p->life = word_life(at->word);
+	p->position = at->position;
+	if (!(word_flags(at->word) & CONN_REVERSE)) {
+		p->conn = at->conn;
+		return;
+	}
+	p->back = (struct reverse *)at->conn;
+	p->position = p->back->pair;
+	p->conn = forward_at(p->position, at->position);
+	if (p->conn)
+		p->life = word_life(word_of(p->conn));
+}
+
+/* conn_find finds the connection of p->flow. */
 static __always_inline void conn_find(struct packet *p)
 {
 	struct found at = {};
 
 	p->conn = NULL;
 	p->back = NULL;
-	if (!table_find(&at, &p->flow))
-		return;
-	p->life = word_life(at.word);
-	p->position = at.position;
-	if (!(word_flags(at.word) & CONN_REVERSE)) {
-		p->conn = at.conn;
-		return;
-	}
-	p->back = (struct reverse *)at.conn;
-	p->position = p->back->pair;
-	p->conn = forward_at(p->position, at.position);
-	if (p->conn)
-		p->life = word_life(word_of(p->conn));
+	if (table_find(&at, &p->flow))
+		conn_found(p, &at);
 }
 
 /* conn_same: what was read of the connection was all of this one. */

@@ -76,6 +76,7 @@ const struct bucket *bucket_in_btf __attribute__((unused));
 const struct reverse *reverse_in_btf __attribute__((unused));
 const struct hop *hop_in_btf __attribute__((unused));
 const struct sweep *sweep_in_btf __attribute__((unused));
+const struct move_slice *move_slice_in_btf __attribute__((unused));
 const enum tunnel *tunnel_in_btf __attribute__((unused));
 const enum tunnel_flag *tunnel_flag_in_btf __attribute__((unused));
 const struct held *held_in_btf __attribute__((unused));
@@ -117,6 +118,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct conn);
 } conns SEC(".maps");
+
+/* While connections move: the table where they may be as well (move.h). Else nobody looks at it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, BUCKET_SLOTS);
+	__type(key, __u32);
+	__type(value, struct conn);
+} conns_before SEC(".maps");
 
 /* Server id → connections that live. Written by the path and the sweep. */
 struct {
@@ -170,7 +180,7 @@ struct {
 	__type(value, struct told);
 } tellings SEC(".maps");
 
-/* A connection that is getting its place: create.h. */
+/* A connection that is getting its place: place.h. */
 struct newcomer {
 	struct conn draft; /* its word is made when it has its place */
 	__u32 home, second;

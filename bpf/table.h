@@ -12,7 +12,7 @@
  * Nobody waits for anybody. A slot is owned by whoever sets its bit in `taken`. Who swaps the state of
  * an entry to CONN_NONE ends the connection, hides it, and gives the slot back. A slot that was given to
  * another flow has another life in its word, and who reads an entry compares the life before and after.
- * How a flow is kept from being there twice: create.h.
+ * How a flow is kept from being there twice: place.h.
  */
 #pragma once
 
@@ -28,8 +28,10 @@ const volatile __u32 table_seed[10]; /* random: nobody outside can choose flows 
 
 #define TABLE_BYTES 0x0101010101010101ull /* one in each byte */
 
-#define ALL_SLOTS 0xfffe /* a bit for each slot that may be somebody's */
-#define NOWHERE (~0u)    /* no position */
+#define ALL_SLOTS 0xfffe      /* a bit for each slot that may be somebody's */
+#define NOWHERE (~0u)         /* no position */
+#define PRESENT (NOWHERE - 1) /* no position: the flow has one already */
+#define COMING (NOWHERE - 2)  /* no position: the flow's entry is getting its place right now */
 
 #define WORD_STATE 0xffull
 #define WORD_FLAGS_SHIFT 8
@@ -113,18 +115,24 @@ static __always_inline __u64 table_tag(__u64 hash)
 	return tag < 2 ? tag + 2 : tag;
 }
 
-static __always_inline struct place table_place(const struct flow *flow)
+/* place_among is where a flow may be in a table of so many buckets, which is a constant: it costs no register. */
+static __always_inline struct place place_among(const struct flow *flow, const volatile __u32 *buckets)
 {
 	__u64 hash = table_hash(flow);
-	__u32 home = table_scale(hash >> 32, table_buckets);
-	__u32 second = home + 1 + table_scale(hash, table_buckets - 1);
+	__u32 home = table_scale(hash >> 32, *buckets);
+	__u32 second = home + 1 + table_scale(hash, *buckets - 1);
 
 	return (struct place){
 		.home = home,
-		.second = second < table_buckets ? second : second - table_buckets,
+		.second = second < *buckets ? second : second - *buckets,
 		.tags = table_tag(hash) * TABLE_BYTES,
 		.slot = 1 + table_scale(hash << 16, BUCKET_SLOTS - 1),
 	};
+}
+
+static __always_inline struct place table_place(const struct flow *flow)
+{
+	return place_among(flow, &table_buckets);
 }
 
 static __always_inline struct conn *entry_at(__u32 position)

@@ -169,7 +169,7 @@ enum xdp_mode {
 /* State of a connection. The timeouts are IPVS's; they stand in sweep.bpf.c. */
 enum conn_state {
 	CONN_NONE,   /* nobody's: free, ended, or being filled */
-	CONN_COMING, /* it is not said yet that its flow is not elsewhere in the table: create.h */
+	CONN_COMING, /* it is not said yet that its flow is not elsewhere in the table: place.h */
 	CONN_SYN_RECV,
 	CONN_ESTABLISHED,
 	CONN_FIN_WAIT,
@@ -187,6 +187,7 @@ enum conn_flag {
 	CONN_FIN_SERVER = 16, /* the server has closed its side; seen by NAT only */
 	CONN_AWAY = 32,       /* it lives in its second bucket */
 	CONN_SETTLED = 64,    /* its client has sent SETTLED_PACKETS: nobody's new flow takes its place */
+	CONN_MOVING = 128,    /* a CPU is moving it to another table: no other one does */
 };
 
 /*
@@ -326,6 +327,15 @@ struct sweep {
 	__u32 marked;  /* out: expired for the first time, now CONN_DYING */
 	__u32 deleted; /* out: expired for the second time, and gone */
 	__u32 orphans; /* in: held fragments that the daemon gave up, to be counted */
+};
+
+/* Argument of the program that moves connections to another table, in and out. */
+struct move_slice {
+	__u32 first;   /* in: bucket to begin with */
+	__u32 buckets; /* in: how many */
+	__u32 moved;   /* out: connections that have their new place; a pair counts once */
+	__u32 lost;    /* out: those that found none, and ended */
+	__u32 left;    /* out: those that could not be moved now: another CPU has them in hand */
 };
 
 /* Value of `endings`: a connection that shall end before its time. Written by Go; ended by end.bpf.c. */

@@ -15,6 +15,7 @@
 #include "forward.h"
 #include "fragment.h"
 #include "icmp.h"
+#include "move.h"
 #include "packet.h"
 #include "parse.h"
 #include "sched.h"
@@ -154,6 +155,8 @@ static __always_inline enum verdict known(struct packet *p)
 	if (v != VERDICT_CONTINUE)
 		return v;
 	conn_find(p);
+	if (table_moves && !p->conn && !move_fetch(p))
+		return VERDICT_CONN_BUSY;
 	if (p->kind == KIND_QUOTE)
 		return icmp_judge(p->ctx, headers_of(p), p->conn && (p->back == NULL) == p->quoted.at_service);
 	return p->conn || p->kind <= KIND_FIRST ? VERDICT_CONTINUE : VERDICT_FRAGMENT_ORPHAN;

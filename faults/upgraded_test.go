@@ -202,8 +202,22 @@ func (u *upgrade) held(ctx context.Context) ([]string, error) {
 	return all, err
 }
 
+// connSizes are those of the connection table that the versions take turns with: each start moves all
+// connections to another one.
+var connSizes = [...]int{thisVersion: 100_000, nextVersion: 60_000}
+
+// resize gives a version its size of the connection table.
+func (u *upgrade) resize(version int) error {
+	return u.director.Configure(u.lab.LoadServices() + fmt.Sprintf("connections: {size: %d}\n", connSizes[version]))
+}
+
+// serveSized starts a version with its size, and waits until it serves.
+func (u *upgrade) serveSized(ctx context.Context, version int) error {
+	return inOrder(func() error { return u.resize(version) }, func() error { return u.serve(ctx, version) })
+}
+
 // killAtEachStep kills starts behind one call of bpf after the other; each is tried again, which must
-// serve. Versions take turns, so that each start is a swap.
+// serve. Versions take turns, and so do sizes of the connection table: each start is a swap and a move.
 func (u *upgrade) killAtEachStep(ctx context.Context) (map[string]float64, error) {
 	calls, err := u.callsOfStart(ctx)
 	if err != nil {
@@ -212,6 +226,9 @@ func (u *upgrade) killAtEachStep(ctx context.Context) (map[string]float64, error
 	kills, served := 0, 0
 	for turn, call := range u.callsOf(calls) {
 		version := (turn + 1) % 2 // nextVersion first
+		if err := u.resize(version); err != nil {
+			return nil, err
+		}
 		killed, err := u.killAt(version, call)
 		if err != nil {
 			return nil, err
@@ -230,7 +247,7 @@ func (u *upgrade) killAtEachStep(ctx context.Context) (map[string]float64, error
 		return nil, errors.New("no start was killed")
 	}
 	figures := map[string]float64{recovered: 100 * float64(served) / float64(kills)}
-	return figures, inOrder(u.director.Stop, func() error { return u.serve(ctx, thisVersion) })
+	return figures, inOrder(u.director.Stop, func() error { return u.serveSized(ctx, thisVersion) })
 }
 
 // callsOf are the calls at which a start is killed: all, or some, evenly spread.
@@ -258,6 +275,10 @@ func (u *upgrade) killAt(version, call int) (bool, error) {
 // callsOfStart is how many calls of bpf a start has. Nobody asks the daemon meanwhile: each answer has
 // some, too.
 func (u *upgrade) callsOfStart(ctx context.Context) (int, error) {
+	err := inOrder(u.director.Stop, func() error { return u.serveSized(ctx, thisVersion) }, func() error { return u.resize(nextVersion) })
+	if err != nil {
+		return 0, err
+	}
 	calls, err := u.startTraced(nextVersion, math.MaxInt)
 	if err == nil && calls == 0 {
 		err = errors.New("strace saw no call of bpf")
@@ -265,13 +286,13 @@ func (u *upgrade) callsOfStart(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return calls, inOrder(u.director.Stop, func() error { return u.serve(ctx, thisVersion) })
+	return calls, inOrder(u.director.Stop, func() error { return u.serveSized(ctx, thisVersion) })
 }
 
 // startTraced starts a version, and returns when it has come to a call of bpf, or to no more of them,
 // with how many there were. Each call waits a little before it is done, so that the next one is not.
 func (u *upgrade) startTraced(version, call int) (int, error) {
-	const enough = 5 * time.Second // for a start
+	const enough = 10 * time.Second // for a start
 	fifo := filepath.Join(u.lab.Dir(), "bpf.fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		return 0, err

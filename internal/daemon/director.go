@@ -73,6 +73,7 @@ func (d *daemon) readings() (report.Readings, error) {
 	out := report.Readings{
 		Conns: used, ConnSize: size, ConnMemory: model.Connections{Size: int(size)}.Memory(),
 	}
+	out.ConnKept.Size, out.ConnKept.Why = d.path.Kept()
 	out.Services, out.Servers = fromCounters(counters)
 	for _, v := range verdicts {
 		out.Verdicts = append(out.Verdicts, report.VerdictCount(v))

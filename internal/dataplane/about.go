@@ -28,6 +28,7 @@ type note struct {
 	Layout     [sha256.Size]byte
 	Config     [260]byte  // path of the owner's config, zero-terminated
 	Conns      uint32     // connections that the table was made for
+	Next       uint32     // size of the table that they move to, which every program knows; 0: they do not
 	Seed       [10]uint32 // of the table's hash: another one would find nothing
 }
 

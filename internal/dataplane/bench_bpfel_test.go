@@ -25,58 +25,62 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	benchMapConns            = "conns"
-	benchMapCounters         = "counters"
-	benchMapEvents           = "events"
-	benchMapFragments        = "fragments"
-	benchMapFrame            = "frame"
-	benchMapHeldFrames       = "held_frames"
-	benchMapInterfaces       = "interfaces"
-	benchMapLoads            = "loads"
-	benchMapNatServers       = "nat_servers"
-	benchMapPositions        = "positions"
-	benchMapScratch          = "scratch"
-	benchMapServers          = "servers"
-	benchMapServices         = "services"
-	benchMapSlots            = "slots"
-	benchMapTellings         = "tellings"
-	benchMapTurn             = "turn"
-	benchMapVerdicts         = "verdicts"
-	benchMapVips             = "vips"
-	benchMapVlans            = "vlans"
-	benchProgBench           = "bench"
-	benchProgWeir            = "weir"
-	benchVarBenchAnswers     = "bench_answers"
-	benchVarBenchFlows       = "bench_flows"
-	benchVarBenchGrows       = "bench_grows"
-	benchVarBenchIpv6        = "bench_ipv6"
-	benchVarBenchModeInBtf   = "bench_mode_in_btf"
-	benchVarBenchWhat        = "bench_what"
-	benchVarBucketInBtf      = "bucket_in_btf"
-	benchVarConnFlagInBtf    = "conn_flag_in_btf"
-	benchVarConnStateInBtf   = "conn_state_in_btf"
-	benchVarEventInBtf       = "event_in_btf"
-	benchVarEventKindInBtf   = "event_kind_in_btf"
-	benchVarFlowInBtf        = "flow_in_btf"
-	benchVarForwardingInBtf  = "forwarding_in_btf"
-	benchVarHeldInBtf        = "held_in_btf"
-	benchVarHeldKindInBtf    = "held_kind_in_btf"
-	benchVarHopInBtf         = "hop_in_btf"
-	benchVarJiffiesPerSecond = "jiffies_per_second"
-	benchVarLimitInBtf       = "limit_in_btf"
-	benchVarReverseInBtf     = "reverse_in_btf"
-	benchVarSchedulerInBtf   = "scheduler_in_btf"
-	benchVarServerFlagInBtf  = "server_flag_in_btf"
-	benchVarServiceFlagInBtf = "service_flag_in_btf"
-	benchVarSlotInBtf        = "slot_in_btf"
-	benchVarSweepInBtf       = "sweep_in_btf"
-	benchVarTableBuckets     = "table_buckets"
-	benchVarTableSeed        = "table_seed"
-	benchVarToldPerSecond    = "told_per_second"
-	benchVarTunnelFlagInBtf  = "tunnel_flag_in_btf"
-	benchVarTunnelInBtf      = "tunnel_in_btf"
-	benchVarVerdictInBtf     = "verdict_in_btf"
-	benchVarXdpModeInBtf     = "xdp_mode_in_btf"
+	benchMapConns              = "conns"
+	benchMapConnsBefore        = "conns_before"
+	benchMapCounters           = "counters"
+	benchMapEvents             = "events"
+	benchMapFragments          = "fragments"
+	benchMapFrame              = "frame"
+	benchMapHeldFrames         = "held_frames"
+	benchMapInterfaces         = "interfaces"
+	benchMapLoads              = "loads"
+	benchMapNatServers         = "nat_servers"
+	benchMapPositions          = "positions"
+	benchMapScratch            = "scratch"
+	benchMapServers            = "servers"
+	benchMapServices           = "services"
+	benchMapSlots              = "slots"
+	benchMapTellings           = "tellings"
+	benchMapTurn               = "turn"
+	benchMapVerdicts           = "verdicts"
+	benchMapVips               = "vips"
+	benchMapVlans              = "vlans"
+	benchProgBench             = "bench"
+	benchProgWeir              = "weir"
+	benchVarBenchAnswers       = "bench_answers"
+	benchVarBenchFlows         = "bench_flows"
+	benchVarBenchGrows         = "bench_grows"
+	benchVarBenchIpv6          = "bench_ipv6"
+	benchVarBenchModeInBtf     = "bench_mode_in_btf"
+	benchVarBenchWhat          = "bench_what"
+	benchVarBucketInBtf        = "bucket_in_btf"
+	benchVarConnFlagInBtf      = "conn_flag_in_btf"
+	benchVarConnStateInBtf     = "conn_state_in_btf"
+	benchVarEventInBtf         = "event_in_btf"
+	benchVarEventKindInBtf     = "event_kind_in_btf"
+	benchVarFlowInBtf          = "flow_in_btf"
+	benchVarForwardingInBtf    = "forwarding_in_btf"
+	benchVarHeldInBtf          = "held_in_btf"
+	benchVarHeldKindInBtf      = "held_kind_in_btf"
+	benchVarHopInBtf           = "hop_in_btf"
+	benchVarJiffiesPerSecond   = "jiffies_per_second"
+	benchVarLimitInBtf         = "limit_in_btf"
+	benchVarMoveSliceInBtf     = "move_slice_in_btf"
+	benchVarReverseInBtf       = "reverse_in_btf"
+	benchVarSchedulerInBtf     = "scheduler_in_btf"
+	benchVarServerFlagInBtf    = "server_flag_in_btf"
+	benchVarServiceFlagInBtf   = "service_flag_in_btf"
+	benchVarSlotInBtf          = "slot_in_btf"
+	benchVarSweepInBtf         = "sweep_in_btf"
+	benchVarTableBuckets       = "table_buckets"
+	benchVarTableBucketsBefore = "table_buckets_before"
+	benchVarTableMoves         = "table_moves"
+	benchVarTableSeed          = "table_seed"
+	benchVarToldPerSecond      = "told_per_second"
+	benchVarTunnelFlagInBtf    = "tunnel_flag_in_btf"
+	benchVarTunnelInBtf        = "tunnel_in_btf"
+	benchVarVerdictInBtf       = "verdict_in_btf"
+	benchVarXdpModeInBtf       = "xdp_mode_in_btf"
 )
 
 // loadBench returns the embedded CollectionSpec for bench.
@@ -129,62 +133,66 @@ type benchProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type benchMapSpecs struct {
-	Conns      *ebpf.MapSpec `ebpf:"conns"`
-	Counters   *ebpf.MapSpec `ebpf:"counters"`
-	Events     *ebpf.MapSpec `ebpf:"events"`
-	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
-	Frame      *ebpf.MapSpec `ebpf:"frame"`
-	HeldFrames *ebpf.MapSpec `ebpf:"held_frames"`
-	Interfaces *ebpf.MapSpec `ebpf:"interfaces"`
-	Loads      *ebpf.MapSpec `ebpf:"loads"`
-	NatServers *ebpf.MapSpec `ebpf:"nat_servers"`
-	Positions  *ebpf.MapSpec `ebpf:"positions"`
-	Scratch    *ebpf.MapSpec `ebpf:"scratch"`
-	Servers    *ebpf.MapSpec `ebpf:"servers"`
-	Services   *ebpf.MapSpec `ebpf:"services"`
-	Slots      *ebpf.MapSpec `ebpf:"slots"`
-	Tellings   *ebpf.MapSpec `ebpf:"tellings"`
-	Turn       *ebpf.MapSpec `ebpf:"turn"`
-	Verdicts   *ebpf.MapSpec `ebpf:"verdicts"`
-	Vips       *ebpf.MapSpec `ebpf:"vips"`
-	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
+	Conns       *ebpf.MapSpec `ebpf:"conns"`
+	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
+	Counters    *ebpf.MapSpec `ebpf:"counters"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
+	Frame       *ebpf.MapSpec `ebpf:"frame"`
+	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
+	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
+	Loads       *ebpf.MapSpec `ebpf:"loads"`
+	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
+	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
+	Servers     *ebpf.MapSpec `ebpf:"servers"`
+	Services    *ebpf.MapSpec `ebpf:"services"`
+	Slots       *ebpf.MapSpec `ebpf:"slots"`
+	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Turn        *ebpf.MapSpec `ebpf:"turn"`
+	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
+	Vips        *ebpf.MapSpec `ebpf:"vips"`
+	Vlans       *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // benchVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type benchVariableSpecs struct {
-	BenchAnswers     *ebpf.VariableSpec `ebpf:"bench_answers"`
-	BenchFlows       *ebpf.VariableSpec `ebpf:"bench_flows"`
-	BenchGrows       *ebpf.VariableSpec `ebpf:"bench_grows"`
-	BenchIpv6        *ebpf.VariableSpec `ebpf:"bench_ipv6"`
-	BenchModeInBtf   *ebpf.VariableSpec `ebpf:"bench_mode_in_btf"`
-	BenchWhat        *ebpf.VariableSpec `ebpf:"bench_what"`
-	BucketInBtf      *ebpf.VariableSpec `ebpf:"bucket_in_btf"`
-	ConnFlagInBtf    *ebpf.VariableSpec `ebpf:"conn_flag_in_btf"`
-	ConnStateInBtf   *ebpf.VariableSpec `ebpf:"conn_state_in_btf"`
-	EventInBtf       *ebpf.VariableSpec `ebpf:"event_in_btf"`
-	EventKindInBtf   *ebpf.VariableSpec `ebpf:"event_kind_in_btf"`
-	FlowInBtf        *ebpf.VariableSpec `ebpf:"flow_in_btf"`
-	ForwardingInBtf  *ebpf.VariableSpec `ebpf:"forwarding_in_btf"`
-	HeldInBtf        *ebpf.VariableSpec `ebpf:"held_in_btf"`
-	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
-	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
-	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
-	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
-	ReverseInBtf     *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
-	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
-	ServerFlagInBtf  *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
-	ServiceFlagInBtf *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
-	SlotInBtf        *ebpf.VariableSpec `ebpf:"slot_in_btf"`
-	SweepInBtf       *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
-	TableBuckets     *ebpf.VariableSpec `ebpf:"table_buckets"`
-	TableSeed        *ebpf.VariableSpec `ebpf:"table_seed"`
-	ToldPerSecond    *ebpf.VariableSpec `ebpf:"told_per_second"`
-	TunnelFlagInBtf  *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
-	TunnelInBtf      *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
-	VerdictInBtf     *ebpf.VariableSpec `ebpf:"verdict_in_btf"`
-	XdpModeInBtf     *ebpf.VariableSpec `ebpf:"xdp_mode_in_btf"`
+	BenchAnswers       *ebpf.VariableSpec `ebpf:"bench_answers"`
+	BenchFlows         *ebpf.VariableSpec `ebpf:"bench_flows"`
+	BenchGrows         *ebpf.VariableSpec `ebpf:"bench_grows"`
+	BenchIpv6          *ebpf.VariableSpec `ebpf:"bench_ipv6"`
+	BenchModeInBtf     *ebpf.VariableSpec `ebpf:"bench_mode_in_btf"`
+	BenchWhat          *ebpf.VariableSpec `ebpf:"bench_what"`
+	BucketInBtf        *ebpf.VariableSpec `ebpf:"bucket_in_btf"`
+	ConnFlagInBtf      *ebpf.VariableSpec `ebpf:"conn_flag_in_btf"`
+	ConnStateInBtf     *ebpf.VariableSpec `ebpf:"conn_state_in_btf"`
+	EventInBtf         *ebpf.VariableSpec `ebpf:"event_in_btf"`
+	EventKindInBtf     *ebpf.VariableSpec `ebpf:"event_kind_in_btf"`
+	FlowInBtf          *ebpf.VariableSpec `ebpf:"flow_in_btf"`
+	ForwardingInBtf    *ebpf.VariableSpec `ebpf:"forwarding_in_btf"`
+	HeldInBtf          *ebpf.VariableSpec `ebpf:"held_in_btf"`
+	HeldKindInBtf      *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
+	HopInBtf           *ebpf.VariableSpec `ebpf:"hop_in_btf"`
+	JiffiesPerSecond   *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
+	LimitInBtf         *ebpf.VariableSpec `ebpf:"limit_in_btf"`
+	MoveSliceInBtf     *ebpf.VariableSpec `ebpf:"move_slice_in_btf"`
+	ReverseInBtf       *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
+	SchedulerInBtf     *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
+	ServerFlagInBtf    *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
+	ServiceFlagInBtf   *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
+	SlotInBtf          *ebpf.VariableSpec `ebpf:"slot_in_btf"`
+	SweepInBtf         *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
+	TableBuckets       *ebpf.VariableSpec `ebpf:"table_buckets"`
+	TableBucketsBefore *ebpf.VariableSpec `ebpf:"table_buckets_before"`
+	TableMoves         *ebpf.VariableSpec `ebpf:"table_moves"`
+	TableSeed          *ebpf.VariableSpec `ebpf:"table_seed"`
+	ToldPerSecond      *ebpf.VariableSpec `ebpf:"told_per_second"`
+	TunnelFlagInBtf    *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
+	TunnelInBtf        *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
+	VerdictInBtf       *ebpf.VariableSpec `ebpf:"verdict_in_btf"`
+	XdpModeInBtf       *ebpf.VariableSpec `ebpf:"xdp_mode_in_btf"`
 }
 
 // benchObjects contains all objects after they have been loaded into the kernel.
@@ -207,30 +215,32 @@ func (o *benchObjects) Close() error {
 //
 // It can be passed to loadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type benchMaps struct {
-	Conns      *ebpf.Map `ebpf:"conns"`
-	Counters   *ebpf.Map `ebpf:"counters"`
-	Events     *ebpf.Map `ebpf:"events"`
-	Fragments  *ebpf.Map `ebpf:"fragments"`
-	Frame      *ebpf.Map `ebpf:"frame"`
-	HeldFrames *ebpf.Map `ebpf:"held_frames"`
-	Interfaces *ebpf.Map `ebpf:"interfaces"`
-	Loads      *ebpf.Map `ebpf:"loads"`
-	NatServers *ebpf.Map `ebpf:"nat_servers"`
-	Positions  *ebpf.Map `ebpf:"positions"`
-	Scratch    *ebpf.Map `ebpf:"scratch"`
-	Servers    *ebpf.Map `ebpf:"servers"`
-	Services   *ebpf.Map `ebpf:"services"`
-	Slots      *ebpf.Map `ebpf:"slots"`
-	Tellings   *ebpf.Map `ebpf:"tellings"`
-	Turn       *ebpf.Map `ebpf:"turn"`
-	Verdicts   *ebpf.Map `ebpf:"verdicts"`
-	Vips       *ebpf.Map `ebpf:"vips"`
-	Vlans      *ebpf.Map `ebpf:"vlans"`
+	Conns       *ebpf.Map `ebpf:"conns"`
+	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
+	Counters    *ebpf.Map `ebpf:"counters"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Fragments   *ebpf.Map `ebpf:"fragments"`
+	Frame       *ebpf.Map `ebpf:"frame"`
+	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
+	Interfaces  *ebpf.Map `ebpf:"interfaces"`
+	Loads       *ebpf.Map `ebpf:"loads"`
+	NatServers  *ebpf.Map `ebpf:"nat_servers"`
+	Positions   *ebpf.Map `ebpf:"positions"`
+	Scratch     *ebpf.Map `ebpf:"scratch"`
+	Servers     *ebpf.Map `ebpf:"servers"`
+	Services    *ebpf.Map `ebpf:"services"`
+	Slots       *ebpf.Map `ebpf:"slots"`
+	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Turn        *ebpf.Map `ebpf:"turn"`
+	Verdicts    *ebpf.Map `ebpf:"verdicts"`
+	Vips        *ebpf.Map `ebpf:"vips"`
+	Vlans       *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *benchMaps) Close() error {
 	return _BenchClose(
 		m.Conns,
+		m.ConnsBefore,
 		m.Counters,
 		m.Events,
 		m.Fragments,
@@ -256,37 +266,40 @@ func (m *benchMaps) Close() error {
 //
 // It can be passed to loadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type benchVariables struct {
-	BenchAnswers     *ebpf.Variable `ebpf:"bench_answers"`
-	BenchFlows       *ebpf.Variable `ebpf:"bench_flows"`
-	BenchGrows       *ebpf.Variable `ebpf:"bench_grows"`
-	BenchIpv6        *ebpf.Variable `ebpf:"bench_ipv6"`
-	BenchModeInBtf   *ebpf.Variable `ebpf:"bench_mode_in_btf"`
-	BenchWhat        *ebpf.Variable `ebpf:"bench_what"`
-	BucketInBtf      *ebpf.Variable `ebpf:"bucket_in_btf"`
-	ConnFlagInBtf    *ebpf.Variable `ebpf:"conn_flag_in_btf"`
-	ConnStateInBtf   *ebpf.Variable `ebpf:"conn_state_in_btf"`
-	EventInBtf       *ebpf.Variable `ebpf:"event_in_btf"`
-	EventKindInBtf   *ebpf.Variable `ebpf:"event_kind_in_btf"`
-	FlowInBtf        *ebpf.Variable `ebpf:"flow_in_btf"`
-	ForwardingInBtf  *ebpf.Variable `ebpf:"forwarding_in_btf"`
-	HeldInBtf        *ebpf.Variable `ebpf:"held_in_btf"`
-	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
-	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
-	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
-	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
-	ReverseInBtf     *ebpf.Variable `ebpf:"reverse_in_btf"`
-	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`
-	ServerFlagInBtf  *ebpf.Variable `ebpf:"server_flag_in_btf"`
-	ServiceFlagInBtf *ebpf.Variable `ebpf:"service_flag_in_btf"`
-	SlotInBtf        *ebpf.Variable `ebpf:"slot_in_btf"`
-	SweepInBtf       *ebpf.Variable `ebpf:"sweep_in_btf"`
-	TableBuckets     *ebpf.Variable `ebpf:"table_buckets"`
-	TableSeed        *ebpf.Variable `ebpf:"table_seed"`
-	ToldPerSecond    *ebpf.Variable `ebpf:"told_per_second"`
-	TunnelFlagInBtf  *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
-	TunnelInBtf      *ebpf.Variable `ebpf:"tunnel_in_btf"`
-	VerdictInBtf     *ebpf.Variable `ebpf:"verdict_in_btf"`
-	XdpModeInBtf     *ebpf.Variable `ebpf:"xdp_mode_in_btf"`
+	BenchAnswers       *ebpf.Variable `ebpf:"bench_answers"`
+	BenchFlows         *ebpf.Variable `ebpf:"bench_flows"`
+	BenchGrows         *ebpf.Variable `ebpf:"bench_grows"`
+	BenchIpv6          *ebpf.Variable `ebpf:"bench_ipv6"`
+	BenchModeInBtf     *ebpf.Variable `ebpf:"bench_mode_in_btf"`
+	BenchWhat          *ebpf.Variable `ebpf:"bench_what"`
+	BucketInBtf        *ebpf.Variable `ebpf:"bucket_in_btf"`
+	ConnFlagInBtf      *ebpf.Variable `ebpf:"conn_flag_in_btf"`
+	ConnStateInBtf     *ebpf.Variable `ebpf:"conn_state_in_btf"`
+	EventInBtf         *ebpf.Variable `ebpf:"event_in_btf"`
+	EventKindInBtf     *ebpf.Variable `ebpf:"event_kind_in_btf"`
+	FlowInBtf          *ebpf.Variable `ebpf:"flow_in_btf"`
+	ForwardingInBtf    *ebpf.Variable `ebpf:"forwarding_in_btf"`
+	HeldInBtf          *ebpf.Variable `ebpf:"held_in_btf"`
+	HeldKindInBtf      *ebpf.Variable `ebpf:"held_kind_in_btf"`
+	HopInBtf           *ebpf.Variable `ebpf:"hop_in_btf"`
+	JiffiesPerSecond   *ebpf.Variable `ebpf:"jiffies_per_second"`
+	LimitInBtf         *ebpf.Variable `ebpf:"limit_in_btf"`
+	MoveSliceInBtf     *ebpf.Variable `ebpf:"move_slice_in_btf"`
+	ReverseInBtf       *ebpf.Variable `ebpf:"reverse_in_btf"`
+	SchedulerInBtf     *ebpf.Variable `ebpf:"scheduler_in_btf"`
+	ServerFlagInBtf    *ebpf.Variable `ebpf:"server_flag_in_btf"`
+	ServiceFlagInBtf   *ebpf.Variable `ebpf:"service_flag_in_btf"`
+	SlotInBtf          *ebpf.Variable `ebpf:"slot_in_btf"`
+	SweepInBtf         *ebpf.Variable `ebpf:"sweep_in_btf"`
+	TableBuckets       *ebpf.Variable `ebpf:"table_buckets"`
+	TableBucketsBefore *ebpf.Variable `ebpf:"table_buckets_before"`
+	TableMoves         *ebpf.Variable `ebpf:"table_moves"`
+	TableSeed          *ebpf.Variable `ebpf:"table_seed"`
+	ToldPerSecond      *ebpf.Variable `ebpf:"told_per_second"`
+	TunnelFlagInBtf    *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
+	TunnelInBtf        *ebpf.Variable `ebpf:"tunnel_in_btf"`
+	VerdictInBtf       *ebpf.Variable `ebpf:"verdict_in_btf"`
+	XdpModeInBtf       *ebpf.Variable `ebpf:"xdp_mode_in_btf"`
 }
 
 // benchPrograms contains all programs after they have been loaded into the kernel.

@@ -140,6 +140,28 @@ func TestRestartWithTheUnitsCapabilities(t *testing.T) {
 	}
 }
 
+func TestMoveWithTheUnitsCapabilities(t *testing.T) {
+	NeedRoot(t)
+	dir := filepath.Join(mountForUnit(t), "weir")
+	asUnit(t, func() {
+		for _, size := range []uint32{64, 2000, 100} {
+			d, err := Open(Options{BPFFS: dir, MaxConns: size, Log: discard})
+			if err != nil {
+				t.Errorf("%d: %v", size, err)
+				return
+			}
+			if _, got := d.Usage(); got != uint64(size) {
+				_, why := d.Kept()
+				t.Errorf("the table is made for %d connections, want %d: %s", got, size, why)
+			}
+			d.Close()
+		}
+	})
+	if err := Cleanup(dir); err != nil {
+		t.Error(err)
+	}
+}
+
 // startAndStop is a daemon's life; it returns the version of the first service's table.
 func startAndStop(t *testing.T, dir string, want model.DataplaneWant) (version uint32) {
 	d, err := Open(Options{BPFFS: dir, MaxConns: 64, Log: discard})

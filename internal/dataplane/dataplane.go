@@ -23,7 +23,7 @@ import (
 type Options struct {
 	BPFFS    string // directory for pins; a bpffs is mounted where there is none
 	Config   string // path of the daemon's config, named to whoever else wants the same place
-	MaxConns uint32 // connections that a new table is made for, a NAT connection being two; 0: the default
+	MaxConns uint32 // connections that the table shall have room for, a NAT connection being two; 0: the default
 	Log      *slog.Logger
 }
 
@@ -42,6 +42,11 @@ type Dataplane struct {
 	events  *ringbuf.Reader
 	held    *ringbuf.Reader
 	waiting *waiting
+
+	kept struct { // the size that the table did not get
+		size uint32
+		why  string
+	}
 
 	links  map[string]*attached // by interface name
 	tables *tables              // what the maps are known to hold; nil: read them first

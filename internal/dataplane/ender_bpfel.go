@@ -25,6 +25,7 @@ type enderEnding struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	enderMapConns            = "conns"
+	enderMapConnsBefore      = "conns_before"
 	enderMapCounters         = "counters"
 	enderMapEndings          = "endings"
 	enderMapEvents           = "events"
@@ -55,6 +56,7 @@ const (
 	enderVarHopInBtf         = "hop_in_btf"
 	enderVarJiffiesPerSecond = "jiffies_per_second"
 	enderVarLimitInBtf       = "limit_in_btf"
+	enderVarMoveSliceInBtf   = "move_slice_in_btf"
 	enderVarReverseInBtf     = "reverse_in_btf"
 	enderVarSchedulerInBtf   = "scheduler_in_btf"
 	enderVarServerFlagInBtf  = "server_flag_in_btf"
@@ -118,24 +120,25 @@ type enderProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type enderMapSpecs struct {
-	Conns      *ebpf.MapSpec `ebpf:"conns"`
-	Counters   *ebpf.MapSpec `ebpf:"counters"`
-	Endings    *ebpf.MapSpec `ebpf:"endings"`
-	Events     *ebpf.MapSpec `ebpf:"events"`
-	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
-	HeldFrames *ebpf.MapSpec `ebpf:"held_frames"`
-	Interfaces *ebpf.MapSpec `ebpf:"interfaces"`
-	Loads      *ebpf.MapSpec `ebpf:"loads"`
-	NatServers *ebpf.MapSpec `ebpf:"nat_servers"`
-	Positions  *ebpf.MapSpec `ebpf:"positions"`
-	Scratch    *ebpf.MapSpec `ebpf:"scratch"`
-	Servers    *ebpf.MapSpec `ebpf:"servers"`
-	Services   *ebpf.MapSpec `ebpf:"services"`
-	Slots      *ebpf.MapSpec `ebpf:"slots"`
-	Tellings   *ebpf.MapSpec `ebpf:"tellings"`
-	Verdicts   *ebpf.MapSpec `ebpf:"verdicts"`
-	Vips       *ebpf.MapSpec `ebpf:"vips"`
-	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
+	Conns       *ebpf.MapSpec `ebpf:"conns"`
+	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
+	Counters    *ebpf.MapSpec `ebpf:"counters"`
+	Endings     *ebpf.MapSpec `ebpf:"endings"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
+	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
+	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
+	Loads       *ebpf.MapSpec `ebpf:"loads"`
+	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
+	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
+	Servers     *ebpf.MapSpec `ebpf:"servers"`
+	Services    *ebpf.MapSpec `ebpf:"services"`
+	Slots       *ebpf.MapSpec `ebpf:"slots"`
+	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
+	Vips        *ebpf.MapSpec `ebpf:"vips"`
+	Vlans       *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // enderVariableSpecs contains global variables before they are loaded into the kernel.
@@ -154,6 +157,7 @@ type enderVariableSpecs struct {
 	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
+	MoveSliceInBtf   *ebpf.VariableSpec `ebpf:"move_slice_in_btf"`
 	ReverseInBtf     *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
@@ -188,29 +192,31 @@ func (o *enderObjects) Close() error {
 //
 // It can be passed to loadEnderObjects or ebpf.CollectionSpec.LoadAndAssign.
 type enderMaps struct {
-	Conns      *ebpf.Map `ebpf:"conns"`
-	Counters   *ebpf.Map `ebpf:"counters"`
-	Endings    *ebpf.Map `ebpf:"endings"`
-	Events     *ebpf.Map `ebpf:"events"`
-	Fragments  *ebpf.Map `ebpf:"fragments"`
-	HeldFrames *ebpf.Map `ebpf:"held_frames"`
-	Interfaces *ebpf.Map `ebpf:"interfaces"`
-	Loads      *ebpf.Map `ebpf:"loads"`
-	NatServers *ebpf.Map `ebpf:"nat_servers"`
-	Positions  *ebpf.Map `ebpf:"positions"`
-	Scratch    *ebpf.Map `ebpf:"scratch"`
-	Servers    *ebpf.Map `ebpf:"servers"`
-	Services   *ebpf.Map `ebpf:"services"`
-	Slots      *ebpf.Map `ebpf:"slots"`
-	Tellings   *ebpf.Map `ebpf:"tellings"`
-	Verdicts   *ebpf.Map `ebpf:"verdicts"`
-	Vips       *ebpf.Map `ebpf:"vips"`
-	Vlans      *ebpf.Map `ebpf:"vlans"`
+	Conns       *ebpf.Map `ebpf:"conns"`
+	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
+	Counters    *ebpf.Map `ebpf:"counters"`
+	Endings     *ebpf.Map `ebpf:"endings"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Fragments   *ebpf.Map `ebpf:"fragments"`
+	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
+	Interfaces  *ebpf.Map `ebpf:"interfaces"`
+	Loads       *ebpf.Map `ebpf:"loads"`
+	NatServers  *ebpf.Map `ebpf:"nat_servers"`
+	Positions   *ebpf.Map `ebpf:"positions"`
+	Scratch     *ebpf.Map `ebpf:"scratch"`
+	Servers     *ebpf.Map `ebpf:"servers"`
+	Services    *ebpf.Map `ebpf:"services"`
+	Slots       *ebpf.Map `ebpf:"slots"`
+	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Verdicts    *ebpf.Map `ebpf:"verdicts"`
+	Vips        *ebpf.Map `ebpf:"vips"`
+	Vlans       *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *enderMaps) Close() error {
 	return _EnderClose(
 		m.Conns,
+		m.ConnsBefore,
 		m.Counters,
 		m.Endings,
 		m.Events,
@@ -247,6 +253,7 @@ type enderVariables struct {
 	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
+	MoveSliceInBtf   *ebpf.Variable `ebpf:"move_slice_in_btf"`
 	ReverseInBtf     *ebpf.Variable `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.Variable `ebpf:"server_flag_in_btf"`

@@ -12,9 +12,12 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/weir-lb/weir/internal/model"
 )
 
 // NeedRoot skips where programs cannot be loaded; under CI that is a failure.
@@ -131,6 +134,135 @@ func (d *Dataplane) Traces() (out int, err error) {
 func (d *Dataplane) Hash() (buckets uint32, seed [10]uint32) {
 	t := d.table()
 	return t.buckets, t.seed
+}
+
+// MoveSteps is how many steps a move to another table has.
+const MoveSteps = 7
+
+// Move makes the first steps of a move to a table of another size.
+func (d *Dataplane) Move(size uint32, steps int) error {
+	m := d.newMove(size)
+	defer m.Close()
+	return inOrder(append(m.prepare(), m.finish()...)[:steps])
+}
+
+// Mixed is a move during which interfaces have different programs: one asks the old table first, one the new one.
+type Mixed struct {
+	move  *move
+	Paths [2]*Dataplane
+}
+
+// Mix prepares a move and loads both programs.
+func (d *Dataplane) Mix(size uint32) (*Mixed, error) {
+	m := d.newMove(size)
+	if err := inOrder(m.prepare()); err != nil {
+		return nil, err
+	}
+	newFirst, err := d.loadProgram(m.to, &m.from)
+	if err != nil {
+		return nil, err
+	}
+	other := &Dataplane{}
+	other.path.Weir = newFirst
+	return &Mixed{m, [2]*Dataplane{d, other}}, nil
+}
+
+// Carry walks through the old table once, and returns how many connections it moved, or could not move.
+func (m *Mixed) Carry() (moved, lost int, err error) {
+	mover, err := m.move.loadMover()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer mover.Close()
+	walk, err := m.move.walk(mover)
+	return int(walk.Moved), int(walk.Lost), err
+}
+
+// Finish ends the move.
+func (m *Mixed) Finish() error {
+	defer m.move.Close()
+	return errors.Join(inOrder(m.move.finish()), m.Paths[1].path.Weir.Close())
+}
+
+// Entries are what is remembered of each flow, but for where it lies.
+func (d *Dataplane) Entries() (map[string]string, error) {
+	all := map[uint32]pathConn{}
+	err := d.eachEntry(func(position uint32, e pathConn) bool {
+		if word(e.Word).isLive() {
+			all[position] = e
+		}
+		return true
+	})
+	out := map[string]string{}
+	for _, e := range all {
+		if key := keyOf(e); out[key] == "" {
+			out[key] = textOf(e, all)
+		} else {
+			err = errors.Join(err, fmt.Errorf("%s is there twice", key))
+		}
+	}
+	return out, err
+}
+
+func keyOf(e pathConn) string {
+	return fmt.Sprint(e.Protocol, fromAddr(e.Source), fromPort(e.SourcePort), fromAddr(e.Destination), fromPort(e.DestinationPort))
+}
+
+// textOf is an entry with its pair by name, and without what depends on its place.
+func textOf(e pathConn, all map[uint32]pathConn) string {
+	const ofPlace = word(pathConnFlagCONN_AWAY) << 8
+	pair := ""
+	if partner, ok := all[e.Pair]; ok && (word(e.Word).has(pathConnFlagCONN_REVERSE) || fromForwarding(pathForwarding(e.Forwarding)) == model.NAT) {
+		pair = keyOf(partner)
+	}
+	return fmt.Sprintf("%x forwarding %x server %x seen %x generation %x hop %x pair %s", uint32(word(e.Word)&^ofPlace),
+		e.Forwarding, e.Server, e.Seen, e.ServerGeneration, e.Hop, pair)
+}
+
+// CheckTable says what is wrong with the bookkeeping of the table: slots taken that nobody has, tags that
+// are not there or too many, counts of flows that are away.
+func (d *Dataplane) CheckTable() error {
+	var errs []error
+	entries := map[uint32]pathConn{}
+	err := d.eachEntry(func(position uint32, e pathConn) bool { entries[position] = e; return true })
+	away := map[uint32]uint32{}
+	for position, e := range entries {
+		if w := word(e.Word); w.isLive() && w.has(pathConnFlagCONN_AWAY) {
+			away[d.homeOf(e)]++
+		} else if w.isLive() && d.homeOf(e) != position/bucketSlots {
+			errs = append(errs, fmt.Errorf("%s is not at home, and not away", keyOf(e)))
+		}
+	}
+	for index := range d.table().buckets {
+		var b pathBucket
+		if err := d.path.Conns.Lookup(index*bucketSlots, unsafe.Pointer(&b)); err != nil {
+			return err
+		}
+		if b.Away != away[index] {
+			errs = append(errs, fmt.Errorf("bucket %d: %d are away, and it says %d", index, away[index], b.Away))
+		}
+		for slot := uint32(1); slot < bucketSlots; slot++ {
+			live, taken := word(entries[index*bucketSlots+slot].Word).isLive(), b.Taken>>slot&1 != 0
+			tagged := b.Tags[slot/8]>>(slot%8*8)&0xff != 0
+			if live != taken || live != tagged {
+				errs = append(errs, fmt.Errorf("bucket %d slot %d: live %t, taken %t, tagged %t", index, slot, live, taken, tagged))
+			}
+		}
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// homeOf is the home bucket of an entry, as table_place in bpf/table.h has it.
+func (d *Dataplane) homeOf(e pathConn) uint32 {
+	words := *(*[5]uint64)(unsafe.Pointer(&e.Source))
+	words[4] &= 0xffffffffff
+	var sum uint64
+	for i, w := range words {
+		sum += uint64(uint32(w)+d.table().seed[2*i]) * uint64(uint32(w>>32)+d.table().seed[2*i+1])
+	}
+	sum = (sum ^ sum>>32) * 0x9e3779b97f4a7c15
+	sum ^= sum >> 32
+	return uint32(sum >> 32 * uint64(d.table().buckets) >> 32)
 }
 
 // FalsifyLayout makes the pins under dir look like those of a version with other structs.

@@ -8,7 +8,7 @@ import "github.com/cilium/ebpf"
 
 // This is a version that does not exist, for tests of the upgrade: its program differs, and so does
 // a map that need not be taken over.
-const pinFormat = 2
+const pinFormat = 3
 
 func revise(spec *ebpf.CollectionSpec) {
 	spec.Maps["verdicts"].MaxEntries++

@@ -41,13 +41,20 @@ func (d *Dataplane) open(o Options) error {
 	if d.lock, err = takeLock(d.pins); err != nil {
 		return err
 	}
-	if d.about, err = openAbout(d.pins, layoutHash(spec), o.Config, cmp.Or(o.MaxConns, defaultConns)); err != nil {
+	conns := cmp.Or(o.MaxConns, defaultConns)
+	if d.about, err = openAbout(d.pins, layoutHash(spec), o.Config, conns); err != nil {
+		return err
+	}
+	if err := d.pins.dropTables(d.table(), d.tableOf(cmp.Or(d.about.note.Next, d.about.note.Conns))); err != nil {
 		return err
 	}
 	if err := d.load(spec); err != nil {
 		return err
 	}
-	return d.adoptLinks()
+	if err := d.takeOver(); err != nil {
+		return err
+	}
+	return d.resize(conns)
 }
 
 // load brings maps, path, sweep and end into the kernel, the maps from their pins where there are any.
@@ -65,17 +72,10 @@ func (d *Dataplane) load(spec *ebpf.CollectionSpec) error {
 	if err := spec.LoadAndAssign(&d.path, &ebpf.CollectionOptions{Maps: pinning}); err != nil {
 		return loadError("path", err)
 	}
-	// The program points at the note, so that whoever finds it on an interface can name its daemon.
-	if err := d.path.Weir.BindMap(d.about.m); err != nil {
-		return fmt.Errorf("bind %s: %w", aboutName, err)
-	}
-	if err := d.loadSweeper(hz); err != nil {
+	if err := d.bind(d.path.Weir); err != nil {
 		return err
 	}
-	if err := d.loadEnder(); err != nil {
-		return err
-	}
-	if _, err := d.Sweep(); err != nil {
+	if err := d.loadBeside(hz); err != nil {
 		return err
 	}
 	if d.events, err = ringbuf.NewReader(d.path.Events); err != nil {
@@ -83,6 +83,26 @@ func (d *Dataplane) load(spec *ebpf.CollectionSpec) error {
 	}
 	if d.held, err = ringbuf.NewReader(d.path.HeldFrames); err != nil {
 		return fmt.Errorf("held fragments: %w", err)
+	}
+	return nil
+}
+
+// loadBeside loads what works on the table of connections beside the path, and counts what is in there.
+func (d *Dataplane) loadBeside(hz uint32) error {
+	if err := d.loadSweeper(hz); err != nil {
+		return err
+	}
+	if err := d.loadEnder(); err != nil {
+		return err
+	}
+	_, err := d.Sweep()
+	return err
+}
+
+// bind makes a program point at the note, so that whoever finds it on an interface can name its daemon.
+func (d *Dataplane) bind(p *ebpf.Program) error {
+	if err := p.BindMap(d.about.m); err != nil {
+		return fmt.Errorf("bind %s: %w", aboutName, err)
 	}
 	return nil
 }

@@ -54,6 +54,7 @@ const (
 	pathConnFlagCONN_FIN_SERVER pathConnFlag = 16
 	pathConnFlagCONN_AWAY       pathConnFlag = 32
 	pathConnFlagCONN_SETTLED    pathConnFlag = 64
+	pathConnFlagCONN_MOVING     pathConnFlag = 128
 )
 
 type pathConnState uint32
@@ -190,6 +191,15 @@ type pathLoad struct {
 	Active   uint64
 	Inactive uint64
 	HalfOpen uint64
+}
+
+type pathMoveSlice struct {
+	_       structs.HostLayout
+	First   uint32
+	Buckets uint32
+	Moved   uint32
+	Lost    uint32
+	Left    uint32
 }
 
 type pathReverse struct {
@@ -389,49 +399,53 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	pathMapConns            = "conns"
-	pathMapCounters         = "counters"
-	pathMapEvents           = "events"
-	pathMapFragments        = "fragments"
-	pathMapHeldFrames       = "held_frames"
-	pathMapInterfaces       = "interfaces"
-	pathMapLoads            = "loads"
-	pathMapNatServers       = "nat_servers"
-	pathMapPositions        = "positions"
-	pathMapScratch          = "scratch"
-	pathMapServers          = "servers"
-	pathMapServices         = "services"
-	pathMapSlots            = "slots"
-	pathMapTellings         = "tellings"
-	pathMapVerdicts         = "verdicts"
-	pathMapVips             = "vips"
-	pathMapVlans            = "vlans"
-	pathProgWeir            = "weir"
-	pathVarBucketInBtf      = "bucket_in_btf"
-	pathVarConnFlagInBtf    = "conn_flag_in_btf"
-	pathVarConnStateInBtf   = "conn_state_in_btf"
-	pathVarEventInBtf       = "event_in_btf"
-	pathVarEventKindInBtf   = "event_kind_in_btf"
-	pathVarFlowInBtf        = "flow_in_btf"
-	pathVarForwardingInBtf  = "forwarding_in_btf"
-	pathVarHeldInBtf        = "held_in_btf"
-	pathVarHeldKindInBtf    = "held_kind_in_btf"
-	pathVarHopInBtf         = "hop_in_btf"
-	pathVarJiffiesPerSecond = "jiffies_per_second"
-	pathVarLimitInBtf       = "limit_in_btf"
-	pathVarReverseInBtf     = "reverse_in_btf"
-	pathVarSchedulerInBtf   = "scheduler_in_btf"
-	pathVarServerFlagInBtf  = "server_flag_in_btf"
-	pathVarServiceFlagInBtf = "service_flag_in_btf"
-	pathVarSlotInBtf        = "slot_in_btf"
-	pathVarSweepInBtf       = "sweep_in_btf"
-	pathVarTableBuckets     = "table_buckets"
-	pathVarTableSeed        = "table_seed"
-	pathVarToldPerSecond    = "told_per_second"
-	pathVarTunnelFlagInBtf  = "tunnel_flag_in_btf"
-	pathVarTunnelInBtf      = "tunnel_in_btf"
-	pathVarVerdictInBtf     = "verdict_in_btf"
-	pathVarXdpModeInBtf     = "xdp_mode_in_btf"
+	pathMapConns              = "conns"
+	pathMapConnsBefore        = "conns_before"
+	pathMapCounters           = "counters"
+	pathMapEvents             = "events"
+	pathMapFragments          = "fragments"
+	pathMapHeldFrames         = "held_frames"
+	pathMapInterfaces         = "interfaces"
+	pathMapLoads              = "loads"
+	pathMapNatServers         = "nat_servers"
+	pathMapPositions          = "positions"
+	pathMapScratch            = "scratch"
+	pathMapServers            = "servers"
+	pathMapServices           = "services"
+	pathMapSlots              = "slots"
+	pathMapTellings           = "tellings"
+	pathMapVerdicts           = "verdicts"
+	pathMapVips               = "vips"
+	pathMapVlans              = "vlans"
+	pathProgWeir              = "weir"
+	pathVarBucketInBtf        = "bucket_in_btf"
+	pathVarConnFlagInBtf      = "conn_flag_in_btf"
+	pathVarConnStateInBtf     = "conn_state_in_btf"
+	pathVarEventInBtf         = "event_in_btf"
+	pathVarEventKindInBtf     = "event_kind_in_btf"
+	pathVarFlowInBtf          = "flow_in_btf"
+	pathVarForwardingInBtf    = "forwarding_in_btf"
+	pathVarHeldInBtf          = "held_in_btf"
+	pathVarHeldKindInBtf      = "held_kind_in_btf"
+	pathVarHopInBtf           = "hop_in_btf"
+	pathVarJiffiesPerSecond   = "jiffies_per_second"
+	pathVarLimitInBtf         = "limit_in_btf"
+	pathVarMoveSliceInBtf     = "move_slice_in_btf"
+	pathVarReverseInBtf       = "reverse_in_btf"
+	pathVarSchedulerInBtf     = "scheduler_in_btf"
+	pathVarServerFlagInBtf    = "server_flag_in_btf"
+	pathVarServiceFlagInBtf   = "service_flag_in_btf"
+	pathVarSlotInBtf          = "slot_in_btf"
+	pathVarSweepInBtf         = "sweep_in_btf"
+	pathVarTableBuckets       = "table_buckets"
+	pathVarTableBucketsBefore = "table_buckets_before"
+	pathVarTableMoves         = "table_moves"
+	pathVarTableSeed          = "table_seed"
+	pathVarToldPerSecond      = "told_per_second"
+	pathVarTunnelFlagInBtf    = "tunnel_flag_in_btf"
+	pathVarTunnelInBtf        = "tunnel_in_btf"
+	pathVarVerdictInBtf       = "verdict_in_btf"
+	pathVarXdpModeInBtf       = "xdp_mode_in_btf"
 )
 
 // loadPath returns the embedded CollectionSpec for path.
@@ -483,54 +497,58 @@ type pathProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type pathMapSpecs struct {
-	Conns      *ebpf.MapSpec `ebpf:"conns"`
-	Counters   *ebpf.MapSpec `ebpf:"counters"`
-	Events     *ebpf.MapSpec `ebpf:"events"`
-	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
-	HeldFrames *ebpf.MapSpec `ebpf:"held_frames"`
-	Interfaces *ebpf.MapSpec `ebpf:"interfaces"`
-	Loads      *ebpf.MapSpec `ebpf:"loads"`
-	NatServers *ebpf.MapSpec `ebpf:"nat_servers"`
-	Positions  *ebpf.MapSpec `ebpf:"positions"`
-	Scratch    *ebpf.MapSpec `ebpf:"scratch"`
-	Servers    *ebpf.MapSpec `ebpf:"servers"`
-	Services   *ebpf.MapSpec `ebpf:"services"`
-	Slots      *ebpf.MapSpec `ebpf:"slots"`
-	Tellings   *ebpf.MapSpec `ebpf:"tellings"`
-	Verdicts   *ebpf.MapSpec `ebpf:"verdicts"`
-	Vips       *ebpf.MapSpec `ebpf:"vips"`
-	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
+	Conns       *ebpf.MapSpec `ebpf:"conns"`
+	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
+	Counters    *ebpf.MapSpec `ebpf:"counters"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
+	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
+	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
+	Loads       *ebpf.MapSpec `ebpf:"loads"`
+	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
+	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
+	Servers     *ebpf.MapSpec `ebpf:"servers"`
+	Services    *ebpf.MapSpec `ebpf:"services"`
+	Slots       *ebpf.MapSpec `ebpf:"slots"`
+	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
+	Vips        *ebpf.MapSpec `ebpf:"vips"`
+	Vlans       *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // pathVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type pathVariableSpecs struct {
-	BucketInBtf      *ebpf.VariableSpec `ebpf:"bucket_in_btf"`
-	ConnFlagInBtf    *ebpf.VariableSpec `ebpf:"conn_flag_in_btf"`
-	ConnStateInBtf   *ebpf.VariableSpec `ebpf:"conn_state_in_btf"`
-	EventInBtf       *ebpf.VariableSpec `ebpf:"event_in_btf"`
-	EventKindInBtf   *ebpf.VariableSpec `ebpf:"event_kind_in_btf"`
-	FlowInBtf        *ebpf.VariableSpec `ebpf:"flow_in_btf"`
-	ForwardingInBtf  *ebpf.VariableSpec `ebpf:"forwarding_in_btf"`
-	HeldInBtf        *ebpf.VariableSpec `ebpf:"held_in_btf"`
-	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
-	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
-	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
-	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
-	ReverseInBtf     *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
-	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
-	ServerFlagInBtf  *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
-	ServiceFlagInBtf *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
-	SlotInBtf        *ebpf.VariableSpec `ebpf:"slot_in_btf"`
-	SweepInBtf       *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
-	TableBuckets     *ebpf.VariableSpec `ebpf:"table_buckets"`
-	TableSeed        *ebpf.VariableSpec `ebpf:"table_seed"`
-	ToldPerSecond    *ebpf.VariableSpec `ebpf:"told_per_second"`
-	TunnelFlagInBtf  *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
-	TunnelInBtf      *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
-	VerdictInBtf     *ebpf.VariableSpec `ebpf:"verdict_in_btf"`
-	XdpModeInBtf     *ebpf.VariableSpec `ebpf:"xdp_mode_in_btf"`
+	BucketInBtf        *ebpf.VariableSpec `ebpf:"bucket_in_btf"`
+	ConnFlagInBtf      *ebpf.VariableSpec `ebpf:"conn_flag_in_btf"`
+	ConnStateInBtf     *ebpf.VariableSpec `ebpf:"conn_state_in_btf"`
+	EventInBtf         *ebpf.VariableSpec `ebpf:"event_in_btf"`
+	EventKindInBtf     *ebpf.VariableSpec `ebpf:"event_kind_in_btf"`
+	FlowInBtf          *ebpf.VariableSpec `ebpf:"flow_in_btf"`
+	ForwardingInBtf    *ebpf.VariableSpec `ebpf:"forwarding_in_btf"`
+	HeldInBtf          *ebpf.VariableSpec `ebpf:"held_in_btf"`
+	HeldKindInBtf      *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
+	HopInBtf           *ebpf.VariableSpec `ebpf:"hop_in_btf"`
+	JiffiesPerSecond   *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
+	LimitInBtf         *ebpf.VariableSpec `ebpf:"limit_in_btf"`
+	MoveSliceInBtf     *ebpf.VariableSpec `ebpf:"move_slice_in_btf"`
+	ReverseInBtf       *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
+	SchedulerInBtf     *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
+	ServerFlagInBtf    *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
+	ServiceFlagInBtf   *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
+	SlotInBtf          *ebpf.VariableSpec `ebpf:"slot_in_btf"`
+	SweepInBtf         *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
+	TableBuckets       *ebpf.VariableSpec `ebpf:"table_buckets"`
+	TableBucketsBefore *ebpf.VariableSpec `ebpf:"table_buckets_before"`
+	TableMoves         *ebpf.VariableSpec `ebpf:"table_moves"`
+	TableSeed          *ebpf.VariableSpec `ebpf:"table_seed"`
+	ToldPerSecond      *ebpf.VariableSpec `ebpf:"told_per_second"`
+	TunnelFlagInBtf    *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
+	TunnelInBtf        *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
+	VerdictInBtf       *ebpf.VariableSpec `ebpf:"verdict_in_btf"`
+	XdpModeInBtf       *ebpf.VariableSpec `ebpf:"xdp_mode_in_btf"`
 }
 
 // pathObjects contains all objects after they have been loaded into the kernel.
@@ -553,28 +571,30 @@ func (o *pathObjects) Close() error {
 //
 // It can be passed to loadPathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type pathMaps struct {
-	Conns      *ebpf.Map `ebpf:"conns"`
-	Counters   *ebpf.Map `ebpf:"counters"`
-	Events     *ebpf.Map `ebpf:"events"`
-	Fragments  *ebpf.Map `ebpf:"fragments"`
-	HeldFrames *ebpf.Map `ebpf:"held_frames"`
-	Interfaces *ebpf.Map `ebpf:"interfaces"`
-	Loads      *ebpf.Map `ebpf:"loads"`
-	NatServers *ebpf.Map `ebpf:"nat_servers"`
-	Positions  *ebpf.Map `ebpf:"positions"`
-	Scratch    *ebpf.Map `ebpf:"scratch"`
-	Servers    *ebpf.Map `ebpf:"servers"`
-	Services   *ebpf.Map `ebpf:"services"`
-	Slots      *ebpf.Map `ebpf:"slots"`
-	Tellings   *ebpf.Map `ebpf:"tellings"`
-	Verdicts   *ebpf.Map `ebpf:"verdicts"`
-	Vips       *ebpf.Map `ebpf:"vips"`
-	Vlans      *ebpf.Map `ebpf:"vlans"`
+	Conns       *ebpf.Map `ebpf:"conns"`
+	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
+	Counters    *ebpf.Map `ebpf:"counters"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Fragments   *ebpf.Map `ebpf:"fragments"`
+	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
+	Interfaces  *ebpf.Map `ebpf:"interfaces"`
+	Loads       *ebpf.Map `ebpf:"loads"`
+	NatServers  *ebpf.Map `ebpf:"nat_servers"`
+	Positions   *ebpf.Map `ebpf:"positions"`
+	Scratch     *ebpf.Map `ebpf:"scratch"`
+	Servers     *ebpf.Map `ebpf:"servers"`
+	Services    *ebpf.Map `ebpf:"services"`
+	Slots       *ebpf.Map `ebpf:"slots"`
+	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Verdicts    *ebpf.Map `ebpf:"verdicts"`
+	Vips        *ebpf.Map `ebpf:"vips"`
+	Vlans       *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *pathMaps) Close() error {
 	return _PathClose(
 		m.Conns,
+		m.ConnsBefore,
 		m.Counters,
 		m.Events,
 		m.Fragments,
@@ -598,31 +618,34 @@ func (m *pathMaps) Close() error {
 //
 // It can be passed to loadPathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type pathVariables struct {
-	BucketInBtf      *ebpf.Variable `ebpf:"bucket_in_btf"`
-	ConnFlagInBtf    *ebpf.Variable `ebpf:"conn_flag_in_btf"`
-	ConnStateInBtf   *ebpf.Variable `ebpf:"conn_state_in_btf"`
-	EventInBtf       *ebpf.Variable `ebpf:"event_in_btf"`
-	EventKindInBtf   *ebpf.Variable `ebpf:"event_kind_in_btf"`
-	FlowInBtf        *ebpf.Variable `ebpf:"flow_in_btf"`
-	ForwardingInBtf  *ebpf.Variable `ebpf:"forwarding_in_btf"`
-	HeldInBtf        *ebpf.Variable `ebpf:"held_in_btf"`
-	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
-	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
-	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
-	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
-	ReverseInBtf     *ebpf.Variable `ebpf:"reverse_in_btf"`
-	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`
-	ServerFlagInBtf  *ebpf.Variable `ebpf:"server_flag_in_btf"`
-	ServiceFlagInBtf *ebpf.Variable `ebpf:"service_flag_in_btf"`
-	SlotInBtf        *ebpf.Variable `ebpf:"slot_in_btf"`
-	SweepInBtf       *ebpf.Variable `ebpf:"sweep_in_btf"`
-	TableBuckets     *ebpf.Variable `ebpf:"table_buckets"`
-	TableSeed        *ebpf.Variable `ebpf:"table_seed"`
-	ToldPerSecond    *ebpf.Variable `ebpf:"told_per_second"`
-	TunnelFlagInBtf  *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
-	TunnelInBtf      *ebpf.Variable `ebpf:"tunnel_in_btf"`
-	VerdictInBtf     *ebpf.Variable `ebpf:"verdict_in_btf"`
-	XdpModeInBtf     *ebpf.Variable `ebpf:"xdp_mode_in_btf"`
+	BucketInBtf        *ebpf.Variable `ebpf:"bucket_in_btf"`
+	ConnFlagInBtf      *ebpf.Variable `ebpf:"conn_flag_in_btf"`
+	ConnStateInBtf     *ebpf.Variable `ebpf:"conn_state_in_btf"`
+	EventInBtf         *ebpf.Variable `ebpf:"event_in_btf"`
+	EventKindInBtf     *ebpf.Variable `ebpf:"event_kind_in_btf"`
+	FlowInBtf          *ebpf.Variable `ebpf:"flow_in_btf"`
+	ForwardingInBtf    *ebpf.Variable `ebpf:"forwarding_in_btf"`
+	HeldInBtf          *ebpf.Variable `ebpf:"held_in_btf"`
+	HeldKindInBtf      *ebpf.Variable `ebpf:"held_kind_in_btf"`
+	HopInBtf           *ebpf.Variable `ebpf:"hop_in_btf"`
+	JiffiesPerSecond   *ebpf.Variable `ebpf:"jiffies_per_second"`
+	LimitInBtf         *ebpf.Variable `ebpf:"limit_in_btf"`
+	MoveSliceInBtf     *ebpf.Variable `ebpf:"move_slice_in_btf"`
+	ReverseInBtf       *ebpf.Variable `ebpf:"reverse_in_btf"`
+	SchedulerInBtf     *ebpf.Variable `ebpf:"scheduler_in_btf"`
+	ServerFlagInBtf    *ebpf.Variable `ebpf:"server_flag_in_btf"`
+	ServiceFlagInBtf   *ebpf.Variable `ebpf:"service_flag_in_btf"`
+	SlotInBtf          *ebpf.Variable `ebpf:"slot_in_btf"`
+	SweepInBtf         *ebpf.Variable `ebpf:"sweep_in_btf"`
+	TableBuckets       *ebpf.Variable `ebpf:"table_buckets"`
+	TableBucketsBefore *ebpf.Variable `ebpf:"table_buckets_before"`
+	TableMoves         *ebpf.Variable `ebpf:"table_moves"`
+	TableSeed          *ebpf.Variable `ebpf:"table_seed"`
+	ToldPerSecond      *ebpf.Variable `ebpf:"told_per_second"`
+	TunnelFlagInBtf    *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
+	TunnelInBtf        *ebpf.Variable `ebpf:"tunnel_in_btf"`
+	VerdictInBtf       *ebpf.Variable `ebpf:"verdict_in_btf"`
+	XdpModeInBtf       *ebpf.Variable `ebpf:"xdp_mode_in_btf"`
 }
 
 // pathPrograms contains all programs after they have been loaded into the kernel.

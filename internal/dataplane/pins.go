@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf/link"
 )
@@ -18,6 +20,8 @@ func (p pins) about() string           { return filepath.Join(p.dir, aboutName) 
 func (p pins) maps() string            { return filepath.Join(p.dir, "maps") }
 func (p pins) links() string           { return filepath.Join(p.dir, "links") }
 func (p pins) link(name string) string { return filepath.Join(p.links(), name) }
+
+func (p pins) table(name string) string { return filepath.Join(p.maps(), name) }
 
 // make makes the directories, on a bpffs.
 func (p pins) make() error {
@@ -44,6 +48,25 @@ func (p pins) remove() error {
 	}
 	if err := ignoreMissingFile(os.Remove(p.about())); err != nil {
 		return fmt.Errorf("pins: %w", err)
+	}
+	return nil
+}
+
+// dropTables removes the pins of connection tables but for those of these shapes: a start that was
+// killed while it made another one, or had just moved out of one, leaves it behind.
+func (p pins) dropTables(keep ...table) error {
+	entries, err := os.ReadDir(p.maps())
+	if err != nil {
+		return fmt.Errorf("pins: %w", err)
+	}
+	for _, e := range entries {
+		is := func(t table) bool { return t.name() == e.Name() }
+		if !strings.HasPrefix(e.Name(), tablePrefix) || slices.ContainsFunc(keep, is) {
+			continue
+		}
+		if err := os.Remove(p.table(e.Name())); err != nil {
+			return fmt.Errorf("pins: %w", err)
+		}
 	}
 	return nil
 }
@@ -100,7 +123,7 @@ const (
 // counts, and what they point at must not be lost.
 func keepOf(name string) keep {
 	switch name {
-	case "events", "held_frames", "tellings", "scratch":
+	case "events", "held_frames", "tellings", "scratch", "conns_before":
 		return forThisRun
 	case "verdicts", "fragments":
 		return byItsLayout

@@ -17,6 +17,7 @@ import (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	sweeperMapConns            = "conns"
+	sweeperMapConnsBefore      = "conns_before"
 	sweeperMapCounters         = "counters"
 	sweeperMapEvents           = "events"
 	sweeperMapFragments        = "fragments"
@@ -46,6 +47,7 @@ const (
 	sweeperVarHopInBtf         = "hop_in_btf"
 	sweeperVarJiffiesPerSecond = "jiffies_per_second"
 	sweeperVarLimitInBtf       = "limit_in_btf"
+	sweeperVarMoveSliceInBtf   = "move_slice_in_btf"
 	sweeperVarReverseInBtf     = "reverse_in_btf"
 	sweeperVarSchedulerInBtf   = "scheduler_in_btf"
 	sweeperVarServerFlagInBtf  = "server_flag_in_btf"
@@ -110,23 +112,24 @@ type sweeperProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sweeperMapSpecs struct {
-	Conns      *ebpf.MapSpec `ebpf:"conns"`
-	Counters   *ebpf.MapSpec `ebpf:"counters"`
-	Events     *ebpf.MapSpec `ebpf:"events"`
-	Fragments  *ebpf.MapSpec `ebpf:"fragments"`
-	HeldFrames *ebpf.MapSpec `ebpf:"held_frames"`
-	Interfaces *ebpf.MapSpec `ebpf:"interfaces"`
-	Loads      *ebpf.MapSpec `ebpf:"loads"`
-	NatServers *ebpf.MapSpec `ebpf:"nat_servers"`
-	Positions  *ebpf.MapSpec `ebpf:"positions"`
-	Scratch    *ebpf.MapSpec `ebpf:"scratch"`
-	Servers    *ebpf.MapSpec `ebpf:"servers"`
-	Services   *ebpf.MapSpec `ebpf:"services"`
-	Slots      *ebpf.MapSpec `ebpf:"slots"`
-	Tellings   *ebpf.MapSpec `ebpf:"tellings"`
-	Verdicts   *ebpf.MapSpec `ebpf:"verdicts"`
-	Vips       *ebpf.MapSpec `ebpf:"vips"`
-	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
+	Conns       *ebpf.MapSpec `ebpf:"conns"`
+	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
+	Counters    *ebpf.MapSpec `ebpf:"counters"`
+	Events      *ebpf.MapSpec `ebpf:"events"`
+	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
+	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
+	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
+	Loads       *ebpf.MapSpec `ebpf:"loads"`
+	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
+	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
+	Servers     *ebpf.MapSpec `ebpf:"servers"`
+	Services    *ebpf.MapSpec `ebpf:"services"`
+	Slots       *ebpf.MapSpec `ebpf:"slots"`
+	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
+	Vips        *ebpf.MapSpec `ebpf:"vips"`
+	Vlans       *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // sweeperVariableSpecs contains global variables before they are loaded into the kernel.
@@ -145,6 +148,7 @@ type sweeperVariableSpecs struct {
 	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
+	MoveSliceInBtf   *ebpf.VariableSpec `ebpf:"move_slice_in_btf"`
 	ReverseInBtf     *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
@@ -180,28 +184,30 @@ func (o *sweeperObjects) Close() error {
 //
 // It can be passed to loadSweeperObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sweeperMaps struct {
-	Conns      *ebpf.Map `ebpf:"conns"`
-	Counters   *ebpf.Map `ebpf:"counters"`
-	Events     *ebpf.Map `ebpf:"events"`
-	Fragments  *ebpf.Map `ebpf:"fragments"`
-	HeldFrames *ebpf.Map `ebpf:"held_frames"`
-	Interfaces *ebpf.Map `ebpf:"interfaces"`
-	Loads      *ebpf.Map `ebpf:"loads"`
-	NatServers *ebpf.Map `ebpf:"nat_servers"`
-	Positions  *ebpf.Map `ebpf:"positions"`
-	Scratch    *ebpf.Map `ebpf:"scratch"`
-	Servers    *ebpf.Map `ebpf:"servers"`
-	Services   *ebpf.Map `ebpf:"services"`
-	Slots      *ebpf.Map `ebpf:"slots"`
-	Tellings   *ebpf.Map `ebpf:"tellings"`
-	Verdicts   *ebpf.Map `ebpf:"verdicts"`
-	Vips       *ebpf.Map `ebpf:"vips"`
-	Vlans      *ebpf.Map `ebpf:"vlans"`
+	Conns       *ebpf.Map `ebpf:"conns"`
+	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
+	Counters    *ebpf.Map `ebpf:"counters"`
+	Events      *ebpf.Map `ebpf:"events"`
+	Fragments   *ebpf.Map `ebpf:"fragments"`
+	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
+	Interfaces  *ebpf.Map `ebpf:"interfaces"`
+	Loads       *ebpf.Map `ebpf:"loads"`
+	NatServers  *ebpf.Map `ebpf:"nat_servers"`
+	Positions   *ebpf.Map `ebpf:"positions"`
+	Scratch     *ebpf.Map `ebpf:"scratch"`
+	Servers     *ebpf.Map `ebpf:"servers"`
+	Services    *ebpf.Map `ebpf:"services"`
+	Slots       *ebpf.Map `ebpf:"slots"`
+	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Verdicts    *ebpf.Map `ebpf:"verdicts"`
+	Vips        *ebpf.Map `ebpf:"vips"`
+	Vlans       *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *sweeperMaps) Close() error {
 	return _SweeperClose(
 		m.Conns,
+		m.ConnsBefore,
 		m.Counters,
 		m.Events,
 		m.Fragments,
@@ -237,6 +243,7 @@ type sweeperVariables struct {
 	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
+	MoveSliceInBtf   *ebpf.Variable `ebpf:"move_slice_in_btf"`
 	ReverseInBtf     *ebpf.Variable `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.Variable `ebpf:"server_flag_in_btf"`

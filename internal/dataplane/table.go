@@ -28,10 +28,29 @@ func tableFor(conns uint32, seed [10]uint32) table {
 	return table{max(2, uint32((slots+bucketEntries-1)/bucketEntries)), seed}
 }
 
-// set gives maps and constants of a program this shape.
+// name is that of its map and pin: while connections move, two tables lie side by side.
+func (t table) name() string { return fmt.Sprintf("%s%d", tablePrefix, t.buckets) }
+
+const tablePrefix = "conns_"
+
+// set gives map and constants of a program this shape.
 func (t table) set(spec *ebpf.CollectionSpec) error {
-	spec.Maps["conns"].MaxEntries = t.buckets * bucketSlots
-	for name, value := range map[string]any{"table_buckets": t.buckets, "table_seed": t.seed} {
+	t.shape(spec.Maps["conns"])
+	return setConstants(spec, map[string]any{"table_buckets": t.buckets, "table_seed": t.seed})
+}
+
+// setBefore makes the program look for connections in a table of this shape as well.
+func (t table) setBefore(spec *ebpf.CollectionSpec) error {
+	t.shape(spec.Maps["conns_before"])
+	return setConstants(spec, map[string]any{"table_buckets_before": t.buckets, "table_moves": true})
+}
+
+func (t table) shape(m *ebpf.MapSpec) {
+	m.Name, m.MaxEntries = t.name(), t.buckets*bucketSlots
+}
+
+func setConstants(spec *ebpf.CollectionSpec, values map[string]any) error {
+	for name, value := range values {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -39,8 +58,11 @@ func (t table) set(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
-// table is the shape of the one in use: a daemon takes over the one that it finds.
-func (d *Dataplane) table() table { return tableFor(d.about.note.Conns, d.about.note.Seed) }
+// table is the shape of the one in use.
+func (d *Dataplane) table() table { return d.tableOf(d.about.note.Conns) }
+
+// tableOf is the shape of one for so many connections. All have the same seed.
+func (d *Dataplane) tableOf(conns uint32) table { return tableFor(conns, d.about.note.Seed) }
 
 // Usage is how many entries the connection table had at the last round of the sweep, and how many it
 // was made for; a NAT connection has two.
@@ -49,3 +71,6 @@ func (d *Dataplane) Usage() (used, size uint64) {
 	defer d.mu.Unlock()
 	return d.used, uint64(d.about.note.Conns)
 }
+
+// Kept is the size that the table was to get when the daemon started, and why it did not; "": it did.
+func (d *Dataplane) Kept() (size uint64, why string) { return uint64(d.kept.size), d.kept.why }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"os/exec"
 	"runtime"
 	"slices"
@@ -26,6 +27,7 @@ import (
 // testbed is the path in the kernel beside its twin, in a network namespace with the links of the
 // packet table. Nothing travels on the links: frames go in and come out by BPF_PROG_RUN.
 type testbed struct {
+	dir   string // of the pins
 	path  *dataplane.Dataplane
 	twin  *twin
 	names []string    // of verdicts
@@ -37,19 +39,12 @@ type testbed struct {
 // newTestbed opens a path for size connections. Everything goes with the test.
 func newTestbed(t testing.TB, size uint32) *testbed {
 	t.Helper()
-	dir := bpffs(t)
-	b := &testbed{names: dataplane.VerdictNames(), calls: make(chan func())}
+	b := &testbed{dir: bpffs(t), names: dataplane.VerdictNames(), calls: make(chan func())}
 	t.Cleanup(func() { close(b.calls) })
 	if err := b.enter(); err != nil {
 		t.Fatal(err)
 	}
-	var err error
-	b.path, err = dataplane.Open(dataplane.Options{
-		BPFFS: dir, Config: t.Name(), MaxConns: size, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b.open(t, size)
 	t.Cleanup(func() {
 		if err := b.path.Close(); err != nil {
 			t.Error(err)
@@ -58,6 +53,28 @@ func newTestbed(t testing.TB, size uint32) *testbed {
 	b.twin = newTwin(b.path.Hash())
 	b.seen = b.verdicts(t)
 	return b
+}
+
+// open is a daemon's start.
+func (b *testbed) open(t testing.TB, size uint32) {
+	t.Helper()
+	var err error
+	b.path, err = dataplane.Open(dataplane.Options{
+		BPFFS: b.dir, Config: t.Name(), MaxConns: size, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// restart ends the daemon and starts another one, whose config may have another size.
+func (b *testbed) restart(t testing.TB, size uint32) {
+	t.Helper()
+	if err := b.path.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.open(t, size)
+	b.twin.resize(b.path.Hash())
 }
 
 // enter starts a thread in a namespace of its own, with the links. The thread is never unlocked,
@@ -92,6 +109,18 @@ func addLink(name string, index int, mac model.MAC) error {
 		return fmt.Errorf("ip %s: %w: %s", args, err, out)
 	}
 	return nil
+}
+
+// join brings another thread into the namespace. It is never unlocked, either.
+func (b *testbed) join() (err error) {
+	var namespace *os.File
+	b.do(func() { namespace, err = os.Open("/proc/thread-self/ns/net") })
+	if err != nil {
+		return err
+	}
+	defer namespace.Close()
+	runtime.LockOSThread()
+	return unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET)
 }
 
 // do runs f in the namespace.

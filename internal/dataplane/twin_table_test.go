@@ -5,9 +5,10 @@ package dataplane_test
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 )
 
-// The shape of the connection table, as bpf/types.h and bpf/create.h have it.
+// The shape of the connection table, as bpf/types.h and bpf/place.h have it.
 const (
 	twinSlots     = 15
 	twinUnsettled = 7 // slots of a bucket that flows may have which are not settled
@@ -159,6 +160,36 @@ func (t *twin) create(c *twinConn) bool {
 		t.conns[c.fromServer] = c
 	}
 	return true
+}
+
+// resize gives the table another shape. Where its connections lie there is up to the order in which they
+// moved; that matters to nobody while no bucket is full.
+func (t *twin) resize(buckets uint32, seed [10]uint32) {
+	t.table = newTwinTable(buckets, seed)
+	for key, c := range t.conns {
+		if key == c.fromServer {
+			c.back = t.table.move(key, c)
+		} else {
+			c.forth = t.table.move(key, c)
+		}
+	}
+}
+
+// move gives an entry any free slot, as bpf/move.h does: new flows' share does not concern it.
+func (t *twinTable) move(f flow, c *twinConn) *twinEntry {
+	home, second, _ := t.place(f)
+	first, other := home, second
+	if taken := t.buckets[home].count(isTaken); taken >= twinCrowded && t.buckets[second].count(isTaken) < taken {
+		first, other = second, home
+	}
+	for _, bucket := range []int{first, other} {
+		if slot := slices.Index(t.buckets[bucket].slots[:], nil); slot >= 0 {
+			e := &twinEntry{f, c, bucket, slot}
+			t.buckets[bucket].slots[slot] = e
+			return e
+		}
+	}
+	panic("two buckets are full")
 }
 
 func (t *twin) end(c *twinConn) {

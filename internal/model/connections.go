@@ -18,18 +18,21 @@ const (
 
 // The table in the kernel: buckets of a fixed number of entries. A connection has few buckets to go
 // to, so one is refused before all of them are full: Size is what surely fits. These say again what
-// bpf/types.h says; a test in internal/dataplane compares them.
+// internal/dataplane does; a test there compares them.
 const (
-	BucketBytes   = 1088
-	BucketEntries = 16
-	RatedPercent  = 90       // of the entries are in use when Size of them are
+	BucketBytes   = 1024
+	BucketEntries = 15
+	RatedPercent  = 80       // of the entries are in use when Size of them are
 	TableBytes    = 64 << 10 // besides the buckets
 )
+
+// leastBuckets: each connection may be in either of two.
+const leastBuckets = 2
 
 // Buckets is how many buckets the table has.
 func (c Connections) Buckets() uint64 {
 	const rated = RatedPercent * BucketEntries
-	return (uint64(c.Size)*100 + rated - 1) / rated
+	return max(leastBuckets, (uint64(c.Size)*100+rated-1)/rated)
 }
 
 // Memory is what the table takes from the kernel, in bytes.

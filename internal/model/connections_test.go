@@ -13,14 +13,14 @@ func TestTableIsWholeBucketsRatedBelowFull(t *testing.T) {
 		size    int
 		buckets uint64
 	}{
-		{1, 1},
-		{14, 1}, // 14.4 are 90 % of a bucket
-		{15, 2},
-		{144, 10},
-		{145, 11},
-		{model.MinConnections, 72},
-		{model.DefaultConnections, 72818},
-		{model.MaxConnections, 4660338},
+		{1, 2}, // there are always two to choose from
+		{24, 2},
+		{25, 3}, // 12 are 80 % of a bucket
+		{120, 10},
+		{121, 11},
+		{model.MinConnections, 86},
+		{model.DefaultConnections, 87382},
+		{model.MaxConnections, 5592406},
 	} {
 		c := model.Connections{Size: test.size}
 		if got := c.Buckets(); got != test.buckets {

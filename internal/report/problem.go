@@ -19,7 +19,7 @@ func problems(in Input, s Snapshot) []model.Problem {
 	out = append(out, starved(in, s)...)
 	out = append(out, crowded(s.Connections)...)
 	out = append(out, leftOut(s)...)
-	out = append(out, resized(in.Spec.Connections, s.Connections)...)
+	out = append(out, resized(in.Spec.Connections, s.Connections, in.Readings.ConnKept)...)
 	for _, p := range in.Desired.Problems {
 		if !slices.Contains(out, p) {
 			out = append(out, p)
@@ -146,11 +146,18 @@ func crowded(u Usage) []model.Problem {
 	}}
 }
 
-// resized is a table whose size is another one than is wanted: it has the one that it was made with.
-func resized(want model.Connections, u Usage) []model.Problem {
+// resized is a table whose size is another one than is wanted: a start changes it, if that can be.
+func resized(want model.Connections, u Usage, kept Kept) []model.Problem {
 	size := uint64(want.Size)
 	if size == u.Size {
 		return nil
+	}
+	if kept.Why != "" && kept.Size == size {
+		return []model.Problem{{
+			What: fmt.Sprintf("connections.size: %s is not in use, connections stay in the table for %s", model.Grouped(size), model.Grouped(u.Size)),
+			Why:  kept.Why,
+			Fix:  "remove the cause, or set what fits; then restart weir",
+		}}
 	}
 	return []model.Problem{{
 		What: fmt.Sprintf("connections.size: %s is not in use yet", model.Grouped(size)),

@@ -157,6 +157,29 @@ func TestProblemNamesCauseAndWayOut(t *testing.T) {
 			},
 		},
 		{
+			"a table that could not be made",
+			func(in *report.Input) {
+				in.Spec.Connections.Size = 50
+				in.Readings.ConnKept = report.Kept{Size: 50, Why: "60 entries are in use, and they must fit"}
+			},
+			[]model.Problem{{
+				What: "connections.size: 50 is not in use, connections stay in the table for 100",
+				Why:  "60 entries are in use, and they must fit",
+				Fix:  "remove the cause, or set what fits; then restart weir",
+			}},
+		},
+		{
+			"another size since",
+			func(in *report.Input) {
+				in.Spec.Connections.Size = 70
+				in.Readings.ConnKept = report.Kept{Size: 50, Why: "60 entries are in use, and they must fit"}
+			},
+			[]model.Problem{{
+				What: "connections.size: 70 is not in use yet", Why: "the table was made for 100",
+				Fix: "restart weir: connections move to the new table",
+			}},
+		},
+		{
 			"backup serves nobody",
 			func(in *report.Input) {
 				in.Desired.Dataplane.Services[0].Serving = false

@@ -14,9 +14,16 @@ type Readings struct {
 	Conns      uint64 // entries in the connection table
 	ConnSize   uint64 // entries that it has room for
 	ConnMemory uint64 // bytes that it takes
+	ConnKept   Kept
 	Servers    map[ServiceServer]ServerReading
 	Services   map[model.ServiceKey]Counts
 	Verdicts   []VerdictCount // in the order of the path, those that are 0 too
+}
+
+// Kept is a size that the connection table was to get when the daemon started, and did not.
+type Kept struct {
+	Size uint64
+	Why  string // "": it got what it was to get
 }
 
 // ServiceServer names a server of a service: one address may serve several.
