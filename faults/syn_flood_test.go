@@ -56,7 +56,7 @@ type synFlooder struct {
 
 func (f synFlooder) run(ctx context.Context) (faults.Measured, error) {
 	m := faults.Measured{Figures: map[string]float64{}}
-	before, err := f.ground.memory()
+	before, err := f.ground.memory(f.size)
 	if err != nil {
 		return m, err
 	}
@@ -72,7 +72,7 @@ func (f synFlooder) run(ctx context.Context) (faults.Measured, error) {
 		m.Disturbed += disturbed
 		f.tell(outcome)
 	}
-	after, err := f.ground.memory()
+	after, err := f.ground.memory(f.size)
 	m.Figures[growth] = float64(after-before) / 1024
 	return m, errors.Join(err)
 }
