@@ -118,6 +118,14 @@ struct {
 	__type(value, struct conn);
 } conns SEC(".maps");
 
+/* Service id → how long its connections live without a packet. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVICES + 1);
+	__type(key, __u32);
+	__type(value, struct timeouts);
+} timeouts SEC(".maps");
+
 /* Server id → connections that live. Written by the path and the sweep. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

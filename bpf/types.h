@@ -22,6 +22,12 @@ enum limit {
 	UNSETTLED_SLOTS = 7, /* of a bucket at most are of flows that have not proved themselves yet */
 	SETTLED_PACKETS = 4, /* of its client: then a flow has */
 	MAX_LOCKS = 4096,    /* a power of two */
+	TIMEOUTS = 16,       /* a power of two above CONN_STATES */
+	/*
+	 * What was seen so many jiffies ago was seen since the clock was read. The longest timeout, 31 days
+	 * of 1000 jiffies a second, is less.
+	 */
+	SEEN_AHEAD = 0xe0000000,
 	MAX_VLANS = 4096,
 	MAX_FRAGMENTS = 1024,
 	FRAGMENT_WORDS = 65536 / 8 / 64, /* 8 bytes a bit, 64 bits a word */
@@ -164,7 +170,7 @@ enum xdp_mode {
 	XDP_MODE_GENERIC = 2,
 };
 
-/* State of a connection. The timeouts are IPVS's; they stand in sweep.bpf.c. */
+/* State of a connection. */
 enum conn_state {
 	CONN_NONE,   /* nobody's: free, ended, or being filled */
 	CONN_COMING, /* it is not said yet that its flow is not elsewhere in the table: create.h */
@@ -185,6 +191,14 @@ enum conn_flag {
 	CONN_FIN_SERVER = 16, /* the server has closed its side; seen by NAT only */
 	CONN_AWAY = 32,       /* it lives in its second bucket */
 	CONN_SETTLED = 64,    /* its client has sent SETTLED_PACKETS: nobody's new flow takes its place */
+};
+
+/*
+ * Value of `timeouts`, index = service id: when its connections are forgotten. At MAX_SERVICES are those
+ * of connections whose server is gone. Written by Go.
+ */
+struct timeouts {
+	__u32 seconds[TIMEOUTS]; /* without a packet, by enum conn_state; at CONN_STATES: UDP that is not settled */
 };
 
 /*

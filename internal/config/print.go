@@ -69,6 +69,9 @@ func serviceNode(s model.Service) *yaml.Node {
 	if s.MSS != 0 {
 		pairs = append(pairs, pair{"mss", numberNode(s.MSS)})
 	}
+	if timeouts := timeoutPairs(s.Timeouts); len(timeouts) > 0 {
+		pairs = append(pairs, pair{"timeouts", mapNode(timeouts...)})
+	}
 	common := common(s.Servers)
 	if common.Forwarding != model.DR {
 		pairs = append(pairs, pair{"forwarding", textNode(common.Forwarding.String())})

@@ -40,7 +40,7 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "protocol", "scheduler", "forwarding", "tunnel", "mss", "servers"},
+	known: []string{"name", "address", "protocol", "scheduler", "forwarding", "tunnel", "mss", "timeouts", "servers"},
 	later: map[string]string{
 		"addresses":   "write one service for each address",
 		"check":       "leave it out: servers are not probed; weight 0 takes one out of service",
@@ -52,7 +52,6 @@ var serviceKeys = vocabulary{
 		"persistence": "leave it out: each connection is scheduled on its own",
 		"sorry":       "leave it out: without a server the host itself refuses clients",
 		"thresholds":  "leave it out: a server's connections are not limited",
-		"timeouts":    "leave it out: the timeouts are those of IPVS",
 		"unknown":     "leave it out: packets of no connection go to the host itself",
 	},
 	foreign: map[string]string{
@@ -96,6 +95,15 @@ var serverKeys = vocabulary{
 		"protocol":  "a protocol belongs to a service",
 		"scheduler": "a scheduler belongs to a service",
 		"mss":       "an mss belongs to a service",
+	},
+}
+
+var timeoutKeys = vocabulary{
+	known: stateKeys(model.States()),
+	foreign: map[string]string{
+		"<<":     "merge keys are not supported: write the keys out",
+		"tcp":    `write "established:"`,
+		"tcpfin": `write "fin_wait:"`,
 	},
 }
 

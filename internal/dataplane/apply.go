@@ -48,11 +48,14 @@ func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant
 	return errors.Join(errs...)
 }
 
-// putService writes servers, then the table that names them, then the service, and last takes away
+// putService writes how long connections live, then servers, then the table that names them, then the service, and last takes away
 // the servers that nobody names any more.
 func (d *Dataplane) putService(want model.ServiceWant) error {
 	entry, err := d.serviceEntry(want.Key)
 	if err != nil {
+		return err
+	}
+	if err := d.putServiceTimeouts(entry, want.Timeouts); err != nil {
 		return err
 	}
 	for _, server := range want.Servers {

@@ -40,6 +40,7 @@ const (
 	benchMapServices         = "services"
 	benchMapSlots            = "slots"
 	benchMapTellings         = "tellings"
+	benchMapTimeouts         = "timeouts"
 	benchMapTurn             = "turn"
 	benchMapVerdicts         = "verdicts"
 	benchMapVips             = "vips"
@@ -144,6 +145,7 @@ type benchMapSpecs struct {
 	Services   *ebpf.MapSpec `ebpf:"services"`
 	Slots      *ebpf.MapSpec `ebpf:"slots"`
 	Tellings   *ebpf.MapSpec `ebpf:"tellings"`
+	Timeouts   *ebpf.MapSpec `ebpf:"timeouts"`
 	Turn       *ebpf.MapSpec `ebpf:"turn"`
 	Verdicts   *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips       *ebpf.MapSpec `ebpf:"vips"`
@@ -222,6 +224,7 @@ type benchMaps struct {
 	Services   *ebpf.Map `ebpf:"services"`
 	Slots      *ebpf.Map `ebpf:"slots"`
 	Tellings   *ebpf.Map `ebpf:"tellings"`
+	Timeouts   *ebpf.Map `ebpf:"timeouts"`
 	Turn       *ebpf.Map `ebpf:"turn"`
 	Verdicts   *ebpf.Map `ebpf:"verdicts"`
 	Vips       *ebpf.Map `ebpf:"vips"`
@@ -245,6 +248,7 @@ func (m *benchMaps) Close() error {
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Timeouts,
 		m.Turn,
 		m.Verdicts,
 		m.Vips,

@@ -42,9 +42,19 @@ func (d *Dataplane) Connections(yield func(Connection) bool) error {
 	if err != nil {
 		return fmt.Errorf("read servers: %w", err)
 	}
+	timeouts, err := readArray[pathTimeouts](d.path.Timeouts)
+	if err != nil {
+		return fmt.Errorf("read timeouts: %w", err)
+	}
 	now := d.now()
 	return d.eachEntry(func(_ uint32, e pathConn) bool {
-		return !word(e.Word).isForward() || yield(d.connection(e, servers[e.Server], now))
+		if !word(e.Word).isForward() {
+			return true
+		}
+		server := servers[e.Server]
+		c := connection(e, server)
+		c.Expires = expires(timeouts[timeoutsOf(e, server)], e, now, d.hz)
+		return yield(c)
 	})
 }
 
@@ -78,7 +88,7 @@ var connStates = map[pathConnState]string{
 }
 
 // connection reads an entry. Its server's place may be somebody else's: then nothing is known of it.
-func (d *Dataplane) connection(e pathConn, server pathServer, now uint32) Connection {
+func connection(e pathConn, server pathServer) Connection {
 	w := word(e.Word)
 	c := Connection{
 		Protocol:   model.Protocol(e.Protocol),
@@ -86,7 +96,6 @@ func (d *Dataplane) connection(e pathConn, server pathServer, now uint32) Connec
 		Virtual:    netip.AddrPortFrom(fromAddr(e.Destination), fromPort(e.DestinationPort)),
 		Forwarding: fromForwarding(pathForwarding(e.Forwarding)),
 		State:      connStates[w.state()],
-		Expires:    d.expiry.expires(w, e.Seen, now),
 	}
 	if e.ServerGeneration != server.Generation && e.ServerGeneration != server.Was {
 		return c

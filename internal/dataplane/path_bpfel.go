@@ -178,6 +178,8 @@ const (
 	pathLimitUNSETTLED_SLOTS pathLimit = 7
 	pathLimitSETTLED_PACKETS pathLimit = 4
 	pathLimitMAX_LOCKS       pathLimit = 4096
+	pathLimitTIMEOUTS        pathLimit = 16
+	pathLimitSEEN_AHEAD      pathLimit = 3758096384
 	pathLimitMAX_VLANS       pathLimit = 4096
 	pathLimitMAX_FRAGMENTS   pathLimit = 1024
 	pathLimitFRAGMENT_WORDS  pathLimit = 128
@@ -306,6 +308,11 @@ type pathSweep struct {
 	Taken   uint32
 }
 
+type pathTimeouts struct {
+	_       structs.HostLayout
+	Seconds [16]uint32
+}
+
 type pathTold struct {
 	_     structs.HostLayout
 	Since uint32
@@ -402,6 +409,7 @@ const (
 	pathMapServices         = "services"
 	pathMapSlots            = "slots"
 	pathMapTellings         = "tellings"
+	pathMapTimeouts         = "timeouts"
 	pathMapVerdicts         = "verdicts"
 	pathMapVips             = "vips"
 	pathMapVlans            = "vlans"
@@ -496,6 +504,7 @@ type pathMapSpecs struct {
 	Services   *ebpf.MapSpec `ebpf:"services"`
 	Slots      *ebpf.MapSpec `ebpf:"slots"`
 	Tellings   *ebpf.MapSpec `ebpf:"tellings"`
+	Timeouts   *ebpf.MapSpec `ebpf:"timeouts"`
 	Verdicts   *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips       *ebpf.MapSpec `ebpf:"vips"`
 	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
@@ -566,6 +575,7 @@ type pathMaps struct {
 	Services   *ebpf.Map `ebpf:"services"`
 	Slots      *ebpf.Map `ebpf:"slots"`
 	Tellings   *ebpf.Map `ebpf:"tellings"`
+	Timeouts   *ebpf.Map `ebpf:"timeouts"`
 	Verdicts   *ebpf.Map `ebpf:"verdicts"`
 	Vips       *ebpf.Map `ebpf:"vips"`
 	Vlans      *ebpf.Map `ebpf:"vlans"`
@@ -587,6 +597,7 @@ func (m *pathMaps) Close() error {
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Timeouts,
 		m.Verdicts,
 		m.Vips,
 		m.Vlans,

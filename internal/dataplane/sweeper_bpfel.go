@@ -30,6 +30,7 @@ const (
 	sweeperMapServices         = "services"
 	sweeperMapSlots            = "slots"
 	sweeperMapTellings         = "tellings"
+	sweeperMapTimeouts         = "timeouts"
 	sweeperMapVerdicts         = "verdicts"
 	sweeperMapVips             = "vips"
 	sweeperMapVlans            = "vlans"
@@ -54,7 +55,6 @@ const (
 	sweeperVarSweepInBtf       = "sweep_in_btf"
 	sweeperVarTableBuckets     = "table_buckets"
 	sweeperVarTableSeed        = "table_seed"
-	sweeperVarTimeouts         = "timeouts"
 	sweeperVarTunnelFlagInBtf  = "tunnel_flag_in_btf"
 	sweeperVarTunnelInBtf      = "tunnel_in_btf"
 	sweeperVarVerdictInBtf     = "verdict_in_btf"
@@ -124,6 +124,7 @@ type sweeperMapSpecs struct {
 	Services   *ebpf.MapSpec `ebpf:"services"`
 	Slots      *ebpf.MapSpec `ebpf:"slots"`
 	Tellings   *ebpf.MapSpec `ebpf:"tellings"`
+	Timeouts   *ebpf.MapSpec `ebpf:"timeouts"`
 	Verdicts   *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips       *ebpf.MapSpec `ebpf:"vips"`
 	Vlans      *ebpf.MapSpec `ebpf:"vlans"`
@@ -153,7 +154,6 @@ type sweeperVariableSpecs struct {
 	SweepInBtf       *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
 	TableBuckets     *ebpf.VariableSpec `ebpf:"table_buckets"`
 	TableSeed        *ebpf.VariableSpec `ebpf:"table_seed"`
-	Timeouts         *ebpf.VariableSpec `ebpf:"timeouts"`
 	TunnelFlagInBtf  *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf      *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
 	VerdictInBtf     *ebpf.VariableSpec `ebpf:"verdict_in_btf"`
@@ -194,6 +194,7 @@ type sweeperMaps struct {
 	Services   *ebpf.Map `ebpf:"services"`
 	Slots      *ebpf.Map `ebpf:"slots"`
 	Tellings   *ebpf.Map `ebpf:"tellings"`
+	Timeouts   *ebpf.Map `ebpf:"timeouts"`
 	Verdicts   *ebpf.Map `ebpf:"verdicts"`
 	Vips       *ebpf.Map `ebpf:"vips"`
 	Vlans      *ebpf.Map `ebpf:"vlans"`
@@ -215,6 +216,7 @@ func (m *sweeperMaps) Close() error {
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Timeouts,
 		m.Verdicts,
 		m.Vips,
 		m.Vlans,
@@ -245,7 +247,6 @@ type sweeperVariables struct {
 	SweepInBtf       *ebpf.Variable `ebpf:"sweep_in_btf"`
 	TableBuckets     *ebpf.Variable `ebpf:"table_buckets"`
 	TableSeed        *ebpf.Variable `ebpf:"table_seed"`
-	Timeouts         *ebpf.Variable `ebpf:"timeouts"`
 	TunnelFlagInBtf  *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf      *ebpf.Variable `ebpf:"tunnel_in_btf"`
 	VerdictInBtf     *ebpf.Variable `ebpf:"verdict_in_btf"`
