@@ -118,6 +118,16 @@ func TestServerThatCameBackIsAnotherOne(t *testing.T) {
 	})
 }
 
+// TestFreePlaceIsNoServer: not even the first place, whose number stands for nobody.
+func TestFreePlaceIsNoServer(t *testing.T) {
+	eachMethod(t, func(t *testing.T, l life) {
+		l.apply(t, changed(l.want, func(s *model.ServiceWant) { s.Servers = nil }))
+		for _, p := range []model.Protocol{model.TCP, model.UDP} {
+			expect(t, l.testbed, front, talkTo(4, 10, 80, p, 21000).open(), noServer)
+		}
+	})
+}
+
 func TestServiceThatCameBackIsAnotherOne(t *testing.T) {
 	eachMethod(t, func(t *testing.T, l life) {
 		l.apply(t, model.DataplaneWant{Interfaces: world().Interfaces})
