@@ -66,6 +66,7 @@ const enum forwarding *forwarding_in_btf __attribute__((unused));
 const enum scheduler *scheduler_in_btf __attribute__((unused));
 const enum service_flag *service_flag_in_btf __attribute__((unused));
 const enum server_flag *server_flag_in_btf __attribute__((unused));
+const enum leaving *leaving_in_btf __attribute__((unused));
 const enum conn_state *conn_state_in_btf __attribute__((unused));
 const enum event_kind *event_kind_in_btf __attribute__((unused));
 const enum limit *limit_in_btf __attribute__((unused));

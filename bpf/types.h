@@ -109,6 +109,13 @@ enum server_flag {
 	SERVER_RESOLVED = 4, /* hop.mac is known */
 };
 
+/* What becomes of the connections of a server that was taken out of its service. The names are the config's. */
+enum leaving {
+	LEAVING_DRAIN = 1, /* they live on; no new ones */
+	LEAVING_RESET = 2, /* a client hears of it at its next packet, and the connection goes */
+	LEAVING_DROP = 3,  /* packets are dropped, until the server is back or the connection has expired */
+};
+
 /* Value of `servers`, index = server id. A server belongs to one service. Written by Go. */
 struct server {
 	__u32 generation; /* 0: the place is free. A connection of another generation is a stranger's */
@@ -130,6 +137,8 @@ struct server {
 	__u8 tunnel_flags;  /* enum tunnel_flag */
 	__u16 overhead;     /* bytes that the tunnel puts in front of a packet */
 	__u16 mss;          /* TCP: the largest MSS that a SYN may offer; 0: as it came */
+	__u8 leaving;       /* enum leaving; 0: it stays */
+	__u8 pad[3];
 };
 
 /*
@@ -368,6 +377,7 @@ enum verdict {
 	VERDICT_ICMP_OUT,     /* an ICMP error about a server's NAT connection, sent to its client */
 	VERDICT_TOO_BIG_TOLD, /* larger than the MTU of the way on: the sender was told, by ICMP */
 	VERDICT_TTL_TOLD,     /* TTL or hop limit was 1: the sender was told, by ICMP */
+	VERDICT_SERVER_RESET, /* the connection's server was removed: the client was told, by RST, ABORT or ICMP */
 
 	/* Dropped. */
 	VERDICT_MALFORMED,          /* addressed to a service, but its headers lie about their lengths */
@@ -386,7 +396,8 @@ enum verdict {
 	VERDICT_NO_NEIGHBOUR,       /* the next hop's MAC is not known yet; the daemon was asked to resolve it */
 	VERDICT_NO_ROUTE,           /* no way to the server, or back to the client */
 	VERDICT_TOO_BIG,            /* larger than the MTU of the way on, and the sender was not told */
-	VERDICT_SERVER_GONE,        /* the connection's server was removed or replaced */
+	VERDICT_SERVER_LEFT,        /* the connection's server was removed, and its client is not told (`leaving`) */
+	VERDICT_SERVER_GONE,        /* the connection's server was removed with its service */
 	VERDICT_CONN_FULL,          /* no room for another connection where this one could be found again */
 	VERDICT_CONN_BUSY, /* the connection ended, or became another one, while its packet was here: the sender repeats it */
 	VERDICT_NAT_CLASH,   /* no server could be found whose way back was free */

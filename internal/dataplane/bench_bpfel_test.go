@@ -64,6 +64,7 @@ const (
 	benchVarHeldKindInBtf    = "held_kind_in_btf"
 	benchVarHopInBtf         = "hop_in_btf"
 	benchVarJiffiesPerSecond = "jiffies_per_second"
+	benchVarLeavingInBtf     = "leaving_in_btf"
 	benchVarLimitInBtf       = "limit_in_btf"
 	benchVarReverseInBtf     = "reverse_in_btf"
 	benchVarSchedulerInBtf   = "scheduler_in_btf"
@@ -173,6 +174,7 @@ type benchVariableSpecs struct {
 	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
+	LeavingInBtf     *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
 	ReverseInBtf     *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
@@ -277,6 +279,7 @@ type benchVariables struct {
 	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
+	LeavingInBtf     *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
 	ReverseInBtf     *ebpf.Variable `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`

@@ -168,6 +168,14 @@ type pathInterface struct {
 	Reason  [109]uint8
 }
 
+type pathLeaving uint32
+
+const (
+	pathLeavingLEAVING_DRAIN pathLeaving = 1
+	pathLeavingLEAVING_RESET pathLeaving = 2
+	pathLeavingLEAVING_DROP  pathLeaving = 3
+)
+
 type pathLimit uint32
 
 const (
@@ -254,6 +262,8 @@ type pathServer struct {
 	TunnelFlags       uint8
 	Overhead          uint16
 	Mss               uint16
+	Leaving           uint8
+	Pad               [3]uint8
 }
 
 type pathServerFlag uint32
@@ -354,28 +364,30 @@ const (
 	pathVerdictVERDICT_ICMP_OUT           pathVerdict = 15
 	pathVerdictVERDICT_TOO_BIG_TOLD       pathVerdict = 16
 	pathVerdictVERDICT_TTL_TOLD           pathVerdict = 17
-	pathVerdictVERDICT_MALFORMED          pathVerdict = 18
-	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 19
-	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 20
-	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 21
-	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 22
-	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 23
-	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 24
-	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 25
-	pathVerdictVERDICT_MARTIAN            pathVerdict = 26
-	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 27
-	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 28
-	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 29
-	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 30
-	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 31
-	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 32
-	pathVerdictVERDICT_TOO_BIG            pathVerdict = 33
-	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 34
-	pathVerdictVERDICT_CONN_FULL          pathVerdict = 35
-	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 36
-	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 37
-	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 38
-	pathVerdictVERDICTS                   pathVerdict = 39
+	pathVerdictVERDICT_SERVER_RESET       pathVerdict = 18
+	pathVerdictVERDICT_MALFORMED          pathVerdict = 19
+	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 20
+	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 21
+	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 22
+	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 23
+	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 24
+	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 25
+	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 26
+	pathVerdictVERDICT_MARTIAN            pathVerdict = 27
+	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 28
+	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 29
+	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 30
+	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 31
+	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 32
+	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 33
+	pathVerdictVERDICT_TOO_BIG            pathVerdict = 34
+	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 35
+	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 36
+	pathVerdictVERDICT_CONN_FULL          pathVerdict = 37
+	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 38
+	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 39
+	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 40
+	pathVerdictVERDICTS                   pathVerdict = 41
 )
 
 type pathVlanKey struct {
@@ -425,6 +437,7 @@ const (
 	pathVarHeldKindInBtf    = "held_kind_in_btf"
 	pathVarHopInBtf         = "hop_in_btf"
 	pathVarJiffiesPerSecond = "jiffies_per_second"
+	pathVarLeavingInBtf     = "leaving_in_btf"
 	pathVarLimitInBtf       = "limit_in_btf"
 	pathVarReverseInBtf     = "reverse_in_btf"
 	pathVarSchedulerInBtf   = "scheduler_in_btf"
@@ -525,6 +538,7 @@ type pathVariableSpecs struct {
 	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
+	LeavingInBtf     *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
 	ReverseInBtf     *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
@@ -619,6 +633,7 @@ type pathVariables struct {
 	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
+	LeavingInBtf     *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
 	ReverseInBtf     *ebpf.Variable `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`

@@ -46,6 +46,7 @@ const (
 	sweeperVarHeldKindInBtf    = "held_kind_in_btf"
 	sweeperVarHopInBtf         = "hop_in_btf"
 	sweeperVarJiffiesPerSecond = "jiffies_per_second"
+	sweeperVarLeavingInBtf     = "leaving_in_btf"
 	sweeperVarLimitInBtf       = "limit_in_btf"
 	sweeperVarReverseInBtf     = "reverse_in_btf"
 	sweeperVarSchedulerInBtf   = "scheduler_in_btf"
@@ -145,6 +146,7 @@ type sweeperVariableSpecs struct {
 	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
+	LeavingInBtf     *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
 	ReverseInBtf     *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
@@ -238,6 +240,7 @@ type sweeperVariables struct {
 	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
+	LeavingInBtf     *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
 	ReverseInBtf     *ebpf.Variable `ebpf:"reverse_in_btf"`
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`

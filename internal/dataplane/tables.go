@@ -113,8 +113,7 @@ func (d *Dataplane) readServers(t *tables, byID map[uint32]*serviceEntry) error 
 			}
 			continue
 		}
-		key := model.ServerKey{Address: fromAddr(value.Address), Port: fromPort(value.Port)}
-		service.servers[key] = &serverEntry{id: uint32(id), value: value}
+		service.servers[serverKey(value)] = &serverEntry{id: uint32(id), value: value}
 		t.serverIDs.keep(uint32(id))
 	}
 	return nil

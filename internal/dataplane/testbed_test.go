@@ -26,6 +26,7 @@ import (
 // testbed is the path in the kernel beside its twin, in a network namespace with the links of the
 // packet table. Nothing travels on the links: frames go in and come out by BPF_PROG_RUN.
 type testbed struct {
+	dir   string // of pins
 	path  *dataplane.Dataplane
 	twin  *twin
 	names []string    // of verdicts
@@ -38,7 +39,7 @@ type testbed struct {
 func newTestbed(t testing.TB, size uint32) *testbed {
 	t.Helper()
 	dir := bpffs(t)
-	b := &testbed{names: dataplane.VerdictNames(), calls: make(chan func())}
+	b := &testbed{dir: dir, names: dataplane.VerdictNames(), calls: make(chan func())}
 	t.Cleanup(func() { close(b.calls) })
 	if err := b.enter(); err != nil {
 		t.Fatal(err)
