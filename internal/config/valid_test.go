@@ -52,6 +52,9 @@ func dump(spec model.Spec) string {
 				fmt.Fprintf(&b, "  %s %s\n", state, timeout)
 			}
 		}
+		if s.Leaving != (model.Departure{}) {
+			fmt.Fprintf(&b, "  leaving %q for %s\n", s.Leaving.Policy, s.Leaving.For)
+		}
 		for _, server := range s.Servers {
 			fmt.Fprintf(&b, "  server %s %s weight %d\n", server.Key, server.Forwarding, server.Weight)
 			if t := server.Tunnel; server.Forwarding == model.TUN || t != (model.Tunnel{}) {

@@ -40,7 +40,7 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "protocol", "scheduler", "forwarding", "tunnel", "mss", "timeouts", "servers"},
+	known: []string{"name", "address", "protocol", "scheduler", "forwarding", "tunnel", "mss", "timeouts", "leaving", "servers"},
 	later: map[string]string{
 		"addresses":   "write one service for each address",
 		"check":       "leave it out: servers are not probed; weight 0 takes one out of service",
@@ -72,6 +72,9 @@ var serviceKeys = vocabulary{
 		"lvs_method":          `write "forwarding:"`,
 		"method":              `write "forwarding:"`,
 		"advmss":              `write "mss:"`,
+		"expire_nodest_conn":  `write "leaving: reset"`,
+		"removed":             `write "leaving:"`,
+		"drain":               `write "leaving: {policy: drain, for: 1h}"`,
 		"sorry_server":        "not in this version yet: leave it out",
 		"delay_loop":          "not in this version yet: servers are not probed",
 		"ops":                 "not in this version yet: leave it out",
@@ -95,6 +98,8 @@ var serverKeys = vocabulary{
 		"protocol":  "a protocol belongs to a service",
 		"scheduler": "a scheduler belongs to a service",
 		"mss":       "an mss belongs to a service",
+		"leaving":   "it belongs to a service",
+		"timeouts":  "timeouts belong to a service",
 	},
 }
 
@@ -104,6 +109,24 @@ var timeoutKeys = vocabulary{
 		"<<":     "merge keys are not supported: write the keys out",
 		"tcp":    `write "established:"`,
 		"tcpfin": `write "fin_wait:"`,
+	},
+}
+
+var leavingKeys = vocabulary{
+	known: []string{"policy", "for"},
+	foreign: map[string]string{
+		"<<":      "merge keys are not supported: write the keys out",
+		"timeout": `write "for: 1h"`,
+	},
+}
+
+var leavings = vocabulary{
+	known: names(model.Leavings()...),
+	foreign: map[string]string{
+		"expire":  `write "reset"`,
+		"close":   `write "reset"`,
+		"silent":  `write "drop"`,
+		"quiesce": `write "drain"; "weight: 0" quiesces a server that stays`,
 	},
 }
 
