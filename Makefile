@@ -42,7 +42,7 @@ test-packages:
 PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/daemon ./internal/layout ./internal/model ./internal/packet ./internal/plan \
 	./internal/reconcile ./internal/report ./internal/sched ./internal/server ./internal/suggest
 # The rings that load programs and make namespaces.
-ROOT := ./internal/address ./internal/dataplane ./internal/doctor ./internal/lab ./internal/realserver ./cmd/... ./packaging ./stories ./faults
+ROOT := ./internal/address ./internal/dataplane ./internal/doctor ./internal/lab ./internal/realserver ./cmd/... ./packaging ./stories ./faults ./bench
 
 .PHONY: test-unit
 test-unit:
@@ -86,11 +86,13 @@ generate: export BPF2GO_CFLAGS = -O2 -g -Wall -Werror -Wno-microsoft-anon-tag -f
 generate:
 	$(GO) generate ./internal/dataplane
 
-# bench measures nanoseconds a packet beside a MAC swap in the same run, and keeps the figures.
+# bench measures nanoseconds a packet beside a MAC swap in the same run, then LVS's headlines in the
+# lab, one after the other, and keeps the figures. Some of them: make bench BENCHES=./bench
+BENCHES := ./internal/dataplane ./bench
 .PHONY: bench
 bench: export WEIR_BENCH = $(CURDIR)/bench/results.json
 bench:
-	$(GO) test -count=1 -timeout 30m -run '^TestBench$$' ./internal/dataplane -v | grep -v '^=== '
+	$(GO) test -count=1 -p 1 -timeout 30m -run '^TestBench$$' $(BENCHES) -v
 
 # man and completion are made of the command line and of docs/config.md.
 .PHONY: man completion

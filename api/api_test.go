@@ -57,6 +57,7 @@ var golden = map[string]any{
 			{Protocol: "udp", State: "UDP", Server: "[2001:db8::53]:*", Connections: 1},
 		},
 	},
+	"connections-kill": api.Killed{Killed: 12},
 	"realserver": api.RealServer{
 		VIPs:     []api.VIP{{Address: "192.0.2.10", Held: true}},
 		Settings: []api.Setting{{Path: "net/ipv4/conf/all/arp_ignore", Value: 1, Least: 1}},
@@ -127,7 +128,8 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 func TestEveryFieldIsDocumented(t *testing.T) {
 	for _, value := range []any{
 		api.Status{}, api.Interface{}, api.Usage{}, api.Problem{}, api.Service{}, api.Traffic{},
-		api.Server{}, api.Tunnel{}, api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{}, api.Verdict{}, api.Reloaded{},
+		api.Server{}, api.Tunnel{}, api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{}, api.Killed{},
+		api.Verdict{}, api.Reloaded{},
 	} {
 		kind := reflect.TypeOf(value)
 		for i := range kind.NumField() {

@@ -18,6 +18,11 @@ type ConnectionTotals struct {
 	Groups      []ConnectionGroup `json:"groups" nullable:"false" doc:"By protocol, state and server, in this order."`
 }
 
+// Killed answers DELETE /v1/connections when what was meant is gone.
+type Killed struct {
+	Killed uint64 `json:"killed" doc:"How many connections were ended."`
+}
+
 // ConnectionGroup is how many connections have protocol, state and server in common.
 type ConnectionGroup struct {
 	Protocol    string `json:"protocol" enum:"tcp,udp,sctp" doc:"Transport protocol."`

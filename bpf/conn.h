@@ -8,8 +8,10 @@
  *                       │                       │     ▲            │
  *                       └───────── RST ─────────┴─► CLOSE ◄────────┘ RST
  *
- * CLOSE is provisional: a packet without FIN or RST shows that the RST was not believed, and leads
- * back to ESTABLISHED. A bare SYN in FIN_WAIT, TIME_WAIT or CLOSE begins anew: SYN_RECV.
+ * Closing is provisional, since anybody can send an RST or a FIN that the server does not believe. A
+ * packet without FIN or RST leads from CLOSE back to ESTABLISHED; so does data of a side that has closed
+ * from FIN_WAIT. A bare SYN in FIN_WAIT or CLOSE leads to SYN_RECV, with the same server; in TIME_WAIT
+ * it begins another connection (begins_anew).
  *
  * A flow is settled with its client's fourth packet. Until then another new flow may take its place
  * when a bucket is crowded, so no flood of beginnings can push out what is settled.
@@ -160,9 +162,10 @@ static __always_inline bool conn_same(const struct packet *p)
 }
 
 /* conn_next is the state after a TCP segment, or what stands for one in SCTP; fin is the flag of the side that sent it. */
-static __always_inline enum conn_state conn_next(enum conn_state state, __u32 flags, __u8 tcp, __u32 fin)
+static __always_inline enum conn_state conn_next(enum conn_state state, __u32 flags, const struct packet *p, __u32 fin)
 {
 	bool client = fin == CONN_FIN_CLIENT;
+	__u8 tcp = p->tcp_flags;
 
 	if (tcp & TCP_RST)
 		return CONN_CLOSE;
@@ -172,15 +175,20 @@ static __always_inline enum conn_state conn_next(enum conn_state state, __u32 fl
 		return ((flags | fin) & CONN_FINS) == CONN_FINS ? CONN_TIME_WAIT : CONN_FIN_WAIT;
 	if (state == CONN_CLOSE || (state == CONN_SYN_RECV && client))
 		return CONN_ESTABLISHED;
+	if (p->data && flags & fin)
+		return flags & CONN_FINS & ~fin ? CONN_FIN_WAIT : CONN_ESTABLISHED;
 	return state;
 }
 
 /* conn_next_flags: a packet takes the mark of the sweep away; who has closed is kept while it matters. */
-static __always_inline __u32 conn_next_flags(enum conn_state from, enum conn_state to, __u32 flags, __u8 tcp, __u32 fin)
+static __always_inline __u32 conn_next_flags(enum conn_state from, enum conn_state to, __u32 flags,
+					     const struct packet *p, __u32 fin)
 {
 	flags &= ~CONN_DYING;
-	if (tcp & TCP_FIN)
+	if (p->tcp_flags & TCP_FIN)
 		flags |= fin;
+	else if (from == CONN_TIME_WAIT && to == CONN_FIN_WAIT)
+		flags &= ~fin;
 	else if (to == CONN_SYN_RECV || to == CONN_ESTABLISHED)
 		flags &= ~CONN_FINS;
 	return to == from ? flags : flags | CONN_DIRTY;
@@ -204,8 +212,8 @@ static __always_inline __u64 conn_step(__u64 old, const struct packet *p, __u32 
 	enum conn_state from = word_state(old), to = from;
 
 	if (p->flow.protocol != IPPROTO_UDP && p->kind != KIND_LATER)
-		to = conn_next(from, word_flags(old), p->tcp_flags, fin);
-	__u32 flags = conn_next_flags(from, to, word_flags(old), p->tcp_flags, fin);
+		to = conn_next(from, word_flags(old), p, fin);
+	__u32 flags = conn_next_flags(from, to, word_flags(old), p, fin);
 	__u32 packets = conn_packets(old, p, fin);
 	if (packets >= SETTLED_PACKETS)
 		flags |= CONN_SETTLED;

@@ -31,22 +31,65 @@ static __always_inline struct newcomer *newcomer_of_cpu(void)
 	return scratch ? &scratch->newcomer : NULL;
 }
 
+/* The client's end of an entry: its address, and its port and protocol. */
+struct client {
+	__u64 high, low, port;
+};
+
+/* client_of takes the destination of a way back. It chooses values, not addresses, as place_claim does. */
+static __always_inline struct client client_of(const struct conn *entry, bool back)
+{
+	const __u64 *flow = (const __u64 *)entry_flow(entry);
+	__u64 turned = -(__u64)back, ports = flow[4];
+
+	return (struct client){
+		.high = flow[0] ^ ((flow[0] ^ flow[2]) & turned),
+		.low = flow[1] ^ ((flow[1] ^ flow[3]) & turned),
+		.port = ((ports ^ ((ports ^ ports >> 16) & turned)) & 0xffff) | (ports & 0xff00000000ull),
+	};
+}
+
 /*
- * slot_evict ends the connection in a slot, so that its place can be given to another one. A way back
- * goes with its connection; one that has none yet is being put in by another CPU.
+ * spared: the entry is of the newcomer's client. It may be the very flow, which another CPU has begun
+ * meanwhile: two CPUs must not each end what the other one has just begun. A function of its own, since
+ * there is no more stack in the chain that ends a connection.
  */
+__noinline bool spared(__u32 position)
+{
+	struct newcomer *n = newcomer_of_cpu();
+	struct conn *entry = entry_at(position);
+
+	if (!n || !entry)
+		return true;
+	struct client theirs = client_of(entry, word_flags(word_of(entry)) & CONN_REVERSE);
+	struct client ours = client_of(&n->draft, n->flags & CONN_REVERSE);
+	return theirs.high == ours.high && theirs.low == ours.low && theirs.port == ours.port;
+}
+
+/* conn_evict ends a connection that is not settled, so that its slot at keep can be given to another one. */
+static __always_inline bool conn_evict(__u32 position, __u64 word, __u32 keep)
+{
+	return !(word_flags(word) & CONN_SETTLED) && conn_end(position, word, keep);
+}
+
+/* slot_evict: a way back goes with its connection; one that has none yet is being put in by another CPU. */
 static __always_inline bool slot_evict(__u32 position)
 {
 	struct conn *victim = entry_at(position);
 
 	if (!victim)
 		return false;
-	__u64 word = word_of(victim);
+	__u64 word = word_of(victim); /* before anything else: whoever comes into the slot has another one */
+	if (spared(position))
+		return false;
 	if (!(word_flags(word) & CONN_REVERSE))
-		return conn_end(position, word, position);
+		return conn_evict(position, word, position);
 	__u32 pair = ((struct reverse *)victim)->pair;
 	struct conn *forward = forward_at(pair, position);
-	return forward && conn_end(pair, word_of(forward), position);
+	if (!forward)
+		return false;
+	__u64 ahead = word_of(forward);
+	return word_of(victim) == word && conn_evict(pair, ahead, position);
 }
 
 /* A bucket in which somebody has to make room. */
@@ -96,12 +139,18 @@ __noinline __u32 bucket_claim(__u32 index, __u32 best)
 	return slot ? index * BUCKET_SLOTS + slot : NOWHERE;
 }
 
+/* is_roomy: a newcomer goes home without a look at its second bucket. */
+static __always_inline bool is_roomy(const struct bucket *home)
+{
+	return bits_in(home->taken) < CROWDED && bits_in(bucket_unsettled(home)) < UNSETTLED_SLOTS;
+}
+
 /* roomier: the second bucket is better only where home is crowded, or has its share of unsettled flows. */
 static __always_inline bool roomier(const struct bucket *second, const struct bucket *home)
 {
 	__u32 taken = bits_in(home->taken), unsettled = bits_in(bucket_unsettled(home));
 
-	if (taken < CROWDED && unsettled < UNSETTLED_SLOTS)
+	if (is_roomy(home))
 		return false;
 	bool full = unsettled >= UNSETTLED_SLOTS, other = bits_in(bucket_unsettled(second)) >= UNSETTLED_SLOTS;
 	return full == other ? bits_in(second->taken) < taken : full;
@@ -110,9 +159,15 @@ static __always_inline bool roomier(const struct bucket *second, const struct bu
 /* place_claim makes a slot of either bucket the newcomer's; NOWHERE: there is none. */
 static __always_inline __u32 place_claim(const struct newcomer *n)
 {
-	struct bucket *home = bucket_at(n->home), *second = bucket_at(n->second);
+	struct bucket *home = bucket_at(n->home);
 
-	if (!home || !second)
+	if (!home)
+		return NOWHERE;
+	__u32 slot = is_roomy(home) ? slot_take(home, n->slot & (BUCKET_SLOTS - 1)) : 0;
+	if (slot)
+		return n->home * BUCKET_SLOTS + slot;
+	struct bucket *second = bucket_at(n->second);
+	if (!second)
 		return NOWHERE;
 	/* No choice of addresses: without CAP_PERFMON a pointer may not be one of two. */
 	__u32 first = n->home + roomier(second, home) * (n->second - n->home), other = n->home + n->second - first;
@@ -208,17 +263,15 @@ static long rival_step(__u32 turn, void *arg)
 	return !r->yield;
 }
 
-/* rivals_yield asks them all. */
-__noinline bool rivals_yield(__u32 position)
+/* rivals_yield asks those in some slots of both buckets. */
+__noinline bool rivals_yield(__u32 position, __u32 slots)
 {
 	struct newcomer *n = newcomer_of_cpu();
 
 	if (!n)
 		return false;
 	struct rivals r = {
-		.search = { .home = n->home,
-			    .apart = n->second - n->home,
-			    .slots = slots_of_both(n->home, n->second, n->tags) },
+		.search = { .home = n->home, .apart = n->second - n->home, .slots = slots },
 		.newcomer = n,
 		.position = position,
 		.yield = true,
@@ -227,15 +280,33 @@ __noinline bool rivals_yield(__u32 position)
 	return r.yield;
 }
 
+/*
+ * rivals_of has a bit for each slot of both buckets that may be a rival's. Where nobody of this home is
+ * away, the second bucket need not be looked at: whoever goes there counts himself before he looks for
+ * rivals, and so finds the newcomer.
+ */
+static __always_inline __u32 rivals_of(const struct newcomer *n, __u32 position)
+{
+	const struct bucket *home = bucket_at(n->home);
+	__u32 self = 1u << position % BUCKET_SLOTS;
+
+	if (!home)
+		return 0;
+	if (!home->away)
+		return slots_tagged(home, n->tags) & ~self;
+	return slots_of_both(n->home, n->second, n->tags);
+}
+
 /* prevail makes a connection of what is coming. The swap fails when another one told it that it came to nothing. */
 static __always_inline bool prevail(const struct newcomer *n, __u32 position)
 {
 	struct conn *entry = entry_at(position);
 	__u64 word = n->draft.word;
+	__u32 rivals = rivals_of(n, position);
 
-	if (!entry || !rivals_yield(position))
+	if (!entry || (rivals && !rivals_yield(position, rivals)))
 		return false;
-	return word_swap(entry, word, word_make(word_life(word), 0, n->flags, n->state));
+	return word_swap(entry, word, word_make(word_life(word), 1, n->flags, n->state));
 }
 
 /* settle_in puts the newcomer into its slot; false: its flow is there already. */
@@ -350,13 +421,18 @@ __noinline int reverse_join(__u32 reverse, __u32 forward)
 	return 0;
 }
 
-/* created counts the connection that p has just begun. */
-static __noinline void created(struct packet *p)
+/* created counts the connection that p has just begun, and makes it p's. */
+static __always_inline void created(struct packet *p, __u32 position)
 {
 	struct newcomer *n = newcomer_of_cpu();
 
-	if (n)
-		conn_count(&n->draft, n->state, 1);
+	p->position = position;
+	p->conn = entry_at(position);
+	if (!n)
+		return;
+	p->life = word_life(n->draft.word);
+	p->fresh = 1;
+	conn_count(&n->draft, n->state, 1);
 	count_connection(p->server->service, p->server_id);
 }
 
@@ -375,8 +451,9 @@ static __noinline enum verdict create(struct packet *p)
 		reverse_join(reverse, forward);
 	if (forward == NOWHERE)
 		return VERDICT_CONN_FULL;
-	if (forward != PRESENT)
-		created(p);
-	conn_find(p);
+	if (forward == PRESENT)
+		conn_find(p);
+	else
+		created(p, forward);
 	return p->conn && !p->back ? VERDICT_CONTINUE : VERDICT_CONN_BUSY;
 }

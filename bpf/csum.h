@@ -40,6 +40,37 @@ static __always_inline __u16 csum_end(__u64 sum)
 	return ~csum_fold(sum);
 }
 
+/* csum_words adds up words that the compiler knows the number of. */
+static __always_inline __u64 csum_words(const void *at, __u32 size)
+{
+	const __u32 *word = at;
+	__u64 sum = 0;
+
+#pragma unroll
+	for (__u32 i = 0; i < size / 4; i++)
+		sum += word[i];
+	return sum;
+}
+
+#define CSUM_SHORT 60 /* bytes: a TCP header with all its options */
+
+/* csum_short adds up size bytes, a multiple of 4 up to CSUM_SHORT, at an offset that the compiler knows. */
+static __always_inline __u64 csum_short(struct xdp_md *ctx, __u32 offset, int size)
+{
+	__u64 sum = 0;
+
+#pragma unroll
+	for (int i = 0; i < CSUM_SHORT / 4; i++) {
+		if (4 * i >= size)
+			return sum;
+		const __u32 *word = at(ctx, offset + 4 * i, sizeof(*word));
+		if (!word)
+			return sum;
+		sum += *word;
+	}
+	return sum;
+}
+
 /* csum_ipv4 is the whole checksum of an IPv4 header without options, its field being zero. */
 static __always_inline __u16 csum_ipv4(const struct iphdr *ip)
 {

@@ -126,11 +126,31 @@ static __always_inline __u32 forward_mtu(const struct packet *p)
 	return server->mtu > server->overhead ? server->mtu - server->overhead : 0;
 }
 
+/*
+ * returned: the packet comes from the very server that it would go to, which does not hold the address
+ * of the service, and routed it back here. Without this it would go to and fro until its TTL ends. A
+ * router is next hop and neighbour of others, too; there it proves nothing.
+ */
+static __always_inline bool returned(struct packet *p)
+{
+	const struct server *server = p->server;
+	const struct ethhdr *eth = at(p->ctx, 0, sizeof(*eth));
+
+	if (!eth || p->kind == KIND_QUOTE)
+		return false;
+	const __u16 *from = (const __u16 *)eth->h_source, *to = (const __u16 *)server->hop.mac;
+	if (from[0] != to[0] || from[1] != to[1] || from[2] != to[2])
+		return false;
+	return addr_equal(&server->next, &server->address);
+}
+
 /* forward_allowed names what keeps the packet from its server. */
 static __always_inline enum verdict forward_allowed(struct packet *p)
 {
 	struct server *server = p->server;
 
+	if (returned(p))
+		return VERDICT_MARTIAN;
 	if (p->ttl <= 1)
 		return VERDICT_TTL_EXCEEDED;
 	if (!server->hop.ifindex)
@@ -174,10 +194,10 @@ static __always_inline enum verdict forward_to_server(struct packet *p)
 /* forward sends the client's packet, or an error about one, to p->server; p->conn was found or just created. */
 static __always_inline enum verdict forward(struct packet *p)
 {
-	if (p->kind != KIND_QUOTE)
+	if (p->kind != KIND_QUOTE && !p->fresh)
 		conn_touch(p);
 	enum verdict v = forward_to_server(p);
-	if (v >= VERDICT_FIRST_DROPPED)
+	if (v >= VERDICT_FIRST_DROPPED || !conn_same(p)) /* the latter is dropped, too: weir.bpf.c */
 		return v;
 	count_in(p->server->service, p->length);
 	count_in(MAX_SERVICES + p->server_id, p->length);

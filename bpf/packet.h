@@ -46,7 +46,8 @@ struct headers {
 	__u8 tcp_flags;   /* byte 13 of the TCP header, or what stands for it in SCTP; 0 for UDP */
 	__u8 tagged;      /* it carries a VLAN tag */
 	__u16 tag;        /* the tag as it is, with its priority, in host order */
-	__u16 kind;       /* enum kind */
+	__u8 kind;        /* enum kind */
+	__u8 data;        /* 1: a TCP segment with data */
 	__u32 mtu;        /* of the way on, when the packet is larger */
 	struct part part; /* of fragments */
 	struct {
@@ -64,6 +65,7 @@ struct packet {
 	__u32 server_id;
 	__u32 life;     /* of conn: word_life */
 	__u32 position; /* of conn */
+	__u32 fresh;    /* 1: this packet has begun conn, and is counted there */
 	struct service *service;
 	struct server *server;
 	struct conn *conn;

@@ -35,6 +35,7 @@ static __always_inline enum verdict parse_tcp(struct packet *p)
 	p->flow.source_port = tcp.source;
 	p->flow.destination_port = tcp.dest;
 	p->tcp_flags = ((__u8 *)&tcp)[13];
+	p->data = p->transport + tcp.doff * 4 < end;
 	return VERDICT_CONTINUE;
 }
 
@@ -82,11 +83,18 @@ static __always_inline enum verdict parse_transport(struct packet *p, __u8 proto
 
 /*
  * holds says whether the frame holds all of the IP packet that its header speaks of. A loader
- * without CAP_PERFMON may not subtract packet pointers, so the kernel is asked.
+ * without CAP_PERFMON may not subtract packet pointers, so the kernel is asked; but not about the
+ * smallest frames and the largest, which are nearly all: a call is dear.
  */
 static __always_inline bool holds(struct packet *p)
 {
-	return bpf_xdp_get_buff_len(p->ctx) >= end_of(headers_of(p));
+	__u32 end = end_of(headers_of(p));
+
+	if (end <= ETH_ZLEN && at(p->ctx, 0, ETH_ZLEN))
+		return true;
+	if (end <= ETH_FRAME_LEN && at(p->ctx, 0, ETH_FRAME_LEN))
+		return true;
+	return bpf_xdp_get_buff_len(p->ctx) >= end;
 }
 
 /*

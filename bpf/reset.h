@@ -97,8 +97,8 @@ static __always_inline __be32 segment_end(const struct headers *h, const struct 
 	return bpf_htonl(bpf_ntohl(s->sequence) + data + ends);
 }
 
-/* segment_sum is the checksum of the answer, which has no data. */
-static __always_inline __u16 segment_sum(const struct headers *h, const struct segment *s)
+/* reset_sum is the checksum of the answer, which has no data. */
+static __always_inline __u16 reset_sum(const struct headers *h, const struct segment *s)
 {
 	__u64 sum = csum_pseudo(&h->flow.destination, &h->flow.source, sizeof(*s), IPPROTO_TCP);
 
@@ -123,7 +123,7 @@ __noinline enum verdict reset_tcp(struct xdp_md *ctx, struct headers *h)
 	s.offset = SEGMENT_OFFSET;
 	s.window = 0;
 	s.urgent = 0;
-	s.check = segment_sum(h, &s);
+	s.check = reset_sum(h, &s);
 	return reset_send(ctx, h, &s, sizeof(s)) ? VERDICT_SERVER_RESET : VERDICT_SERVER_LEFT;
 }
 

@@ -46,14 +46,14 @@ static __always_inline bool is_nat_server(const struct addr *address)
 }
 
 /*
- * martian: a source that no client can have (RFC 6890, RFC 1122 section 3.2.1.3). The kernel's
- * routing drops these; here nobody else would.
+ * martian: a source that no client can have (RFC 6890, RFC 1122 section 3.2.1.3), or the address of a
+ * service, which is this host's. The kernel's routing drops these; here nobody else would.
  */
 static __always_inline bool martian(const struct flow *flow)
 {
 	const struct addr *s = &flow->source;
 
-	if (addr_equal(s, &flow->destination))
+	if (service_owns(s))
 		return true;
 	if (addr_is_v4(s)) {
 		__u8 first = *(__u8 *)&s->word[3];

@@ -305,12 +305,19 @@ static __always_inline __u32 bucket_unsettled(const struct bucket *bucket)
 	return bucket->taken & ~bucket->settled & ALL_SLOTS;
 }
 
-/* slot_take_one: whoever sets the bit owns the slot. */
+/*
+ * slot_take_one: whoever sets the bit owns the slot. A connection that was settled just as it ended may
+ * have left its mark.
+ */
 static __always_inline bool slot_take_one(struct bucket *bucket, __u32 slot)
 {
 	__u32 bit = 1u << slot;
 
-	return !(__sync_fetch_and_or(&bucket->taken, bit) & bit);
+	if (__sync_fetch_and_or(&bucket->taken, bit) & bit)
+		return false;
+	if (bucket->settled & bit)
+		__sync_fetch_and_and(&bucket->settled, ~bit);
+	return true;
 }
 
 /* slot_take makes a free slot the caller's, that one if it can be; 0: there is none. Another CPU may be faster, but not each time. */

@@ -32,6 +32,7 @@ enum limit {
 	MAX_FRAGMENTS = 1024,
 	FRAGMENT_WORDS = 65536 / 8 / 64, /* 8 bytes a bit, 64 bits a word */
 	HELD_BYTES = 3584,               /* the largest frame that is held: more than native XDP takes */
+	MAX_ENDINGS = 512,               /* connections that are ended in one run */
 };
 
 /* An IP address; IPv4 is mapped into IPv6 (::ffff:a.b.c.d), so one path serves both. */
@@ -107,6 +108,7 @@ enum server_flag {
 	SERVER_SERVING = 1,  /* its service's SERVICE_SERVING, here so that a known connection need not look it up */
 	SERVER_LOCAL = 2,    /* the address is this host's: packets pass to the kernel as they are */
 	SERVER_RESOLVED = 4, /* hop.mac is known */
+	SERVER_QUIESCED = 8, /* weight 0: it keeps its connections, and takes no new ones */
 };
 
 /* What becomes of the connections of a server that was taken out of its service. The names are the config's. */
@@ -347,7 +349,13 @@ struct sweep {
 	__u32 marked;  /* out: expired for the first time, now CONN_DYING */
 	__u32 deleted; /* out: expired for the second time, and gone */
 	__u32 orphans; /* in: held fragments that the daemon gave up, to be counted */
-	__u32 taken;   /* of the bucket that is being looked at */
+};
+
+/* Value of `endings`: a connection that shall end before its time. Written by Go; ended by end.bpf.c. */
+struct ending {
+	__u64 word; /* of its entry when it was chosen: another one is another life, or another state */
+	__u32 position;
+	__u32 ended; /* 1: it was still so, and is gone */
 };
 
 /*
@@ -388,7 +396,7 @@ enum verdict {
 	VERDICT_FRAGMENT_SCTP,      /* SCTP to another port by NAT: the checksum is not in the fragment */
 	VERDICT_EXTENSION_HEADERS,  /* more than 8 IPv6 extension headers */
 	VERDICT_SOURCE_ROUTE,       /* IPv4 source route, or an IPv6 routing header that is not done */
-	VERDICT_MARTIAN,            /* a source that cannot be: loopback, multicast, or the service itself */
+	VERDICT_MARTIAN,            /* a source that cannot be: loopback, multicast, a service, or the server itself */
 	VERDICT_BAD_CHECKSUM,       /* a new connection whose IPv4 or TCP checksum is wrong */
 	VERDICT_ICMP_NO_CONNECTION, /* an ICMP error about a service, but about none of its connections */
 	VERDICT_ICMP_LOW_MTU,       /* an ICMP error that speaks of an MTU below 576 (IPv6: 1280): not believed */

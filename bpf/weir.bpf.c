@@ -51,6 +51,28 @@ static __always_inline enum verdict schedule(struct packet *p)
 	return v;
 }
 
+/* sound_v4: the checksum of the IPv4 header, in one go where it has no options and the frame no tag. */
+static __always_inline bool sound_v4(struct xdp_md *ctx, const struct headers *h)
+{
+	struct iphdr ip;
+
+	if (h->network != AT_NETWORK || h->transport != AT_TRANSPORT_V4)
+		return csum_fold(csum_bytes(ctx, h->network, h->transport - h->network)) == 0xffff;
+	if (!load_at(ctx, AT_NETWORK, &ip, sizeof(ip)))
+		return false;
+	return csum_fold(csum_words(&ip, sizeof(ip))) == 0xffff;
+}
+
+/* segment_sum is that of the bytes of a TCP segment: a SYN has few of them, and they lie where most do. */
+static __always_inline __u64 segment_sum(struct xdp_md *ctx, const struct headers *h, __u32 size)
+{
+	if (h->transport == AT_TRANSPORT_V4 && size <= CSUM_SHORT && !(size % 4))
+		return csum_short(ctx, AT_TRANSPORT_V4, size);
+	if (h->transport == AT_TRANSPORT_V6 && size <= CSUM_SHORT && !(size % 4))
+		return csum_short(ctx, AT_TRANSPORT_V6, size);
+	return csum_bytes(ctx, h->transport, size);
+}
+
 /*
  * sound: a packet that its server would drop for its checksum begins no connection. The sums of other
  * packets are the server's business. A fragment has no TCP checksum of its own.
@@ -61,12 +83,12 @@ __noinline bool sound(struct xdp_md *ctx, struct headers *h)
 		return false;
 	__u32 segment = end_of(h) - h->transport;
 
-	if (!h->ipv6 && csum_fold(csum_bytes(ctx, h->network, h->transport - h->network)) != 0xffff)
+	if (!h->ipv6 && !sound_v4(ctx, h))
 		return false;
 	if (h->flow.protocol != IPPROTO_TCP || h->kind != KIND_WHOLE)
 		return true;
 	__u64 sum = csum_pseudo(&h->flow.source, &h->flow.destination, segment, IPPROTO_TCP);
-	return csum_fold(sum + csum_bytes(ctx, h->transport, segment)) == 0xffff;
+	return csum_fold(sum + segment_sum(ctx, h, segment)) == 0xffff;
 }
 
 /* admit decides about a packet without a connection: does it begin one? */
@@ -86,6 +108,22 @@ static __always_inline enum verdict admit(struct packet *p)
 	return schedule(p);
 }
 
+/*
+ * begins_anew: the client uses a port again whose connection is over, and any server may have the next
+ * one. Where only one side has closed, or somebody sent an RST, that may have been a stranger: then the
+ * same server has it, unless that takes no new ones.
+ */
+static __always_inline bool begins_anew(const struct packet *p)
+{
+	enum conn_state state = word_state(word_of(p->conn));
+
+	if (state == CONN_TIME_WAIT)
+		return starts_connection(p);
+	if (state != CONN_FIN_WAIT && state != CONN_CLOSE)
+		return false;
+	return p->server->flags & SERVER_QUIESCED && starts_connection(p);
+}
+
 /* anew forgets the connection of a packet that may begin one. */
 static __always_inline enum verdict anew(struct packet *p)
 {
@@ -98,17 +136,15 @@ static __always_inline enum verdict anew(struct packet *p)
 
 /*
  * leave says what becomes of a client's packet whose server is leaving. VERDICT_SERVER_GONE: it begins
- * anew, as a SYN does when the connection has ended, or is to be reset anyway.
+ * anew, as a SYN does whose connection is to be reset anyway.
  */
-__noinline enum verdict leave(struct headers *h, __u32 leaving, __u32 state)
+__noinline enum verdict leave(struct headers *h, __u32 leaving)
 {
-	if (!h)
-		return VERDICT_SERVER_LEFT;
-	if (h->kind <= KIND_FIRST && begins(h->tcp_flags) && (leaving == LEAVING_RESET || state > CONN_ESTABLISHED))
-		return VERDICT_SERVER_GONE;
 	if (leaving == LEAVING_DRAIN)
 		return VERDICT_CONTINUE;
-	return leaving == LEAVING_RESET && h->kind <= KIND_FIRST ? VERDICT_SERVER_RESET : VERDICT_SERVER_LEFT;
+	if (!h || leaving == LEAVING_DROP || h->kind > KIND_FIRST)
+		return VERDICT_SERVER_LEFT;
+	return begins(h->tcp_flags) ? VERDICT_SERVER_GONE : VERDICT_SERVER_RESET;
 }
 
 /* resume finds the server of a known connection. Without one only a new start is a way on. */
@@ -120,9 +156,11 @@ static __always_inline enum verdict resume(struct packet *p)
 		return starts_connection(p) ? anew(p) : VERDICT_SERVER_GONE;
 	if (!(p->server->flags & SERVER_SERVING))
 		return VERDICT_NOT_SERVING;
-	if (!p->server->leaving)
-		return VERDICT_CONTINUE;
-	enum verdict v = leave(headers_of(p), p->server->leaving, word_state(word_of(p->conn)));
+	enum verdict v = VERDICT_CONTINUE;
+	if (begins_anew(p))
+		v = VERDICT_SERVER_GONE;
+	else if (p->server->leaving)
+		v = leave(headers_of(p), p->server->leaving);
 	return v == VERDICT_SERVER_GONE ? anew(p) : v;
 }
 

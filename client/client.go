@@ -93,6 +93,18 @@ func (c *Client) CountConnections(ctx context.Context, q ConnectionsQuery) (api.
 	return ask[api.ConnectionTotals](ctx, c, http.MethodGet, q.target("/v1/connections/count"))
 }
 
+// KillConnections ends every connection that Connections would list without a limit. A query that means
+// all of them is refused, with status 400: that is KillAllConnections.
+func (c *Client) KillConnections(ctx context.Context, q ConnectionsQuery) (api.Killed, error) {
+	q.Limit = 0
+	return ask[api.Killed](ctx, c, http.MethodDelete, q.target("/v1/connections"))
+}
+
+// KillAllConnections ends every connection that there is.
+func (c *Client) KillAllConnections(ctx context.Context) (api.Killed, error) {
+	return ask[api.Killed](ctx, c, http.MethodDelete, "/v1/connections?all=true")
+}
+
 // Counters counts packets by the way in which they left the path.
 func (c *Client) Counters(ctx context.Context) (api.Counters, error) {
 	return ask[api.Counters](ctx, c, http.MethodGet, "/v1/counters")

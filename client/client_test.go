@@ -71,6 +71,15 @@ func TestMethodsAskTheirRequests(t *testing.T) {
 			_, err := c.CountConnections(ctx, client.ConnectionsQuery{Service: "web", Limit: 5})
 			return err
 		},
+		"DELETE /v1/connections?service=web": func() error {
+			_, err := c.KillConnections(ctx, client.ConnectionsQuery{Service: "web", Limit: 5})
+			return err
+		},
+		"DELETE /v1/connections": func() error {
+			_, err := c.KillConnections(ctx, client.ConnectionsQuery{})
+			return err
+		},
+		"DELETE /v1/connections?all=true": func() error { _, err := c.KillAllConnections(ctx); return err },
 	} {
 		if err := call(); err != nil || asked != want {
 			t.Errorf("want %s, asked %s, %v", want, asked, err)

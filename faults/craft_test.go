@@ -13,7 +13,7 @@ import (
 	"github.com/weir-lb/weir/internal/packet"
 )
 
-// crafter sends frames of its own making from the client's link to the router.
+// crafter sends frames of its own making over a link.
 type crafter struct {
 	link     packet.Ethernet
 	raw      *os.File
@@ -21,23 +21,29 @@ type crafter struct {
 	fragment uint32 // id that was used last
 }
 
+// newCrafter sends from the client to the router.
 func newCrafter(l *lab.Lab) (*crafter, error) {
-	c := &crafter{port: 20000}
-	client, err := firstMAC(&l.Client.Node)
-	if err != nil {
-		return nil, err
-	}
-	router, err := firstMAC(l.Router)
-	if err != nil {
-		return nil, err
-	}
-	c.link = packet.Ethernet{Source: client, Destination: router}
-	return c, l.Client.Do(func() error { return c.open() })
+	return newCrafterAt(&l.Client.Node, lab.FirstLink, l.Router, lab.FirstLink)
 }
 
-func firstMAC(host *lab.Node) (mac packet.MAC, err error) {
+// newCrafterAt sends from a link of a host to a link of another one.
+func newCrafterAt(from *lab.Node, link string, to *lab.Node, toLink string) (*crafter, error) {
+	c := &crafter{port: 20000}
+	source, err := macOf(from, link)
+	if err != nil {
+		return nil, err
+	}
+	destination, err := macOf(to, toLink)
+	if err != nil {
+		return nil, err
+	}
+	c.link = packet.Ethernet{Source: source, Destination: destination}
+	return c, from.Do(func() error { return c.open(link) })
+}
+
+func macOf(host *lab.Node, link string) (mac packet.MAC, err error) {
 	err = host.Do(func() error {
-		i, err := net.InterfaceByName(lab.FirstLink)
+		i, err := net.InterfaceByName(link)
 		if err == nil {
 			mac = packet.MAC(i.HardwareAddr)
 		}
@@ -47,8 +53,8 @@ func firstMAC(host *lab.Node) (mac packet.MAC, err error) {
 }
 
 // open opens a socket in the namespace of the calling thread. It receives nothing.
-func (c *crafter) open() error {
-	i, err := net.InterfaceByName(lab.FirstLink)
+func (c *crafter) open(link string) error {
+	i, err := net.InterfaceByName(link)
 	if err != nil {
 		return err
 	}

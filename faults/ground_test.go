@@ -23,6 +23,8 @@ type ground struct {
 	load     *lab.Load
 	director *lab.Director
 	daemon   *client.Client
+	plan     lab.LoadPlan
+	more     more
 }
 
 // usualLoad is what the catalogue calls load.
@@ -32,6 +34,15 @@ func usualLoad(size faults.Size) lab.LoadPlan {
 
 // newGround builds a network in which everything is ready. It goes with the test.
 func newGround(t *testing.T, config lab.Config, plan lab.LoadPlan) *ground {
+	t.Helper()
+	return newGroundWith(t, config, plan, func(*lab.Lab) string { return "" })
+}
+
+// more is what the director's configuration has behind the services of the load.
+type more func(*lab.Lab) string
+
+// newGroundWith has more in the director's configuration.
+func newGroundWith(t *testing.T, config lab.Config, plan lab.LoadPlan, more more) *ground {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -44,7 +55,7 @@ func newGround(t *testing.T, config lab.Config, plan lab.LoadPlan) *ground {
 			t.Error(err)
 		}
 	})
-	g := &ground{lab: l, director: l.Directors[0]}
+	g := &ground{lab: l, director: l.Directors[0], plan: plan, more: more}
 	g.daemon = client.New(filepath.Join(g.director.Run, "weir.sock"))
 	t.Cleanup(func() { g.tell(t) })
 	if err := g.open(ctx, plan); err != nil {
@@ -65,7 +76,7 @@ func (g *ground) open(ctx context.Context, plan lab.LoadPlan) (err error) {
 			}
 		}
 	}
-	if err := g.director.Start(g.lab.LoadServices()); err != nil {
+	if err := g.director.Start(g.lab.LoadServices() + g.more(g.lab)); err != nil {
 		return err
 	}
 	return g.director.WaitReady(ctx)
@@ -79,26 +90,42 @@ func (g *ground) tell(t *testing.T) {
 	}
 }
 
+// happening is what goes wrong while there is a load; it measures some of the figures itself.
+type happening func(ctx context.Context) (map[string]float64, error)
+
 // under lets something happen under load, and adds to its figures what was lost.
-func (g *ground) under(ctx context.Context, happen func(ctx context.Context) (map[string]float64, error)) (faults.Measured, error) {
-	before, err := g.lab.Drops()
+func (g *ground) under(ctx context.Context, happen happening) (faults.Measured, error) {
+	figures := map[string]float64{}
+	outcome, disturbed, err := g.outcome(ctx, func(ctx context.Context) (err error) {
+		figures, err = happen(ctx)
+		return err
+	})
 	if err != nil {
 		return faults.Measured{}, err
 	}
-	if err := g.load.Begin(ctx); err != nil {
-		return faults.Measured{}, err
+	figures[lost], figures[failedNew] = float64(outcome.Lost), float64(outcome.FailedFresh)
+	return faults.Measured{Figures: figures, Disturbed: disturbed}, nil
+}
+
+// outcome is what came of the load while something happened, and which networks dropped packets meanwhile.
+func (g *ground) outcome(ctx context.Context, happen func(context.Context) error) (lab.Outcome, string, error) {
+	before, err := g.lab.Drops()
+	if err != nil {
+		return lab.Outcome{}, "", err
 	}
-	figures, err := happen(ctx)
+	if err := g.load.Begin(ctx); err != nil {
+		return lab.Outcome{}, "", err
+	}
+	err = happen(ctx)
 	outcome, ended := g.load.End(ctx)
 	after, unread := g.lab.Drops()
 	if err := errors.Join(err, ended, unread); err != nil {
-		return faults.Measured{}, errors.Join(err, outcome.First)
+		return outcome, "", errors.Join(err, outcome.First)
 	}
-	if outcome.Fresh == 0 {
-		return faults.Measured{}, errors.New("there was no load: not one new connection")
+	if outcome.Fresh == 0 && g.plan.Fresh > 0 {
+		return outcome, "", errors.New("there was no load: not one new connection")
 	}
-	figures[lost], figures[failedNew] = float64(outcome.Lost), float64(outcome.FailedFresh)
-	return faults.Measured{Figures: figures, Disturbed: after.Since(before)}, nil
+	return outcome, after.Since(before), nil
 }
 
 // Parts of every fault under load.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli is weir's command line: nouns look, verbs change, one file a command. What it shows
-// comes from the daemon over its socket and is printed as a table or as the API's own JSON; data
-// goes to stdout, the rest to stderr. What acts on the host itself is handed in by cmd/weir (Env),
-// so that the command line can be tested without one. Read cli.go, exit.go, then status.go as the
-// model of a command that looks.
+// Package cli is weir's command line: nouns look (connections --kill ends what it would list), verbs
+// change, one file a command. What it shows comes from the daemon over its socket and is printed as a
+// table or as the API's own JSON; data goes to stdout, the rest to stderr. What acts on the host
+// itself is handed in by cmd/weir (Env), so that the command line can be tested without one. Read
+// cli.go, exit.go, then status.go as the model of a command that looks.
 package cli
 
 import (
@@ -65,7 +65,7 @@ func New(env Env) *cobra.Command {
 	root.SetUsageTemplate(usageTemplate)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usageError{c, err.Error()} })
 	root.AddGroup(
-		&cobra.Group{ID: looks, Title: "Look, nothing changes:"},
+		&cobra.Group{ID: looks, Title: "Look; only connections --kill changes anything:"},
 		&cobra.Group{ID: changes, Title: "Change:"},
 	)
 	for _, c := range commands(env) {

@@ -9,31 +9,80 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weir-lb/weir/api"
 	"github.com/weir-lb/weir/client"
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// connectionsCommand lists connections as `ipvsadm -Lnc` does.
+// connectionsCommand lists connections as `ipvsadm -Lnc` does, counts them, or ends them.
 func connectionsCommand(env Env) *cobra.Command {
-	var query client.ConnectionsQuery
-	var count bool
-	ask := func(ctx context.Context, daemon *client.Client, out *output) error {
-		if count {
-			return countConnections(ctx, daemon, query, out)
-		}
-		return showConnections(ctx, daemon, query, out)
-	}
-	c := look{name: "connections", short: "connections that live, as ipvsadm -Lnc lists them", ask: ask}.command(env)
-	filterFlags(c, &query)
-	c.Flags().Uint64Var(&query.Limit, "limit", 0, "at most `N`; 0 is all")
-	c.Flags().BoolVar(&count, "count", false, "how many there are, by protocol, state and server")
+	var asked connectionsAsked
+	c := look{
+		name: "connections", short: "connections that live, as ipvsadm -Lnc lists them; --kill ends them", ask: asked.ask,
+	}.command(env)
+	filterFlags(c, &asked.query)
+	c.Flags().Uint64Var(&asked.query.Limit, "limit", 0, "at most `N`; 0 is all")
+	c.Flags().BoolVar(&asked.count, "count", false, "how many there are, by protocol, state and server")
+	c.Flags().BoolVar(&asked.kill, "kill", false, "end those that are meant, and say how many they were")
+	c.Flags().BoolVar(&asked.all, "all", false, "with --kill: every connection there is")
 	c.PreRunE = func(c *cobra.Command, _ []string) error {
-		if count && c.Flags().Changed("limit") {
-			return usageError{c, "--count counts all that are meant, --limit is for the list: leave one out"}
+		if complaint := asked.complaint(c.Flags().Changed("limit")); complaint != "" {
+			return usageError{c, complaint}
+		}
+		if name := emptyFilter(c); asked.kill && name != "" {
+			return usageError{c, fmt.Sprintf("--%s is empty, and would keep nothing from being killed: give it a value, or leave it out", name)}
 		}
 		return nil
 	}
 	return c
+}
+
+// emptyFilter is a filter that was given without a value, as by a script whose variable is not set.
+func emptyFilter(c *cobra.Command) string {
+	for _, name := range []string{"service", "server", "client", "protocol", "state"} {
+		if f := c.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// connectionsAsked is which connections are meant, and what for.
+type connectionsAsked struct {
+	query client.ConnectionsQuery
+	count bool
+	kill  bool
+	all   bool
+}
+
+func (a *connectionsAsked) ask(ctx context.Context, daemon *client.Client, out *output) error {
+	switch {
+	case a.count:
+		return countConnections(ctx, daemon, a.query, out)
+	case a.kill:
+		return a.killConnections(ctx, daemon, out)
+	}
+	return showConnections(ctx, daemon, a.query, out)
+}
+
+// complaint is what cannot be meant, and the way out. Nobody kills all by forgetting a filter.
+func (a *connectionsAsked) complaint(limited bool) string {
+	filtered := a.query != client.ConnectionsQuery{}
+	switch {
+	case a.count && a.kill:
+		return "--count counts connections, --kill ends them: leave one out"
+	case a.count && limited:
+		return "--count counts all that are meant, --limit is for the list: leave one out"
+	case a.kill && limited:
+		return "--kill ends all that are meant, --limit is for the list: leave one out"
+	case a.all && !a.kill:
+		return "--all is for --kill; without a filter, all are meant anyway: leave it out"
+	case a.all && filtered:
+		return "--all is every connection: leave it out, or the filters"
+	case a.kill && !a.all && !filtered:
+		return "--kill would end every connection: say which by --service, --server, --client, --protocol or --state, or give --all"
+	}
+	return ""
 }
 
 // filterFlags are the flags that say which connections are meant; the daemon judges their values.
@@ -82,6 +131,21 @@ func countConnections(ctx context.Context, daemon *client.Client, query client.C
 			return err
 		}
 		_, err := fmt.Fprintf(w, "\nconnections: %s\n", model.Grouped(totals.Connections))
+		return err
+	})
+}
+
+func (a *connectionsAsked) killConnections(ctx context.Context, daemon *client.Client, out *output) error {
+	kill := func() (api.Killed, error) { return daemon.KillConnections(ctx, a.query) }
+	if a.all {
+		kill = func() (api.Killed, error) { return daemon.KillAllConnections(ctx) }
+	}
+	killed, err := kill()
+	if err != nil {
+		return err
+	}
+	return out.print(killed, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "killed: %s\n", model.Grouped(killed.Killed))
 		return err
 	})
 }

@@ -43,8 +43,13 @@ var daemons = map[string]map[string]answer{
 		"GET /v1/connections?state=ESTABLISHD": {400, api.Error{
 			Status: 400, Detail: `state "ESTABLISHD": there is no such state: did you mean ESTABLISHED? write one of SYN_RECV, ESTABLISHED`,
 		}},
-		"GET /v1/connections/count":             {200, totals},
-		"GET /v1/connections/count?state=CLOSE": {200, api.ConnectionTotals{Groups: []api.ConnectionGroup{}}},
+		"GET /v1/connections/count":                                     {200, totals},
+		"GET /v1/connections/count?state=CLOSE":                         {200, api.ConnectionTotals{Groups: []api.ConnectionGroup{}}},
+		"DELETE /v1/connections?all=true":                               {200, api.Killed{Killed: 131072}},
+		"DELETE /v1/connections?client=203.0.113.0%2F24&state=SYN_RECV": {200, api.Killed{Killed: 12}},
+		"DELETE /v1/connections?service=wbe": {404, api.Error{
+			Status: 404, Detail: "there is no service \"wbe\"; `weir services` lists them",
+		}},
 		"GET /v1/connections?service=wbe": {404, api.Error{
 			Status: 404, Detail: "there is no service \"wbe\"; `weir services` lists them",
 		}},

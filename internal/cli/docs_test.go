@@ -118,7 +118,7 @@ func TestReferenceNamesEveryField(t *testing.T) {
 	text := page(t, top+"docs/commands.md")
 	for _, v := range []any{
 		api.Status{}, api.Interface{}, api.Usage{}, api.Problem{}, api.Service{}, api.Traffic{}, api.Server{}, api.Tunnel{},
-		api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{},
+		api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{}, api.Killed{},
 		api.RealServer{}, api.VIP{}, api.Setting{}, api.Decapsulation{}, api.Reloaded{},
 	} {
 		for f := range reflect.TypeOf(v).Fields() {

@@ -38,15 +38,26 @@ func (d *daemon) Connections(ctx context.Context, yield func(report.Connection) 
 		if cut = ctx.Err() != nil; cut {
 			return false
 		}
-		return yield(report.Connection{
-			Protocol: c.Protocol, Client: c.Client, Virtual: c.Virtual, Server: c.Server,
-			State: c.State, Expires: c.Expires,
-		})
+		return yield(connection(c))
 	})
 	if err == nil && cut {
 		return ctx.Err()
 	}
 	return err
+}
+
+// Kill ends every connection that is wanted. It is logged, since clients will ask who did that.
+func (d *daemon) Kill(ctx context.Context, wanted func(report.Connection) bool) (killed uint64, err error) {
+	killed, err = d.path.Kill(ctx, func(c dataplane.Connection) bool { return wanted(connection(c)) })
+	d.log.Info("connections were killed, as was asked", "killed", killed)
+	return killed, err
+}
+
+func connection(c dataplane.Connection) report.Connection {
+	return report.Connection{
+		Protocol: c.Protocol, Client: c.Client, Virtual: c.Virtual, Server: c.Server,
+		State: c.State, Expires: c.Expires,
+	}
 }
 
 func (d *daemon) readings() (report.Readings, error) {

@@ -7,7 +7,6 @@ package dataplane
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math"
@@ -19,21 +18,13 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	figures "github.com/weir-lb/weir/bench"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
 )
 
 // result is a line of bench/results.json.
-type result struct {
-	Group string  `json:"group"`
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
-	Unit  string  `json:"unit"`
-	Min   float64 `json:"min"`
-	Max   float64 `json:"max"`
-	Floor float64 `json:"floor,omitempty"`
-	Ratio float64 `json:"ratio,omitempty"`
-}
+type result = figures.Figure
 
 const (
 	benchSamples = 7
@@ -205,21 +196,26 @@ func (b *bench) grows(mode benchBenchMode) uint32 {
 
 // run takes turns with a frame and returns nanoseconds a turn.
 func (b *bench) run(o *benchObjects, frame []byte, turns int) float64 {
-	return b.runFrom(o, frame, 0, turns)
+	return b.runFrom(o, frame, 0, turns, func() {})
 }
 
-// runFrom begins with the flow of a number.
-func (b *bench) runFrom(o *benchObjects, frame []byte, first uint32, turns int) float64 {
+// runFrom begins with the flow of a number. A run that a signal has ended is begun anew, with the frame
+// as it was at first: so must turn be, and what else before puts back.
+func (b *bench) runFrom(o *benchObjects, frame []byte, first uint32, turns int, before func()) float64 {
 	b.t.Helper()
 	var original [80]byte
 	copy(original[:], frame)
 	if err := o.Frame.Put(uint32(0), original); err != nil {
 		b.t.Fatal(err)
 	}
-	if err := o.Turn.Put(uint32(0), [2]uint32{first}); err != nil {
-		b.t.Fatal(err)
+	start := func() {
+		before()
+		if err := o.Turn.Put(uint32(0), [2]uint32{first}); err != nil {
+			b.t.Fatal(err)
+		}
 	}
-	_, duration, err := o.Bench.Benchmark(frame, turns, nil)
+	start()
+	_, duration, err := o.Bench.Benchmark(frame, turns, start)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -285,7 +281,7 @@ func samples(one func() float64) (median, least, most float64) {
 
 func (b *bench) result(name string, floor float64, one func() float64) result {
 	median, least, most := samples(one)
-	r := result{"program", name, median, "ns", least, most, floor, 0}
+	r := result{Group: "program", Name: name, Value: median, Unit: "ns", Min: least, Max: most, Floor: floor}
 	if floor > 0 {
 		r.Ratio = math.Round(median/floor*100) / 100
 	}
@@ -309,9 +305,9 @@ func (b *bench) establish(flows int) {
 	o := b.load(benchBenchModeBENCH_PATH, flows, false)
 	for first := 0; first < flows; first += together {
 		n := min(together, flows-first)
-		b.runFrom(o, b.c.frame(true, false), uint32(first), n)
+		b.runFrom(o, b.c.frame(true, false), uint32(first), n, func() {})
 		for range pathLimitSETTLED_PACKETS {
-			b.runFrom(o, b.c.frame(false, false), uint32(first), n)
+			b.runFrom(o, b.c.frame(false, false), uint32(first), n, func() {})
 		}
 	}
 }
@@ -334,8 +330,7 @@ func (b *bench) fresh(floor float64) result {
 	name := fmt.Sprintf("new/%s/%s/%d", b.c.method, b.c.family(), benchNew)
 	before := b.count(b.verdict())
 	r := b.result(name, floor, func() float64 {
-		b.forget()
-		return b.run(o, b.c.frame(true, false), benchNew)
+		return b.runFrom(o, b.c.frame(true, false), 0, benchNew, b.forget)
 	})
 	b.sent(b.verdict(), before, benchSamples*benchNew)
 	return r
@@ -381,34 +376,17 @@ func TestBench(t *testing.T) {
 	if file == "" {
 		t.Skip("not measured: `make bench` sets WEIR_BENCH")
 	}
-	before := savedResults(t, file)
+	before, err := figures.Saved(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	bpffs := mountForUnit(t)
 	results := measure(t, bpffs, 1, 10_000, 100_000, 1_000_000)
 	show(t, "as root", results, before)
 	asUnit(t, func() { show(t, "with the unit's capabilities", measure(t, bpffs, 1, 10_000), nil) })
-	data, err := json.MarshalIndent(results, "", "  ")
-	if err != nil {
+	if err := figures.Keep(file, results); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, append(data, '\n'), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func savedResults(t *testing.T, file string) map[string]float64 {
-	saved := map[string]float64{}
-	var results []result
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return saved
-	}
-	if err := json.Unmarshal(data, &results); err != nil {
-		t.Fatalf("%s: %v", file, err)
-	}
-	for _, r := range results {
-		saved[r.Name] = r.Value
-	}
-	return saved
 }
 
 // show prints each figure, and by how much it differs from the last saved one.

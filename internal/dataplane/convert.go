@@ -95,6 +95,9 @@ func serverFlags(w model.ServerWant, serving bool) uint8 {
 	if w.MAC != (model.MAC{}) {
 		flags |= pathServerFlagSERVER_RESOLVED
 	}
+	if w.Weight == 0 {
+		flags |= pathServerFlagSERVER_QUIESCED
+	}
 	return uint8(flags)
 }
 

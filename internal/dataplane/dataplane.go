@@ -38,6 +38,7 @@ type Dataplane struct {
 	inner   *ebpf.MapSpec // of a table of slots
 	hz      uint32        // jiffies per second
 	sweeper *ebpf.Program
+	ender   ender
 	events  *ringbuf.Reader
 	held    *ringbuf.Reader
 	waiting *waiting
@@ -67,7 +68,7 @@ func (d *Dataplane) Close() error {
 	if d.sweeper != nil {
 		errs = append(errs, d.sweeper.Close())
 	}
-	errs = append(errs, d.path.Close(), d.about.Close(), d.lock.Close())
+	errs = append(errs, d.ender.Close(), d.path.Close(), d.about.Close(), d.lock.Close())
 	return errors.Join(errs...)
 }
 

@@ -29,6 +29,7 @@ type word uint64
 
 func (w word) state() pathConnState       { return pathConnState(w & 0xff) }
 func (w word) has(flag pathConnFlag) bool { return pathConnFlag(w>>8)&flag != 0 }
+func (w word) life() uint32               { return uint32(w >> 32) }
 func (w word) isLive() bool               { return w.state() > pathConnStateCONN_COMING }
 func (w word) isForward() bool            { return w.isLive() && !w.has(pathConnFlagCONN_REVERSE) }
 
@@ -38,24 +39,32 @@ const dumpChunk = 4096
 // Connections calls yield for each connection until it returns false. Those that come and go
 // meanwhile may be missing or not.
 func (d *Dataplane) Connections(yield func(Connection) bool) error {
+	read, err := d.reader()
+	if err != nil {
+		return err
+	}
+	return d.eachEntry(func(_ uint32, e pathConn) bool {
+		return !word(e.Word).isForward() || yield(read(e))
+	})
+}
+
+// reader makes connections of entries, with the servers that there are now.
+func (d *Dataplane) reader() (func(pathConn) Connection, error) {
 	servers, err := readArray[pathServer](d.path.Servers)
 	if err != nil {
-		return fmt.Errorf("read servers: %w", err)
+		return nil, fmt.Errorf("read servers: %w", err)
 	}
 	timeouts, err := readArray[pathTimeouts](d.path.Timeouts)
 	if err != nil {
-		return fmt.Errorf("read timeouts: %w", err)
+		return nil, fmt.Errorf("read timeouts: %w", err)
 	}
 	now := d.now()
-	return d.eachEntry(func(_ uint32, e pathConn) bool {
-		if !word(e.Word).isForward() {
-			return true
-		}
+	return func(e pathConn) Connection {
 		server := servers[e.Server]
 		c := connection(e, server)
 		c.Expires = expires(timeouts[timeoutsOf(e, server)], e, now, d.hz)
-		return yield(c)
-	})
+		return c
+	}, nil
 }
 
 // eachEntry calls yield for each entry of the table, free ones too, until it returns false.

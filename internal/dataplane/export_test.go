@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -108,6 +109,22 @@ func (d *Dataplane) Age(by time.Duration) error {
 // ForgetForward ends the clients' entries and leaves the ways back as orphans.
 func (d *Dataplane) ForgetForward() error {
 	return editEntries(d, func(c *pathConn) { c.Word &^= 0xff })
+}
+
+// Traces counts the bits by which buckets say that a slot is somebody's, or that a flow is away; 0: the
+// table is as it was made.
+func (d *Dataplane) Traces() (out int, err error) {
+	for i := range d.table().buckets {
+		var b pathBucket
+		if err := d.path.Conns.Lookup(i*bucketSlots, &b); err != nil {
+			return 0, err
+		}
+		out += bits.OnesCount32(b.Taken) + bits.OnesCount32(b.Settled) + int(b.Away)
+		for _, tags := range b.Tags {
+			out += bits.OnesCount64(tags)
+		}
+	}
+	return out, nil
 }
 
 // Hash is what the path spreads flows by: whoever has it can find them.

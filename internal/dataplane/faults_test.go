@@ -17,7 +17,7 @@ import (
 // alone: the twin has no part in it.
 func TestFaults(t *testing.T) {
 	dataplane.NeedRoot(t)
-	faults.Test(t, []faults.Fault{icmpErrors(), wrongChecksums(), brokenHeaders(), rareHeaders(), foreignTags()})
+	faults.Test(t, []faults.Fault{icmpErrors(), wrongChecksums(), brokenHeaders(), rareHeaders(), foreignTags(), udpFlood(), martiansAndLoops(), concurrentChanges()})
 }
 
 // trial is a path of which every frame's fate is judged, with talks that nobody had before.
@@ -27,11 +27,14 @@ type trial struct {
 	t *testing.T
 }
 
+// trialRoom is the size of its connection table.
+const trialRoom = 65536
+
 // inTrial runs each time in a world of its own.
 func inTrial(t *testing.T, try func(*trial) map[string]float64) faults.Run {
 	return func() (m faults.Measured, err error) {
 		whole := t.Run("run", func(t *testing.T) {
-			tr := &trial{testbed: newTestbed(t, 65536), t: t}
+			tr := &trial{testbed: newTestbed(t, trialRoom), t: t}
 			tr.apply(t, world())
 			m.Figures = try(tr)
 		})

@@ -6,4 +6,5 @@ package dataplane
 //
 //go:generate go tool bpf2go -target bpfel -type addr -type flow -type hop -type event -type slot -type bucket -type reverse -type forwarding -type service_flag -type server_flag -type leaving -type scheduler -type conn_state -type conn_flag -type event_kind -type xdp_mode -type tunnel -type tunnel_flag -type held -type held_kind -type limit -type verdict -type sweep path ../../bpf/weir.bpf.c
 //go:generate go tool bpf2go -target bpfel -no-global-types sweeper ../../bpf/sweep.bpf.c
+//go:generate go tool bpf2go -target bpfel -no-global-types -type ending ender ../../bpf/end.bpf.c
 //go:generate sh ./verdicts.sh ../../bpf/types.h verdicts_gen.go

@@ -52,7 +52,7 @@ func (d *Dataplane) open(o Options) error {
 	return d.adoptLinks()
 }
 
-// load brings maps, path and sweep into the kernel, the maps from their pins where there are any.
+// load brings maps, path, sweep and end into the kernel, the maps from their pins where there are any.
 func (d *Dataplane) load(spec *ebpf.CollectionSpec) error {
 	pinByName(spec)
 	if err := d.table().set(spec); err != nil {
@@ -72,6 +72,9 @@ func (d *Dataplane) load(spec *ebpf.CollectionSpec) error {
 		return fmt.Errorf("bind %s: %w", aboutName, err)
 	}
 	if err := d.loadSweeper(hz); err != nil {
+		return err
+	}
+	if err := d.loadEnder(); err != nil {
 		return err
 	}
 	if _, err := d.Sweep(); err != nil {
@@ -135,6 +138,7 @@ func (d *Dataplane) share(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	} {
 		if s := spec.Maps[name]; s != nil {
 			shared[name] = m
+			s.MaxEntries = m.MaxEntries() // the path's sizes are set before load
 		}
 	}
 	return shared

@@ -192,6 +192,7 @@ const (
 	pathLimitMAX_FRAGMENTS   pathLimit = 1024
 	pathLimitFRAGMENT_WORDS  pathLimit = 128
 	pathLimitHELD_BYTES      pathLimit = 3584
+	pathLimitMAX_ENDINGS     pathLimit = 512
 )
 
 type pathLoad struct {
@@ -272,6 +273,7 @@ const (
 	pathServerFlagSERVER_SERVING  pathServerFlag = 1
 	pathServerFlagSERVER_LOCAL    pathServerFlag = 2
 	pathServerFlagSERVER_RESOLVED pathServerFlag = 4
+	pathServerFlagSERVER_QUIESCED pathServerFlag = 8
 )
 
 type pathService struct {
@@ -315,7 +317,6 @@ type pathSweep struct {
 	Marked  uint32
 	Deleted uint32
 	Orphans uint32
-	Taken   uint32
 }
 
 type pathTimeouts struct {

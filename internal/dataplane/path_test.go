@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
@@ -511,6 +513,38 @@ func TestFullTableKeepsWhatIsSettled(t *testing.T) {
 	}
 	b.compareCounters(t)
 	b.compareConnections(t)
+}
+
+// TestFullTableServesAgain: when what filled it was reset and has expired, there is room at once.
+func TestFullTableServesAgain(t *testing.T) {
+	tr := &trial{testbed: newTestbed(t, twinSlots), t: t}
+	tr.apply(t, world())
+	next := func() talk { return tr.talk(4, 10, 80, model.TCP) }
+	var all []talk
+	for c := next(); tr.ask(c.open()) != nil; c = next() {
+		for range twinSettles {
+			tr.ask(c.more())
+		}
+		all = append(all, c)
+	}
+	if !strings.HasSuffix(tr.counted(t), string(connFull)) || len(all) < twinSlots {
+		t.Fatalf("after %d connections the table is not full", len(all))
+	}
+	for _, c := range all {
+		tr.ask(c.ask(packet.RST))
+	}
+	if err := tr.path.Age(11 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := tr.path.Sweep(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tr.ask(next().open()) == nil {
+		t.Errorf("the table was emptied, and a new connection does not begin: %s", tr.counted(t))
+	}
+	tr.sound(t)
 }
 
 func expect(t *testing.T, b *testbed, ifindex int, layers packet.Layers, want verdict) {

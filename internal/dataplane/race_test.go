@@ -30,7 +30,7 @@ func TestCountsSurviveSweepsUnderTraffic(t *testing.T) {
 		b.send(t, ack)
 		both.Wait()
 	}
-	b.compareLoads(t)
+	b.sound(t)
 }
 
 // send sends a frame past the twin.
@@ -46,12 +46,20 @@ func (b *testbed) send(t *testing.T, frame []byte) {
 // compareLoads compares each server's load with the connections that there are.
 func (b *testbed) compareLoads(t *testing.T) {
 	t.Helper()
-	var active, inactive uint64
+	if active, inactive, negative := b.loadsBeyond(t); active != 0 || inactive != 0 || negative != 0 {
+		t.Errorf("loads differ from the connections: active by %d, inactive by %d; %d servers have less than no half-open one", active, inactive, negative)
+	}
+}
+
+// loadsBeyond is how much more loads are than the connections that there are, and how many servers have
+// less than none that is half open.
+func (b *testbed) loadsBeyond(t testing.TB) (active, inactive int64, negative int) {
+	t.Helper()
 	err := b.path.Connections(func(c dataplane.Connection) bool {
 		if c.State == "ESTABLISHED" {
-			active++
+			active--
 		} else {
-			inactive++
+			inactive--
 		}
 		return true
 	})
@@ -62,14 +70,12 @@ func (b *testbed) compareLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, c := range counters.Servers {
-		active -= c.Active
-		inactive -= c.Inactive
+	for _, c := range counters.Servers {
+		active += int64(c.Active)
+		inactive += int64(c.Inactive)
 		if int64(c.HalfOpen) < 0 {
-			t.Errorf("%v: %d half open", key, int64(c.HalfOpen))
+			negative++
 		}
 	}
-	if active != 0 || inactive != 0 {
-		t.Errorf("loads differ from the connections: active by %d, inactive by %d", int64(active), int64(inactive))
-	}
+	return active, inactive, negative
 }

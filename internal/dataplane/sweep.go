@@ -16,7 +16,7 @@ const sweepEvery = 2 * time.Second
 
 // sliceBuckets are swept in one run of the program, which nothing on its CPU interrupts: with all of
 // their entries expired they take about a millisecond.
-const sliceBuckets = 512
+const sliceBuckets = 1024
 
 // clock relates the kernel's jiffies to our time.
 type clock struct {

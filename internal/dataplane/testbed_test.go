@@ -232,16 +232,7 @@ func (b *testbed) compareCounters(t testing.TB) {
 // the number of its connections.
 func (b *testbed) compareConnections(t testing.TB) {
 	t.Helper()
-	var got []dataplane.Connection
-	err := b.path.Connections(func(c dataplane.Connection) bool {
-		c.Expires = 0
-		got = append(got, c)
-		return true
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(b.twin.connections(), sorted(got), compareAddr, compareAddrPort); diff != "" {
+	if diff := cmp.Diff(b.twin.connections(), sorted(b.listed(t)), compareAddr, compareAddrPort); diff != "" {
 		t.Errorf("connections (-want +got):\n%s", diff)
 	}
 	counters, err := b.path.Counters()
@@ -254,6 +245,20 @@ func (b *testbed) compareConnections(t testing.TB) {
 			t.Errorf("service %s server %s: active, inactive, half open are %v, want %v", key.Service, key.Server, got, load)
 		}
 	}
+}
+
+// listed are the connections that the path remembers.
+func (b *testbed) listed(t testing.TB) (got []dataplane.Connection) {
+	t.Helper()
+	err := b.path.Connections(func(c dataplane.Connection) bool {
+		c.Expires = 0
+		got = append(got, c)
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
 }
 
 var (

@@ -91,8 +91,8 @@ func TestDatagramsThatAreNotSettledLiveShortly(t *testing.T) {
 	for name, test := range map[string]struct {
 		udp, unsettled, settled time.Duration
 	}{
-		"default":         {0, 30 * time.Second, 300 * time.Second},
-		"longer":          {time.Hour, 30 * time.Second, time.Hour},
+		"default":         {0, 26 * time.Second, 300 * time.Second},
+		"longer":          {time.Hour, 26 * time.Second, time.Hour},
 		"shorter than it": {7 * time.Second, 7 * time.Second, 7 * time.Second},
 	} {
 		for _, settled := range []bool{false, true} {

@@ -20,6 +20,8 @@ func (t *twin) forward(p parsed, c *twinConn) outcome {
 	case to.Local:
 		c.server.countIn(p)
 		return p.ends(local)
+	case p.quote == nil && p.hop().mac == to.MAC && to.Next == to.Key.Address:
+		return p.ends(martian)
 	case p.ttl <= 1:
 		return p.expired(p.to)
 	case to.Link == 0:

@@ -110,7 +110,7 @@ func (t *twin) errorToService(p parsed) outcome {
 	switch {
 	case !p.quote.readable, p.flow.destination.Addr() != p.to:
 		return p.ends(icmpNoConnection)
-	case isMartian(p.from, p.to):
+	case t.isMartian(p.from, p.to):
 		return p.ends(martian)
 	}
 	c := t.conns[p.flow]

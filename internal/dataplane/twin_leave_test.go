@@ -11,12 +11,11 @@ import (
 )
 
 // leave is for what a client sends to a server that its service has no more. A SYN begins a connection
-// elsewhere, when the old one has ended or nothing becomes of it anyway.
+// elsewhere, if nothing becomes of the old one anyway.
 func (t *twin) leave(p parsed, c *twinConn) outcome {
 	policy := c.server.want.Leaving
-	begins := p.opens() && p.flow.protocol != model.UDP
 	switch {
-	case begins && (policy == model.Reset || c.state.over()):
+	case policy == model.Reset && p.opens() && p.flow.protocol != model.UDP:
 		t.end(c)
 		return t.fresh(p)
 	case policy == model.Drain:

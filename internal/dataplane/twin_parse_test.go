@@ -22,6 +22,7 @@ type parsed struct {
 	from, to netip.Addr
 	flow     flow // an error of ICMP and a later fragment have none: it is found out
 	flags    packet.TCPFlags
+	data     bool   // a TCP segment with data
 	piece    *piece // of a fragmented packet; nil: it is whole
 	quote    *quote // of an error of ICMP; nil: it is none
 }
@@ -213,10 +214,11 @@ func (p *parsed) tcp(b []byte) verdict {
 	if len(b) < 20 {
 		return p.cutShort()
 	}
-	if header := int(b[12]>>4) * 4; header < 20 || header > len(b) {
+	header := int(b[12]>>4) * 4
+	if header < 20 || header > len(b) {
 		return p.cutShort()
 	}
-	p.flags = packet.TCPFlags(b[13])
+	p.flags, p.data = packet.TCPFlags(b[13]), header < len(b)
 	return undecided
 }
 

@@ -19,7 +19,11 @@ type tcpState struct {
 }
 
 // next is the state after a segment of the client, or of the server.
-func (s tcpState) next(flags packet.TCPFlags, fromClient bool) tcpState {
+func (s tcpState) next(flags packet.TCPFlags, data, fromClient bool) tcpState {
+	closed := s.serverClosed
+	if fromClient {
+		closed = s.clientClosed
+	}
 	switch {
 	case flags&packet.RST != 0: // perhaps nobody believes it: the next segment tells
 		s.name = "CLOSE"
@@ -34,10 +38,36 @@ func (s tcpState) next(flags packet.TCPFlags, fromClient bool) tcpState {
 		if s.clientClosed && s.serverClosed {
 			s.name = "TIME_WAIT"
 		}
-	case fromClient && (s.name == "SYN_RECV" || s.name == "CLOSE"):
+	case s.name == "CLOSE" || fromClient && s.name == "SYN_RECV":
 		return tcpState{name: "ESTABLISHED"}
+	case data && closed: // somebody else had sent the FIN
+		return s.reopened(fromClient)
 	}
 	return s
+}
+
+// reopened: the client, or the server, has not closed after all.
+func (s tcpState) reopened(client bool) tcpState {
+	if client {
+		s.clientClosed = false
+	} else {
+		s.serverClosed = false
+	}
+	s.name = "ESTABLISHED"
+	if s.clientClosed || s.serverClosed {
+		s.name = "FIN_WAIT"
+	}
+	return s
+}
+
+// isOver: a SYN of the client begins another connection, which any server may have. Where only one side
+// has closed, it goes to the same server, unless that takes no new ones.
+func (c *twinConn) isOver(p parsed) bool {
+	if !p.opens() || p.flow.protocol == model.UDP {
+		return false
+	}
+	half := c.state.name == "FIN_WAIT" || c.state.name == "CLOSE"
+	return c.state.name == "TIME_WAIT" || half && c.server.want.Weight == 0
 }
 
 // over: a SYN of the client begins anew.
@@ -50,7 +80,7 @@ func (c *twinConn) see(p parsed, fromClient bool) {
 		c.packets++
 	}
 	if p.flow.protocol != model.UDP && !p.isLater() {
-		c.state = c.state.next(p.flags, fromClient)
+		c.state = c.state.next(p.flags, p.data, fromClient)
 	}
 }
 

@@ -72,7 +72,7 @@ func (t *twinTable) put(f flow, c *twinConn, end func(*twinEntry)) *twinEntry {
 		first, other = second, home
 	}
 	for _, bucket := range []int{first, other} {
-		if slot, ok := t.claim(bucket, best, end); ok {
+		if slot, ok := t.claim(bucket, best, c, end); ok {
 			e := &twinEntry{f, c, bucket, slot}
 			t.buckets[bucket].slots[slot] = e
 			return e
@@ -108,7 +108,8 @@ func (t *twinTable) roomier(second, home int) bool {
 	return s.count(isTaken) < h.count(isTaken)
 }
 
-func (t *twinTable) claim(bucket, best int, end func(*twinEntry)) (slot int, ok bool) {
+// claim spares the newcomer's client.
+func (t *twinTable) claim(bucket, best int, c *twinConn, end func(*twinEntry)) (slot int, ok bool) {
 	b := &t.buckets[bucket]
 	if b.count(isUnsettled) < twinUnsettled {
 		if b.slots[best] == nil {
@@ -122,13 +123,17 @@ func (t *twinTable) claim(bucket, best int, end func(*twinEntry)) (slot int, ok 
 	}
 	for turn := range twinSlots {
 		slot := (b.hand + turn) % twinSlots
-		if e := b.slots[slot]; e != nil && isUnsettled(e) && !e.conn.unborn {
+		if e := b.slots[slot]; e != nil && isUnsettled(e) && !e.conn.unborn && !e.conn.sameClient(c) {
 			end(e)
 			b.hand = slot + 1
 			return slot, true
 		}
 	}
 	return 0, false
+}
+
+func (c *twinConn) sameClient(other *twinConn) bool {
+	return c.toService.source == other.toService.source && c.toService.protocol == other.toService.protocol
 }
 
 // evict ends the connection whose place somebody needs.

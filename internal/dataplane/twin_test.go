@@ -195,15 +195,15 @@ func (t *twin) connected(p parsed, c *twinConn) outcome {
 }
 
 func (t *twin) known(p parsed, c *twinConn) outcome {
-	if c.server.gone {
+	if !c.server.gone && !c.server.service.want.Serving {
+		return p.ends(notServing)
+	}
+	if c.server.gone || c.isOver(p) {
 		if !p.opens() {
 			return p.ends(serverGone)
 		}
 		t.end(c)
 		return t.fresh(p)
-	}
-	if !c.server.service.want.Serving {
-		return p.ends(notServing)
 	}
 	if c.server.want.Leaving != 0 {
 		return t.leave(p, c)
@@ -229,7 +229,7 @@ func (t *twin) fresh(p parsed) outcome {
 		return p.ends(noService)
 	case !s.want.Serving:
 		return p.ends(notServing)
-	case isMartian(p.from, p.to):
+	case t.isMartian(p.from, p.to):
 		return p.ends(martian)
 	case !p.opens():
 		return p.ends(unknownConnection)
@@ -274,7 +274,6 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 		if v := t.first(p); v != undecided {
 			return p.ends(v)
 		}
-		c.see(p, true)
 		return t.forward(p, c)
 	}
 	return p.ends(natClash)
@@ -283,7 +282,7 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 func connection(p parsed, server *twinServer) *twinConn {
 	c := &twinConn{
 		toService: p.flow, server: server, forwarding: server.want.Forwarding,
-		client: p.hop(), state: newState(p.flow.protocol),
+		client: p.hop(), state: newState(p.flow.protocol), packets: 1,
 	}
 	if c.forwarding == model.NAT {
 		port := server.want.Key.Port
@@ -301,12 +300,12 @@ func (p parsed) opens() bool {
 	return !p.isLater() && (p.flow.protocol == model.UDP || p.flags&all == packet.SYN)
 }
 
-// isMartian: no client can have this source address (RFC 6890), and none asks itself.
-func isMartian(from, to netip.Addr) bool {
+// isMartian: no client can have this source address (RFC 6890), and none asks itself, or for another service.
+func (t *twin) isMartian(from, to netip.Addr) bool {
 	if from.Is4() && (from.As4()[0] == 0 || from.As4()[0] >= 224) {
 		return true
 	}
-	return from.IsLoopback() || from.IsMulticast() || from.IsUnspecified() || from == to
+	return from.IsLoopback() || from.IsMulticast() || from.IsUnspecified() || from == to || t.isVIP(from)
 }
 
 // rightSums: a new connection is worth an entry. Of a fragment TCP's checksum cannot be told.

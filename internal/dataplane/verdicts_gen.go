@@ -32,7 +32,7 @@ var verdictTexts = map[pathVerdict]verdictText{
 	pathVerdictVERDICT_FRAGMENT_SCTP:      {"fragment_sctp", "SCTP to another port by NAT: the checksum is not in the fragment"},
 	pathVerdictVERDICT_EXTENSION_HEADERS:  {"extension_headers", "more than 8 IPv6 extension headers"},
 	pathVerdictVERDICT_SOURCE_ROUTE:       {"source_route", "IPv4 source route, or an IPv6 routing header that is not done"},
-	pathVerdictVERDICT_MARTIAN:            {"martian", "a source that cannot be: loopback, multicast, or the service itself"},
+	pathVerdictVERDICT_MARTIAN:            {"martian", "a source that cannot be: loopback, multicast, a service, or the server itself"},
 	pathVerdictVERDICT_BAD_CHECKSUM:       {"bad_checksum", "a new connection whose IPv4 or TCP checksum is wrong"},
 	pathVerdictVERDICT_ICMP_NO_CONNECTION: {"icmp_no_connection", "an ICMP error about a service, but about none of its connections"},
 	pathVerdictVERDICT_ICMP_LOW_MTU:       {"icmp_low_mtu", "an ICMP error that speaks of an MTU below 576 (IPv6: 1280): not believed"},

@@ -74,26 +74,36 @@ func ParseAnswer(text string) (Answer, error) {
 
 // Get asks a web server from one of the client's addresses, over a connection of its own.
 func (c *Client) Get(ctx context.Context, from netip.Addr, to netip.AddrPort) (Answer, error) {
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		return c.Dial(ctx, network, from, to)
-	}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+to.String()+"/", nil)
+	response, err := c.open(ctx, from, to, "/")
 	if err != nil {
 		return Answer{}, err
-	}
-	response, err := transport.RoundTrip(request)
-	if err != nil {
-		return Answer{}, fmt.Errorf("get %v from %v: %w", to, from, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return Answer{}, fmt.Errorf("get %v from %v: %w", to, from, err)
 	}
-	if response.StatusCode != http.StatusOK {
-		return Answer{}, fmt.Errorf("get %v from %v: %s", to, from, response.Status)
-	}
 	return ParseAnswer(string(body))
+}
+
+// open asks for a path and returns what is about to come, for the caller to read and to close.
+func (c *Client) open(ctx context.Context, from netip.Addr, to netip.AddrPort, path string) (*http.Response, error) {
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		return c.Dial(ctx, network, from, to)
+	}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+to.String()+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return nil, fmt.Errorf("get %v from %v: %w", to, from, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		response.Body.Close()
+		return nil, fmt.Errorf("get %v from %v: %s", to, from, response.Status)
+	}
+	return response, nil
 }
 
 // Ask sends a short datagram to a UDP echo and waits for the answer.

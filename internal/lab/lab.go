@@ -57,6 +57,7 @@ type Lab struct {
 	confined *confinement // nil: daemons are root's
 	pass     *ebpf.Program
 	networks []network // every namespace
+	switches []*lan
 	local    []*Server // directors that serve too
 
 	once     sync.Once

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -46,6 +47,8 @@ type Outcome struct {
 	Fresh       int   // new connections
 	FailedFresh int   // those that were refused, reset, or not answered in time
 	First       error // why the first of either was lost
+
+	Took []time.Duration // how long each of the other new ones waited for its answer
 }
 
 // NewLoad starts the echo on every server. The director must serve Lab.LoadServices.
@@ -88,6 +91,15 @@ func (l *Lab) LoadServices() string {
 	return out.String()
 }
 
+// MoreServices are others of a name on a port, in both families, to go behind LoadServices.
+func (l *Lab) MoreServices(name, protocol string, port uint16) string {
+	var out strings.Builder
+	for _, f := range Families() {
+		l.writeService(&out, name, protocol, f, port)
+	}
+	return out.String()
+}
+
 // check wants every connection to have its descriptor, and as many again for what comes and goes
 // while nothing is answered.
 func (p LoadPlan) check() error {
@@ -123,6 +135,16 @@ func (l *Load) Begin(ctx context.Context) error {
 // Fresh is the number of new connections since Begin, by now.
 func (l *Load) Fresh() int { return int(l.fresh.done.Load()) }
 
+// Ends are the two ends of each connection that stays, the client's first.
+func (l *Load) Ends() [][2]netip.AddrPort {
+	var all [][2]netip.AddrPort
+	for _, r := range l.crowd.conns {
+		from, to := r.conn.LocalAddr().(*net.TCPAddr), r.conn.RemoteAddr().(*net.TCPAddr)
+		all = append(all, [2]netip.AddrPort{from.AddrPort(), to.AddrPort()})
+	}
+	return all
+}
+
 // End waits for answers that are still to come, and asks every connection whether it lives.
 func (l *Load) End(ctx context.Context) (Outcome, error) {
 	l.stop()
@@ -130,7 +152,7 @@ func (l *Load) End(ctx context.Context) (Outcome, error) {
 	lost, first := l.crowd.muster(ctx, 2*patience)
 	out := Outcome{
 		Stay: l.plan.Stay, Lost: lost, First: errors.Join(first, l.fresh.first),
-		Fresh: l.Fresh(), FailedFresh: l.fresh.failed,
+		Fresh: l.Fresh(), FailedFresh: l.fresh.failed, Took: l.fresh.took,
 	}
 	err := l.compare(ctx, &out)
 	return out, err

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // fresh is connections that are opened all the time; each sends a byte, gets it back and ends.
@@ -19,7 +20,8 @@ type fresh struct {
 
 	mu     sync.Mutex // guards what follows
 	failed int
-	first  error // why the first one failed
+	first  error           // why the first one failed
+	took   []time.Duration // of the others, from SYN to answer
 }
 
 // run opens so many a second, whatever became of those before, and returns when the last one has
@@ -29,7 +31,11 @@ func (f *fresh) run(ctx context.Context, perSecond int) {
 	pace(ctx, float64(perSecond), func(int) {
 		turn := f.turns
 		f.turns++
-		running.Go(func() { f.count(f.open(turn)) })
+		running.Go(func() {
+			begin := time.Now()
+			err := f.open(turn)
+			f.count(time.Since(begin), err)
+		})
 	})
 	running.Wait()
 }
@@ -44,13 +50,14 @@ func (f *fresh) open(turn int) error {
 	return errors.Join(exchange(conn, patience), conn.Close())
 }
 
-func (f *fresh) count(err error) {
+func (f *fresh) count(took time.Duration, err error) {
 	f.done.Add(1)
-	if err == nil {
-		return
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err == nil {
+		f.took = append(f.took, took)
+		return
+	}
 	f.failed++
 	if f.first == nil {
 		f.first = err
@@ -62,5 +69,5 @@ func (f *fresh) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.done.Store(0)
-	f.failed, f.first = 0, nil
+	f.failed, f.first, f.took = 0, nil, nil
 }

@@ -4,6 +4,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -30,7 +31,7 @@ func (w Web) nginx() (string, error) {
 }
 
 // nginxConfig makes nginx one process in the foreground, which writes nothing outside its
-// directory. Parameters: directory, port twice, name of the server.
+// directory. Parameters: directory, port, name of the server, path of its file.
 const nginxConfig = `
 daemon off;
 master_process off;
@@ -49,7 +50,12 @@ http {
 	server {
 		listen %[2]d;
 		listen [::]:%[2]d;
-		return 200 "%[3]s $remote_addr $server_addr\n";
+		location / {
+			return 200 "%[3]s $remote_addr $server_addr\n";
+		}
+		location = %[4]s {
+			root %[1]s;
+		}
 	}
 }
 `
@@ -57,7 +63,10 @@ http {
 // startNginx serves with the real one and waits until it does.
 func (s *Server) startNginx(ctx context.Context, path string) error {
 	file := filepath.Join(s.dir, "nginx.conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, nginxConfig, s.dir, WebPort, s.Name), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, nginxConfig, s.dir, WebPort, s.Name, BulkPath), 0o600); err != nil {
+		return err
+	}
+	if err := makeBulk(filepath.Join(s.dir, BulkPath)); err != nil {
 		return err
 	}
 	log := filepath.Join(s.dir, "nginx.log")
@@ -67,6 +76,15 @@ func (s *Server) startNginx(ctx context.Context, path string) error {
 	}
 	s.serving = append(s.serving, nginx{p})
 	return s.waitForWeb(ctx, p)
+}
+
+// makeBulk makes a file that is one hole: it takes no room on the disk.
+func makeBulk(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(BulkSize), f.Close())
 }
 
 func (s *Server) waitForWeb(ctx context.Context, p *process) error {

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -29,4 +30,38 @@ func (d *Director) PinnedEntries(name string) (int, error) {
 		n++
 	}
 	return n, each.Err()
+}
+
+// MapMemory is what all maps of the director's daemon take of the kernel's memory, in bytes.
+func (d *Director) MapMemory() (int, error) {
+	pins, err := filepath.Glob(filepath.Join(d.BPFFS, "maps", "*"))
+	if err != nil || len(pins) == 0 {
+		return 0, fmt.Errorf("%s: no maps are pinned: %w", d.Name, err)
+	}
+	sum := 0
+	for _, pin := range pins {
+		n, err := mapMemory(pin)
+		if err != nil {
+			return 0, fmt.Errorf("%s: map %s: %w", d.Name, filepath.Base(pin), err)
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+func mapMemory(pin string) (int, error) {
+	m, err := ebpf.LoadPinnedMap(pin, &ebpf.LoadPinOptions{ReadOnly: true})
+	if err != nil {
+		return 0, err
+	}
+	defer m.Close()
+	info, err := m.Info()
+	if err != nil {
+		return 0, err
+	}
+	bytes, known := info.Memlock()
+	if !known {
+		return 0, errors.New("the kernel does not say how large it is")
+	}
+	return int(bytes), nil
 }

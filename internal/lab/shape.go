@@ -224,6 +224,7 @@ func (l *Lab) addSwitch(name string) (*lan, error) {
 		return nil, err
 	}
 	l.networks = append(l.networks, s.network)
+	l.switches = append(l.switches, s)
 	return s, nil
 }
 

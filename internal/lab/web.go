@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"time"
 )
 
@@ -36,7 +37,7 @@ func (l *Lab) WebServer() (string, error) {
 	}
 }
 
-// startWeb serves Answers on every address that the server has or will have.
+// startWeb serves Answers and the file on every address that the server has or will have.
 func (s *Server) startWeb(ctx context.Context) error {
 	nginx, err := s.lab.config.Web.nginx()
 	if err != nil {
@@ -50,7 +51,10 @@ func (s *Server) startWeb(ctx context.Context) error {
 
 // startOwnWeb serves in this process; only its sockets are in the namespace.
 func (s *Server) startOwnWeb(ctx context.Context) error {
-	web := &http.Server{Handler: http.HandlerFunc(s.serveAnswer), ReadHeaderTimeout: 5 * time.Second}
+	pages := http.NewServeMux()
+	pages.HandleFunc("/", s.serveAnswer)
+	pages.HandleFunc(BulkPath, serveBulk)
+	web := &http.Server{Handler: pages, ReadHeaderTimeout: 5 * time.Second}
 	web.SetKeepAlivesEnabled(false)
 	s.serving = append(s.serving, web)
 	for network, host := range map[string]string{"tcp4": "0.0.0.0", "tcp6": "::"} {
@@ -82,4 +86,18 @@ func (s *Server) serveAnswer(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain")
 	io.WriteString(w, s.answer(client.Addr(), local.AddrPort().Addr()).String())
+}
+
+func serveBulk(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain")
+	w.Header().Set("Content-Length", strconv.Itoa(BulkSize))
+	io.CopyN(w, zeros{}, BulkSize) // a client that leaves early is its own business
+}
+
+// zeros is what a hole in a file reads as.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }

@@ -57,11 +57,12 @@ var table = map[string][]string{
 	"packaging":       {},
 	"stories":         {"internal/lab", "api", "client"},
 	"faults":          {"internal/lab", "api", "client"},
+	"bench":           {},
 }
 
 // forTests is what the tests of any package may import besides: the lab, the path, packets to send
-// through it, and the harness that measures faults.
-var forTests = []string{"internal/lab", "internal/dataplane", "internal/packet", "faults"}
+// through it, the harness that measures faults, and where figures are kept.
+var forTests = []string{"internal/lab", "internal/dataplane", "internal/packet", "faults", "bench"}
 
 // importers says who may import a library that reaches into the kernel, in tests too.
 var importers = map[string][]string{

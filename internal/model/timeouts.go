@@ -10,8 +10,9 @@ type Timeouts struct {
 }
 
 // UnsettledUDP is the most for a UDP flow whose client has sent a few datagrams only. It is not
-// IPVS's: most of these are one question, or a flood.
-const UnsettledUDP = 30 * time.Second
+// IPVS's: most of these are one question, or a flood. With two rounds of the sweep they are gone after
+// 30 seconds.
+const UnsettledUDP = 26 * time.Second
 
 // What a timeout may be; the longest one is that of persistence in ipvsadm.
 const (

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -86,6 +87,51 @@ func (s *Server) count(ctx context.Context, wanted report.Filter) (report.Totals
 		return nil, huma.Error503ServiceUnavailable(err.Error())
 	}
 	return totals, nil
+}
+
+// connectionsToKill says which connections shall end. Its zero value means none, not all: whoever forgets
+// a filter loses nothing.
+type connectionsToKill struct {
+	ConnectionsFilter
+	All bool `query:"all" doc:"Every connection there is; must be given where no other parameter is."`
+}
+
+// check: what is meant must have been said, once.
+func (q connectionsToKill) check() error {
+	filtered := q.ConnectionsFilter != ConnectionsFilter{}
+	switch {
+	case !filtered && !q.All:
+		return huma.Error400BadRequest("every connection would be killed: say which (service, server, client, protocol, state), or all=true")
+	case filtered && q.All:
+		return huma.Error400BadRequest("all=true is every connection: leave it out, or all others")
+	}
+	return nil
+}
+
+// killConnections adds the request that ends what the list would have.
+func (s *Server) killConnections(routes huma.API) {
+	op := huma.Operation{
+		OperationID: "connections-kill",
+		Method:      http.MethodDelete,
+		Path:        "/v1/connections",
+		Summary:     "Kill connections: those that the list would have",
+		Description: "It is answered when they are gone. Clients by TCP hear a reset at their next packet; flows by UDP begin anew.",
+		Errors:      connectionErrors,
+	}
+	huma.Register(routes, op, func(ctx context.Context, q *connectionsToKill) (*answer[api.Killed], error) {
+		if err := q.check(); err != nil {
+			return nil, err
+		}
+		wanted, err := s.filter(ctx, q.ConnectionsFilter)
+		if err != nil {
+			return nil, err
+		}
+		killed, err := s.director.Kill(ctx, wanted.Matches)
+		if err != nil {
+			return nil, huma.Error503ServiceUnavailable(fmt.Sprintf("%v; killed before that: %d", err, killed))
+		}
+		return &answer[api.Killed]{api.Killed{Killed: killed}}, nil
+	})
 }
 
 // stream writes the wanted connections. An answer that breaks off in the middle is cut, so that

@@ -91,14 +91,15 @@ func TestWrongFilterIsNamedWithTheWayOut(t *testing.T) {
 		"server=fe80::1%eth0":    `server "fe80::1%eth0"` + server,
 		"server=10.0.0.0/8":      `server "10.0.0.0/8"` + server,
 	} {
-		for _, path := range []string{"/v1/connections?", "/v1/connections/count?"} {
-			status, text := ask(t, example(), "GET", path+encode(query), nil)
+		for _, request := range []string{"GET /v1/connections", "GET /v1/connections/count", "DELETE /v1/connections"} {
+			method, path, _ := strings.Cut(request, " ")
+			status, text := ask(t, example(), method, path+"?"+encode(query), nil)
 			var got api.Error
 			if err := json.Unmarshal([]byte(text), &got); err != nil {
 				t.Fatal(err)
 			}
 			if status != http.StatusBadRequest || got.Detail != want {
-				t.Errorf("%s%s: %d %s\nwant %s", path, query, status, got.Detail, want)
+				t.Errorf("%s?%s: %d %s\nwant %s", request, query, status, got.Detail, want)
 			}
 		}
 	}

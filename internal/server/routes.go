@@ -20,6 +20,7 @@ func (s *Server) Handler() http.Handler {
 	s.look(routes)
 	s.listConnections(routes)
 	s.countConnections(routes)
+	s.killConnections(routes)
 	s.reload(routes)
 	return http.MaxBytesHandler(refuse(mux), maxBodyBytes)
 }
@@ -67,7 +68,7 @@ func get[T any](s *Server, routes huma.API, name, summary string, wire func(repo
 	})
 }
 
-// reload adds the one request that changes something.
+// reload adds the request that changes the configuration.
 func (s *Server) reload(routes huma.API) {
 	op := huma.Operation{
 		OperationID: "reload",

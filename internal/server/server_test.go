@@ -41,6 +41,19 @@ func (d director) Snapshot(context.Context) (report.Snapshot, error) { return d.
 
 func (d director) Reload(context.Context) (uint64, error) { return d.snapshot.Revision + 1, d.err }
 
+// Kill says how many of the connections are wanted; none is ended.
+func (d director) Kill(_ context.Context, wanted func(report.Connection) bool) (killed uint64, err error) {
+	for i, c := range d.connections {
+		if d.err != nil && i == d.breakAfter {
+			break
+		}
+		if wanted(c) {
+			killed++
+		}
+	}
+	return killed, d.err
+}
+
 func (d director) Connections(_ context.Context, yield func(report.Connection) bool) error {
 	for i, c := range d.connections {
 		if d.err != nil && i == d.breakAfter {
@@ -192,7 +205,7 @@ func TestDescriptionListsEveryRequest(t *testing.T) {
 	}
 	for _, want := range []string{
 		"get /v1/status", "get /v1/services", "get /v1/servers", "get /v1/connections",
-		"get /v1/connections/count", "get /v1/counters", "get /v1/verdicts", "post /v1/reload",
+		"delete /v1/connections", "get /v1/connections/count", "get /v1/counters", "get /v1/verdicts", "post /v1/reload",
 	} {
 		method, path, _ := strings.Cut(want, " ")
 		if description.Paths[path][method].Summary == "" {
@@ -204,12 +217,31 @@ func TestDescriptionListsEveryRequest(t *testing.T) {
 	}
 }
 
+func TestKillAnswersHowMany(t *testing.T) {
+	for query, want := range map[string]string{
+		"all=true":                          "{\"killed\":3}\n",
+		"service=web":                       "{\"killed\":2}\n",
+		"server=198.51.100.12":              "{\"killed\":1}\n",
+		"client=2001:db8::/32":              "{\"killed\":1}\n",
+		"protocol=udp all=false":            "{\"killed\":1}\n",
+		"state=fin_wait client=203.0.113.7": "{\"killed\":1}\n",
+		"protocol=sctp":                     "{\"killed\":0}\n",
+	} {
+		status, text := ask(t, example(), "DELETE", "/v1/connections?"+encode(query), nil)
+		if status != http.StatusOK || text != want {
+			t.Errorf("%s: %d %s", query, status, text)
+		}
+	}
+}
+
 func TestReloadAnswersTheRevision(t *testing.T) {
 	status, text := ask(t, example(), "POST", "/v1/reload", nil)
 	if status != http.StatusOK || text != "{\"revision\":43}\n" {
 		t.Errorf("%d %s", status, text)
 	}
 }
+
+const killAll = "every connection would be killed: say which (service, server, client, protocol, state), or all=true"
 
 func TestErrorsSayWhatIsWrong(t *testing.T) {
 	complaints := errors.New("weir.yaml:7:5: unknown key\nweir.yaml:9:1: no address")
@@ -234,6 +266,31 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		{
 			"no count", "GET", "/v1/connections/count", broken,
 			api.Error{Title: "Service Unavailable", Status: 503, Detail: "read map conns: permission denied"},
+		},
+		{
+			"kill that breaks off", "DELETE", "/v1/connections?all=true",
+			director{connections: example().connections, breakAfter: 2, err: errors.New("the asker has gone")},
+			api.Error{Title: "Service Unavailable", Status: 503, Detail: "the asker has gone; killed before that: 2"},
+		},
+		{
+			"kill of nothing in particular", "DELETE", "/v1/connections", example(),
+			api.Error{Title: "Bad Request", Status: 400, Detail: killAll},
+		},
+		{
+			"kill with an empty filter", "DELETE", "/v1/connections?service=", example(),
+			api.Error{Title: "Bad Request", Status: 400, Detail: killAll},
+		},
+		{
+			"kill of some and all", "DELETE", "/v1/connections?service=web&all=true", example(),
+			api.Error{Title: "Bad Request", Status: 400, Detail: "all=true is every connection: leave it out, or all others"},
+		},
+		{
+			"kill of an unknown service", "DELETE", "/v1/connections?service=wbe", example(),
+			api.Error{Title: "Not Found", Status: 404, Detail: "there is no service \"wbe\"; `weir services` lists them"},
+		},
+		{
+			"limit of a kill", "DELETE", "/v1/connections?service=web&limit=3", example(),
+			api.Error{Title: "Unprocessable Entity", Status: 422, Detail: "validation failed"},
 		},
 		{
 			"count of an unknown service", "GET", "/v1/connections/count?service=192.0.2.10:0", example(),

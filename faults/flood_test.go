@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/lab"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// flooder sends packets of clients that are not there, from the router straight to the director. Floods
+// are bounded by their number, and paced such that no network drops them: they share the CPUs with
+// everybody whom they are to disturb.
+type flooder struct {
+	*crafter
+	ground *ground
+	random *rand.Rand
+}
+
+// nowhere is where floods come from. The servers drop what does: it is the director that is tried, and
+// a server would spend its time on SYN cookies.
+const nowhere = "10.0.0.0/8"
+
+func newFlooder(t *testing.T, g *ground) *flooder {
+	t.Helper()
+	c, err := newCrafterAt(g.lab.Router, lab.SecondLink, &g.director.Node, lab.FirstLink)
+	if err == nil {
+		t.Cleanup(func() { c.Close() })
+		err = g.deafen(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &flooder{c, g, rand.New(rand.NewPCG(uint64(os.Getpid()), 0))}
+}
+
+// deafen makes every server drop what comes from nowhere, as soon as it knows the source.
+func (g *ground) deafen(ctx context.Context) error {
+	for _, s := range g.lab.Servers {
+		if err := s.Sysctl("ipv4/conf/all/rp_filter", "2"); err != nil {
+			return err
+		}
+		if _, err := s.Output(ctx, "ip", "route", "add", "blackhole", nowhere); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// somebody is a client of a flood.
+func (f *flooder) somebody() netip.AddrPort {
+	var a [4]byte
+	binary.BigEndian.PutUint32(a[:], 10<<24|f.random.Uint32N(1<<24))
+	return netip.AddrPortFrom(netip.AddrFrom4(a), uint16(1024+f.random.IntN(1<<16-1024)))
+}
+
+// wave is what one client of a flood sends.
+type wave func(from netip.AddrPort) []packet.Layers
+
+// flood lets so many clients send, and wants the director to have seen it all.
+func (f *flooder) flood(ctx context.Context, clients int, wave wave) error {
+	return f.floodFrom(ctx, f.somebodies(clients), wave)
+}
+
+func (f *flooder) somebodies(n int) []netip.AddrPort {
+	all := make([]netip.AddrPort, n)
+	for i := range all {
+		all[i] = f.somebody()
+	}
+	return all
+}
+
+func (f *flooder) floodFrom(ctx context.Context, clients []netip.AddrPort, wave wave) error {
+	before, err := f.ground.packets(ctx)
+	if err != nil {
+		return err
+	}
+	sent := 0
+	for _, from := range clients {
+		packets := wave(from)
+		if err := f.send(packets...); err != nil {
+			return err
+		}
+		f.rest(sent, len(packets))
+		sent += len(packets)
+	}
+	after, err := f.ground.packets(ctx)
+	if err == nil && after-before < sent*9/10 {
+		err = fmt.Errorf("the director saw %d packets of a flood of %d", after-before, sent)
+	}
+	return err
+}
+
+// rest stops for a moment after so many packets as the ring of a veth can hold while its reader is away.
+func (f *flooder) rest(sent, more int) {
+	const together = 64
+	if sent/together != (sent+more)/together {
+		time.Sleep(500 * time.Microsecond)
+	}
+}
+
+// packets is how many the director's path has seen.
+func (g *ground) packets(ctx context.Context) (int, error) {
+	counters, err := g.daemon.Counters(ctx)
+	sum := 0
+	for _, n := range counters {
+		sum += int(n)
+	}
+	return sum, err
+}
+
+// segment is one of TCP, of a client that knows no more than the addresses.
+func segment(from, to netip.AddrPort, flags packet.TCPFlags, seq, ack uint32) packet.Layers {
+	tcp := packet.TCP{Source: from.Port(), Destination: to.Port(), Flags: flags, Seq: seq, Ack: ack, Window: 1024}
+	if from.Addr().Is4() {
+		return packet.Layers{packet.IPv4{Source: from.Addr(), Destination: to.Addr(), TTL: 64}, tcp}
+	}
+	return packet.Layers{packet.IPv6{Source: from.Addr(), Destination: to.Addr(), HopLimit: 64}, tcp}
+}
+
+// floodPort is that of a service which only floods are for.
+const floodPort = 7003
+
+// memory is the most that the director's maps and its daemon ever took.
+func (g *ground) memory() (int, error) {
+	maps, err := g.director.MapMemory()
+	if err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.director.PID()))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if words := strings.Fields(line); len(words) == 3 && words[0] == "VmHWM:" {
+			kib, err := strconv.Atoi(words[1])
+			return maps + kib<<10, err
+		}
+	}
+	return 0, errors.New("the daemon has no VmHWM")
+}
+
+// floodable has the service of floods, and a connection table of a size.
+func floodable(size int) more {
+	return func(l *lab.Lab) string {
+		return fmt.Sprintf("%sconnections: {size: %d}\n", l.MoreServices("flooded", "tcp", floodPort), size)
+	}
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/faults"
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// Parts of fault 58.
+const (
+	splitFlows    = "split"       // new flows of which two CPUs made connections to two servers
+	miscounted    = "miscounted"  // packets and connections that counters have too many, or lack
+	tornRecords   = "torn"        // packets that left by half of an old way to their server and half of a new one
+	contradicting = "contradicts" // what the audit finds after random opens, closes, resets and expiries
+)
+
+// concurrentChanges: both CPUs get the first packet of the same flow at the same moment, while servers and
+// weights change a thousand times a second. Then both do at random all that can be done to connections,
+// while everything expires at once.
+func concurrentChanges() faults.Fault {
+	return faults.Fault{
+		Number: 58,
+		Long:   true,
+		Parts: []faults.Part{
+			none(splitFlows, "flows"), none(miscounted, "counts"), none(tornRecords, "packets"), none(contradicting, "findings"),
+		},
+		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			flows, acts := size.Of(20_000, 1_000_000), size.Of(40_000, 1_000_000)
+			return inTrial(t, func(tr *trial) map[string]float64 {
+				figures := map[string]float64{}
+				for _, f := range []model.Forwarding{model.DR, model.NAT} {
+					tr.sameFlows(f, flows/2, figures)
+				}
+				figures[contradicting] = tr.anyActs(model.DR, acts/2) + tr.anyActs(model.NAT, acts/2)
+				return figures
+			})
+		},
+	}
+}
+
+// sameFlows sends the first packet of each flow from two CPUs at once.
+func (tr *trial) sameFlows(forwarding model.Forwarding, flows int, figures map[string]float64) {
+	tr.t.Helper()
+	r := race{trial: tr, forwarding: forwarding, went: [2][]byte{make([]byte, flows), make([]byte, flows)}}
+	r.become(swinging(forwarding, 0))
+	verdicts, counts := tr.verdicts(tr.t), r.counts()
+	stop, began := r.edit(), time.Now()
+	tr.onTwoCPUs(tr.t, r.run)
+	edits := stop()
+	tr.t.Logf("%d edits in %v, while %d flows began", edits, time.Since(began), flows)
+	for cpu, ways := range r.ways {
+		if edits == 0 || ways[0] == 0 || ways[1] == 0 {
+			tr.t.Errorf("after %d edits the ways of packets on CPU %d were %v", edits, cpu, ways)
+		}
+	}
+	figures[splitFlows] += float64(r.split())
+	figures[tornRecords] += float64(r.torn[0] + r.torn[1])
+	figures[miscounted] += r.miscounted(verdicts, counts)
+}
+
+// race is two CPUs with the same flows.
+type race struct {
+	*trial
+	meeting
+	forwarding model.Forwarding
+
+	went [2][]byte // to which server each flow went, by CPU; 0: nowhere
+	torn [2]int
+	ways [2][2]int // how many packets went by each of the two ways
+}
+
+func (r *race) run(cpu int) error {
+	s := stampOf(stampSource, talkTo(4, 10, 80, model.TCP, 20000+uint16(r.forwarding)).open())
+	for turn := range r.went[cpu] {
+		frame := s.of(uint32(turn))
+		r.wait(cpu, turn)
+		action, out, err := r.path.Send(frame, front)
+		if err != nil {
+			return err
+		}
+		if action != xdpTX && action != xdpRedirect {
+			continue
+		}
+		if r.went[cpu][turn] = out[5] % otherWay; !isWay(action, out) {
+			r.torn[cpu]++
+		}
+		r.ways[cpu][out[5]/otherWay]++
+	}
+	return nil
+}
+
+// otherWay is added to the number of a server in the MAC by which it is reached over the front link.
+const otherWay = 100
+
+// swinging is a service with another way to its servers each time, and other weights now and then: a new
+// table of slots waits for the kernel's grace period, and there would be few edits.
+func swinging(forwarding model.Forwarding, turn int) model.DataplaneWant {
+	return changed(small(forwarding), func(s *model.ServiceWant) {
+		s.Scheduler = model.WRR
+		for i := range s.Servers {
+			w := &s.Servers[i]
+			w.Weight = uint16(1 + (turn/64+i)%3)
+			if turn%2 == 1 {
+				*w = oneArmed(*w)
+				w.MAC[5] += otherWay
+			}
+		}
+	})
+}
+
+// isWay: all of the frame's way is of the same edit.
+func isWay(action uint32, out []byte) bool {
+	if out[5] > otherWay {
+		return packet.MAC(out[6:]) == packet.MAC(frontMAC) && action == xdpTX
+	}
+	return packet.MAC(out[6:]) == packet.MAC(backMAC) && action == xdpRedirect
+}
+
+// become makes the path serve what the twin does not know of.
+func (tr *trial) become(want model.DataplaneWant) {
+	tr.t.Helper()
+	var err error
+	tr.do(func() { err = tr.path.Apply(context.Background(), want) })
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+}
+
+// edit edits a thousand times a second until it is stopped, and says how often it did: less often when
+// the machine has no more to give.
+func (r *race) edit() (stop func() int) {
+	end, ended := make(chan struct{}), make(chan int)
+	go func() {
+		ticks := time.NewTicker(time.Millisecond)
+		defer ticks.Stop()
+		began, turn := time.Now(), 0
+		for {
+			select {
+			case <-end:
+				ended <- turn
+				return
+			case <-ticks.C:
+			}
+			for due := int(time.Since(began).Milliseconds()); turn < due; turn++ {
+				r.do(func() { r.path.Apply(context.Background(), swinging(r.forwarding, turn+1)) })
+			}
+		}
+	}()
+	return func() int {
+		close(end)
+		return <-ended
+	}
+}
+
+// split is how many flows went to two servers.
+func (r *race) split() (n int) {
+	for i, one := range r.went[0] {
+		if other := r.went[1][i]; one != 0 && other != 0 && one != other {
+			n++
+		}
+	}
+	return n
+}
+
+// counts are those of the service that is edited.
+func (tr *trial) counts() dataplane.Counts {
+	tr.t.Helper()
+	counters, err := tr.path.Counters()
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	return counters.Services[small(model.DR).Services[0].Key]
+}
+
+// miscounted adds up by how much counts are wrong: each packet took one exit, what was sent on was
+// counted, each flow began once, and the loads are the connections.
+func (r *race) miscounted(verdicts []uint64, before dataplane.Counts) float64 {
+	var sent, began, exits int
+	for i := range r.went[0] {
+		one, other := r.went[0][i] != 0, r.went[1][i] != 0
+		for _, went := range []bool{one, other, one || other} {
+			if went {
+				sent++
+			}
+		}
+		if one || other {
+			sent--
+			began++
+		}
+	}
+	for i, n := range r.verdicts(r.t) {
+		exits += int(n - verdicts[i])
+	}
+	now := r.counts()
+	active, inactive, negative := r.loadsBeyond(r.t)
+	wrong := []float64{
+		float64(2*len(r.went[0]) - exits), float64(sent) - float64(now.PacketsIn-before.PacketsIn),
+		float64(began) - float64(now.Connections-before.Connections), float64(active), float64(inactive), float64(negative),
+	}
+	sum := 0.0
+	for _, w := range wrong {
+		sum += math.Abs(w)
+	}
+	if sum != 0 {
+		r.t.Logf("exits, packets, connections, active, inactive, half open are wrong by %v", wrong)
+	}
+	return sum
+}
+
+// anyActs does so many things with connections at random, from both CPUs, and returns what the audit
+// finds afterwards.
+func (tr *trial) anyActs(forwarding model.Forwarding, acts int) float64 {
+	tr.become(small(forwarding))
+	if err := tr.path.ExpireAtOnce(); err != nil {
+		tr.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var sweeping sync.WaitGroup
+	sweeping.Go(func() { tr.expireAll(done) })
+	tr.onTwoCPUs(tr.t, func(cpu int) error { return tr.act(acts/2, uint64(cpu)) })
+	close(done)
+	sweeping.Wait()
+	findings := tr.audit(tr.t)
+	for _, f := range findings[:min(20, len(findings))] {
+		tr.t.Log(f)
+	}
+	active, inactive, negative := tr.loadsBeyond(tr.t)
+	if active != 0 || inactive != 0 || negative != 0 {
+		tr.t.Logf("loads are beyond the connections by %d, %d; %d are negative", active, inactive, negative)
+		return float64(len(findings) + 1)
+	}
+	return float64(len(findings))
+}
+
+// expireAll sweeps now and then.
+func (tr *trial) expireAll(done <-chan struct{}) {
+	ticks := time.NewTicker(50 * time.Millisecond)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ticks.C:
+			tr.path.Sweep()
+		}
+	}
+}
+
+// act opens, acknowledges, closes and resets, for clients and servers.
+func (tr *trial) act(times int, seed uint64) error {
+	random := rand.New(rand.NewPCG(58, seed))
+	c := talkTo(4, 10, 80, model.TCP, 20000)
+	var asks, answers []stamp
+	for _, flags := range []packet.TCPFlags{packet.SYN, packet.SYN, packet.ACK, packet.ACK, packet.ACK, packet.FIN | packet.ACK, packet.RST} {
+		asks = append(asks, stampOf(stampSource, c.ask(flags)))
+	}
+	for host := range byte(2) {
+		server := netip.AddrPortFrom(serverAddr(4, 1+host), 80)
+		for _, flags := range []packet.TCPFlags{packet.SYN | packet.ACK, packet.ACK, packet.FIN | packet.ACK, packet.RST} {
+			answers = append(answers, stampOf(stampDestination, c.answer(server, flags)))
+		}
+	}
+	for range times {
+		stamps, link := asks, front
+		if random.IntN(4) == 0 {
+			stamps, link = answers, back
+		}
+		if _, _, err := tr.path.Send(stamps[random.IntN(len(stamps))].of(anyClient(random)), link); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// anyClient is often one of few, who get far with their connections, else one of many, who crowd the table.
+func anyClient(random *rand.Rand) uint32 {
+	if random.IntN(2) == 0 {
+		return random.Uint32N(2000)
+	}
+	return random.Uint32N(200_000)
+}
