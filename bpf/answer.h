@@ -171,12 +171,25 @@ static __always_inline enum verdict answer_send(struct packet *p, const struct w
 	return p->kind == KIND_QUOTE ? VERDICT_ICMP_OUT : VERDICT_NAT_OUT;
 }
 
+/*
+ * answer_unwanted: the server was removed, and not to drain. The pointer is not kept for answer_send, or the
+ * verifier would follow both of its cases all the way.
+ */
+static __always_inline bool answer_unwanted(const struct conn *conn)
+{
+	struct server *server = server_find(conn->server, conn->server_generation);
+
+	return server && server->leaving > LEAVING_DRAIN;
+}
+
 /* answer sends a server's packet, or an error about one of ours, to the client; p->back is the way back by which it was found. */
 static __always_inline enum verdict answer(struct packet *p)
 {
 	struct way way = {};
 	enum verdict v = VERDICT_CONTINUE;
 
+	if (answer_unwanted(p->conn))
+		return VERDICT_SERVER_LEFT;
 	if (p->kind == KIND_FIRST)
 		v = fragment_begin(headers_of(p));
 	if (v != VERDICT_CONTINUE)

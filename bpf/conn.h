@@ -124,6 +124,15 @@ __noinline bool conn_end(__u32 position, __u64 word, __u32 keep)
 	return kept || keep == NOWHERE;
 }
 
+/* conn_end_life ends the connection at a position, unless it is another one meanwhile. */
+__noinline bool conn_end_life(__u32 position, __u32 life)
+{
+	struct conn *conn = entry_at(position);
+	__u64 word = conn ? word_of(conn) : 0;
+
+	return word_life(word) == life && conn_end(position, word, NOWHERE);
+}
+
 /* conn_found sets p->conn to the connection whose entry was found, and p->back, if p is of its server. */
 static __always_inline void conn_found(struct packet *p, const struct found *at)
 {

@@ -33,7 +33,10 @@ enum icmp_v6 {
 	ICMPV6_PARAMETER_PROBLEM = 4,
 };
 
-#define ICMP_FRAGMENTATION_NEEDED 4 /* code of ICMP_UNREACHABLE */
+/* Codes of ICMP_UNREACHABLE and ICMPV6_UNREACHABLE. */
+#define ICMP_PORT_UNREACHABLE 3
+#define ICMP_FRAGMENTATION_NEEDED 4
+#define ICMPV6_PORT_UNREACHABLE 4
 
 /* The least MTUs that are believed: less would be an attack (RFC 791 section 3.1, RFC 8200 section 5). */
 #define LEAST_MTU_V4 576

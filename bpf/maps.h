@@ -66,6 +66,7 @@ const enum forwarding *forwarding_in_btf __attribute__((unused));
 const enum scheduler *scheduler_in_btf __attribute__((unused));
 const enum service_flag *service_flag_in_btf __attribute__((unused));
 const enum server_flag *server_flag_in_btf __attribute__((unused));
+const enum leaving *leaving_in_btf __attribute__((unused));
 const enum conn_state *conn_state_in_btf __attribute__((unused));
 const enum event_kind *event_kind_in_btf __attribute__((unused));
 const enum limit *limit_in_btf __attribute__((unused));
@@ -127,6 +128,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct conn);
 } conns_before SEC(".maps");
+
+/* Service id → how long its connections live without a packet. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVICES + 1);
+	__type(key, __u32);
+	__type(value, struct timeouts);
+} timeouts SEC(".maps");
 
 /* Server id → connections that live. Written by the path and the sweep. */
 struct {

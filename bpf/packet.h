@@ -202,6 +202,12 @@ static __always_inline bool addr_is_v4(const struct addr *a)
 	return !a->word[0] && !a->word[1] && a->word[2] == bpf_htonl(0xffff);
 }
 
+/* begins: a SYN alone, or an INIT, which stands as one. */
+static __always_inline bool begins(__u8 tcp_flags)
+{
+	return (tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+}
+
 /*
  * starts_connection: UDP always may, TCP with a bare SYN only (RFC 9293 section 3.5), SCTP with an
  * INIT, which stands as one. Later fragments and errors belong to what is there.
@@ -210,7 +216,5 @@ static __always_inline bool starts_connection(const struct packet *p)
 {
 	if (p->kind > KIND_FIRST)
 		return false;
-	if (p->flow.protocol == IPPROTO_UDP)
-		return true;
-	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+	return p->flow.protocol == IPPROTO_UDP || begins(p->tcp_flags);
 }

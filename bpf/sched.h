@@ -128,11 +128,14 @@ __noinline __u64 sched_next(__u32 service, __u32 scheduler)
 	return slot ? (__u64)slot->generation << 32 | slot->server : 0;
 }
 
-/* sched_pick sets p->server, or leaves it NULL when no server takes new connections. */
+/* sched_pick sets p->server, or NULL when no server takes new connections: generation 0 is that of free places, too. */
 static __always_inline void sched_pick(struct packet *p)
 {
 	__u64 next = sched_next(p->service->id, p->service->scheduler);
 
+	p->server = NULL;
+	if (!next)
+		return;
 	p->server_id = next;
 	p->server = server_find(next, next >> 32);
 }

@@ -7,31 +7,35 @@
 #include "conn.h"
 #include "finish.h"
 
-/* A power of two above CONN_STATES, so that a mask is a bound. */
-#define TIMEOUT_SLOTS 16
-#define TIMEOUT_UDP_UNSETTLED (CONN_UDP + 1)
-_Static_assert(TIMEOUT_UDP_UNSETTLED == CONN_STATES, "it stands behind the states");
+#define TIMEOUT_UDP_UNSETTLED CONN_STATES
+_Static_assert(TIMEOUT_UDP_UNSETTLED == CONN_UDP + 1, "it stands behind the states");
+_Static_assert(TIMEOUT_UDP_UNSETTLED < TIMEOUTS, "there is room for it");
 
-/* Seconds without a packet, by state: IPVS's defaults (ip_vs_proto_tcp.c, ip_vs_proto_udp.c). */
-/* clang-format off */
-const volatile __u32 timeouts[TIMEOUT_SLOTS] = {
-	[CONN_SYN_RECV] = 60,
-	[CONN_ESTABLISHED] = 900,
-	[CONN_FIN_WAIT] = 120,
-	[CONN_TIME_WAIT] = 120,
-	[CONN_CLOSE] = 10,
-	[CONN_UDP] = 300,
-	/* Not IPVS's: most of these are one question, or a flood. With two rounds of the sweep they are gone after 30. */
-	[TIMEOUT_UDP_UNSETTLED] = 26,
-};
-/* clang-format on */
+/* timeouts_of is where the timeouts of an entry stand: with the service of its server. An orphan has no server. */
+static __always_inline __u32 timeouts_of(const struct conn *entry, __u64 word)
+{
+	if (word_flags(word) & CONN_REVERSE)
+		return MAX_SERVICES;
+	struct server *server = server_find(entry->server, entry->server_generation);
+	return server ? server->service : MAX_SERVICES;
+}
 
 /* timeout_of: the state is not compared by itself, or the verifier would know the index on one way and not on another. */
-static __always_inline __u32 timeout_of(__u64 word)
+static __always_inline __u32 timeout_of(const struct timeouts *timeouts, __u64 word)
 {
 	__u32 index = word_state(word), other = (index ^ CONN_UDP) | (word_flags(word) & CONN_SETTLED);
 
-	return timeouts[index + !other & TIMEOUT_SLOTS - 1] * jiffies_per_second;
+	return timeouts->seconds[index + !other & TIMEOUTS - 1] * jiffies_per_second;
+}
+
+/* expired: an entry that nobody has timeouts for is not judged. */
+static __always_inline bool expired(const struct conn *entry, __u64 word, __u32 now)
+{
+	__u32 index = timeouts_of(entry, word);
+	struct timeouts *t = bpf_map_lookup_elem(&timeouts, &index);
+	__u32 idle = now - entry->seen;
+
+	return t && idle < SEEN_AHEAD && idle >= timeout_of(t, word);
 }
 
 /* owned: a way back goes with its connection; only an orphan is swept by itself. */
@@ -50,10 +54,7 @@ __noinline int visit(struct sweep *s, __u32 position)
 	if (word_state(word) <= CONN_COMING)
 		return 0;
 	s->seen++;
-	if (owned(entry, position, word))
-		return 0;
-	__s32 idle = s->now - entry->seen; /* below 0: a packet came since now was read */
-	if (idle < 0 || idle < (__s32)timeout_of(word))
+	if (owned(entry, position, word) || !expired(entry, word, s->now))
 		return 0;
 	/* A packet that comes in between changes the word, and both attempts come to nothing. */
 	bool dying = word_flags(word) & CONN_DYING;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * tell.h: the sender of a packet that cannot go on is told, by ICMP from the service's address (RFC
- * 1191, RFC 1812 section 4.3, RFC 4443 section 3). The packet itself becomes the quote: a new header
+ * 1191, RFC 1812 section 4.3, RFC 4443 section 3). What TCP and SCTP have for it is in reset.h. The packet itself becomes the quote: a new header
  * is put in front, and the rest is cut.
  */
 #pragma once
@@ -47,7 +47,7 @@ static __always_inline bool tell_wanted(struct xdp_md *ctx, const struct headers
 
 	if (h->kind > KIND_FIRST)
 		return false;
-	if (h->ipv6 || v == VERDICT_TTL_EXCEEDED)
+	if (h->ipv6 || v != VERDICT_TOO_BIG)
 		return true;
 	bpf_xdp_load_bytes(ctx, h->network + 6, &fragment, sizeof(fragment));
 	return fragment & bpf_htons(IP_DONT_FRAGMENT);
@@ -55,17 +55,21 @@ static __always_inline bool tell_wanted(struct xdp_md *ctx, const struct headers
 
 static __always_inline struct icmp tell_icmp(const struct headers *h, enum verdict v)
 {
-	struct icmp icmp = {};
-
-	if (v == VERDICT_TOO_BIG)
-		icmp.mtu = bpf_htons(h->mtu);
-	if (h->ipv6) {
-		icmp.type = v == VERDICT_TOO_BIG ? ICMPV6_TOO_BIG : ICMPV6_TIME_EXCEEDED;
-		return icmp;
+	switch (v) {
+	case VERDICT_TOO_BIG:
+		return (struct icmp){
+			.type = h->ipv6 ? ICMPV6_TOO_BIG : ICMP_UNREACHABLE,
+			.code = h->ipv6 ? 0 : ICMP_FRAGMENTATION_NEEDED,
+			.mtu = bpf_htons(h->mtu),
+		};
+	case VERDICT_SERVER_RESET:
+		return (struct icmp){
+			.type = h->ipv6 ? ICMPV6_UNREACHABLE : ICMP_UNREACHABLE,
+			.code = h->ipv6 ? ICMPV6_PORT_UNREACHABLE : ICMP_PORT_UNREACHABLE,
+		};
+	default:
+		return (struct icmp){ .type = h->ipv6 ? ICMPV6_TIME_EXCEEDED : ICMP_TIME_EXCEEDED };
 	}
-	icmp.type = v == VERDICT_TOO_BIG ? ICMP_UNREACHABLE : ICMP_TIME_EXCEEDED;
-	icmp.code = v == VERDICT_TOO_BIG ? ICMP_FRAGMENTATION_NEEDED : 0;
-	return icmp;
 }
 
 static __always_inline void tell_v4(struct iphdr *ip, const struct headers *h, const struct addr *source, __u32 quote)
@@ -177,6 +181,12 @@ static __always_inline bool tell_build(struct xdp_md *ctx, struct headers *h, co
 __noinline enum verdict tell(struct xdp_md *ctx, struct headers *h, struct addr *source, __u32 v)
 {
 	if (!h || !source || !tell_wanted(ctx, h, v) || !tell_allowed() || !tell_build(ctx, h, source, v))
-		return v;
-	return v == VERDICT_TOO_BIG ? VERDICT_TOO_BIG_TOLD : VERDICT_TTL_TOLD;
+		return v == VERDICT_SERVER_RESET ? VERDICT_SERVER_LEFT : v;
+	switch (v) {
+	case VERDICT_TOO_BIG:
+		return VERDICT_TOO_BIG_TOLD;
+	case VERDICT_TTL_EXCEEDED:
+		return VERDICT_TTL_TOLD;
+	}
+	return v;
 }

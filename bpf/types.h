@@ -22,6 +22,12 @@ enum limit {
 	UNSETTLED_SLOTS = 7, /* of a bucket at most are of flows that have not proved themselves yet */
 	SETTLED_PACKETS = 4, /* of its client: then a flow has */
 	MAX_LOCKS = 4096,    /* a power of two */
+	TIMEOUTS = 16,       /* a power of two above CONN_STATES */
+	/*
+	 * What was seen so many jiffies ago was seen since the clock was read. The longest timeout, 31 days
+	 * of 1000 jiffies a second, is less.
+	 */
+	SEEN_AHEAD = 0xe0000000,
 	MAX_VLANS = 4096,
 	MAX_FRAGMENTS = 1024,
 	FRAGMENT_WORDS = 65536 / 8 / 64, /* 8 bytes a bit, 64 bits a word */
@@ -105,6 +111,13 @@ enum server_flag {
 	SERVER_QUIESCED = 8, /* weight 0: it keeps its connections, and takes no new ones */
 };
 
+/* What becomes of the connections of a server that was taken out of its service. The names are the config's. */
+enum leaving {
+	LEAVING_DRAIN = 1, /* they live on; no new ones */
+	LEAVING_RESET = 2, /* a client hears of it at its next packet, and the connection goes */
+	LEAVING_DROP = 3,  /* packets are dropped, until the server is back or the connection has expired */
+};
+
 /* Value of `servers`, index = server id. A server belongs to one service. Written by Go. */
 struct server {
 	__u32 generation; /* 0: the place is free. A connection of another generation is a stranger's */
@@ -126,6 +139,8 @@ struct server {
 	__u8 tunnel_flags;  /* enum tunnel_flag */
 	__u16 overhead;     /* bytes that the tunnel puts in front of a packet */
 	__u16 mss;          /* TCP: the largest MSS that a SYN may offer; 0: as it came */
+	__u8 leaving;       /* enum leaving; 0: it stays */
+	__u8 pad[3];
 };
 
 /*
@@ -166,7 +181,7 @@ enum xdp_mode {
 	XDP_MODE_GENERIC = 2,
 };
 
-/* State of a connection. The timeouts are IPVS's; they stand in sweep.bpf.c. */
+/* State of a connection. */
 enum conn_state {
 	CONN_NONE,   /* nobody's: free, ended, or being filled */
 	CONN_COMING, /* it is not said yet that its flow is not elsewhere in the table: place.h */
@@ -188,6 +203,14 @@ enum conn_flag {
 	CONN_AWAY = 32,       /* it lives in its second bucket */
 	CONN_SETTLED = 64,    /* its client has sent SETTLED_PACKETS: nobody's new flow takes its place */
 	CONN_MOVING = 128,    /* a CPU is moving it to another table: no other one does */
+};
+
+/*
+ * Value of `timeouts`, index = service id: when its connections are forgotten. At MAX_SERVICES are those
+ * of connections whose server is gone. Written by Go.
+ */
+struct timeouts {
+	__u32 seconds[TIMEOUTS]; /* without a packet, by enum conn_state; at CONN_STATES: UDP that is not settled */
 };
 
 /*
@@ -372,6 +395,7 @@ enum verdict {
 	VERDICT_ICMP_OUT,     /* an ICMP error about a server's NAT connection, sent to its client */
 	VERDICT_TOO_BIG_TOLD, /* larger than the MTU of the way on: the sender was told, by ICMP */
 	VERDICT_TTL_TOLD,     /* TTL or hop limit was 1: the sender was told, by ICMP */
+	VERDICT_SERVER_RESET, /* the connection's server was removed: the client was told, by RST, ABORT or ICMP */
 
 	/* Dropped. */
 	VERDICT_MALFORMED,          /* addressed to a service, but its headers lie about their lengths */
@@ -390,7 +414,8 @@ enum verdict {
 	VERDICT_NO_NEIGHBOUR,       /* the next hop's MAC is not known yet; the daemon was asked to resolve it */
 	VERDICT_NO_ROUTE,           /* no way to the server, or back to the client */
 	VERDICT_TOO_BIG,            /* larger than the MTU of the way on, and the sender was not told */
-	VERDICT_SERVER_GONE,        /* the connection's server was removed or replaced */
+	VERDICT_SERVER_LEFT,        /* the connection's server was removed, and its client is not told (`leaving`) */
+	VERDICT_SERVER_GONE,        /* the connection's server was removed with its service */
 	VERDICT_CONN_FULL,          /* no room for another connection where this one could be found again */
 	VERDICT_CONN_BUSY, /* the connection ended, or became another one, while its packet was here: the sender repeats it */
 	VERDICT_NAT_CLASH,   /* no server could be found whose way back was free */

@@ -18,6 +18,7 @@
 #include "move.h"
 #include "packet.h"
 #include "parse.h"
+#include "reset.h"
 #include "sched.h"
 #include "service.h"
 #include "tell.h"
@@ -124,23 +125,44 @@ static __always_inline bool begins_anew(const struct packet *p)
 	return p->server->flags & SERVER_QUIESCED && starts_connection(p);
 }
 
+/* anew forgets the connection of a packet that may begin one. */
+static __always_inline enum verdict anew(struct packet *p)
+{
+	if (!conn_end_life(p->position, p->life))
+		return VERDICT_CONN_BUSY;
+	p->conn = NULL;
+	p->server = NULL;
+	return VERDICT_CONTINUE;
+}
+
+/*
+ * leave says what becomes of a client's packet whose server is leaving. VERDICT_SERVER_GONE: it begins
+ * anew, as a SYN does whose connection is to be reset anyway.
+ */
+__noinline enum verdict leave(struct headers *h, __u32 leaving)
+{
+	if (leaving == LEAVING_DRAIN)
+		return VERDICT_CONTINUE;
+	if (!h || leaving == LEAVING_DROP || h->kind > KIND_FIRST)
+		return VERDICT_SERVER_LEFT;
+	return begins(h->tcp_flags) ? VERDICT_SERVER_GONE : VERDICT_SERVER_RESET;
+}
+
 /* resume finds the server of a known connection. Without one only a new start is a way on. */
 static __always_inline enum verdict resume(struct packet *p)
 {
 	p->server_id = p->conn->server;
 	p->server = server_find(p->server_id, p->conn->server_generation);
-	if (p->server && !(p->server->flags & SERVER_SERVING))
+	if (!p->server)
+		return starts_connection(p) ? anew(p) : VERDICT_SERVER_GONE;
+	if (!(p->server->flags & SERVER_SERVING))
 		return VERDICT_NOT_SERVING;
-	if (p->server && !begins_anew(p))
-		return VERDICT_CONTINUE;
-	p->server = NULL;
-	if (!starts_connection(p))
-		return VERDICT_SERVER_GONE;
-	__u64 word = word_of(p->conn);
-	if (word_life(word) != p->life || !conn_end(p->position, word, NOWHERE))
-		return VERDICT_CONN_BUSY;
-	p->conn = NULL;
-	return VERDICT_CONTINUE;
+	enum verdict v = VERDICT_CONTINUE;
+	if (begins_anew(p))
+		v = VERDICT_SERVER_GONE;
+	else if (p->server->leaving)
+		v = leave(headers_of(p), p->server->leaving);
+	return v == VERDICT_SERVER_GONE ? anew(p) : v;
 }
 
 /* known finds the connection that a packet belongs to, by its own headers or by what else there is. */
@@ -188,9 +210,36 @@ static __always_inline enum verdict same(const struct packet *p, enum verdict v)
 	return !p->conn || conn_same(p) ? v : VERDICT_CONN_BUSY;
 }
 
+/* dismiss: the client of a server that left is told, as its protocol has it. */
+static __always_inline enum verdict dismiss(struct packet *p)
+{
+	switch (p->flow.protocol) {
+	case IPPROTO_TCP:
+		return reset_tcp(p->ctx, headers_of(p));
+	case IPPROTO_SCTP:
+		return reset_sctp(p->ctx, headers_of(p));
+	}
+	struct addr source = p->flow.destination;
+	return tell(p->ctx, headers_of(p), &source, VERDICT_SERVER_RESET);
+}
+
+/* dismissed: the connection goes when its client was told, or has ended it by a reset of its own. */
+static __always_inline enum verdict dismissed(struct packet *p)
+{
+	if (!sound(p->ctx, headers_of(p)))
+		return VERDICT_SERVER_LEFT;
+	p->egress = p->ingress;
+	enum verdict v = dismiss(p);
+	if (v == VERDICT_SERVER_RESET || p->tcp_flags & TCP_RST)
+		conn_end_life(p->position, p->life);
+	return v;
+}
+
 /* told: whoever sent a packet that cannot go on hears it from the service. */
 static __always_inline enum verdict told(struct packet *p, enum verdict v)
 {
+	if (v == VERDICT_SERVER_RESET)
+		return dismissed(p);
 	if (v != VERDICT_TTL_EXCEEDED && v != VERDICT_TOO_BIG)
 		return v;
 	struct addr source = p->flow.destination;

@@ -11,12 +11,16 @@ import (
 	"time"
 )
 
-// stream is a connection that stays, to the TCP echo of a server.
+// stream is a connection that stays, to the TCP echo of a server, or a flow to its UDP one.
 func stream(ctx context.Context, s *stage, args []string) (string, error) {
 	return choose(ctx, s, args, map[string]word{"open": openStream, "close": closeStream})
 }
 
 func openStream(ctx context.Context, s *stage, args []string) (string, error) {
+	network := "tcp"
+	if len(args) == 3 && args[2] == "udp" {
+		network, args = args[2], args[:2]
+	}
 	if err := exactly(args, "NAME", "ADDRESS"); err != nil {
 		return "", err
 	}
@@ -24,11 +28,11 @@ func openStream(ctx context.Context, s *stage, args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	conn, err := s.lab.Client.Dial(ctx, "tcp", s.lab.Client.Address.In(family(to)), to)
+	conn, err := s.lab.Client.Dial(ctx, network, s.lab.Client.Address.In(family(to)), to)
 	if err != nil {
 		return "", err
 	}
-	c := &connection{conn: conn, done: make(chan struct{})}
+	c := &connection{conn: conn, datagrams: network == "udp", done: make(chan struct{})}
 	s.streams[args[0]] = c
 	go c.run()
 	return "", nil
@@ -53,11 +57,12 @@ func closeStream(_ context.Context, s *stage, args []string) (string, error) {
 
 // connection exchanges a line every 10 ms until it is ended.
 type connection struct {
-	conn   net.Conn
-	ending atomic.Bool
-	done   chan struct{}
-	lines  int   // valid after done, as err
-	err    error // why it broke
+	conn      net.Conn
+	datagrams bool // which are answered, but not by what was sent
+	ending    atomic.Bool
+	done      chan struct{}
+	lines     int   // valid after done, as err
+	err       error // why it broke
 }
 
 func (c *connection) run() {
@@ -75,6 +80,10 @@ func (c *connection) exchange(line string) error {
 		return err
 	}
 	if _, err := io.WriteString(c.conn, line); err != nil {
+		return err
+	}
+	if c.datagrams {
+		_, err := c.conn.Read(make([]byte, 2048))
 		return err
 	}
 	back := make([]byte, len(line))

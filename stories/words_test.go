@@ -49,7 +49,7 @@ func words() map[string]word {
 		"trace": trace, // trace ADDRESS TTL: prints who says that the datagram's time exceeded
 
 		// stream_test.go
-		"stream": stream, // stream open|close NAME [ADDRESS]: a connection that stays
+		"stream": stream, // stream open|close NAME [ADDRESS [udp]]: a connection that stays
 
 		// load_test.go
 		"load": load, // load start ADDRESS..., or stop: new connections, one every 8 ms

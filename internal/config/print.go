@@ -69,6 +69,12 @@ func serviceNode(s model.Service) *yaml.Node {
 	if s.MSS != 0 {
 		pairs = append(pairs, pair{"mss", numberNode(s.MSS)})
 	}
+	if timeouts := timeoutPairs(s.Timeouts); len(timeouts) > 0 {
+		pairs = append(pairs, pair{"timeouts", mapNode(timeouts...)})
+	}
+	if leaving := leavingNode(s.Leaving); leaving != nil {
+		pairs = append(pairs, pair{"leaving", leaving})
+	}
 	common := common(s.Servers)
 	if common.Forwarding != model.DR {
 		pairs = append(pairs, pair{"forwarding", textNode(common.Forwarding.String())})

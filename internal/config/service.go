@@ -47,6 +47,8 @@ func (s scope) service(n *yaml.Node, number int) service {
 	out.Name = s.serviceName(out.name, out.Key)
 	out.Scheduler = s.scheduler(n, values["scheduler"])
 	out.MSS = s.mss(values["mss"], out.Key)
+	out.Timeouts = s.timeouts(values["timeouts"], out.Key)
+	out.Leaving = s.leaving(values["leaving"])
 	standard := defaults{out.Key, s.forwarding(values["forwarding"], model.DR), s.tunnel(values["tunnel"])}
 	for i, item := range s.list(values["servers"], "servers") {
 		out.servers = append(out.servers, s.server(item, i+1, standard))

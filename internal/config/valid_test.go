@@ -47,6 +47,14 @@ func dump(spec model.Spec) string {
 	}
 	for _, s := range spec.Services {
 		fmt.Fprintf(&b, "service %s: %s %s mss %d\n", s.Name, s.Key, s.Scheduler, s.MSS)
+		for _, state := range model.States() {
+			if timeout := *s.Timeouts.Of(state); timeout != 0 {
+				fmt.Fprintf(&b, "  %s %s\n", state, timeout)
+			}
+		}
+		if s.Leaving != (model.Departure{}) {
+			fmt.Fprintf(&b, "  leaving %q for %s\n", s.Leaving.Policy, s.Leaving.For)
+		}
 		for _, server := range s.Servers {
 			fmt.Fprintf(&b, "  server %s %s weight %d\n", server.Key, server.Forwarding, server.Weight)
 			if t := server.Tunnel; server.Forwarding == model.TUN || t != (model.Tunnel{}) {

@@ -40,7 +40,7 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "protocol", "scheduler", "forwarding", "tunnel", "mss", "servers"},
+	known: []string{"name", "address", "protocol", "scheduler", "forwarding", "tunnel", "mss", "timeouts", "leaving", "servers"},
 	later: map[string]string{
 		"addresses":   "write one service for each address",
 		"check":       "leave it out: servers are not probed; weight 0 takes one out of service",
@@ -52,7 +52,6 @@ var serviceKeys = vocabulary{
 		"persistence": "leave it out: each connection is scheduled on its own",
 		"sorry":       "leave it out: without a server the host itself refuses clients",
 		"thresholds":  "leave it out: a server's connections are not limited",
-		"timeouts":    "leave it out: the timeouts are those of IPVS",
 		"unknown":     "leave it out: packets of no connection go to the host itself",
 	},
 	foreign: map[string]string{
@@ -73,6 +72,9 @@ var serviceKeys = vocabulary{
 		"lvs_method":          `write "forwarding:"`,
 		"method":              `write "forwarding:"`,
 		"advmss":              `write "mss:"`,
+		"expire_nodest_conn":  `write "leaving: reset"`,
+		"removed":             `write "leaving:"`,
+		"drain":               `write "leaving: {policy: drain, for: 1h}"`,
 		"sorry_server":        "not in this version yet: leave it out",
 		"delay_loop":          "not in this version yet: servers are not probed",
 		"ops":                 "not in this version yet: leave it out",
@@ -96,6 +98,35 @@ var serverKeys = vocabulary{
 		"protocol":  "a protocol belongs to a service",
 		"scheduler": "a scheduler belongs to a service",
 		"mss":       "an mss belongs to a service",
+		"leaving":   "it belongs to a service",
+		"timeouts":  "timeouts belong to a service",
+	},
+}
+
+var timeoutKeys = vocabulary{
+	known: stateKeys(model.States()),
+	foreign: map[string]string{
+		"<<":     "merge keys are not supported: write the keys out",
+		"tcp":    `write "established:"`,
+		"tcpfin": `write "fin_wait:"`,
+	},
+}
+
+var leavingKeys = vocabulary{
+	known: []string{"policy", "for"},
+	foreign: map[string]string{
+		"<<":      "merge keys are not supported: write the keys out",
+		"timeout": `write "for: 1h"`,
+	},
+}
+
+var leavings = vocabulary{
+	known: names(model.Leavings()...),
+	foreign: map[string]string{
+		"expire":  `write "reset"`,
+		"close":   `write "reset"`,
+		"silent":  `write "drop"`,
+		"quiesce": `write "drain"; "weight: 0" quiesces a server that stays`,
 	},
 }
 

@@ -74,6 +74,10 @@ func Run(ctx context.Context, o Options) error {
 	if err := checkStart(path, spec); err != nil {
 		return errors.Join(err, path.Discard())
 	}
+	held, err := path.Services()
+	if err != nil {
+		return errors.Join(err, path.Discard())
+	}
 	defer path.Close()
 	listener, err := server.Listen(ctx, o.socket(spec))
 	if err != nil {
@@ -85,6 +89,7 @@ func Run(ctx context.Context, o Options) error {
 		return errors.Join(err, path.Discard())
 	}
 	d := wire(o, spec, path, journal)
+	d.seen.Left = plan.Depart(nil, held, spec.Services, time.Now())
 	d.hangup = hangup
 	if d.systemd, err = newSystemd(o.Log); err != nil {
 		listener.Close()
@@ -163,6 +168,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		func(ctx context.Context) error { return d.routers.Run(ctx, d.tooBig) },
 		func(ctx context.Context) error { return d.path.Run(ctx, d.unresolved) },
 		func(ctx context.Context) error { return watchTable(ctx, d.path.Usage, d.log) },
+		func(ctx context.Context) error { return d.watchLeft(ctx, d.path.Remaining) },
 		d.hear,
 		func(ctx context.Context) error { return d.systemd.Run(ctx, d.pulses) },
 	} {

@@ -68,7 +68,7 @@ type edit struct {
 
 // own holds Spec and Seen, and plans whenever one of them changed.
 func (d *daemon) own(ctx context.Context) error {
-	d.observer.Follow(d.spec.ServerAddresses())
+	d.follow()
 	wake := newAlarm()
 	for {
 		select {
@@ -117,16 +117,22 @@ func (a *alarm) next(at time.Time) {
 
 func (d *daemon) accept(e edit) {
 	revision := d.spec.Revision + 1
+	d.seen.Left = plan.Depart(d.seen.Left, d.spec.Services, e.spec.Services, time.Now())
 	d.spec = e.spec
 	d.spec.Revision = revision
-	d.observer.Follow(d.spec.ServerAddresses())
+	d.follow()
 	e.accepted <- revision
+}
+
+// follow asks for the ways to all servers, those too that have left.
+func (d *daemon) follow() {
+	d.observer.Follow(plan.WithLeft(d.spec, d.seen.Left).ServerAddresses())
 }
 
 // plan waits for the first look at the network, and for a look that knows of every server: routes
 // that nobody has asked for yet are not missing ones.
 func (d *daemon) plan(now time.Time) time.Time {
-	if len(d.seen.Network.Links) == 0 || !follows(d.seen.Network, d.spec) {
+	if len(d.seen.Network.Links) == 0 || !follows(d.seen.Network, plan.WithLeft(d.spec, d.seen.Left)) {
 		return time.Time{}
 	}
 	desired, next := plan.Make(d.spec, d.seen, now)

@@ -35,6 +35,7 @@ func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant
 		}
 		d.tables = t
 	}
+	wants = d.tables.withoutStrangers(wants)
 	errs := []error{d.removeServices(wants)}
 	for _, want := range wants {
 		if ctx.Err() != nil {
@@ -48,17 +49,20 @@ func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant
 	return errors.Join(errs...)
 }
 
-// putService writes servers, then the table that names them, then the service, and last takes away
-// the servers that nobody names any more.
+// putService writes how long connections live, then servers, then the table that names them, then the
+// service. Then no new connection goes to the servers that leave: they are told so, and those that nobody
+// names any more are taken away.
 func (d *Dataplane) putService(want model.ServiceWant) error {
 	entry, err := d.serviceEntry(want.Key)
 	if err != nil {
 		return err
 	}
-	for _, server := range want.Servers {
-		if err := d.putServer(entry, server, want); err != nil {
-			return fmt.Errorf("server %s: %w", server.Key, err)
-		}
+	if err := d.putServiceTimeouts(entry, want.Timeouts); err != nil {
+		return err
+	}
+	isLeaving := func(w model.ServerWant) bool { return w.Leaving != 0 }
+	if err := d.putServers(entry, want, func(w model.ServerWant) bool { return !isLeaving(w) }); err != nil {
+		return err
 	}
 	if err := d.putSlots(entry, want); err != nil {
 		return err
@@ -66,7 +70,23 @@ func (d *Dataplane) putService(want model.ServiceWant) error {
 	if err := d.putServiceValue(entry, want); err != nil {
 		return err
 	}
+	if err := d.putServers(entry, want, isLeaving); err != nil {
+		return err
+	}
 	return d.removeServers(entry, want.Servers)
+}
+
+// putServers writes those of the servers that are meant.
+func (d *Dataplane) putServers(entry *serviceEntry, want model.ServiceWant, meant func(model.ServerWant) bool) error {
+	for _, server := range want.Servers {
+		if !meant(server) {
+			continue
+		}
+		if err := d.putServer(entry, server, want); err != nil {
+			return fmt.Errorf("server %s: %w", server.Key, err)
+		}
+	}
+	return nil
 }
 
 // serviceEntry finds the service's place, or gives it one.

@@ -41,6 +41,7 @@ const (
 	benchMapServices           = "services"
 	benchMapSlots              = "slots"
 	benchMapTellings           = "tellings"
+	benchMapTimeouts           = "timeouts"
 	benchMapTurn               = "turn"
 	benchMapVerdicts           = "verdicts"
 	benchMapVips               = "vips"
@@ -64,6 +65,7 @@ const (
 	benchVarHeldKindInBtf      = "held_kind_in_btf"
 	benchVarHopInBtf           = "hop_in_btf"
 	benchVarJiffiesPerSecond   = "jiffies_per_second"
+	benchVarLeavingInBtf       = "leaving_in_btf"
 	benchVarLimitInBtf         = "limit_in_btf"
 	benchVarMoveSliceInBtf     = "move_slice_in_btf"
 	benchVarReverseInBtf       = "reverse_in_btf"
@@ -149,6 +151,7 @@ type benchMapSpecs struct {
 	Services    *ebpf.MapSpec `ebpf:"services"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
 	Turn        *ebpf.MapSpec `ebpf:"turn"`
 	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips        *ebpf.MapSpec `ebpf:"vips"`
@@ -176,6 +179,7 @@ type benchVariableSpecs struct {
 	HeldKindInBtf      *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf           *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond   *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
+	LeavingInBtf       *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf         *ebpf.VariableSpec `ebpf:"limit_in_btf"`
 	MoveSliceInBtf     *ebpf.VariableSpec `ebpf:"move_slice_in_btf"`
 	ReverseInBtf       *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
@@ -231,6 +235,7 @@ type benchMaps struct {
 	Services    *ebpf.Map `ebpf:"services"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Timeouts    *ebpf.Map `ebpf:"timeouts"`
 	Turn        *ebpf.Map `ebpf:"turn"`
 	Verdicts    *ebpf.Map `ebpf:"verdicts"`
 	Vips        *ebpf.Map `ebpf:"vips"`
@@ -255,6 +260,7 @@ func (m *benchMaps) Close() error {
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Timeouts,
 		m.Turn,
 		m.Verdicts,
 		m.Vips,
@@ -283,6 +289,7 @@ type benchVariables struct {
 	HeldKindInBtf      *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf           *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond   *ebpf.Variable `ebpf:"jiffies_per_second"`
+	LeavingInBtf       *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf         *ebpf.Variable `ebpf:"limit_in_btf"`
 	MoveSliceInBtf     *ebpf.Variable `ebpf:"move_slice_in_btf"`
 	ReverseInBtf       *ebpf.Variable `ebpf:"reverse_in_btf"`

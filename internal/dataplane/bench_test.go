@@ -167,7 +167,7 @@ func (b *bench) load(mode benchBenchMode, flows int, answers bool) *benchObjects
 		b.t.Fatal(err)
 	}
 	for name, value := range map[string]any{
-		"jiffies_per_second": b.d.expiry.hz, "bench_what": uint32(mode), "bench_flows": uint32(flows),
+		"jiffies_per_second": b.d.hz, "bench_what": uint32(mode), "bench_flows": uint32(flows),
 		"bench_ipv6": b.c.ipv6, "bench_answers": answers, "bench_grows": b.grows(mode),
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {

@@ -59,6 +59,12 @@ var toScheduler = map[model.Scheduler]pathScheduler{
 	model.WRR: pathSchedulerSCHEDULER_WRR,
 }
 
+var toLeaving = map[model.Leaving]pathLeaving{
+	model.Drain: pathLeavingLEAVING_DRAIN,
+	model.Reset: pathLeavingLEAVING_RESET,
+	model.Drop:  pathLeavingLEAVING_DROP,
+}
+
 // toServer is a server's value in the maps, without what only the maps know: ids and generations.
 func toServer(w model.ServerWant, service model.ServiceWant) pathServer {
 	s := pathServer{
@@ -72,6 +78,7 @@ func toServer(w model.ServerWant, service model.ServiceWant) pathServer {
 		Mtu:        toMTU(w.MTU),
 		Source:     toAddr(w.Source),
 		Mss:        service.MSS,
+		Leaving:    uint8(toLeaving[w.Leaving]),
 	}
 	setTunnel(&s, w)
 	return s

@@ -69,8 +69,7 @@ func (d *Dataplane) serverCounters(out map[ServiceServer]ServerCounts, byID map[
 		if err != nil {
 			return err
 		}
-		server := model.ServerKey{Address: fromAddr(value.Address), Port: fromPort(value.Port)}
-		out[ServiceServer{service, server}] = counts
+		out[ServiceServer{service, serverKey(value)}] = counts
 	}
 	return nil
 }

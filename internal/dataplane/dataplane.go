@@ -36,7 +36,7 @@ type Dataplane struct {
 
 	path    pathObjects
 	inner   *ebpf.MapSpec // of a table of slots
-	expiry  expiry
+	hz      uint32        // jiffies per second
 	sweeper *ebpf.Program
 	ender   ender
 	events  *ringbuf.Reader

@@ -54,8 +54,17 @@ func (d *Dataplane) reader() (func(pathConn) Connection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read servers: %w", err)
 	}
+	timeouts, err := readArray[pathTimeouts](d.path.Timeouts)
+	if err != nil {
+		return nil, fmt.Errorf("read timeouts: %w", err)
+	}
 	now := d.now()
-	return func(e pathConn) Connection { return d.connection(e, servers[e.Server], now) }, nil
+	return func(e pathConn) Connection {
+		server := servers[e.Server]
+		c := connection(e, server)
+		c.Expires = expires(timeouts[timeoutsOf(e, server)], e, now, d.hz)
+		return c
+	}, nil
 }
 
 // eachEntry calls yield for each entry of the table, free ones too, until it returns false.
@@ -88,7 +97,7 @@ var connStates = map[pathConnState]string{
 }
 
 // connection reads an entry. Its server's place may be somebody else's: then nothing is known of it.
-func (d *Dataplane) connection(e pathConn, server pathServer, now uint32) Connection {
+func connection(e pathConn, server pathServer) Connection {
 	w := word(e.Word)
 	c := Connection{
 		Protocol:   model.Protocol(e.Protocol),
@@ -96,7 +105,6 @@ func (d *Dataplane) connection(e pathConn, server pathServer, now uint32) Connec
 		Virtual:    netip.AddrPortFrom(fromAddr(e.Destination), fromPort(e.DestinationPort)),
 		Forwarding: fromForwarding(pathForwarding(e.Forwarding)),
 		State:      connStates[w.state()],
-		Expires:    d.expiry.expires(w, e.Seen, now),
 	}
 	if e.ServerGeneration != server.Generation && e.ServerGeneration != server.Was {
 		return c

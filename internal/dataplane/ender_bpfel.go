@@ -40,6 +40,7 @@ const (
 	enderMapServices         = "services"
 	enderMapSlots            = "slots"
 	enderMapTellings         = "tellings"
+	enderMapTimeouts         = "timeouts"
 	enderMapVerdicts         = "verdicts"
 	enderMapVips             = "vips"
 	enderMapVlans            = "vlans"
@@ -55,6 +56,7 @@ const (
 	enderVarHeldKindInBtf    = "held_kind_in_btf"
 	enderVarHopInBtf         = "hop_in_btf"
 	enderVarJiffiesPerSecond = "jiffies_per_second"
+	enderVarLeavingInBtf     = "leaving_in_btf"
 	enderVarLimitInBtf       = "limit_in_btf"
 	enderVarMoveSliceInBtf   = "move_slice_in_btf"
 	enderVarReverseInBtf     = "reverse_in_btf"
@@ -136,6 +138,7 @@ type enderMapSpecs struct {
 	Services    *ebpf.MapSpec `ebpf:"services"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
 	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips        *ebpf.MapSpec `ebpf:"vips"`
 	Vlans       *ebpf.MapSpec `ebpf:"vlans"`
@@ -156,6 +159,7 @@ type enderVariableSpecs struct {
 	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
+	LeavingInBtf     *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
 	MoveSliceInBtf   *ebpf.VariableSpec `ebpf:"move_slice_in_btf"`
 	ReverseInBtf     *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
@@ -208,6 +212,7 @@ type enderMaps struct {
 	Services    *ebpf.Map `ebpf:"services"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Timeouts    *ebpf.Map `ebpf:"timeouts"`
 	Verdicts    *ebpf.Map `ebpf:"verdicts"`
 	Vips        *ebpf.Map `ebpf:"vips"`
 	Vlans       *ebpf.Map `ebpf:"vlans"`
@@ -231,6 +236,7 @@ func (m *enderMaps) Close() error {
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Timeouts,
 		m.Verdicts,
 		m.Vips,
 		m.Vlans,
@@ -252,6 +258,7 @@ type enderVariables struct {
 	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
+	LeavingInBtf     *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
 	MoveSliceInBtf   *ebpf.Variable `ebpf:"move_slice_in_btf"`
 	ReverseInBtf     *ebpf.Variable `ebpf:"reverse_in_btf"`

@@ -101,12 +101,12 @@ func editEntries[E entry](d *Dataplane, edit func(*E)) error {
 
 // ForgetClients makes it look as if no client's packet had come for two minutes.
 func (d *Dataplane) ForgetClients() error {
-	return editEntries(d, func(r *pathReverse) { r.HopSeen -= 120 * d.expiry.hz })
+	return editEntries(d, func(r *pathReverse) { r.HopSeen -= 120 * d.hz })
 }
 
 // Age makes connections look as if nothing had come for a while.
 func (d *Dataplane) Age(by time.Duration) error {
-	return editEntries(d, func(c *pathConn) { c.Seen -= uint32(by.Seconds() * float64(d.expiry.hz)) })
+	return editEntries(d, func(c *pathConn) { c.Seen -= uint32(by.Seconds() * float64(d.hz)) })
 }
 
 // ForgetForward ends the clients' entries and leaves the ways back as orphans.

@@ -17,7 +17,7 @@ import (
 // fields that changed places would pass, so names and offsets of all fields go into the hash.
 var layouts = []any{
 	pathBucket{}, pathConn{}, pathReverse{}, pathServiceKey{}, pathService{}, pathServer{}, pathSlot{}, pathInterface{},
-	pathLoad{}, pathCounters{}, pathVlanKey{},
+	pathLoad{}, pathCounters{}, pathVlanKey{}, pathTimeouts{},
 }
 
 // layoutHash stands for the layout of all maps of a program that outlive its version.

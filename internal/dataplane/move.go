@@ -162,7 +162,7 @@ func (m *move) commit() error {
 	if err := errors.Join(m.from.conns.Close(), d.sweeper.Close(), d.ender.Close()); err != nil {
 		return err
 	}
-	if err := d.loadBeside(d.expiry.hz); err != nil {
+	if err := d.loadBeside(d.hz); err != nil {
 		return err
 	}
 	return d.pins.dropTables(m.to.table)

@@ -31,6 +31,7 @@ const (
 	moverMapServices           = "services"
 	moverMapSlots              = "slots"
 	moverMapTellings           = "tellings"
+	moverMapTimeouts           = "timeouts"
 	moverMapVerdicts           = "verdicts"
 	moverMapVips               = "vips"
 	moverMapVlans              = "vlans"
@@ -46,6 +47,7 @@ const (
 	moverVarHeldKindInBtf      = "held_kind_in_btf"
 	moverVarHopInBtf           = "hop_in_btf"
 	moverVarJiffiesPerSecond   = "jiffies_per_second"
+	moverVarLeavingInBtf       = "leaving_in_btf"
 	moverVarLimitInBtf         = "limit_in_btf"
 	moverVarMoveSliceInBtf     = "move_slice_in_btf"
 	moverVarReverseInBtf       = "reverse_in_btf"
@@ -128,6 +130,7 @@ type moverMapSpecs struct {
 	Services    *ebpf.MapSpec `ebpf:"services"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
 	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips        *ebpf.MapSpec `ebpf:"vips"`
 	Vlans       *ebpf.MapSpec `ebpf:"vlans"`
@@ -148,6 +151,7 @@ type moverVariableSpecs struct {
 	HeldKindInBtf      *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf           *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond   *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
+	LeavingInBtf       *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf         *ebpf.VariableSpec `ebpf:"limit_in_btf"`
 	MoveSliceInBtf     *ebpf.VariableSpec `ebpf:"move_slice_in_btf"`
 	ReverseInBtf       *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
@@ -201,6 +205,7 @@ type moverMaps struct {
 	Services    *ebpf.Map `ebpf:"services"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Timeouts    *ebpf.Map `ebpf:"timeouts"`
 	Verdicts    *ebpf.Map `ebpf:"verdicts"`
 	Vips        *ebpf.Map `ebpf:"vips"`
 	Vlans       *ebpf.Map `ebpf:"vlans"`
@@ -223,6 +228,7 @@ func (m *moverMaps) Close() error {
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Timeouts,
 		m.Verdicts,
 		m.Vips,
 		m.Vlans,
@@ -244,6 +250,7 @@ type moverVariables struct {
 	HeldKindInBtf      *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf           *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond   *ebpf.Variable `ebpf:"jiffies_per_second"`
+	LeavingInBtf       *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf         *ebpf.Variable `ebpf:"limit_in_btf"`
 	MoveSliceInBtf     *ebpf.Variable `ebpf:"move_slice_in_btf"`
 	ReverseInBtf       *ebpf.Variable `ebpf:"reverse_in_btf"`

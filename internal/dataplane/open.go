@@ -10,6 +10,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/model"
 )
 
 // Open loads the path, takes over what is pinned, and swaps the new program in on every interface
@@ -126,12 +128,12 @@ func (d *Dataplane) loadSweeper(hz uint32) error {
 	if err := spec.Variables["jiffies_per_second"].Set(hz); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
-	d.expiry.hz = hz
+	d.hz = hz
 	if err := d.table().set(spec); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
-	if err := spec.Variables["timeouts"].Get(&d.expiry.timeouts); err != nil {
-		return fmt.Errorf("sweep: timeouts: %w", err)
+	if err := d.putTimeouts(defaultTimeouts, model.Timeouts{}); err != nil {
+		return err
 	}
 	var objects struct {
 		Sweep *ebpf.Program `ebpf:"sweep"`
@@ -152,7 +154,7 @@ func (d *Dataplane) share(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 		"slots": p.Slots, "positions": p.Positions, "conns": p.Conns, "loads": p.Loads,
 		"counters": p.Counters, "verdicts": p.Verdicts, "events": p.Events,
 		"vlans": p.Vlans, "nat_servers": p.NatServers, "fragments": p.Fragments, "held_frames": p.HeldFrames,
-		"tellings": p.Tellings, "scratch": p.Scratch,
+		"tellings": p.Tellings, "scratch": p.Scratch, "timeouts": p.Timeouts,
 	} {
 		if s := spec.Maps[name]; s != nil {
 			shared[name] = m

@@ -169,6 +169,14 @@ type pathInterface struct {
 	Reason  [109]uint8
 }
 
+type pathLeaving uint32
+
+const (
+	pathLeavingLEAVING_DRAIN pathLeaving = 1
+	pathLeavingLEAVING_RESET pathLeaving = 2
+	pathLeavingLEAVING_DROP  pathLeaving = 3
+)
+
 type pathLimit uint32
 
 const (
@@ -179,6 +187,8 @@ const (
 	pathLimitUNSETTLED_SLOTS pathLimit = 7
 	pathLimitSETTLED_PACKETS pathLimit = 4
 	pathLimitMAX_LOCKS       pathLimit = 4096
+	pathLimitTIMEOUTS        pathLimit = 16
+	pathLimitSEEN_AHEAD      pathLimit = 3758096384
 	pathLimitMAX_VLANS       pathLimit = 4096
 	pathLimitMAX_FRAGMENTS   pathLimit = 1024
 	pathLimitFRAGMENT_WORDS  pathLimit = 128
@@ -263,6 +273,8 @@ type pathServer struct {
 	TunnelFlags       uint8
 	Overhead          uint16
 	Mss               uint16
+	Leaving           uint8
+	Pad               [3]uint8
 }
 
 type pathServerFlag uint32
@@ -317,6 +329,11 @@ type pathSweep struct {
 	Orphans uint32
 }
 
+type pathTimeouts struct {
+	_       structs.HostLayout
+	Seconds [16]uint32
+}
+
 type pathTold struct {
 	_     structs.HostLayout
 	Since uint32
@@ -358,28 +375,30 @@ const (
 	pathVerdictVERDICT_ICMP_OUT           pathVerdict = 15
 	pathVerdictVERDICT_TOO_BIG_TOLD       pathVerdict = 16
 	pathVerdictVERDICT_TTL_TOLD           pathVerdict = 17
-	pathVerdictVERDICT_MALFORMED          pathVerdict = 18
-	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 19
-	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 20
-	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 21
-	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 22
-	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 23
-	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 24
-	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 25
-	pathVerdictVERDICT_MARTIAN            pathVerdict = 26
-	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 27
-	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 28
-	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 29
-	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 30
-	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 31
-	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 32
-	pathVerdictVERDICT_TOO_BIG            pathVerdict = 33
-	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 34
-	pathVerdictVERDICT_CONN_FULL          pathVerdict = 35
-	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 36
-	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 37
-	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 38
-	pathVerdictVERDICTS                   pathVerdict = 39
+	pathVerdictVERDICT_SERVER_RESET       pathVerdict = 18
+	pathVerdictVERDICT_MALFORMED          pathVerdict = 19
+	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 20
+	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 21
+	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 22
+	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 23
+	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 24
+	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 25
+	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 26
+	pathVerdictVERDICT_MARTIAN            pathVerdict = 27
+	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 28
+	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 29
+	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 30
+	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 31
+	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 32
+	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 33
+	pathVerdictVERDICT_TOO_BIG            pathVerdict = 34
+	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 35
+	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 36
+	pathVerdictVERDICT_CONN_FULL          pathVerdict = 37
+	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 38
+	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 39
+	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 40
+	pathVerdictVERDICTS                   pathVerdict = 41
 )
 
 type pathVlanKey struct {
@@ -414,6 +433,7 @@ const (
 	pathMapServices           = "services"
 	pathMapSlots              = "slots"
 	pathMapTellings           = "tellings"
+	pathMapTimeouts           = "timeouts"
 	pathMapVerdicts           = "verdicts"
 	pathMapVips               = "vips"
 	pathMapVlans              = "vlans"
@@ -429,6 +449,7 @@ const (
 	pathVarHeldKindInBtf      = "held_kind_in_btf"
 	pathVarHopInBtf           = "hop_in_btf"
 	pathVarJiffiesPerSecond   = "jiffies_per_second"
+	pathVarLeavingInBtf       = "leaving_in_btf"
 	pathVarLimitInBtf         = "limit_in_btf"
 	pathVarMoveSliceInBtf     = "move_slice_in_btf"
 	pathVarReverseInBtf       = "reverse_in_btf"
@@ -512,6 +533,7 @@ type pathMapSpecs struct {
 	Services    *ebpf.MapSpec `ebpf:"services"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
 	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips        *ebpf.MapSpec `ebpf:"vips"`
 	Vlans       *ebpf.MapSpec `ebpf:"vlans"`
@@ -532,6 +554,7 @@ type pathVariableSpecs struct {
 	HeldKindInBtf      *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf           *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond   *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
+	LeavingInBtf       *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf         *ebpf.VariableSpec `ebpf:"limit_in_btf"`
 	MoveSliceInBtf     *ebpf.VariableSpec `ebpf:"move_slice_in_btf"`
 	ReverseInBtf       *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
@@ -586,6 +609,7 @@ type pathMaps struct {
 	Services    *ebpf.Map `ebpf:"services"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Timeouts    *ebpf.Map `ebpf:"timeouts"`
 	Verdicts    *ebpf.Map `ebpf:"verdicts"`
 	Vips        *ebpf.Map `ebpf:"vips"`
 	Vlans       *ebpf.Map `ebpf:"vlans"`
@@ -608,6 +632,7 @@ func (m *pathMaps) Close() error {
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Timeouts,
 		m.Verdicts,
 		m.Vips,
 		m.Vlans,
@@ -629,6 +654,7 @@ type pathVariables struct {
 	HeldKindInBtf      *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf           *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond   *ebpf.Variable `ebpf:"jiffies_per_second"`
+	LeavingInBtf       *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf         *ebpf.Variable `ebpf:"limit_in_btf"`
 	MoveSliceInBtf     *ebpf.Variable `ebpf:"move_slice_in_btf"`
 	ReverseInBtf       *ebpf.Variable `ebpf:"reverse_in_btf"`

@@ -100,7 +100,9 @@ func TestDrainKeepsConnections(t *testing.T) {
 	})
 }
 
-func TestRemovedServerLosesItsConnections(t *testing.T) {
+// TestForgottenServerLosesItsConnections: a server that left is forgotten when it has none, but one may
+// have begun meanwhile. What becomes of it until then: path_leave_test.go.
+func TestForgottenServerLosesItsConnections(t *testing.T) {
 	eachMethod(t, func(t *testing.T, l life) {
 		l.apply(t, changed(l.want, withoutSecond))
 		expect(t, l.testbed, front, l.tcp.more(), serverGone)
@@ -110,11 +112,21 @@ func TestRemovedServerLosesItsConnections(t *testing.T) {
 	})
 }
 
-func TestServerThatCameBackIsAnotherOne(t *testing.T) {
+func TestForgottenServerThatCameBackIsAnotherOne(t *testing.T) {
 	eachMethod(t, func(t *testing.T, l life) {
 		l.apply(t, changed(l.want, withoutSecond))
 		l.apply(t, l.want)
 		expect(t, l.testbed, front, l.tcp.more(), serverGone)
+	})
+}
+
+// TestFreePlaceIsNoServer: not even the first place, whose number stands for nobody.
+func TestFreePlaceIsNoServer(t *testing.T) {
+	eachMethod(t, func(t *testing.T, l life) {
+		l.apply(t, changed(l.want, func(s *model.ServiceWant) { s.Servers = nil }))
+		for _, p := range []model.Protocol{model.TCP, model.UDP} {
+			expect(t, l.testbed, front, talkTo(4, 10, 80, p, 21000).open(), noServer)
+		}
 	})
 }
 
@@ -182,7 +194,7 @@ func TestConnectionKeepsItsMethod(t *testing.T) {
 	})
 }
 
-func TestAnswersOutliveTheServer(t *testing.T) {
+func TestAnswersOutliveAForgottenServer(t *testing.T) {
 	l := newLife(t, model.NAT)
 	answer := l.tcp.answer(netip.AddrPortFrom(serverAddr(4, 2), 80), packet.ACK)
 	expect(t, l.testbed, back, answer, natOut)
@@ -219,8 +231,8 @@ func TestFragmentsGoWithTheirConnection(t *testing.T) {
 	}
 }
 
-// TestFragmentsOfAGoneServer: the first fragment of a datagram may begin anew, a later one may not.
-func TestFragmentsOfAGoneServer(t *testing.T) {
+// TestFragmentsOfAForgottenServer: the first fragment of a datagram may begin anew, a later one may not.
+func TestFragmentsOfAForgottenServer(t *testing.T) {
 	eachMethod(t, func(t *testing.T, l life) {
 		parts := cut(append(l.udp.open(), hundred), 7, 32, 64)
 		expect(t, l.testbed, front, parts[0], l.method)
@@ -258,8 +270,8 @@ func TestErrorsFollowTheServer(t *testing.T) {
 	})
 }
 
-// TestErrorsToClientsOutliveTheServer, as answers do.
-func TestErrorsToClientsOutliveTheServer(t *testing.T) {
+// TestErrorsToClientsOutliveAForgottenServer, as answers do.
+func TestErrorsToClientsOutliveAForgottenServer(t *testing.T) {
 	l := newLife(t, model.NAT)
 	sent := l.tcp
 	sent.service = netip.AddrPortFrom(serverAddr(4, 2), 80)

@@ -250,6 +250,10 @@ func shaken(random *rand.Rand, want model.DataplaneWant) model.DataplaneWant {
 				}
 			}
 		}
+		if len(s.Servers) > 0 && random.IntN(5) == 0 {
+			w := &s.Servers[random.IntN(len(s.Servers))]
+			w.Weight, w.Leaving = 0, model.Leavings()[random.IntN(3)]
+		}
 		if len(s.Servers) > 0 && random.IntN(10) == 0 {
 			at := random.IntN(len(s.Servers))
 			s.Servers = slices.Delete(s.Servers, at, at+1)

@@ -477,7 +477,7 @@ func TestTableHasEveryVerdict(t *testing.T) {
 			missing = slices.DeleteFunc(missing, func(v verdict) bool { return v == s.verdict })
 		}
 	}
-	if want := []verdict{fragmentOrphan, serverGone, connFull, noHeadroom}; !slices.Equal(missing, want) {
+	if want := []verdict{serverReset, fragmentOrphan, serverLeft, serverGone, connFull, noHeadroom}; !slices.Equal(missing, want) {
 		t.Errorf("no row ends as %q, want that of %q", missing, want)
 	}
 }

@@ -18,12 +18,6 @@ const sweepEvery = 2 * time.Second
 // their entries expired they take about a millisecond.
 const sliceBuckets = 1024
 
-// expiry is what the sweep program was loaded with.
-type expiry struct {
-	hz       uint32     // jiffies per second
-	timeouts [16]uint32 // seconds, by enum conn_state; behind them, of UDP that is not settled
-}
-
 // clock relates the kernel's jiffies to our time.
 type clock struct {
 	jiffies uint32
@@ -92,15 +86,5 @@ func (d *Dataplane) runSweeps(ctx context.Context) error {
 func (d *Dataplane) now() uint32 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.clock.jiffies + uint32(time.Since(d.clock.at).Seconds()*float64(d.expiry.hz))
-}
-
-// expires is how long a connection lives on that was seen at a jiffy.
-func (e expiry) expires(w word, seen, now uint32) time.Duration {
-	timeout := e.timeouts[w.state()&15]
-	if w.state() == pathConnStateCONN_UDP && !w.has(pathConnFlagCONN_SETTLED) {
-		timeout = e.timeouts[pathConnStateCONN_STATES]
-	}
-	idle := time.Duration(int32(now-seen)) * time.Second / time.Duration(e.hz)
-	return max(time.Duration(timeout)*time.Second-max(idle, 0), 0)
+	return d.clock.jiffies + uint32(time.Since(d.clock.at).Seconds()*float64(d.hz))
 }

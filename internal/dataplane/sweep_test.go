@@ -23,16 +23,24 @@ type sweepBed struct {
 
 func newSweepBed(t *testing.T, forwarding model.Forwarding) sweepBed {
 	t.Helper()
-	b := newTestbed(t, 64)
-	service := model.ServiceWant{
+	service := sweepService(forwarding)
+	bed := sweepBed{newTestbed(t, 64), t, dataplane.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
+	bed.serve(service)
+	bed.client(packet.SYN)
+	return bed
+}
+
+func sweepService(forwarding model.Forwarding) model.ServiceWant {
+	return model.ServiceWant{
 		Key:       model.ServiceKey{Address: vip(4, 30), Port: 80, Protocol: model.TCP},
 		Scheduler: model.RR, Serving: true,
 		Servers: []model.ServerWant{toServer(4, 11, 80, forwarding)},
 	}
-	b.apply(t, model.DataplaneWant{Revision: 1, Interfaces: world().Interfaces, Services: []model.ServiceWant{service}})
-	bed := sweepBed{b, t, dataplane.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
-	bed.client(packet.SYN)
-	return bed
+}
+
+func (b sweepBed) serve(services ...model.ServiceWant) {
+	b.t.Helper()
+	b.apply(b.t, model.DataplaneWant{Revision: 1, Interfaces: world().Interfaces, Services: services})
 }
 
 func (b sweepBed) client(flags packet.TCPFlags) {

@@ -31,6 +31,7 @@ const (
 	sweeperMapServices         = "services"
 	sweeperMapSlots            = "slots"
 	sweeperMapTellings         = "tellings"
+	sweeperMapTimeouts         = "timeouts"
 	sweeperMapVerdicts         = "verdicts"
 	sweeperMapVips             = "vips"
 	sweeperMapVlans            = "vlans"
@@ -46,6 +47,7 @@ const (
 	sweeperVarHeldKindInBtf    = "held_kind_in_btf"
 	sweeperVarHopInBtf         = "hop_in_btf"
 	sweeperVarJiffiesPerSecond = "jiffies_per_second"
+	sweeperVarLeavingInBtf     = "leaving_in_btf"
 	sweeperVarLimitInBtf       = "limit_in_btf"
 	sweeperVarMoveSliceInBtf   = "move_slice_in_btf"
 	sweeperVarReverseInBtf     = "reverse_in_btf"
@@ -56,7 +58,6 @@ const (
 	sweeperVarSweepInBtf       = "sweep_in_btf"
 	sweeperVarTableBuckets     = "table_buckets"
 	sweeperVarTableSeed        = "table_seed"
-	sweeperVarTimeouts         = "timeouts"
 	sweeperVarTunnelFlagInBtf  = "tunnel_flag_in_btf"
 	sweeperVarTunnelInBtf      = "tunnel_in_btf"
 	sweeperVarVerdictInBtf     = "verdict_in_btf"
@@ -127,6 +128,7 @@ type sweeperMapSpecs struct {
 	Services    *ebpf.MapSpec `ebpf:"services"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
 	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips        *ebpf.MapSpec `ebpf:"vips"`
 	Vlans       *ebpf.MapSpec `ebpf:"vlans"`
@@ -147,6 +149,7 @@ type sweeperVariableSpecs struct {
 	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
+	LeavingInBtf     *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
 	MoveSliceInBtf   *ebpf.VariableSpec `ebpf:"move_slice_in_btf"`
 	ReverseInBtf     *ebpf.VariableSpec `ebpf:"reverse_in_btf"`
@@ -157,7 +160,6 @@ type sweeperVariableSpecs struct {
 	SweepInBtf       *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
 	TableBuckets     *ebpf.VariableSpec `ebpf:"table_buckets"`
 	TableSeed        *ebpf.VariableSpec `ebpf:"table_seed"`
-	Timeouts         *ebpf.VariableSpec `ebpf:"timeouts"`
 	TunnelFlagInBtf  *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf      *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
 	VerdictInBtf     *ebpf.VariableSpec `ebpf:"verdict_in_btf"`
@@ -199,6 +201,7 @@ type sweeperMaps struct {
 	Services    *ebpf.Map `ebpf:"services"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Timeouts    *ebpf.Map `ebpf:"timeouts"`
 	Verdicts    *ebpf.Map `ebpf:"verdicts"`
 	Vips        *ebpf.Map `ebpf:"vips"`
 	Vlans       *ebpf.Map `ebpf:"vlans"`
@@ -221,6 +224,7 @@ func (m *sweeperMaps) Close() error {
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Timeouts,
 		m.Verdicts,
 		m.Vips,
 		m.Vlans,
@@ -242,6 +246,7 @@ type sweeperVariables struct {
 	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
+	LeavingInBtf     *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`
 	MoveSliceInBtf   *ebpf.Variable `ebpf:"move_slice_in_btf"`
 	ReverseInBtf     *ebpf.Variable `ebpf:"reverse_in_btf"`
@@ -252,7 +257,6 @@ type sweeperVariables struct {
 	SweepInBtf       *ebpf.Variable `ebpf:"sweep_in_btf"`
 	TableBuckets     *ebpf.Variable `ebpf:"table_buckets"`
 	TableSeed        *ebpf.Variable `ebpf:"table_seed"`
-	Timeouts         *ebpf.Variable `ebpf:"timeouts"`
 	TunnelFlagInBtf  *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf      *ebpf.Variable `ebpf:"tunnel_in_btf"`
 	VerdictInBtf     *ebpf.Variable `ebpf:"verdict_in_btf"`

@@ -92,29 +92,14 @@ func readElements[T any](m *ebpf.Map) ([]T, error) {
 	return out, nil
 }
 
-// ExpireAtOnce makes every connection's time be over as soon as its packet was seen: what a sweep
-// marks, the next one ends, unless a packet comes in between.
+// ExpireAtOnce makes the time of every connection of a service that is there be over as soon as its
+// packet was seen: what a sweep marks, the next one ends, unless a packet comes in between.
 func (d *Dataplane) ExpireAtOnce() error {
-	spec, err := loadSweeper()
-	if err != nil {
-		return err
+	all := d.path.Timeouts.MaxEntries()
+	keys := make([]uint32, all)
+	for i := range keys {
+		keys[i] = uint32(i)
 	}
-	d.expiry.timeouts = [16]uint32{}
-	for name, value := range map[string]any{"jiffies_per_second": d.expiry.hz, "timeouts": d.expiry.timeouts} {
-		if err := spec.Variables[name].Set(value); err != nil {
-			return err
-		}
-	}
-	if err := d.table().set(spec); err != nil {
-		return err
-	}
-	var objects struct {
-		Sweep *ebpf.Program `ebpf:"sweep"`
-	}
-	if err := spec.LoadAndAssign(&objects, &ebpf.CollectionOptions{MapReplacements: d.share(spec)}); err != nil {
-		return err
-	}
-	before := d.sweeper
-	d.sweeper = objects.Sweep
-	return before.Close()
+	_, err := d.path.Timeouts.BatchUpdate(keys, make([]pathTimeouts, all), nil)
+	return err
 }

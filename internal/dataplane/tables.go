@@ -28,9 +28,10 @@ type tables struct {
 }
 
 type serviceEntry struct {
-	value   pathService
-	slots   []pathSlot // the head first; empty: there is no table yet
-	servers map[model.ServerKey]*serverEntry
+	value    pathService
+	timeouts pathTimeouts
+	slots    []pathSlot // the head first; empty: there is no table yet
+	servers  map[model.ServerKey]*serverEntry
 }
 
 type serverEntry struct {
@@ -57,11 +58,15 @@ func (d *Dataplane) readTables() (*tables, error) {
 
 func (d *Dataplane) readServices(t *tables) (map[uint32]*serviceEntry, error) {
 	byID := map[uint32]*serviceEntry{}
+	timeouts, err := readArray[pathTimeouts](d.path.Timeouts)
+	if err != nil {
+		return nil, err
+	}
 	var key pathServiceKey
 	var value pathService
 	each := d.path.Services.Iterate()
 	for each.Next(&key, &value) {
-		entry := &serviceEntry{value: value, servers: map[model.ServerKey]*serverEntry{}}
+		entry := &serviceEntry{value: value, timeouts: timeouts[value.Id], servers: map[model.ServerKey]*serverEntry{}}
 		slots, err := d.readSlots(value.Id)
 		if err != nil {
 			return nil, err
@@ -108,8 +113,7 @@ func (d *Dataplane) readServers(t *tables, byID map[uint32]*serviceEntry) error 
 			}
 			continue
 		}
-		key := model.ServerKey{Address: fromAddr(value.Address), Port: fromPort(value.Port)}
-		service.servers[key] = &serverEntry{id: uint32(id), value: value}
+		service.servers[serverKey(value)] = &serverEntry{id: uint32(id), value: value}
 		t.serverIDs.keep(uint32(id))
 	}
 	return nil

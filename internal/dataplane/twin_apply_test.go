@@ -46,6 +46,9 @@ func follow(s *twinService, want model.ServiceWant, version uint32) *twinService
 		before[server.want.Key] = server
 	}
 	s.servers = nil
+	want.Servers = slices.DeleteFunc(slices.Clone(want.Servers), func(w model.ServerWant) bool {
+		return w.Leaving != 0 && before[w.Key] == nil // it never came
+	})
 	for _, w := range want.Servers {
 		server := before[w.Key]
 		if server == nil {

@@ -93,6 +93,9 @@ func (p parsed) toClient(out []byte, from, to netip.AddrPort) {
 
 // answer sends a server's packet to the connection's client.
 func (t *twin) answer(p parsed, c *twinConn) outcome {
+	if !c.server.gone && c.server.want.Leaving > model.Drain {
+		return p.ends(serverLeft)
+	}
 	if v := t.first(p); v != undecided {
 		return p.ends(v)
 	}

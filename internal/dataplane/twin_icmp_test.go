@@ -127,6 +127,8 @@ func (t *twin) errorToService(p parsed) outcome {
 		return p.ends(serverGone)
 	case !c.server.service.want.Serving:
 		return p.ends(notServing)
+	case c.server.want.Leaving > model.Drain:
+		return p.ends(serverLeft)
 	}
 	return t.forward(p, c)
 }

@@ -28,14 +28,15 @@ const (
 	noServer          verdict = "no_server"
 	local             verdict = "local"
 
-	dr         verdict = "dr"
-	tun        verdict = "tun"
-	natIn      verdict = "nat_in"
-	natOut     verdict = "nat_out"
-	icmpIn     verdict = "icmp_in"
-	icmpOut    verdict = "icmp_out"
-	tooBigTold verdict = "too_big_told"
-	ttlTold    verdict = "ttl_told"
+	dr          verdict = "dr"
+	tun         verdict = "tun"
+	natIn       verdict = "nat_in"
+	natOut      verdict = "nat_out"
+	icmpIn      verdict = "icmp_in"
+	icmpOut     verdict = "icmp_out"
+	tooBigTold  verdict = "too_big_told"
+	ttlTold     verdict = "ttl_told"
+	serverReset verdict = "server_reset"
 
 	malformed        verdict = "malformed"
 	fragmentTiny     verdict = "fragment_tiny"
@@ -53,6 +54,7 @@ const (
 	noNeighbour      verdict = "no_neighbour"
 	noRoute          verdict = "no_route"
 	tooBig           verdict = "too_big"
+	serverLeft       verdict = "server_left"
 	serverGone       verdict = "server_gone"
 	connFull         verdict = "conn_full"
 	natClash         verdict = "nat_clash"
@@ -63,11 +65,11 @@ const (
 // are all others.
 var (
 	passes = []verdict{notIP, otherHost, otherVLAN, noService, icmp, notServing, unknownConnection, noServer, local}
-	sends  = []verdict{dr, tun, natIn, natOut, icmpIn, icmpOut, tooBigTold, ttlTold}
+	sends  = []verdict{dr, tun, natIn, natOut, icmpIn, icmpOut, tooBigTold, ttlTold, serverReset}
 	drops  = []verdict{
 		malformed, fragmentTiny, fragmentOverlap, fragmentOrphan, fragmentHeld, fragmentSCTP, extensionHeaders,
 		sourceRoute, martian, badChecksum, icmpNoConnection, icmpLowMTU, ttlExceeded, noNeighbour, noRoute,
-		tooBig, serverGone, connFull, natClash, noHeadroom,
+		tooBig, serverLeft, serverGone, connFull, natClash, noHeadroom,
 	}
 )
 
@@ -77,7 +79,8 @@ const natPicks = 3
 // twin is the path in plain Go: what it must do with every frame, as slowly and plainly as can be.
 // It shares nothing with the C but types.h, so that each finds the other's mistakes. The path's
 // order is that of this file: frame, then parse (twin_parse_test.go, twin_extension_test.go), known
-// or fresh, then forward or answer (twin_forward_test.go), or tell the sender (twin_tell_test.go).
+// or fresh, then forward or answer (twin_forward_test.go), or tell the sender (twin_tell_test.go). A
+// server that was removed is that of twin_leave_test.go.
 // Errors of ICMP and later fragments have roads of their own (twin_icmp_test.go,
 // twin_fragment_test.go), which end in forward or answer too. Time stands still in it: no connection
 // and no fragment expires, and tests have fewer fragments under way than there is room for.
@@ -202,6 +205,14 @@ func (t *twin) known(p parsed, c *twinConn) outcome {
 		t.end(c)
 		return t.fresh(p)
 	}
+	if c.server.want.Leaving != 0 {
+		return t.leave(p, c)
+	}
+	return t.onward(p, c)
+}
+
+// onward is for what goes on as its connection goes.
+func (t *twin) onward(p parsed, c *twinConn) outcome {
 	if v := t.first(p); v != undecided {
 		return p.ends(v)
 	}

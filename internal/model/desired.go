@@ -58,6 +58,7 @@ type ServiceWant struct {
 	Scheduler Scheduler
 	Serving   bool   // false: packets to it pass to the kernel (a backup does not balance)
 	MSS       uint16 // largest MSS that a SYN may offer; 0: as it came
+	Timeouts  Timeouts
 	Servers   []ServerWant
 }
 
@@ -67,12 +68,13 @@ type ServerWant struct {
 	Forwarding Forwarding
 	Tunnel     Tunnel
 	Weight     uint16
-	Local      bool   // the address is the host's own: packets pass to the kernel
-	Link       int    // index of the interface towards it, of the parent where that is a VLAN device; 0: no way to it
-	VLAN       uint16 // tag of its frames; 0: none
-	Next       Addr   // the neighbour towards it
-	MAC        MAC    // of Next; zero: unknown yet
-	SourceMAC  MAC    // of the interface
-	Source     Addr   // the host's address towards it: outer source of TUN
-	MTU        int    // of the way to it: the interface's, or less where a router said so
+	Leaving    Leaving // what becomes of its connections, the service having it no more; 0: it stays
+	Local      bool    // the address is the host's own: packets pass to the kernel
+	Link       int     // index of the interface towards it, of the parent where that is a VLAN device; 0: no way to it
+	VLAN       uint16  // tag of its frames; 0: none
+	Next       Addr    // the neighbour towards it
+	MAC        MAC     // of Next; zero: unknown yet
+	SourceMAC  MAC     // of the interface
+	Source     Addr    // the host's address towards it: outer source of TUN
+	MTU        int     // of the way to it: the interface's, or less where a router said so
 }

@@ -15,6 +15,7 @@ type Seen struct {
 	Network     Network
 	Attachments []Attachment     // by interface name
 	PathMTUs    map[Addr]PathMTU // by the address of a TUN server: what routers said about the way to it
+	Left        []Left           // in the order in which they left
 	Applied     Applied
 }
 

@@ -73,6 +73,8 @@ type Service struct {
 	Key       ServiceKey
 	Scheduler Scheduler
 	MSS       uint16   // TCP: the largest MSS that a SYN may offer; 0: as it came
+	Timeouts  Timeouts // of its protocol's states
+	Leaving   Departure
 	Servers   []Server // in the order in which they were added; schedulers begin with the last, as IPVS does
 }
 

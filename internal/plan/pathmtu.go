@@ -41,7 +41,7 @@ type Judgement struct {
 // tunnel to a server of the Spec, and only to make it narrower. A word that is known already is new
 // again after half its life, so that a flood of them changes nothing.
 func Judge(spec model.Spec, seen model.Seen, said model.TooBig, now time.Time) Judgement {
-	if !isTunnel(spec, seen.Network, said) {
+	if !isTunnel(WithLeft(spec, seen.Left), seen.Network, said) {
 		return Judgement{}
 	}
 	if why := refuse(said, knownMTU(seen.Network, said.Destination)); why != "" {

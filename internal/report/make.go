@@ -30,7 +30,7 @@ func Make(in Input) Snapshot {
 	}
 	wants := serverWants(in.Desired.Dataplane)
 	for _, service := range in.Spec.Services {
-		servers := servers(in, service, wants)
+		servers := append(servers(in, service, wants), leaving(in, service, wants)...)
 		s.Services = append(s.Services, sum(service, in.Readings.Services[service.Key], servers))
 		s.Servers = append(s.Servers, servers...)
 	}
@@ -45,10 +45,12 @@ func sum(service model.Service, counts Counts, servers []Server) Service {
 		Key:       service.Key,
 		Scheduler: service.Scheduler,
 		MSS:       service.MSS,
-		Servers:   len(servers),
 		Counts:    counts,
 	}
 	for _, server := range servers {
+		if server.State != Leaving {
+			s.Servers++
+		}
 		if server.State == Up {
 			s.Up++
 		}

@@ -120,7 +120,7 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 	var reasons []string
 	quiesced := 0
 	for _, server := range s.Servers {
-		if server.ServiceKey != service.Key {
+		if server.ServiceKey != service.Key || server.State == Leaving {
 			continue
 		}
 		if server.State == Quiesced {

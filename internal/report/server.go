@@ -24,18 +24,8 @@ func serverWants(want model.DataplaneWant) map[ServiceServer]model.ServerWant {
 func servers(in Input, service model.Service, wants map[ServiceServer]model.ServerWant) []Server {
 	var out []Server
 	for _, server := range service.Servers {
-		id := ServiceServer{service.Key, server.Key}
-		want := wants[id]
-		line := Server{
-			Service:    service.Name,
-			ServiceKey: service.Key,
-			Key:        server.Key,
-			Forwarding: server.Forwarding,
-			Tunnel:     server.Tunnel,
-			Local:      want.Local,
-			Weight:     server.Weight,
-			Reading:    in.Readings.Servers[id],
-		}
+		want := wants[ServiceServer{service.Key, server.Key}]
+		line := line(in, service, server, want)
 		line.State, line.Reason = state(want, server, in.Seen.Network)
 		if line.State == Up {
 			line.Reason = narrowed(in, want)
@@ -43,6 +33,20 @@ func servers(in Input, service model.Service, wants map[ServiceServer]model.Serv
 		out = append(out, line)
 	}
 	return out
+}
+
+// line is what does not depend on how a server does.
+func line(in Input, service model.Service, server model.Server, want model.ServerWant) Server {
+	return Server{
+		Service:    service.Name,
+		ServiceKey: service.Key,
+		Key:        server.Key,
+		Forwarding: server.Forwarding,
+		Tunnel:     server.Tunnel,
+		Local:      want.Local,
+		Weight:     server.Weight,
+		Reading:    in.Readings.Servers[ServiceServer{service.Key, server.Key}],
+	}
 }
 
 // state judges a server by the way towards it first: a weight matters only to who can be reached.

@@ -27,7 +27,7 @@ type Snapshot struct {
 	Interfaces  []Interface // by name
 	Connections Usage
 	Services    []Service // in the order of the configuration
-	Servers     []Server  // service by service, in the order of the configuration
+	Servers     []Server  // service by service, in the order of the configuration, those last that are leaving
 	Verdicts    []VerdictCount
 	Problems    []model.Problem // empty: all is as it is wanted
 }
@@ -63,7 +63,7 @@ type Service struct {
 	Key       model.ServiceKey
 	Scheduler model.Scheduler
 	MSS       uint16 // largest MSS that a SYN may offer; 0: as it came
-	Servers   int    // how many it has
+	Servers   int    // how many it has, without those that are leaving
 	Up        int    // how many of them take new connections
 	Active    uint64
 	Inactive  uint64
@@ -96,4 +96,5 @@ const (
 	Up          State = "up"
 	Quiesced    State = "quiesced"    // weight 0: it keeps its connections and gets no new ones
 	Unreachable State = "unreachable" // no route to it, or its MAC is not known
+	Leaving     State = "leaving"     // removed, with connections left
 )
