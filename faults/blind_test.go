@@ -34,7 +34,9 @@ func blind(weir string) faults.Fault {
 			var all []attacker
 			for _, f := range []lab.Forwarding{lab.NAT, lab.TUN, lab.DR} {
 				g := newGround(t, lab.Config{Shape: lab.LAN, Forwarding: f, Weir: weir}, plan)
-				all = append(all, attacker{newFlooder(t, g), silence})
+				a := attacker{newFlooder(t, g), silence}
+				a.together = 16 // servers and clients answer each
+				all = append(all, a)
 			}
 			return func() (faults.Measured, error) { return attack(t.Context(), all) }
 		},

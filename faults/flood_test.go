@@ -25,8 +25,9 @@ import (
 // everybody whom they are to disturb.
 type flooder struct {
 	*crafter
-	ground *ground
-	random *rand.Rand
+	ground   *ground
+	random   *rand.Rand
+	together int // so many packets are sent without a pause
 }
 
 // nowhere is where floods come from. The servers drop what does: it is the director that is tried, and
@@ -43,7 +44,8 @@ func newFlooder(t *testing.T, g *ground) *flooder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &flooder{c, g, rand.New(rand.NewPCG(uint64(os.Getpid()), 0))}
+	const together = 64 // a quarter of what the ring of a veth holds while its reader is away
+	return &flooder{c, g, rand.New(rand.NewPCG(uint64(os.Getpid()), 0)), together}
 }
 
 // deafen makes every server drop what comes from nowhere, as soon as it knows the source.
@@ -103,10 +105,9 @@ func (f *flooder) floodFrom(ctx context.Context, clients []netip.AddrPort, wave 
 	return err
 }
 
-// rest stops for a moment after so many packets as the ring of a veth can hold while its reader is away.
+// rest stops for a moment when enough packets were sent.
 func (f *flooder) rest(sent, more int) {
-	const together = 64
-	if sent/together != (sent+more)/together {
+	if sent/f.together != (sent+more)/f.together {
 		time.Sleep(500 * time.Microsecond)
 	}
 }

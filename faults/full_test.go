@@ -161,14 +161,21 @@ func (f filler) empty(ctx context.Context, clients []netip.AddrPort) (seconds fl
 	if f.size == faults.Small {
 		return 0, nil
 	}
-	if err := f.floodFrom(ctx, clients, f.reset); err != nil {
-		return 0, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	// A busy machine may lose an RST. A second one does not end a connection later than the last.
+	flooded := client.ConnectionsQuery{Service: "flooded-ipv4"}
+	for living := f.flows; living > 0; {
+		if err := f.floodFrom(ctx, clients, f.reset); err != nil {
+			return 0, err
+		}
+		if living, err = f.ground.connections(ctx, client.ConnectionsQuery{Service: flooded.Service, State: established}); err != nil {
+			return 0, err
+		}
+	}
 	err = eachMoment(ctx, func() (bool, error) {
-		totals, err := f.ground.daemon.CountConnections(ctx, client.ConnectionsQuery{})
-		return int(totals.Connections) <= f.stay, err
+		n, err := f.ground.connections(ctx, flooded)
+		return n == 0, err
 	})
 	if err != nil {
 		return 0, err
@@ -176,6 +183,12 @@ func (f filler) empty(ctx context.Context, clients []netip.AddrPort) (seconds fl
 	begin := time.Now()
 	err = eachMoment(ctx, func() (bool, error) { return f.ground.opens(ctx), nil })
 	return time.Since(begin).Seconds(), err
+}
+
+// connections is how many the director has of a kind.
+func (g *ground) connections(ctx context.Context, of client.ConnectionsQuery) (int, error) {
+	totals, err := g.daemon.CountConnections(ctx, of)
+	return int(totals.Connections), err
 }
 
 // opens says whether a new connection begins at once.

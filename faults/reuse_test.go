@@ -262,13 +262,8 @@ func (r *returner) inState(ctx context.Context, state string, times int) error {
 	defer cancel()
 	count := 0
 	err := eachMoment(ctx, func() (bool, error) {
-		count = 0
-		totals, err := r.daemon.CountConnections(ctx, client.ConnectionsQuery{})
-		for _, g := range totals.Groups {
-			if g.State == state {
-				count += int(g.Connections)
-			}
-		}
+		n, err := r.connections(ctx, client.ConnectionsQuery{State: state})
+		count = n
 		return count >= times, err
 	})
 	if err != nil {
