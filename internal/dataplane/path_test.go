@@ -515,6 +515,24 @@ func TestFullTableKeepsWhatIsSettled(t *testing.T) {
 	b.compareConnections(t)
 }
 
+// TestNewestGivesWayLast: of flows that have not proved themselves the one that came last is the last to
+// make room, in whichever slot it lies. Else a flood would end a handshake that takes no time at all.
+func TestNewestGivesWayLast(t *testing.T) {
+	b := newTestbed(t, twinSlots) // two buckets
+	b.apply(t, world())
+	for port := range uint16(400) {
+		newest := talkTo(4, 10, 80, model.TCP, 20000+port)
+		expect(t, b, front, newest.open(), dr)
+		expect(t, b, front, talkTo(4, 10, 80, model.TCP, 30000+port).open(), dr)
+		expect(t, b, front, newest.more(), dr)
+		if port%25 == 0 { // it proves itself, and so the next one need not take a place from anybody
+			for range twinSettles {
+				expect(t, b, front, newest.more(), dr)
+			}
+		}
+	}
+}
+
 // TestFullTableServesAgain: when what filled it was reset and has expired, there is room at once.
 func TestFullTableServesAgain(t *testing.T) {
 	tr := &trial{testbed: newTestbed(t, twinSlots), t: t}
