@@ -2,7 +2,7 @@
 /*
  * place.h: how an entry gets its place. Each flow has two buckets of 15 slots. It goes home unless
  * home is crowded and the other one is not. In a bucket about half of the slots are for flows that are
- * not settled; one more takes the place of the one that came first.
+ * not settled; one more takes the place of another one; who came last gives way last.
  *
  * draft    what it will be; the stack has no room for it in a chain of calls: it lies in the CPU's scratch
  * claim    a slot of its own, where somebody may have to go first
@@ -110,7 +110,7 @@ static long evict_step(__u32 turn, void *arg)
 	return 1;
 }
 
-/* bucket_evict makes room in a bucket: the unsettled slots give way in turn. 0: none does. */
+/* bucket_evict makes room in a bucket: the unsettled slots give way in turn, that of who came last at the end. 0: none does. */
 static __always_inline __u32 bucket_evict(struct bucket *bucket, __u32 index)
 {
 	struct eviction e = { .bucket = bucket, .index = index, .slot = bucket->hand % BUCKET_SLOTS };

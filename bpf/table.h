@@ -328,7 +328,10 @@ static __always_inline bool slot_take_one(struct bucket *bucket, __u32 slot)
 	return true;
 }
 
-/* slot_take makes a free slot the caller's, that one if it can be; 0: there is none. Another CPU may be faster, but not each time. */
+/*
+ * slot_take makes a free slot the caller's, that one if it can be; 0: there is none. Another CPU may be
+ * faster, but not each time. The hand moves there, so that who came last makes room last.
+ */
 static __always_inline __u32 slot_take(struct bucket *bucket, __u32 best)
 {
 	__u32 slot = best;
@@ -340,8 +343,10 @@ static __always_inline __u32 slot_take(struct bucket *bucket, __u32 best)
 			return 0;
 		if (!(free & 1u << slot))
 			slot = lowest_bit(free);
-		if (slot_take_one(bucket, slot))
+		if (slot_take_one(bucket, slot)) {
+			bucket->hand = slot;
 			return slot;
+		}
 	}
 	return 0;
 }

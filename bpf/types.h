@@ -263,7 +263,7 @@ struct bucket {
 	__u32 taken;                  /* a bit a slot: the slot is somebody's; who sets it owns the slot */
 	__u32 settled;                /* a bit a slot: CONN_SETTLED of its entry */
 	__u32 away;                   /* flows whose home this is, but which live in their second bucket */
-	__u32 hand;                   /* slot that made room last */
+	__u32 hand;                   /* slot that was taken last: the next one makes room first */
 	__u32 spare[8];
 };
 

@@ -24,7 +24,7 @@ type twinTable struct {
 
 type twinBucket struct {
 	slots [twinSlots]*twinEntry // nil: free
-	hand  int                   // the slot after the one that made room last
+	hand  int                   // the slot after the one that was taken last
 }
 
 // twinEntry is half of a NAT connection, or the whole of another one.
@@ -109,17 +109,21 @@ func (t *twinTable) roomier(second, home int) bool {
 	return s.count(isTaken) < h.count(isTaken)
 }
 
+// free is a slot that nobody has, the best if it can be; below 0: there is none.
+func (b *twinBucket) free(best int) int {
+	if b.slots[best] == nil {
+		return best
+	}
+	return slices.IndexFunc(b.slots[:], func(e *twinEntry) bool { return e == nil })
+}
+
 // claim spares the newcomer's client.
 func (t *twinTable) claim(bucket, best int, c *twinConn, end func(*twinEntry)) (slot int, ok bool) {
 	b := &t.buckets[bucket]
 	if b.count(isUnsettled) < twinUnsettled {
-		if b.slots[best] == nil {
-			return best, true
-		}
-		for slot, e := range b.slots {
-			if e == nil {
-				return slot, true
-			}
+		if slot := b.free(best); slot >= 0 {
+			b.hand = slot + 1
+			return slot, true
 		}
 	}
 	for turn := range twinSlots {
