@@ -307,7 +307,7 @@ static __always_inline bool table_find(struct found *at, const struct flow *flow
 	return entry_live(at, place.home * BUCKET_SLOTS + slot, flow) || entry_live(at, table_search(flow), flow);
 }
 
-/* slot_unsettled has a bit for each slot that another new flow may take over. */
+/* bucket_unsettled has a bit for each slot that another new flow may take over. */
 static __always_inline __u32 bucket_unsettled(const struct bucket *bucket)
 {
 	return bucket->taken & ~bucket->settled & ALL_SLOTS;
