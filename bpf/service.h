@@ -67,8 +67,12 @@ static __always_inline bool martian(const struct flow *flow)
 /* server_find returns the server only while it is the one that was meant: ids are used again. */
 static __always_inline struct server *server_find(__u32 id, __u32 generation)
 {
-	struct server *server = bpf_map_lookup_elem(&servers, &id);
+	__u64 *current = bpf_map_lookup_elem(&servers, &id);
 
+	if (!current)
+		return NULL;
+	__u32 record = *(volatile __u64 *)current;
+	struct server *server = bpf_map_lookup_elem(&records, &record);
 	if (!server || server->generation != generation)
 		return NULL;
 	return server;

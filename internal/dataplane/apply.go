@@ -148,8 +148,8 @@ func (d *Dataplane) putServer(service *serviceEntry, want model.ServerWant, of m
 	if value == entry.value {
 		return nil
 	}
-	if err := d.path.Servers.Put(entry.id, &value); err != nil {
-		return fmt.Errorf("write: %w", err)
+	if err := d.putRecord(entry.id, value); err != nil {
+		return err
 	}
 	entry.value = value
 	service.servers[want.Key] = entry
@@ -185,7 +185,7 @@ func (d *Dataplane) removeServers(entry *serviceEntry, wants []model.ServerWant)
 			continue
 		}
 		free := pathServer{Was: server.value.Generation, Address: server.value.Address, Port: server.value.Port}
-		if err := d.path.Servers.Put(server.id, &free); err != nil {
+		if err := d.putRecord(server.id, free); err != nil {
 			return fmt.Errorf("remove server %s: %w", key, err)
 		}
 		d.tables.serverIDs.free(server.id)

@@ -56,7 +56,7 @@ func (d *Dataplane) Counters() (Counters, error) {
 }
 
 func (d *Dataplane) serverCounters(out map[ServiceServer]ServerCounts, byID map[uint32]model.ServiceKey) error {
-	servers, err := readArray[pathServer](d.path.Servers)
+	servers, err := d.readServers()
 	if err != nil {
 		return err
 	}

@@ -49,9 +49,9 @@ func (d *Dataplane) Services() ([]model.Service, error) {
 
 // eachServer calls visit for each server of a service, by id.
 func (d *Dataplane) eachServer(visit func(service model.ServiceKey, id uint32, server pathServer)) error {
-	servers, err := readArray[pathServer](d.path.Servers)
+	servers, err := d.readServers()
 	if err != nil {
-		return fmt.Errorf("read servers: %w", err)
+		return err
 	}
 	services := map[[2]uint32]model.ServiceKey{}
 	var key pathServiceKey
