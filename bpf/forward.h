@@ -199,8 +199,7 @@ static __always_inline enum verdict forward(struct packet *p)
 	enum verdict v = forward_to_server(p);
 	if (v >= VERDICT_FIRST_DROPPED || !conn_same(p)) /* the latter is dropped, too: weir.bpf.c */
 		return v;
-	count_in(p->server->service, p->length);
-	count_in(MAX_SERVICES + p->server_id, p->length);
+	count_in(p->server_id, p->length);
 	if (p->kind == KIND_QUOTE && v != VERDICT_LOCAL)
 		return VERDICT_ICMP_IN;
 	return v;

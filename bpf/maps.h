@@ -158,7 +158,7 @@ struct {
 	__type(value, struct load);
 } loads SEC(".maps");
 
-/* Service id, or MAX_SERVICES + server id → packets and bytes. Written by the path. */
+/* MAX_SERVICES + server id, or service id → packets and bytes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, MAX_SERVICES + MAX_SERVERS);

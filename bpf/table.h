@@ -3,10 +3,11 @@
  * table.h: where connections are kept: a hash table of our own, in a BPF array. It knows flows and
  * slots; what a connection is, conn.h knows.
  *
- *   flow ─ hash ─► home bucket: 15 tags ─► slot ─► entry: the whole flow
- *                  └ nothing, and some of its flows are away ─► second bucket ─► …
+ *   flow ─ hash ─► home bucket, best slot ─► entry: the whole flow
+ *                  └ another one is there: 15 tags ─► slot ─► entry
+ *                    └ nothing, and some of its flows are away ─► second bucket ─► …
  *
- * So a known connection costs two cache lines, and an unknown one mostly one. Why not a BPF hash:
+ * So a known connection mostly costs one cache line, and an unknown one two. Why not a BPF hash:
  * docs/why/connection-table.md.
  *
  * Nobody waits for anybody. A slot is owned by whoever sets its bit in `taken`. Who swaps the state of

@@ -122,7 +122,7 @@ enum leaving {
 /* Value of `records`: a server. It belongs to one service. Nothing in a record that is in use changes. Written by Go. */
 struct server {
 	__u32 generation; /* 0: the place is free. A connection of another generation is a stranger's */
-	__u32 was;     /* of a free place: the generation that had it last, whose address and port still stand here */
+	__u32 was; /* of a free place: the generation that had it last, whose address, port and service still stand here */
 	__u32 service; /* id of its service */
 	__u32 service_generation;
 	__be16 port;     /* where NAT sends to; 0: the port that the client asked for */
@@ -320,8 +320,9 @@ struct load {
 };
 
 /*
- * Value of `counters`, one block per CPU: index = service id, or MAX_SERVICES + server id.
- * Bytes are of IP packets, as IPVS counts. Written by the path.
+ * Value of `counters`, one block per CPU. Index MAX_SERVICES + server id: what the server had, written by
+ * the path. Index = service id: what servers had that the service has no more, and whose place is another
+ * one's, written by Go. Bytes are of IP packets, as IPVS counts.
  */
 struct counters {
 	__u64 connections;

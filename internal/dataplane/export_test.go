@@ -69,6 +69,11 @@ func (e *serviceEntry) serversByID() map[uint32]pathServer {
 	return out
 }
 
+// GiveIDsAgain has the ids come again that were given back just now, as after many changes.
+func (d *Dataplane) GiveIDsAgain() {
+	d.tables.serviceIDs.next, d.tables.serverIDs.next = 0, 0
+}
+
 // RecordsInUse are the records that the path may look at, but for that of free places, as text.
 func (d *Dataplane) RecordsInUse() (map[uint32]string, error) {
 	r, err := d.readRecords()
