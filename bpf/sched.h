@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "least.h"
 #include "maps.h"
 #include "packet.h"
 #include "service.h"
@@ -99,7 +100,7 @@ static __always_inline __u32 sched_index(__u32 service, __u32 scheduler, void *t
 	case SCHEDULER_WRR:
 		return sched_wrr(table, head, position);
 	}
-	return 0;
+	return sched_least(table, head, scheduler);
 }
 
 /* sched_slot picks for a service. NULL: no server takes new connections. */

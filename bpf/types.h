@@ -62,6 +62,12 @@ struct service_key {
 enum scheduler {
 	SCHEDULER_RR = 1,
 	SCHEDULER_WRR = 2,
+	SCHEDULER_LC = 3,
+	SCHEDULER_WLC = 4,
+	SCHEDULER_SED = 5,
+	SCHEDULER_NQ = 6,
+	SCHEDULER_FO = 7,
+	SCHEDULER_OVF = 8,
 };
 
 enum service_flag {

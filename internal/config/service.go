@@ -45,7 +45,7 @@ func (s scope) service(n *yaml.Node, number int) service {
 	out.name = values["name"]
 	out.Key = s.serviceKey(n, values["address"], values["protocol"])
 	out.Name = s.serviceName(out.name, out.Key)
-	out.Scheduler = s.scheduler(n, values["scheduler"])
+	out.Scheduler = s.scheduler(values["scheduler"])
 	out.MSS = s.mss(values["mss"], out.Key)
 	out.Timeouts = s.timeouts(values["timeouts"], out.Key)
 	out.Leaving = s.leaving(values["leaving"])
@@ -111,13 +111,10 @@ func (s scope) mss(n *yaml.Node, of model.ServiceKey) uint16 {
 	return uint16(mss)
 }
 
-// scheduler has no default yet: LVS's is wlc, and a file that relies on it must not change its
-// meaning when that comes.
-func (s scope) scheduler(n, value *yaml.Node) model.Scheduler {
+// scheduler is wlc where the file does not say, as in LVS.
+func (s scope) scheduler(value *yaml.Node) model.Scheduler {
 	if value == nil {
-		s.complain(n, mistake{"no scheduler: LVS's default, wlc, is not in this version yet",
-			`write "scheduler: rr", or "scheduler: wrr" which heeds weights`})
-		return 0
+		return model.DefaultScheduler
 	}
 	word, _ := s.word(value, "scheduler", schedulers)
 	scheduler, _ := model.ParseScheduler(word)

@@ -160,7 +160,7 @@ var xdpModes = vocabulary{
 
 var schedulers = vocabulary{
 	known: names(model.Schedulers()...),
-	later: hints(model.LaterSchedulers(), `write "rr", or "wrr" which heeds weights`),
+	later: hints(model.LaterSchedulers(), `leave it out: "wlc" is the default`),
 }
 
 var forwardings = vocabulary{

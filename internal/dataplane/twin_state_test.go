@@ -10,6 +10,7 @@ import (
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
+	"github.com/weir-lb/weir/internal/sched"
 )
 
 // tcpState is what a director can know of a TCP connection, of which it may see one side only.
@@ -126,6 +127,14 @@ func (t *twin) loads() map[dataplane.ServiceServer][3]uint64 {
 		}
 	}
 	return out
+}
+
+// loadsOf is what a scheduler asks about the servers of a service.
+func (t *twin) loadsOf(s *twinService) func(int) sched.Load {
+	return func(i int) sched.Load {
+		load := t.load(s.servers[i])
+		return sched.Load{Active: load[0], Inactive: load[1]}
+	}
 }
 
 func (t *twin) load(server *twinServer) (load [3]uint64) {

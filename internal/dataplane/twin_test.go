@@ -255,7 +255,7 @@ func (t *twin) service(f flow) *twinService {
 
 func (t *twin) schedule(p parsed, s *twinService) outcome {
 	for range natPicks {
-		slot, ok := s.picker.Pick(s.table)
+		slot, ok := s.picker.Pick(s.table, sched.Ask{Load: t.loadsOf(s)})
 		if !ok {
 			return p.ends(noServer)
 		}

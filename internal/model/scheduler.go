@@ -9,18 +9,29 @@ type Scheduler uint8
 const (
 	RR  Scheduler = iota + 1 // each server in turn
 	WRR                      // each server in turn, as often as its weight says
+	LC                       // the server that has the fewest connections
+	WLC                      // the same, for its weight: the default
+	SED                      // the server that has the fewest active ones for its weight, counting the new one
+	NQ                       // a server without active ones, else as SED
+	FO                       // the server of the highest weight
+	OVF                      // the same, among those that have no more active ones than their weight
 )
 
-var schedulers = map[Scheduler]string{RR: "rr", WRR: "wrr"}
+// DefaultScheduler is LVS's.
+const DefaultScheduler = WLC
+
+var schedulers = map[Scheduler]string{
+	RR: "rr", WRR: "wrr", LC: "lc", WLC: "wlc", SED: "sed", NQ: "nq", FO: "fo", OVF: "ovf",
+}
 
 func (s Scheduler) String() string { return schedulers[s] }
 
 // Schedulers lists every scheduler that this version has.
-func Schedulers() []Scheduler { return []Scheduler{RR, WRR} }
+func Schedulers() []Scheduler { return []Scheduler{RR, WRR, LC, WLC, SED, NQ, FO, OVF} }
 
 // LaterSchedulers are LVS's schedulers that this version does not have yet; they are refused by name.
 func LaterSchedulers() []string {
-	return []string{"lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos"}
+	return []string{"lblc", "lblcr", "dh", "sh", "mh", "twos"}
 }
 
 // ParseScheduler is the inverse of Scheduler.String.

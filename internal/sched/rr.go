@@ -8,7 +8,7 @@ type rr struct {
 	position uint64
 }
 
-func (r *rr) Pick(t Table) (Slot, bool) {
+func (r *rr) Pick(t Table, _ Ask) (Slot, bool) {
 	if len(t.Slots) == 0 {
 		return Slot{}, false
 	}

@@ -48,11 +48,11 @@ func TestTableIsOrderedAsInIPVS(t *testing.T) {
 // TestPicksAreThoseOfIPVS compares each twin with runs of the real ip_vs (testdata/ipvs.txt).
 func TestPicksAreThoseOfIPVS(t *testing.T) {
 	for _, line := range lines(t, "testdata/ipvs.txt") {
-		scheduler, weights, picks := recorded(t, line)
-		table := sched.Make(servers(weights...))
+		r := recorded(t, line)
+		table := sched.Make(servers(r.weights...))
 		table.Version = 1
-		if got := picked(sched.NewTwin(scheduler), table, len(strings.Fields(picks))); got != picks {
-			t.Errorf("%s %v:\n got %s\nwant %s", scheduler, weights, got, picks)
+		if got := picked(sched.NewTwin(r.scheduler), table, len(strings.Fields(r.picks)), r.keep); got != r.picks {
+			t.Errorf("%s\n got %s\nwant %s", line, got, r.picks)
 		}
 	}
 }
@@ -73,8 +73,16 @@ func lines(t *testing.T, path string) []string {
 	return out
 }
 
-// recorded reads a line such as "wrr 1 2 3: 3 2 1".
-func recorded(t *testing.T, line string) (model.Scheduler, []int, string) {
+// record is what one run of the real ip_vs picked.
+type record struct {
+	scheduler model.Scheduler
+	keep      bool // connections stayed open
+	weights   []int
+	picks     string
+}
+
+// recorded reads a line such as "wrr close 1 2 3: 3 2 1".
+func recorded(t *testing.T, line string) record {
 	t.Helper()
 	setup, picks, _ := strings.Cut(line, ": ")
 	words := strings.Fields(setup)
@@ -83,26 +91,36 @@ func recorded(t *testing.T, line string) (model.Scheduler, []int, string) {
 		t.Fatalf("%q: no such scheduler", line)
 	}
 	var weights []int
-	for _, word := range words[1:] {
+	for _, word := range words[2:] {
 		weight, err := strconv.Atoi(word)
 		if err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
 		weights = append(weights, weight)
 	}
-	return scheduler, weights, picks
+	return record{scheduler: scheduler, keep: words[1] == "keep", weights: weights, picks: picks}
 }
 
-// picked lets a twin pick n times; servers are numbered from 1, as in the recordings.
-func picked(twin sched.Twin, table sched.Table, n int) string {
+// picked lets a twin pick n times; servers are numbered from 1, as in the recordings. Each connection is
+// an active one, or an inactive one, of its server from then on.
+func picked(twin sched.Twin, table sched.Table, n int, keep bool) string {
+	loads := map[int]sched.Load{}
+	ask := sched.Ask{Load: func(server int) sched.Load { return loads[server] }}
 	var out []string
 	for range n {
-		slot, ok := twin.Pick(table)
+		slot, ok := twin.Pick(table, ask)
 		if !ok {
 			out = append(out, "-")
 			continue
 		}
 		out = append(out, strconv.Itoa(slot.Server+1))
+		load := loads[slot.Server]
+		if keep {
+			load.Active++
+		} else {
+			load.Inactive++
+		}
+		loads[slot.Server] = load
 	}
 	return strings.Join(out, " ")
 }
@@ -117,7 +135,7 @@ func TestEverySchedulerHasATwin(t *testing.T) {
 
 func TestNobodyIsPickedFromAnEmptyTable(t *testing.T) {
 	for _, s := range model.Schedulers() {
-		if slot, ok := sched.NewTwin(s).Pick(sched.Make(servers(0, 0))); ok {
+		if slot, ok := sched.NewTwin(s).Pick(sched.Make(servers(0, 0)), sched.Ask{}); ok {
 			t.Errorf("%s picked %v", s, slot)
 		}
 	}
@@ -132,7 +150,7 @@ func TestWRRSharesAreExact(t *testing.T) {
 			period += w / int(table.Divisor)
 		}
 		for range period {
-			slot, _ := twin.Pick(table)
+			slot, _ := twin.Pick(table, sched.Ask{})
 			got[slot.Server] += int(table.Divisor)
 		}
 		if diff := cmp.Diff(weights, got); diff != "" {
@@ -155,7 +173,7 @@ func TestWRRBeginsAgainWhenTheTableChanges(t *testing.T) {
 	} {
 		table := sched.Make(servers(step.weights...))
 		table.Version = uint32(version + 1)
-		if got := picked(twin, table, len(strings.Fields(step.want))); got != step.want {
+		if got := picked(twin, table, len(strings.Fields(step.want)), false); got != step.want {
 			t.Errorf("step %d, %v: got %s, want %s", version, step.weights, got, step.want)
 		}
 	}

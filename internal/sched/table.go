@@ -2,7 +2,8 @@
 
 // Package sched makes the tables in which bpf/sched.h looks up servers, and holds a plain twin of
 // every scheduler that walks them, so that tests can say which server comes next. It schedules no
-// packet itself. Read this file first, then rr.go and wrr.go.
+// packet itself. Read this file first, then rr.go, wrr.go, least.go and
+// highest.go.
 package sched
 
 import (
@@ -51,10 +52,20 @@ func gcd(a, b uint32) uint32 {
 	return a
 }
 
+// Load is what a server has of connections.
+type Load struct {
+	Active, Inactive uint64
+}
+
+// Ask is a new connection, and what a scheduler may know of the servers.
+type Ask struct {
+	Load func(server int) Load // by its index in the list from which the table was made
+}
+
 // Twin is a scheduler in plain Go: what it remembers of a service between two connections.
 type Twin interface {
-	// Pick returns the slot of the next new connection; false: no server takes any.
-	Pick(t Table) (Slot, bool)
+	// Pick returns the slot of a new connection; false: no server takes it.
+	Pick(t Table, ask Ask) (Slot, bool)
 }
 
 // NewTwin returns the twin of s, as it is before its service's first connection; nil: s has none.
@@ -64,6 +75,18 @@ func NewTwin(s model.Scheduler) Twin {
 		return new(rr)
 	case model.WRR:
 		return &wrr{index: head}
+	case model.LC:
+		return lc{}
+	case model.WLC:
+		return wlc{}
+	case model.SED:
+		return sed{}
+	case model.NQ:
+		return nq{}
+	case model.FO:
+		return fo{}
+	case model.OVF:
+		return ovf{}
 	}
 	return nil
 }

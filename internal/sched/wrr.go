@@ -14,7 +14,7 @@ type wrr struct {
 	threshold uint32 // IPVS's cw
 }
 
-func (w *wrr) Pick(t Table) (Slot, bool) {
+func (w *wrr) Pick(t Table, _ Ask) (Slot, bool) {
 	if len(t.Slots) == 0 {
 		return Slot{}, false
 	}

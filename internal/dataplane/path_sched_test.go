@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// TestSchedulersPickAsTheirTwins: any number of servers with any weights, whose connections come, are
+// acknowledged, and end, while weights change.
+func TestSchedulersPickAsTheirTwins(t *testing.T) {
+	for _, s := range model.Schedulers() {
+		t.Run(s.String(), func(t *testing.T) {
+			for seed := range uint64(3) {
+				pickAtRandom(t, s, rand.New(rand.NewPCG(uint64(s), seed)))
+			}
+		})
+	}
+}
+
+func pickAtRandom(t *testing.T, s model.Scheduler, random *rand.Rand) {
+	t.Helper()
+	b := newTestbed(t, 2048)
+	want := farm(s, 1+random.IntN(24))
+	var talks []talk
+	for turn := range uint16(400) {
+		if turn%100 == 0 {
+			want = changed(want, func(s *model.ServiceWant) { weigh(s.Servers, random) })
+			b.apply(t, want)
+		}
+		flags := packet.SYN
+		c := talkTo(4, 10, 80, model.TCP, 20000+turn)
+		if len(talks) > 0 && random.IntN(2) == 0 {
+			c = talks[random.IntN(len(talks))]
+			flags = []packet.TCPFlags{packet.ACK, packet.ACK, packet.FIN | packet.ACK, packet.RST}[random.IntN(4)]
+		} else {
+			talks = append(talks, c)
+		}
+		b.frame(t, front, packet.Build(c.ask(flags)...))
+	}
+	b.compareConnections(t)
+}
+
+// farm is a service with n servers.
+func farm(s model.Scheduler, n int) model.DataplaneWant {
+	want := model.DataplaneWant{Interfaces: world().Interfaces}
+	var servers []model.ServerWant
+	for host := range n {
+		servers = append(servers, toServer(4, byte(1+host), 80, model.DR))
+	}
+	web := service(4, 10, 80, model.TCP, servers...)
+	web.Scheduler = s
+	want.Services = append(want.Services, web)
+	return want
+}
+
+// weigh gives servers weights as people do: small ones, none, or whatever there is.
+func weigh(servers []model.ServerWant, random *rand.Rand) {
+	for i := range servers {
+		weight := 1 + random.Uint32N(4)
+		switch random.IntN(6) {
+		case 0:
+			weight = 0
+		case 1:
+			weight = random.Uint32N(1 << 16)
+		}
+		servers[i].Weight = uint16(weight)
+	}
+}
