@@ -38,27 +38,59 @@ static __always_inline bool conn_is_pair(const struct conn *conn)
 	return conn->forwarding == FORWARDING_NAT;
 }
 
-/* load_move moves the counts of a server. One of another generation is a stranger. */
-__noinline int load_move(__u32 id, __u32 generation, __u32 state, __s32 by)
+static __always_inline void load_add(struct load *load, __u32 state, __s32 by)
 {
-	struct load *load = bpf_map_lookup_elem(&loads, &id);
-
-	if (!load || !server_find(id, generation))
-		return 0;
 	if (state == CONN_ESTABLISHED) {
 		__sync_fetch_and_add(&load->active, (__s64)by);
-		return 0;
+		return;
 	}
 	__sync_fetch_and_add(&load->inactive, (__s64)by);
 	if (state == CONN_SYN_RECV)
 		__sync_fetch_and_add(&load->half_open, (__s64)by);
+}
+
+/*
+ * load_judge says whether a server is full, whenever a connection comes or goes, as IPVS does
+ * (ip_vs_bind_dest, ip_vs_unbind_dest).
+ */
+static __always_inline void load_judge(struct load *load, const struct server *server, __s32 by)
+{
+	if (!server->upper)
+		return;
+	if (by < 0 && load_fallen(load, server))
+		load->full = 0;
+	if (by > 0 && load_total(load) >= server->upper)
+		load->full = server->upper;
+}
+
+/*
+ * load_move moves the counts of a server. One of another generation is a stranger. A connection that
+ * only changes its state is neither more nor less than before: then judged is false.
+ */
+__noinline int load_move(__u32 id, __u32 generation, __u32 state, __s32 by, bool judged)
+{
+	struct load *load = bpf_map_lookup_elem(&loads, &id);
+	struct server *server = server_find(id, generation);
+
+	if (!load || !server)
+		return 0;
+	load_add(load, state, by);
+	if (judged)
+		load_judge(load, server, by);
 	return 0;
 }
 
-/* conn_count moves the counts of the connection's server. */
+/* conn_count counts a connection that comes (1) or goes (-1) for its server. */
 static __always_inline void conn_count(const struct conn *conn, enum conn_state state, __s32 by)
 {
-	load_move(conn->server, conn->server_generation, state, by);
+	load_move(conn->server, conn->server_generation, state, by, true);
+}
+
+/* conn_recount counts a connection that has changed its state. */
+static __always_inline void conn_recount(const struct conn *conn, enum conn_state from, enum conn_state to)
+{
+	load_move(conn->server, conn->server_generation, from, -1, false);
+	load_move(conn->server, conn->server_generation, to, 1, false);
 }
 
 /* reverse_at returns the way back at a place, if it belongs to the connection at forward. */
@@ -261,10 +293,8 @@ static __noinline bool conn_change(const struct packet *p, __u32 fin)
 		return true;
 	if (!word_swap(conn, old, new))
 		return false;
-	if (word_state(new) != word_state(old)) {
-		conn_count(conn, word_state(old), -1);
-		conn_count(conn, word_state(new), 1);
-	}
+	if (word_state(new) != word_state(old))
+		conn_recount(conn, word_state(old), word_state(new));
 	if (word_flags(new & ~old) & CONN_SETTLED)
 		conn_settle(conn, p->position);
 	return true;

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "maps.h"
+#include "slots.h"
 
 struct least_walk {
 	void *table;
@@ -31,17 +31,16 @@ static __always_inline __u64 least_cost(__u32 scheduler, __u64 active, __u64 ina
 }
 
 /* least_passes: the server does not come into question. */
-static __always_inline bool least_passes(const struct least_walk *w, __u64 active, __u32 weight)
+static __always_inline bool least_passes(__u32 scheduler, const struct slot *slot, const struct load *load)
 {
-	return w->scheduler == SCHEDULER_OVF && active > weight;
+	return slot_full(slot, load) || (scheduler == SCHEDULER_OVF && load->active > slot->weight);
 }
 
 /* least_step looks at the next slot; 1: no other one can be better. */
 static long least_step(__u32 turn, void *arg)
 {
 	struct least_walk *w = arg;
-	__u32 index = turn + 1;
-	struct slot *slot = bpf_map_lookup_elem(w->table, &index);
+	struct slot *slot = slot_at(w->table, turn + 1);
 
 	if (!slot)
 		return 1;
@@ -49,22 +48,26 @@ static long least_step(__u32 turn, void *arg)
 	struct load *load = bpf_map_lookup_elem(&loads, &server);
 	if (!load)
 		return 1;
+	if (least_passes(w->scheduler, slot, load))
+		return 0;
 	__u64 active = load->active, cost = least_cost(w->scheduler, active, load->inactive);
 	bool idle = w->scheduler == SCHEDULER_NQ && !active;
-	if (least_passes(w, active, weight))
-		return 0;
 	if (!idle && w->picked && cost * w->weight >= w->cost * weight)
 		return 0;
-	w->picked = index;
+	w->picked = turn + 1;
 	w->weight = weight;
 	w->cost = cost;
 	return idle;
 }
 
-static __always_inline __u32 sched_least(void *table, const struct slot *head, __u32 scheduler)
+__noinline __u64 sched_least(__u32 service, __u32 scheduler)
 {
-	struct least_walk w = { .table = table, .scheduler = scheduler };
+	void *table = slots_of(service);
+	struct slot *head = table ? slot_head(table) : NULL;
 
+	if (!head)
+		return NOBODY;
+	struct least_walk w = { .table = table, .scheduler = scheduler };
 	bpf_loop(head->server, least_step, &w, 0);
-	return w.picked;
+	return slot_server(table, w.picked);
 }

@@ -78,6 +78,28 @@ static __always_inline struct server *server_find(__u32 id, __u32 generation)
 	return server;
 }
 
+static __always_inline __u64 load_total(const struct load *load)
+{
+	return *(volatile __u64 *)&load->active + *(volatile __u64 *)&load->inactive;
+}
+
+/* load_fallen: a server that was full takes connections again. */
+static __always_inline bool load_fallen(const struct load *load, const struct server *server)
+{
+	if (server->lower)
+		return load_total(load) < server->lower;
+	return load_total(load) * 4 < (__u64)server->upper * 3;
+}
+
+/*
+ * server_full: it takes no new connections. The mark is looked at twice: it may be of a threshold that was
+ * raised since, and of two CPUs the one that set it may have been later than the one that took it away.
+ */
+static __always_inline bool server_full(const struct load *load, const struct server *server)
+{
+	return server && server->upper && server->upper <= load->full && !load_fallen(load, server);
+}
+
 /* nat_port is where NAT sends p to. */
 static __always_inline __be16 nat_port(const struct packet *p)
 {

@@ -148,6 +148,8 @@ struct server {
 	__u16 mss;          /* TCP: the largest MSS that a SYN may offer; 0: as it came */
 	__u8 leaving;       /* enum leaving; 0: it stays */
 	__u8 pad[3];
+	__u32 upper; /* of as many connections it is full, and takes no new ones; 0: never */
+	__u32 lower; /* of fewer than this it takes some again; 0: of fewer than three quarters of upper */
 };
 
 /*
@@ -323,6 +325,7 @@ struct load {
 	__u64 active;    /* ESTABLISHED */
 	__u64 inactive;  /* all other states, as IPVS counts (UDP too) */
 	__u64 half_open; /* SYN_RECV; they are part of inactive */
+	__u64 full;      /* the upper threshold that they have reached, and not fallen from yet; 0: none */
 };
 
 /*

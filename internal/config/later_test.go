@@ -26,12 +26,10 @@ func TestLaterWordsAreRefusedByName(t *testing.T) {
 		check("services: []\n%s: []\n", key)
 	}
 	for _, key := range strings.Fields(`addresses check flags fwmark netmask one_packet persistence sorry
-		thresholds unknown persistance`) {
+		unknown persistance`) {
 		check(service, key)
 	}
-	for _, key := range []string{"check", "thresholds"} {
-		check(server, key)
-	}
+	check(server, "check")
 	check("services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: tun, tunnel: {type: gue, %s: true}}]", "remcsum")
 	for _, scheduler := range model.LaterSchedulers() {
 		check("services: [{address: 192.0.2.10:80, scheduler: %s}]", scheduler)

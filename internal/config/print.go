@@ -125,6 +125,9 @@ func serverNode(s, common model.Server) *yaml.Node {
 	if s.Forwarding == model.TUN && s.Tunnel != common.Tunnel {
 		pairs = append(pairs, pair{"tunnel", tunnelNode(s.Tunnel)})
 	}
+	if thresholds := thresholdsNode(s.Thresholds); thresholds != nil {
+		pairs = append(pairs, pair{"thresholds", thresholds})
+	}
 	if len(pairs) == 1 {
 		return pairs[0].value
 	}

@@ -33,6 +33,7 @@ func (s scope) server(n *yaml.Node, number int, standard defaults) server {
 		}
 		out.Weight = s.weight(values["weight"])
 		out.Forwarding = s.forwarding(values["forwarding"], standard.forwarding)
+		out.Thresholds = s.thresholds(values["thresholds"])
 		own = s.tunnel(values["tunnel"])
 		if out.node = values["address"]; out.node == nil {
 			out.node = n

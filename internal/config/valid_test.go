@@ -57,6 +57,9 @@ func dump(spec model.Spec) string {
 		}
 		for _, server := range s.Servers {
 			fmt.Fprintf(&b, "  server %s %s weight %d\n", server.Key, server.Forwarding, server.Weight)
+			if t := server.Thresholds; t != (model.Thresholds{}) {
+				fmt.Fprintf(&b, "    thresholds %d %d\n", t.Upper, t.Lower)
+			}
 			if t := server.Tunnel; server.Forwarding == model.TUN || t != (model.Tunnel{}) {
 				fmt.Fprintf(&b, "    tunnel %s port %d checksum %t source %s\n", t.Type, t.Port, t.Checksum, t.Source)
 			}

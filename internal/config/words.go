@@ -51,7 +51,6 @@ var serviceKeys = vocabulary{
 		"one_packet":  "leave it out: all datagrams of one client port go to one server",
 		"persistence": "leave it out: each connection is scheduled on its own",
 		"sorry":       "leave it out: without a server the host itself refuses clients",
-		"thresholds":  "leave it out: a server's connections are not limited",
 		"unknown":     "leave it out: packets of no connection go to the host itself",
 	},
 	foreign: map[string]string{
@@ -79,28 +78,35 @@ var serviceKeys = vocabulary{
 		"delay_loop":          "not in this version yet: servers are not probed",
 		"ops":                 "not in this version yet: leave it out",
 		"weight":              "a weight belongs to a server",
+		"thresholds":          "thresholds belong to a server",
 		"persistence_timeout": "not in this version yet: leave it out",
 	},
 }
 
 var serverKeys = vocabulary{
-	known: []string{"address", "weight", "forwarding", "tunnel"},
+	known: []string{"address", "weight", "forwarding", "tunnel", "thresholds"},
 	later: map[string]string{
-		"check":      "leave it out: servers are not probed; weight 0 takes one out of service",
-		"thresholds": "leave it out: a server's connections are not limited",
+		"check": "leave it out: servers are not probed; weight 0 takes one out of service",
 	},
 	foreign: map[string]string{
-		"<<":        "merge keys are not supported: write the keys out",
-		"port":      `write the port behind the address: "address: 10.0.0.11:80"`,
-		"ip":        `write "address: 10.0.0.11:80"`,
-		"name":      "a server has no name but its address",
-		"method":    `write "forwarding:"`,
-		"protocol":  "a protocol belongs to a service",
-		"scheduler": "a scheduler belongs to a service",
-		"mss":       "an mss belongs to a service",
-		"leaving":   "it belongs to a service",
-		"timeouts":  "timeouts belong to a service",
+		"<<":         "merge keys are not supported: write the keys out",
+		"port":       `write the port behind the address: "address: 10.0.0.11:80"`,
+		"uthreshold": `write "thresholds: {upper: 1000}"`,
+		"lthreshold": `write "thresholds: {upper: 1000, lower: 800}"`,
+		"ip":         `write "address: 10.0.0.11:80"`,
+		"name":       "a server has no name but its address",
+		"method":     `write "forwarding:"`,
+		"protocol":   "a protocol belongs to a service",
+		"scheduler":  "a scheduler belongs to a service",
+		"mss":        "an mss belongs to a service",
+		"leaving":    "it belongs to a service",
+		"timeouts":   "timeouts belong to a service",
 	},
+}
+
+var thresholdKeys = vocabulary{
+	known:   []string{"upper", "lower"},
+	foreign: map[string]string{"<<": "merge keys are not supported: write the keys out", "max": `write "upper:"`, "min": `write "lower:"`},
 }
 
 var timeoutKeys = vocabulary{

@@ -85,6 +85,8 @@ func toServer(w model.ServerWant, service model.ServiceWant) pathServer {
 		Source:     toAddr(w.Source),
 		Mss:        service.MSS,
 		Leaving:    uint8(toLeaving[w.Leaving]),
+		Upper:      w.Thresholds.Upper,
+		Lower:      w.Thresholds.Lower,
 	}
 	setTunnel(&s, w)
 	return s

@@ -26,6 +26,7 @@ func (c Counts) plus(other Counts) Counts {
 // ServerCounts are a server's counts and the connections that live on it.
 type ServerCounts struct {
 	Active, Inactive, HalfOpen uint64
+	Full                       bool // it takes no new ones (thresholds)
 	Counts
 }
 
@@ -67,7 +68,7 @@ func (d *Dataplane) serverCounters(out Counters, services map[serviceID]model.Se
 		if !ok {
 			continue
 		}
-		counts, err := d.serverCounts(uint32(id))
+		counts, err := d.serverCounts(uint32(id), value)
 		if err != nil {
 			return err
 		}
@@ -79,13 +80,19 @@ func (d *Dataplane) serverCounters(out Counters, services map[serviceID]model.Se
 	return nil
 }
 
-func (d *Dataplane) serverCounts(id uint32) (ServerCounts, error) {
+func (d *Dataplane) serverCounts(id uint32, server pathServer) (ServerCounts, error) {
 	var load pathLoad
 	if err := d.path.Loads.Lookup(id, &load); err != nil {
 		return ServerCounts{}, fmt.Errorf("read load of server %d: %w", id, err)
 	}
 	counts, err := d.counts(maxServices + id)
-	return ServerCounts{load.Active, load.Inactive, load.HalfOpen, counts}, err
+	return ServerCounts{load.Active, load.Inactive, load.HalfOpen, isFull(load, server), counts}, err
+}
+
+// isFull is server_full of bpf/service.h.
+func isFull(load pathLoad, server pathServer) bool {
+	limits := model.Thresholds{Upper: server.Upper, Lower: server.Lower}
+	return load.Full >= uint64(server.Upper) && limits.Holds(load.Active+load.Inactive)
 }
 
 // clearServerCounters makes a place ready for another server. What the last one had, its service keeps.

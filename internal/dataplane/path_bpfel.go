@@ -202,6 +202,7 @@ type pathLoad struct {
 	Active   uint64
 	Inactive uint64
 	HalfOpen uint64
+	Full     uint64
 }
 
 type pathMoveSlice struct {
@@ -282,6 +283,8 @@ type pathServer struct {
 	Mss               uint16
 	Leaving           uint8
 	Pad               [3]uint8
+	Upper             uint32
+	Lower             uint32
 }
 
 type pathServerFlag uint32

@@ -29,7 +29,10 @@ func pickAtRandom(t *testing.T, s model.Scheduler, random *rand.Rand) {
 	var talks []talk
 	for turn := range uint16(400) {
 		if turn%100 == 0 {
-			want = changed(want, func(s *model.ServiceWant) { weigh(s.Servers, random) })
+			want = changed(want, func(s *model.ServiceWant) {
+				weigh(s.Servers, random)
+				limit(s.Servers, random)
+			})
 			b.apply(t, want)
 		}
 		flags := packet.SYN
@@ -56,6 +59,18 @@ func farm(s model.Scheduler, n int) model.DataplaneWant {
 	web.Scheduler = s
 	want.Services = append(want.Services, web)
 	return want
+}
+
+// limit gives half of the servers thresholds that they reach.
+func limit(servers []model.ServerWant, random *rand.Rand) {
+	for i := range servers {
+		servers[i].Thresholds = model.Thresholds{}
+		if random.IntN(2) == 0 {
+			continue
+		}
+		upper := 1 + random.Uint32N(12)
+		servers[i].Thresholds = model.Thresholds{Upper: upper, Lower: random.Uint32N(upper + 1)}
+	}
 }
 
 // weigh gives servers weights as people do: small ones, none, or whatever there is.

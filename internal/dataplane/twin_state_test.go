@@ -137,6 +137,30 @@ func (t *twin) loadsOf(s *twinService) func(int) sched.Load {
 	}
 }
 
+// fullOf says which servers of a service take no new connections for their thresholds. One that was
+// raised since no longer counts.
+func (t *twin) fullOf(s *twinService) func(int) bool {
+	return func(i int) bool {
+		server := s.servers[i]
+		upper := server.want.Thresholds.Upper
+		return server.full > 0 && upper > 0 && upper <= server.full && !t.fallen(server)
+	}
+}
+
+func (t *twin) total(server *twinServer) uint64 {
+	load := t.load(server)
+	return load[0] + load[1]
+}
+
+// fallen: a server that was full has so few connections that it takes some again.
+func (t *twin) fallen(server *twinServer) bool {
+	limits, total := server.want.Thresholds, t.total(server)
+	if limits.Lower > 0 {
+		return total < uint64(limits.Lower)
+	}
+	return total < (uint64(limits.Upper)*3+3)/4
+}
+
 func (t *twin) load(server *twinServer) (load [3]uint64) {
 	for key, c := range t.conns {
 		switch {

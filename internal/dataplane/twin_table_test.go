@@ -163,6 +163,9 @@ func (t *twin) create(c *twinConn) bool {
 	if c.isPair() {
 		t.conns[c.fromServer] = c
 	}
+	if s := c.server; s.want.Thresholds.Upper > 0 && t.total(s) >= uint64(s.want.Thresholds.Upper) {
+		s.full = s.want.Thresholds.Upper
+	}
 	return true
 }
 
@@ -202,5 +205,8 @@ func (t *twin) end(c *twinConn) {
 	if c.isPair() {
 		delete(t.conns, c.fromServer)
 		t.table.give(c.back)
+	}
+	if s := c.server; s.full > 0 && t.fallen(s) {
+		s.full = 0
 	}
 }

@@ -104,7 +104,8 @@ type twinService struct {
 type twinServer struct {
 	want     model.ServerWant
 	service  *twinService
-	gone     bool // removed, though connections may still know it
+	gone     bool   // removed, though connections may still know it
+	full     uint32 // the upper threshold that it has reached
 	counters counters
 }
 
@@ -255,7 +256,7 @@ func (t *twin) service(f flow) *twinService {
 
 func (t *twin) schedule(p parsed, s *twinService) outcome {
 	for range natPicks {
-		slot, ok := s.picker.Pick(s.table, sched.Ask{Load: t.loadsOf(s)})
+		slot, ok := s.picker.Pick(s.table, sched.Ask{Load: t.loadsOf(s), Full: t.fullOf(s)})
 		if !ok {
 			return p.ends(noServer)
 		}

@@ -68,6 +68,7 @@ type ServerWant struct {
 	Forwarding Forwarding
 	Tunnel     Tunnel
 	Weight     uint16
+	Thresholds Thresholds
 	Leaving    Leaving // what becomes of its connections, the service having it no more; 0: it stays
 	Local      bool    // the address is the host's own: packets pass to the kernel
 	Link       int     // index of the interface towards it, of the parent where that is a VLAN device; 0: no way to it

@@ -98,4 +98,5 @@ type Server struct {
 	Forwarding Forwarding
 	Tunnel     Tunnel // of forwarding method TUN
 	Weight     uint16 // 0: quiesced, no new connections
+	Thresholds Thresholds
 }

@@ -41,7 +41,8 @@ func reachable(w model.ServerWant) bool { return w.Local || w.MAC != model.MAC{}
 
 // reach adds the way to a server, as far as it is known.
 func reach(server model.Server, network model.Network) model.ServerWant {
-	want := model.ServerWant{Key: server.Key, Forwarding: server.Forwarding, Tunnel: server.Tunnel, Weight: server.Weight}
+	want := model.ServerWant{Key: server.Key, Forwarding: server.Forwarding, Tunnel: server.Tunnel,
+		Weight: server.Weight, Thresholds: server.Thresholds}
 	route, ok := network.Routes[server.Key.Address]
 	if !ok {
 		return want

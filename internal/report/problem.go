@@ -118,7 +118,7 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 		return "it has no server", "add one under servers: and run `weir reload`"
 	}
 	var reasons []string
-	quiesced := 0
+	quiesced, full := 0, 0
 	for _, server := range s.Servers {
 		if server.ServiceKey != service.Key || server.State == Leaving {
 			continue
@@ -126,10 +126,16 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 		if server.State == Quiesced {
 			quiesced++
 		}
+		if server.State == Full {
+			full++
+		}
 		reasons = append(reasons, server.Key.String()+": "+server.Reason)
 	}
 	if quiesced == service.Servers {
 		return "the weight of every server is 0", "give a server a weight and run `weir reload`"
+	}
+	if quiesced+full == service.Servers {
+		return shorten(reasons), "add a server, or raise thresholds, and run `weir reload`"
 	}
 	return shorten(reasons), "look at the way from this host to the servers: ip route get, ip neigh"
 }

@@ -46,6 +46,7 @@ type ServerReading struct {
 	Active   uint64 // connections that are established
 	Inactive uint64 // all others that live, UDP too
 	HalfOpen uint64 // those of Inactive whose handshake is not done; approximate
+	Full     bool   // it takes no new ones, for its thresholds
 	Counts
 }
 

@@ -26,7 +26,7 @@ func servers(in Input, service model.Service, wants map[ServiceServer]model.Serv
 	for _, server := range service.Servers {
 		want := wants[ServiceServer{service.Key, server.Key}]
 		line := line(in, service, server, want)
-		line.State, line.Reason = state(want, server, in.Seen.Network)
+		line.State, line.Reason = state(want, server, line.Reading, in.Seen.Network)
 		if line.State == Up {
 			line.Reason = narrowed(in, want)
 		}
@@ -50,14 +50,25 @@ func line(in Input, service model.Service, server model.Server, want model.Serve
 }
 
 // state judges a server by the way towards it first: a weight matters only to who can be reached.
-func state(want model.ServerWant, server model.Server, network model.Network) (State, string) {
+func state(want model.ServerWant, server model.Server, reading ServerReading, network model.Network) (State, string) {
 	if reason := unreachable(want, server.Key.Address, network); reason != "" {
 		return Unreachable, reason
 	}
 	if server.Weight == 0 {
 		return Quiesced, "weight 0"
 	}
+	if reading.Full {
+		return Full, full(server.Thresholds)
+	}
 	return Up, ""
+}
+
+// full says when a server takes connections again.
+func full(t model.Thresholds) string {
+	if t.Lower == 0 {
+		return fmt.Sprintf("upper threshold %d; open again below three quarters of it", t.Upper)
+	}
+	return fmt.Sprintf("upper threshold %d; open again below %d", t.Upper, t.Lower)
 }
 
 // narrowed tells of a router that made the way to a server narrower than its interface, or "".

@@ -95,6 +95,7 @@ type State string
 const (
 	Up          State = "up"
 	Quiesced    State = "quiesced"    // weight 0: it keeps its connections and gets no new ones
+	Full        State = "full"        // it has reached its upper threshold, and not fallen from it yet
 	Unreachable State = "unreachable" // no route to it, or its MAC is not known
 	Leaving     State = "leaving"     // removed, with connections left
 )

@@ -8,12 +8,12 @@ type (
 	ovf struct{} // overflow: as long as it has no more active connections than its weight
 )
 
-func (fo) Pick(t Table, _ Ask) (Slot, bool) {
-	return highest(t, func(Slot) bool { return true })
+func (fo) Pick(t Table, ask Ask) (Slot, bool) {
+	return highest(t.open(ask), func(Slot) bool { return true })
 }
 
 func (ovf) Pick(t Table, ask Ask) (Slot, bool) {
-	return highest(t, func(s Slot) bool { return ask.Load(s.Server).Active <= uint64(s.Weight) })
+	return highest(t.open(ask), func(s Slot) bool { return ask.Load(s.Server).Active <= uint64(s.Weight) })
 }
 
 func highest(t Table, takes func(Slot) bool) (best Slot, found bool) {

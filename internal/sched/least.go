@@ -16,21 +16,21 @@ type (
 func (l Load) overhead() uint64 { return l.Active<<8 + l.Inactive }
 
 func (lc) Pick(t Table, ask Ask) (Slot, bool) {
-	return least(t, func(a, b Slot) bool { return ask.Load(a.Server).overhead() < ask.Load(b.Server).overhead() })
+	return least(t.open(ask), func(a, b Slot) bool { return ask.Load(a.Server).overhead() < ask.Load(b.Server).overhead() })
 }
 
 func (wlc) Pick(t Table, ask Ask) (Slot, bool) {
 	overhead := func(s Slot) uint64 { return ask.Load(s.Server).overhead() }
-	return least(t, func(a, b Slot) bool { return lighter(overhead(a), a.Weight, overhead(b), b.Weight) })
+	return least(t.open(ask), func(a, b Slot) bool { return lighter(overhead(a), a.Weight, overhead(b), b.Weight) })
 }
 
 func (sed) Pick(t Table, ask Ask) (Slot, bool) {
 	delay := func(s Slot) uint64 { return ask.Load(s.Server).Active + 1 }
-	return least(t, func(a, b Slot) bool { return lighter(delay(a), a.Weight, delay(b), b.Weight) })
+	return least(t.open(ask), func(a, b Slot) bool { return lighter(delay(a), a.Weight, delay(b), b.Weight) })
 }
 
 func (nq) Pick(t Table, ask Ask) (Slot, bool) {
-	for _, slot := range t.Slots {
+	for _, slot := range t.open(ask).Slots {
 		if ask.Load(slot.Server).Active == 0 {
 			return slot, true
 		}

@@ -8,11 +8,13 @@ type rr struct {
 	position uint64
 }
 
-func (r *rr) Pick(t Table, _ Ask) (Slot, bool) {
-	if len(t.Slots) == 0 {
-		return Slot{}, false
+func (r *rr) Pick(t Table, ask Ask) (Slot, bool) {
+	for range t.Slots {
+		slot := t.Slots[r.position%uint64(len(t.Slots))]
+		r.position++
+		if ask.takes(slot) {
+			return slot, true
+		}
 	}
-	slot := t.Slots[r.position%uint64(len(t.Slots))]
-	r.position++
-	return slot, true
+	return Slot{}, false
 }

@@ -60,6 +60,15 @@ type Load struct {
 // Ask is a new connection, and what a scheduler may know of the servers.
 type Ask struct {
 	Load func(server int) Load // by its index in the list from which the table was made
+	Full func(server int) bool // it takes no other connection (thresholds); nil: nobody is
+}
+
+func (a Ask) takes(s Slot) bool { return a.Full == nil || !a.Full(s.Server) }
+
+// open is the table without the servers that are full, but in name the same.
+func (t Table) open(ask Ask) Table {
+	t.Slots = slices.DeleteFunc(slices.Clone(t.Slots), func(s Slot) bool { return !ask.takes(s) })
+	return t
 }
 
 // Twin is a scheduler in plain Go: what it remembers of a service between two connections.

@@ -14,8 +14,8 @@ type wrr struct {
 	threshold uint32 // IPVS's cw
 }
 
-func (w *wrr) Pick(t Table, _ Ask) (Slot, bool) {
-	if len(t.Slots) == 0 {
+func (w *wrr) Pick(t Table, ask Ask) (Slot, bool) {
+	if len(t.open(ask).Slots) == 0 {
 		return Slot{}, false
 	}
 	if w.version != t.Version {
@@ -23,7 +23,7 @@ func (w *wrr) Pick(t Table, _ Ask) (Slot, bool) {
 	}
 	for {
 		w.step(t)
-		if slot := t.Slots[w.index]; slot.Weight >= w.threshold {
+		if slot := t.Slots[w.index]; slot.Weight >= w.threshold && ask.takes(slot) {
 			return slot, true
 		}
 	}

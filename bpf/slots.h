@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * slots.h: the servers of a service, as its scheduler walks them. A scheduler looks its table up once:
+ * the daemon may switch to another one at any time. It returns a server's id, and its generation in the
+ * upper half; a generation is never 0, so below 2^32 there is nobody.
+ */
+#pragma once
+
+#include "maps.h"
+#include "service.h"
+
+#define NOBODY 0ull
+
+static __always_inline void *slots_of(__u32 service)
+{
+	return bpf_map_lookup_elem(&slots, &service);
+}
+
+static __always_inline struct slot *slot_at(void *table, __u32 index)
+{
+	return bpf_map_lookup_elem(table, &index);
+}
+
+/* slot_head is what the table says of itself; NULL: no server takes new connections. */
+static __always_inline struct slot *slot_head(void *table)
+{
+	struct slot *head = slot_at(table, 0);
+
+	return head && head->server ? head : NULL;
+}
+
+static __always_inline __u64 slot_server(void *table, __u32 index)
+{
+	struct slot *slot = slot_at(table, index);
+
+	return index && slot ? (__u64)slot->generation << 32 | slot->server : NOBODY;
+}
+
+/* full_still judges a server that was marked as full. A function of its own, since hardly any is. */
+__noinline bool full_still(__u32 server, __u32 generation)
+{
+	struct load *load = bpf_map_lookup_elem(&loads, &server);
+
+	return load && server_full(load, server_find(server, generation));
+}
+
+/* slot_full: the server in this slot takes no other connection. */
+static __always_inline bool slot_full(const struct slot *slot, const struct load *load)
+{
+	return load->full && full_still(slot->server, slot->generation);
+}
+
+/* slot_takes is the inverse, where nobody has looked at the load yet. */
+static __always_inline bool slot_takes(const struct slot *slot)
+{
+	__u32 server = slot->server;
+	struct load *load = bpf_map_lookup_elem(&loads, &server);
+
+	return load && !slot_full(slot, load);
+}
