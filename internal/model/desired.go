@@ -68,6 +68,7 @@ type ServerWant struct {
 	Forwarding Forwarding
 	Tunnel     Tunnel
 	Weight     uint16
+	Absent     bool // out of reach, while others are not: what is dealt out among servers goes to these
 	Thresholds Thresholds
 	Leaving    Leaving // what becomes of its connections, the service having it no more; 0: it stays
 	Local      bool    // the address is the host's own: packets pass to the kernel

@@ -15,23 +15,31 @@ const (
 	NQ                       // a server without active ones, else as SED
 	FO                       // the server of the highest weight
 	OVF                      // the same, among those that have no more active ones than their weight
+	DH                       // the server that the address of the service names
+	SH                       // the server that the client's address names
 )
+
+// SchedulerFlags change what SH does.
+type SchedulerFlags struct {
+	Port     bool // the client's port counts, too
+	Fallback bool // in place of a server that takes no connections another one has them
+}
 
 // DefaultScheduler is LVS's.
 const DefaultScheduler = WLC
 
 var schedulers = map[Scheduler]string{
-	RR: "rr", WRR: "wrr", LC: "lc", WLC: "wlc", SED: "sed", NQ: "nq", FO: "fo", OVF: "ovf",
+	RR: "rr", WRR: "wrr", LC: "lc", WLC: "wlc", SED: "sed", NQ: "nq", FO: "fo", OVF: "ovf", DH: "dh", SH: "sh",
 }
 
 func (s Scheduler) String() string { return schedulers[s] }
 
 // Schedulers lists every scheduler that this version has.
-func Schedulers() []Scheduler { return []Scheduler{RR, WRR, LC, WLC, SED, NQ, FO, OVF} }
+func Schedulers() []Scheduler { return []Scheduler{RR, WRR, LC, WLC, SED, NQ, FO, OVF, DH, SH} }
 
 // LaterSchedulers are LVS's schedulers that this version does not have yet; they are refused by name.
 func LaterSchedulers() []string {
-	return []string{"lblc", "lblcr", "dh", "sh", "mh", "twos"}
+	return []string{"lblc", "lblcr", "mh", "twos"}
 }
 
 // ParseScheduler is the inverse of Scheduler.String.

@@ -32,7 +32,7 @@ func leaveOut(servers []model.ServerWant) {
 	}
 	for i := range servers {
 		if !reachable(servers[i]) {
-			servers[i].Weight = 0
+			servers[i].Weight, servers[i].Absent = 0, true
 		}
 	}
 }

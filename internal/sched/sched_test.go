@@ -38,7 +38,7 @@ func TestTableIsOrderedAsInIPVS(t *testing.T) {
 		{"one server", []int{65535}, sched.Table{Top: 1, Divisor: 65535, Slots: []sched.Slot{{0, 65535}}}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if diff := cmp.Diff(row.want, sched.Make(servers(row.weights...))); diff != "" {
+			if diff := cmp.Diff(row.want, sched.Make(model.RR, servers(row.weights...))); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -49,9 +49,9 @@ func TestTableIsOrderedAsInIPVS(t *testing.T) {
 func TestPicksAreThoseOfIPVS(t *testing.T) {
 	for _, line := range lines(t, "testdata/ipvs.txt") {
 		r := recorded(t, line)
-		table := sched.Make(servers(r.weights...))
+		table := sched.Make(r.scheduler, servers(r.weights...))
 		table.Version = 1
-		if got := picked(sched.NewTwin(r.scheduler), table, len(strings.Fields(r.picks)), r.keep); got != r.picks {
+		if got := picked(sched.NewTwin(r.scheduler, model.SchedulerFlags{}), table, len(strings.Fields(r.picks)), r.keep); got != r.picks {
 			t.Errorf("%s\n got %s\nwant %s", line, got, r.picks)
 		}
 	}
@@ -127,7 +127,7 @@ func picked(twin sched.Twin, table sched.Table, n int, keep bool) string {
 
 func TestEverySchedulerHasATwin(t *testing.T) {
 	for _, s := range model.Schedulers() {
-		if sched.NewTwin(s) == nil {
+		if sched.NewTwin(s, model.SchedulerFlags{}) == nil {
 			t.Errorf("%s has no twin", s)
 		}
 	}
@@ -135,7 +135,7 @@ func TestEverySchedulerHasATwin(t *testing.T) {
 
 func TestNobodyIsPickedFromAnEmptyTable(t *testing.T) {
 	for _, s := range model.Schedulers() {
-		if slot, ok := sched.NewTwin(s).Pick(sched.Make(servers(0, 0)), sched.Ask{}); ok {
+		if slot, ok := sched.NewTwin(s, model.SchedulerFlags{}).Pick(sched.Make(s, servers(0, 0)), sched.Ask{}); ok {
 			t.Errorf("%s picked %v", s, slot)
 		}
 	}
@@ -143,9 +143,9 @@ func TestNobodyIsPickedFromAnEmptyTable(t *testing.T) {
 
 func TestWRRSharesAreExact(t *testing.T) {
 	for _, weights := range [][]int{{1}, {5}, {4, 6}, {10, 20, 30, 40}, {1, 65535}, {3, 0, 9}, {7, 11, 13}} {
-		table := sched.Make(servers(weights...))
+		table := sched.Make(model.WRR, servers(weights...))
 		table.Version = 1
-		twin, got, period := sched.NewTwin(model.WRR), make([]int, len(weights)), 0
+		twin, got, period := sched.NewTwin(model.WRR, model.SchedulerFlags{}), make([]int, len(weights)), 0
 		for _, w := range weights {
 			period += w / int(table.Divisor)
 		}
@@ -160,7 +160,7 @@ func TestWRRSharesAreExact(t *testing.T) {
 }
 
 func TestWRRBeginsAgainWhenTheTableChanges(t *testing.T) {
-	twin := sched.NewTwin(model.WRR)
+	twin := sched.NewTwin(model.WRR, model.SchedulerFlags{})
 	for version, step := range []struct {
 		weights []int
 		want    string
@@ -171,7 +171,7 @@ func TestWRRBeginsAgainWhenTheTableChanges(t *testing.T) {
 		{[]int{0, 0}, "- -"},          // and waits
 		{[]int{1, 2, 3}, "3 2 1 3 3"}, // where it was
 	} {
-		table := sched.Make(servers(step.weights...))
+		table := sched.Make(model.WRR, servers(step.weights...))
 		table.Version = uint32(version + 1)
 		if got := picked(twin, table, len(strings.Fields(step.want)), false); got != step.want {
 			t.Errorf("step %d, %v: got %s, want %s", version, step.weights, got, step.want)

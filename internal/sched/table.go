@@ -7,6 +7,7 @@
 package sched
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -18,6 +19,7 @@ type Table struct {
 	Slots   []Slot // those that take new connections, the last added first, as IPVS has them
 	Top     uint32 // IPVS's mw: where wrr begins a period, the largest weight - (Divisor - 1); 0: no slots
 	Divisor uint32 // IPVS's di: the greatest common divisor of the weights, at least 1
+	Buckets []int  // of a scheduler that hashes: each names a server, as Slot does, also one that takes no connections
 }
 
 // Slot is one server of a Table.
@@ -28,8 +30,8 @@ type Slot struct {
 
 // Make returns the table of servers, which come in the order in which they were added. A weight of
 // 0 takes no new connections in any scheduler, so such a server has no slot.
-func Make(servers []model.ServerWant) Table {
-	var t Table
+func Make(s model.Scheduler, servers []model.ServerWant) Table {
+	t := Table{Buckets: makeBuckets(s, servers)}
 	var largest uint32
 	for i, server := range slices.Backward(servers) {
 		weight := uint32(server.Weight)
@@ -43,6 +45,26 @@ func Make(servers []model.ServerWant) Table {
 	t.Divisor = max(t.Divisor, 1)
 	t.Top = largest - min(largest, t.Divisor-1)
 	return t
+}
+
+func makeBuckets(s model.Scheduler, servers []model.ServerWant) []int {
+	switch s {
+	case model.DH:
+		return MakeDH(servers)
+	case model.SH:
+		return MakeSH(servers)
+	}
+	return nil
+}
+
+// slot is that of the server of a bucket; false: it takes no connections.
+func (t Table) slot(bucket int, ask Ask) (Slot, bool) {
+	for _, slot := range t.Slots {
+		if slot.Server == t.Buckets[bucket] {
+			return slot, ask.takes(slot)
+		}
+	}
+	return Slot{}, false
 }
 
 func gcd(a, b uint32) uint32 {
@@ -59,8 +81,10 @@ type Load struct {
 
 // Ask is a new connection, and what a scheduler may know of the servers.
 type Ask struct {
-	Load func(server int) Load // by its index in the list from which the table was made
-	Full func(server int) bool // it takes no other connection (thresholds); nil: nobody is
+	Client  netip.AddrPort        // who asks
+	Virtual netip.AddrPort        // and for what
+	Load    func(server int) Load // by its index in the list from which the table was made
+	Full    func(server int) bool // it takes no other connection (thresholds); nil: nobody is
 }
 
 func (a Ask) takes(s Slot) bool { return a.Full == nil || !a.Full(s.Server) }
@@ -78,7 +102,7 @@ type Twin interface {
 }
 
 // NewTwin returns the twin of s, as it is before its service's first connection; nil: s has none.
-func NewTwin(s model.Scheduler) Twin {
+func NewTwin(s model.Scheduler, flags model.SchedulerFlags) Twin {
 	switch s {
 	case model.RR:
 		return new(rr)
@@ -96,6 +120,10 @@ func NewTwin(s model.Scheduler) Twin {
 		return fo{}
 	case model.OVF:
 		return ovf{}
+	case model.DH:
+		return dh{}
+	case model.SH:
+		return sh{port: flags.Port, fallback: flags.Fallback}
 	}
 	return nil
 }

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sched
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// buckets is how many entries the tables of dh and sh have, as in IPVS by default
+// (CONFIG_IP_VS_DH_TAB_BITS and CONFIG_IP_VS_SH_TAB_BITS are 8).
+const buckets = 1 << bucketBits
+
+const bucketBits = 8
+
+// present are the servers among which buckets are dealt out, by their index in the list: the last added
+// first, as IPVS has them, also those of weight 0.
+func present(servers []model.ServerWant) (out []int) {
+	for i, server := range slices.Backward(servers) {
+		if !server.Absent && server.Leaving == 0 {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// fold makes 32 bits of an address, as IPVS does: those of IPv4, and of IPv6 the four words mixed.
+func fold(a netip.Addr) uint32 {
+	if a.Is4() {
+		bytes := a.As4()
+		return binary.BigEndian.Uint32(bytes[:])
+	}
+	bytes := a.As16()
+	var out uint32
+	for i := 0; i < len(bytes); i += 4 {
+		out ^= binary.BigEndian.Uint32(bytes[i:])
+	}
+	return out
+}
+
+// bucketOf is the kernel's hash_32.
+func bucketOf(key uint32) int { return int(key * 0x61c88647 >> (32 - bucketBits)) }
