@@ -10,6 +10,7 @@
 #include "packet.h"
 #include "rr.h"
 #include "service.h"
+#include "twos.h"
 #include "wrr.h"
 
 /* sched_next is the server that takes a service's next connection, or NOBODY. */
@@ -20,6 +21,8 @@ static __always_inline __u64 sched_next(__u32 service, __u32 scheduler)
 		return sched_rr(service);
 	case SCHEDULER_WRR:
 		return sched_wrr(service);
+	case SCHEDULER_TWOS:
+		return sched_twos(service);
 	}
 	return sched_least(service, scheduler);
 }

@@ -68,6 +68,7 @@ enum scheduler {
 	SCHEDULER_NQ = 6,
 	SCHEDULER_FO = 7,
 	SCHEDULER_OVF = 8,
+	SCHEDULER_TWOS = 9,
 };
 
 enum service_flag {

@@ -55,14 +55,15 @@ var toForwarding = map[model.Forwarding]pathForwarding{
 }
 
 var toScheduler = map[model.Scheduler]pathScheduler{
-	model.RR:  pathSchedulerSCHEDULER_RR,
-	model.WRR: pathSchedulerSCHEDULER_WRR,
-	model.LC:  pathSchedulerSCHEDULER_LC,
-	model.WLC: pathSchedulerSCHEDULER_WLC,
-	model.SED: pathSchedulerSCHEDULER_SED,
-	model.NQ:  pathSchedulerSCHEDULER_NQ,
-	model.FO:  pathSchedulerSCHEDULER_FO,
-	model.OVF: pathSchedulerSCHEDULER_OVF,
+	model.RR:   pathSchedulerSCHEDULER_RR,
+	model.WRR:  pathSchedulerSCHEDULER_WRR,
+	model.LC:   pathSchedulerSCHEDULER_LC,
+	model.WLC:  pathSchedulerSCHEDULER_WLC,
+	model.SED:  pathSchedulerSCHEDULER_SED,
+	model.NQ:   pathSchedulerSCHEDULER_NQ,
+	model.FO:   pathSchedulerSCHEDULER_FO,
+	model.OVF:  pathSchedulerSCHEDULER_OVF,
+	model.TWOS: pathSchedulerSCHEDULER_TWOS,
 }
 
 var toLeaving = map[model.Leaving]pathLeaving{

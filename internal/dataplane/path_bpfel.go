@@ -233,14 +233,15 @@ type pathReverse struct {
 type pathScheduler uint32
 
 const (
-	pathSchedulerSCHEDULER_RR  pathScheduler = 1
-	pathSchedulerSCHEDULER_WRR pathScheduler = 2
-	pathSchedulerSCHEDULER_LC  pathScheduler = 3
-	pathSchedulerSCHEDULER_WLC pathScheduler = 4
-	pathSchedulerSCHEDULER_SED pathScheduler = 5
-	pathSchedulerSCHEDULER_NQ  pathScheduler = 6
-	pathSchedulerSCHEDULER_FO  pathScheduler = 7
-	pathSchedulerSCHEDULER_OVF pathScheduler = 8
+	pathSchedulerSCHEDULER_RR   pathScheduler = 1
+	pathSchedulerSCHEDULER_WRR  pathScheduler = 2
+	pathSchedulerSCHEDULER_LC   pathScheduler = 3
+	pathSchedulerSCHEDULER_WLC  pathScheduler = 4
+	pathSchedulerSCHEDULER_SED  pathScheduler = 5
+	pathSchedulerSCHEDULER_NQ   pathScheduler = 6
+	pathSchedulerSCHEDULER_FO   pathScheduler = 7
+	pathSchedulerSCHEDULER_OVF  pathScheduler = 8
+	pathSchedulerSCHEDULER_TWOS pathScheduler = 9
 )
 
 type pathScratch struct {

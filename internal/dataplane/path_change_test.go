@@ -312,7 +312,7 @@ func TestApplyOfTheSameLeavesSchedulersAlone(t *testing.T) {
 
 // TestSchedulersFollowWeights walks through tables that change while connections come.
 func TestSchedulersFollowWeights(t *testing.T) {
-	for _, s := range model.Schedulers() {
+	for _, s := range foreseeable() {
 		t.Run(s.String(), func(t *testing.T) {
 			b := newTestbed(t, 1024)
 			port := uint16(20000)

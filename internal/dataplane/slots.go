@@ -15,7 +15,7 @@ import (
 
 // putSlots switches to a new table of slots with one write, if it differs from the one in use.
 func (d *Dataplane) putSlots(entry *serviceEntry, want model.ServiceWant) error {
-	slots := makeSlots(entry, want.Servers)
+	slots := makeSlots(entry, want)
 	if len(entry.slots) > 0 {
 		slots[0].Generation = entry.slots[0].Generation
 		if slices.Equal(slots, entry.slots) {
@@ -41,11 +41,11 @@ func (d *Dataplane) putSlots(entry *serviceEntry, want model.ServiceWant) error 
 }
 
 // makeSlots is the table in the form that bpf/sched.h walks: a head, then the servers.
-func makeSlots(entry *serviceEntry, wants []model.ServerWant) []pathSlot {
-	table := sched.Make(wants)
+func makeSlots(entry *serviceEntry, want model.ServiceWant) []pathSlot {
+	table := sched.Make(want.Scheduler, want.Servers)
 	slots := []pathSlot{{Server: uint32(len(table.Slots)), Weight: table.Top, Divisor: table.Divisor}}
 	for _, s := range table.Slots {
-		server := entry.servers[wants[s.Server].Key]
+		server := entry.servers[want.Servers[s.Server].Key]
 		slots = append(slots, pathSlot{Server: server.id, Generation: server.value.Generation, Weight: s.Weight})
 	}
 	return slots

@@ -39,7 +39,7 @@ func follow(s *twinService, want model.ServiceWant, version uint32) *twinService
 		s = &twinService{}
 	}
 	if s.picker == nil || s.want.Scheduler != want.Scheduler {
-		s.picker = sched.NewTwin(want.Scheduler)
+		s.picker = sched.NewTwin(want.Scheduler, want.Flags)
 	}
 	before := map[model.ServerKey]*twinServer{}
 	for _, server := range s.servers {
@@ -62,7 +62,7 @@ func follow(s *twinService, want model.ServiceWant, version uint32) *twinService
 	if s.table.Version != 0 && sameSlots(s.want.Servers, want.Servers) {
 		version = s.table.Version
 	}
-	s.want, s.table = want, sched.Make(want.Servers)
+	s.want, s.table = want, sched.Make(want.Scheduler, want.Servers)
 	s.table.Version = version
 	return s
 }

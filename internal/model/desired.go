@@ -56,6 +56,7 @@ type InterfaceWant struct {
 type ServiceWant struct {
 	Key       ServiceKey
 	Scheduler Scheduler
+	Flags     SchedulerFlags
 	Serving   bool   // false: packets to it pass to the kernel (a backup does not balance)
 	MSS       uint16 // largest MSS that a SYN may offer; 0: as it came
 	Timeouts  Timeouts

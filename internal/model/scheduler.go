@@ -7,16 +7,17 @@ package model
 type Scheduler uint8
 
 const (
-	RR  Scheduler = iota + 1 // each server in turn
-	WRR                      // each server in turn, as often as its weight says
-	LC                       // the server that has the fewest connections
-	WLC                      // the same, for its weight: the default
-	SED                      // the server that has the fewest active ones for its weight, counting the new one
-	NQ                       // a server without active ones, else as SED
-	FO                       // the server of the highest weight
-	OVF                      // the same, among those that have no more active ones than their weight
-	DH                       // the server that the address of the service names
-	SH                       // the server that the client's address names
+	RR   Scheduler = iota + 1 // each server in turn
+	WRR                       // each server in turn, as often as its weight says
+	LC                        // the server that has the fewest connections
+	WLC                       // the same, for its weight: the default
+	SED                       // the server that has the fewest active ones for its weight, counting the new one
+	NQ                        // a server without active ones, else as SED
+	FO                        // the server of the highest weight
+	OVF                       // the same, among those that have no more active ones than their weight
+	TWOS                      // of two servers that are drawn by weight the one that has fewer connections for it
+	DH                        // the server that the address of the service names
+	SH                        // the server that the client's address names
 )
 
 // SchedulerFlags change what SH does.
@@ -29,17 +30,20 @@ type SchedulerFlags struct {
 const DefaultScheduler = WLC
 
 var schedulers = map[Scheduler]string{
-	RR: "rr", WRR: "wrr", LC: "lc", WLC: "wlc", SED: "sed", NQ: "nq", FO: "fo", OVF: "ovf", DH: "dh", SH: "sh",
+	RR: "rr", WRR: "wrr", LC: "lc", WLC: "wlc", SED: "sed", NQ: "nq", FO: "fo", OVF: "ovf", TWOS: "twos", DH: "dh", SH: "sh",
 }
 
 func (s Scheduler) String() string { return schedulers[s] }
 
 // Schedulers lists every scheduler that this version has.
-func Schedulers() []Scheduler { return []Scheduler{RR, WRR, LC, WLC, SED, NQ, FO, OVF, DH, SH} }
+func Schedulers() []Scheduler { return []Scheduler{RR, WRR, LC, WLC, SED, NQ, FO, OVF, TWOS, DH, SH} }
+
+// Draws tells that nobody can say beforehand which server comes next.
+func (s Scheduler) Draws() bool { return s == TWOS }
 
 // LaterSchedulers are LVS's schedulers that this version does not have yet; they are refused by name.
 func LaterSchedulers() []string {
-	return []string{"lblc", "lblcr", "mh", "twos"}
+	return []string{"lblc", "lblcr", "mh"}
 }
 
 // ParseScheduler is the inverse of Scheduler.String.

@@ -84,6 +84,7 @@ type Ask struct {
 	Client  netip.AddrPort        // who asks
 	Virtual netip.AddrPort        // and for what
 	Load    func(server int) Load // by its index in the list from which the table was made
+	Random  func(n uint32) uint32 // a number below n
 	Full    func(server int) bool // it takes no other connection (thresholds); nil: nobody is
 }
 
@@ -120,6 +121,8 @@ func NewTwin(s model.Scheduler, flags model.SchedulerFlags) Twin {
 		return fo{}
 	case model.OVF:
 		return ovf{}
+	case model.TWOS:
+		return twos{}
 	case model.DH:
 		return dh{}
 	case model.SH:
