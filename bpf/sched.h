@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * sched.h: which server takes a new connection. A scheduler is a case in sched_next and a plain twin in
- * internal/sched; those that are tables are made there. Each handles numbers only, so the verifier
- * judges it by itself.
+ * sched.h: which server takes a new connection, and which one a packet without. A scheduler is a case in
+ * sched_next and a plain twin in internal/sched; tables are made there. Each handles numbers only, so the
+ * verifier judges it by itself.
  */
 #pragma once
 
+#include "hashed.h"
 #include "least.h"
 #include "packet.h"
 #include "rr.h"
@@ -13,28 +14,46 @@
 #include "twos.h"
 #include "wrr.h"
 
-/* sched_next is the server that takes a service's next connection, or NOBODY. */
-static __always_inline __u64 sched_next(__u32 service, __u32 scheduler)
+/* sched_next is the server that takes the connection which p begins, or NOBODY. */
+static __always_inline __u64 sched_next(struct packet *p)
 {
-	switch (scheduler) {
+	const struct service *service = p->service;
+
+	switch (service->scheduler) {
 	case SCHEDULER_RR:
-		return sched_rr(service);
+		return sched_rr(service->id);
 	case SCHEDULER_WRR:
-		return sched_wrr(service);
+		return sched_wrr(service->id);
 	case SCHEDULER_TWOS:
-		return sched_twos(service);
+		return sched_twos(service->id);
+	case SCHEDULER_DH:
+		return sched_bucket(service->id, address_fold(&p->flow.destination), 0);
+	case SCHEDULER_SH:
+		return sched_bucket(service->id, client_key(&p->flow, service->flags), service->flags);
+	case SCHEDULER_MH:
+		return sched_mh(service->id, client_key(&p->flow, service->flags), service->flags);
 	}
-	return sched_least(service, scheduler);
+	return sched_least(service->id, service->scheduler);
 }
 
-/* sched_pick sets p->server, or NULL when no server takes new connections: generation 0 is that of free places, too. */
+/* sched_set sets p->server, or NULL where none is named: generation 0 is that of free places, too. */
+static __always_inline void sched_set(struct packet *p, __u64 server)
+{
+	p->server = NULL;
+	if (!(server >> 32))
+		return;
+	p->server_id = server;
+	p->server = server_find(server, server >> 32);
+}
+
+/* sched_pick sets p->server, or NULL when no server takes new connections. */
 static __always_inline void sched_pick(struct packet *p)
 {
-	__u64 next = sched_next(p->service->id, p->service->scheduler);
+	sched_set(p, sched_next(p));
+}
 
-	p->server = NULL;
-	if (!(next >> 32))
-		return;
-	p->server_id = next;
-	p->server = server_find(next, next >> 32);
+/* sched_by_hash sets p->server to the one that p's flow names, or NULL. */
+static __always_inline void sched_by_hash(struct packet *p)
+{
+	sched_set(p, sched_flow(headers_of(p), p->service->id));
 }

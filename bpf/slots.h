@@ -29,6 +29,22 @@ static __always_inline struct slot *slot_head(void *table)
 	return head && head->server ? head : NULL;
 }
 
+/* buckets_at is where the buckets begin; behind them is the consistent hash. */
+static __always_inline __u32 buckets_at(void *table)
+{
+	struct slot *head = slot_at(table, 0);
+
+	return head ? 2 + head->server : 0;
+}
+
+/* slot_second is the second head: what it says of buckets and consistent hash. */
+static __always_inline struct slot *slot_second(void *table)
+{
+	__u32 buckets = buckets_at(table);
+
+	return buckets ? slot_at(table, buckets - 1) : NULL;
+}
+
 static __always_inline __u64 slot_server(void *table, __u32 index)
 {
 	struct slot *slot = slot_at(table, index);

@@ -84,10 +84,10 @@ struct place {
 };
 
 /*
- * table_hash: five products of 32 bits each, none of which waits for another (NH of UMAC, RFC 4418
+ * flow_hash: five products of 32 bits each, none of which waits for another (NH of UMAC, RFC 4418
  * section 5.2), mixed once more, since clients differ in few bits.
  */
-static __always_inline __u64 table_hash(const struct flow *flow)
+static __always_inline __u64 flow_hash(const struct flow *flow, const volatile __u32 *seed)
 {
 	const __u64 *word = (const __u64 *)flow;
 	__u64 hash = 0;
@@ -95,7 +95,7 @@ static __always_inline __u64 table_hash(const struct flow *flow)
 #pragma unroll
 	for (int i = 0; i < FLOW_WORDS; i++) {
 		__u64 part = i < FLOW_WORDS - 1 ? word[i] : word[i] & FLOW_LAST;
-		__u32 low = (__u32)part + table_seed[2 * i], high = (__u32)(part >> 32) + table_seed[2 * i + 1];
+		__u32 low = (__u32)part + seed[2 * i], high = (__u32)(part >> 32) + seed[2 * i + 1];
 		hash += (__u64)low * high;
 	}
 	hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ull;
@@ -119,7 +119,7 @@ static __always_inline __u64 table_tag(__u64 hash)
 /* place_among is where a flow may be in a table of so many buckets, which is a constant: it costs no register. */
 static __always_inline struct place place_among(const struct flow *flow, const volatile __u32 *buckets)
 {
-	__u64 hash = table_hash(flow);
+	__u64 hash = flow_hash(flow, table_seed);
 	__u32 home = table_scale(hash >> 32, *buckets);
 	__u32 second = home + 1 + table_scale(hash, *buckets - 1);
 

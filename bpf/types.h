@@ -69,10 +69,17 @@ enum scheduler {
 	SCHEDULER_FO = 7,
 	SCHEDULER_OVF = 8,
 	SCHEDULER_TWOS = 9,
+	SCHEDULER_DH = 10,
+	SCHEDULER_SH = 11,
+	SCHEDULER_MH = 12,
 };
 
 enum service_flag {
-	SERVICE_SERVING = 1, /* clear: packets pass to the kernel (a backup does not balance) */
+	SERVICE_SERVING = 1,         /* clear: packets pass to the kernel (a backup does not balance) */
+	SERVICE_FORWARD_UNKNOWN = 2, /* what has no entry, and gets none, follows the hash of `slots` */
+	SERVICE_HASH_PORT = 4,       /* sh-port, mh-port: the client\'s port counts, too */
+	SERVICE_HASH_FALLBACK =
+		8, /* sh-fallback, mh-fallback: in place of a server that takes no connections another one has them */
 };
 
 /* Value of `services`. Written by Go. */
@@ -154,15 +161,18 @@ struct server {
 };
 
 /*
- * Value of the inner maps of `slots` (outer index = service id): the servers of a service in the
- * order in which schedulers walk them, the last added first, as IPVS does. Element 0 is the head,
- * servers follow from 1 on. A change is a new inner map, switched in with one write. Written by Go.
+ * Value of the inner maps of `slots` (outer index = service id): tables of the servers of a service, which
+ * change together: a change is a new inner map, switched in with one write. Written by Go.
+ *
+ *   head │ servers as schedulers walk them, the last added first, as IPVS does │ head │ buckets │ consistent hash
+ *
+ * A server has one slot in the first, and any number in the others, as internal/sched deals them out.
  */
 struct slot {
-	__u32 server;     /* head: how many slots follow */
-	__u32 generation; /* head: version of this table, never 0 */
-	__u32 weight;     /* head: mw of IPVS's wrr, largest weight - (gcd - 1); 0: no server takes new connections */
-	__u32 divisor;    /* head: di of IPVS's wrr, the gcd of the weights; servers: 0 */
+	__u32 server;     /* heads: how many slots there are of the first table, of the consistent hash */
+	__u32 generation; /* first head: version of all tables, never 0; second: 0 */
+	__u32 weight; /* first head: mw of IPVS's wrr, largest weight - (gcd - 1); second: how many buckets there are */
+	__u32 divisor; /* first head: di of IPVS's wrr, the gcd of the weights; else 0 */
 };
 
 /*
@@ -399,15 +409,17 @@ enum verdict {
 	VERDICT_LOCAL,              /* the server is this host */
 
 	/* Sent on. */
-	VERDICT_DR,           /* forwarded by direct routing */
-	VERDICT_TUN,          /* forwarded in a tunnel */
-	VERDICT_NAT_IN,       /* client to server, translated */
-	VERDICT_NAT_OUT,      /* server to client, translated back */
-	VERDICT_ICMP_IN,      /* an ICMP error about a connection, sent to its server */
-	VERDICT_ICMP_OUT,     /* an ICMP error about a server's NAT connection, sent to its client */
-	VERDICT_TOO_BIG_TOLD, /* larger than the MTU of the way on: the sender was told, by ICMP */
-	VERDICT_TTL_TOLD,     /* TTL or hop limit was 1: the sender was told, by ICMP */
-	VERDICT_SERVER_RESET, /* the connection's server was removed: the client was told, by RST, ABORT or ICMP */
+	VERDICT_DR,             /* forwarded by direct routing */
+	VERDICT_TUN,            /* forwarded in a tunnel */
+	VERDICT_NAT_IN,         /* client to server, translated */
+	VERDICT_NAT_OUT,        /* server to client, translated back */
+	VERDICT_ICMP_IN,        /* an ICMP error about a connection, sent to its server */
+	VERDICT_ICMP_OUT,       /* an ICMP error about a server's NAT connection, sent to its client */
+	VERDICT_TOO_BIG_TOLD,   /* larger than the MTU of the way on: the sender was told, by ICMP */
+	VERDICT_TTL_TOLD,       /* TTL or hop limit was 1: the sender was told, by ICMP */
+	VERDICT_SERVER_RESET,   /* the connection's server was removed: the client was told, by RST, ABORT or ICMP */
+	VERDICT_HASHED_UNKNOWN, /* TCP without SYN, and no connection: forwarded without one, by its flow's hash */
+	VERDICT_HASHED_FULL,    /* no room for its connection: forwarded without one, by its flow's hash */
 
 	/* Dropped. */
 	VERDICT_MALFORMED,          /* addressed to a service, but its headers lie about their lengths */

@@ -25,8 +25,8 @@ func TestLaterWordsAreRefusedByName(t *testing.T) {
 	for _, key := range []string{"vrrp", "sync", "notify"} {
 		check("services: []\n%s: []\n", key)
 	}
-	for _, key := range strings.Fields(`addresses check flags fwmark netmask one_packet persistence sorry
-		unknown persistance`) {
+	for _, key := range strings.Fields(`addresses check fwmark netmask one_packet persistence sorry
+		persistance`) {
 		check(service, key)
 	}
 	check(server, "check")

@@ -66,6 +66,9 @@ func serviceNode(s model.Service) *yaml.Node {
 		pairs = append(pairs, pair{"protocol", textNode(s.Key.Protocol.String())})
 	}
 	pairs = append(pairs, pair{"scheduler", textNode(s.Scheduler.String())})
+	if flags := flagNodes(s.Scheduler, s.Flags); len(flags) > 0 {
+		pairs = append(pairs, pair{"flags", listNode(flags, func(n *yaml.Node) *yaml.Node { return n })})
+	}
 	if s.MSS != 0 {
 		pairs = append(pairs, pair{"mss", numberNode(s.MSS)})
 	}
@@ -74,6 +77,9 @@ func serviceNode(s model.Service) *yaml.Node {
 	}
 	if leaving := leavingNode(s.Leaving); leaving != nil {
 		pairs = append(pairs, pair{"leaving", leaving})
+	}
+	if s.Unknown != 0 {
+		pairs = append(pairs, pair{"unknown", textNode(s.Unknown.String())})
 	}
 	common := common(s.Servers)
 	if common.Forwarding != model.DR {

@@ -46,6 +46,7 @@ func (s scope) service(n *yaml.Node, number int) service {
 	out.Key = s.serviceKey(n, values["address"], values["protocol"])
 	out.Name = s.serviceName(out.name, out.Key)
 	out.Scheduler = s.scheduler(values["scheduler"])
+	out.Flags = s.flags(values["flags"], out.Scheduler)
 	out.MSS = s.mss(values["mss"], out.Key)
 	out.Timeouts = s.timeouts(values["timeouts"], out.Key)
 	out.Leaving = s.leaving(values["leaving"])
@@ -54,6 +55,7 @@ func (s scope) service(n *yaml.Node, number int) service {
 		out.servers = append(out.servers, s.server(item, i+1, standard))
 	}
 	s.complainIf(standard.tunnel.node, unusedTunnel(standard, out.servers))
+	out.Unknown = s.unknown(values["unknown"], out.servers)
 	return out
 }
 
@@ -109,16 +111,6 @@ func (s scope) mss(n *yaml.Node, of model.ServiceKey) uint16 {
 	}
 	mss, _ := s.number(n, "mss", least, most)
 	return uint16(mss)
-}
-
-// scheduler is wlc where the file does not say, as in LVS.
-func (s scope) scheduler(value *yaml.Node) model.Scheduler {
-	if value == nil {
-		return model.DefaultScheduler
-	}
-	word, _ := s.word(value, "scheduler", schedulers)
-	scheduler, _ := model.ParseScheduler(word)
-	return scheduler
 }
 
 // forwarding returns 0 after a complaint; what depends on it is not looked at then.

@@ -47,6 +47,9 @@ func dump(spec model.Spec) string {
 	}
 	for _, s := range spec.Services {
 		fmt.Fprintf(&b, "service %s: %s %s mss %d\n", s.Name, s.Key, s.Scheduler, s.MSS)
+		if s.Flags != (model.SchedulerFlags{}) {
+			fmt.Fprintf(&b, "  flags port %t fallback %t\n", s.Flags.Port, s.Flags.Fallback)
+		}
 		for _, state := range model.States() {
 			if timeout := *s.Timeouts.Of(state); timeout != 0 {
 				fmt.Fprintf(&b, "  %s %s\n", state, timeout)
@@ -54,6 +57,9 @@ func dump(spec model.Spec) string {
 		}
 		if s.Leaving != (model.Departure{}) {
 			fmt.Fprintf(&b, "  leaving %q for %s\n", s.Leaving.Policy, s.Leaving.For)
+		}
+		if s.Unknown != 0 {
+			fmt.Fprintf(&b, "  unknown %s\n", s.Unknown)
 		}
 		for _, server := range s.Servers {
 			fmt.Fprintf(&b, "  server %s %s weight %d\n", server.Key, server.Forwarding, server.Weight)

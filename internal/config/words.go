@@ -40,18 +40,16 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "protocol", "scheduler", "forwarding", "tunnel", "mss", "timeouts", "leaving", "servers"},
+	known: []string{"name", "address", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "unknown", "servers"},
 	later: map[string]string{
 		"addresses":   "write one service for each address",
 		"check":       "leave it out: servers are not probed; weight 0 takes one out of service",
 		"connections": "leave it out: a service's connections are not limited",
-		"flags":       "leave it out: only schedulers of later versions have flags",
 		"fwmark":      `firewall marks are not read: write "address: 192.0.2.10:80"`,
 		"netmask":     "leave it out: it belongs to persistence",
 		"one_packet":  "leave it out: all datagrams of one client port go to one server",
 		"persistence": "leave it out: each connection is scheduled on its own",
 		"sorry":       "leave it out: without a server the host itself refuses clients",
-		"unknown":     "leave it out: packets of no connection go to the host itself",
 	},
 	foreign: map[string]string{
 		"<<":                  "merge keys are not supported: write the keys out",
@@ -74,6 +72,7 @@ var serviceKeys = vocabulary{
 		"expire_nodest_conn":  `write "leaving: reset"`,
 		"removed":             `write "leaving:"`,
 		"drain":               `write "leaving: {policy: drain, for: 1h}"`,
+		"sloppy_tcp":          `write "unknown: forward", or leave it out: it is the default`,
 		"sorry_server":        "not in this version yet: leave it out",
 		"delay_loop":          "not in this version yet: servers are not probed",
 		"ops":                 "not in this version yet: leave it out",
@@ -100,6 +99,7 @@ var serverKeys = vocabulary{
 		"scheduler":  "a scheduler belongs to a service",
 		"mss":        "an mss belongs to a service",
 		"leaving":    "it belongs to a service",
+		"unknown":    "it belongs to a service",
 		"timeouts":   "timeouts belong to a service",
 	},
 }
@@ -136,6 +136,16 @@ var leavings = vocabulary{
 	},
 }
 
+var unknowns = vocabulary{
+	known: names(model.Unknowns()...),
+	foreign: map[string]string{
+		"hash":   `write "forward"`,
+		"sloppy": `write "forward"`,
+		"reset":  `write "pass": the host's kernel resets them`,
+		"kernel": `write "pass"`,
+	},
+}
+
 var tunnelKeys = vocabulary{
 	known: []string{"type", "port", "checksum", "source"},
 	later: map[string]string{
@@ -167,6 +177,13 @@ var xdpModes = vocabulary{
 var schedulers = vocabulary{
 	known: names(model.Schedulers()...),
 	later: hints(model.LaterSchedulers(), `leave it out: "wlc" is the default`),
+}
+
+var schedulerFlags = vocabulary{
+	known: []string{"sh-port", "sh-fallback", "mh-port", "mh-fallback"},
+	foreign: map[string]string{
+		"flag-1": `write the flag's name: "sh-fallback", "mh-fallback"`, "flag-2": `write the flag's name: "sh-port", "mh-port"`,
+	},
 }
 
 var forwardings = vocabulary{

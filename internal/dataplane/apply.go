@@ -117,10 +117,7 @@ func (d *Dataplane) serviceEntry(key model.ServiceKey) (*serviceEntry, error) {
 func (d *Dataplane) putServiceValue(entry *serviceEntry, want model.ServiceWant) error {
 	value := entry.value
 	value.Scheduler = uint8(toScheduler[want.Scheduler])
-	value.Flags = 0
-	if want.Serving {
-		value.Flags = uint8(pathServiceFlagSERVICE_SERVING)
-	}
+	value.Flags = serviceFlags(want)
 	if value == entry.value {
 		return nil
 	}

@@ -64,6 +64,9 @@ var toScheduler = map[model.Scheduler]pathScheduler{
 	model.FO:   pathSchedulerSCHEDULER_FO,
 	model.OVF:  pathSchedulerSCHEDULER_OVF,
 	model.TWOS: pathSchedulerSCHEDULER_TWOS,
+	model.DH:   pathSchedulerSCHEDULER_DH,
+	model.SH:   pathSchedulerSCHEDULER_SH,
+	model.MH:   pathSchedulerSCHEDULER_MH,
 }
 
 var toLeaving = map[model.Leaving]pathLeaving{
@@ -91,6 +94,23 @@ func toServer(w model.ServerWant, service model.ServiceWant) pathServer {
 	}
 	setTunnel(&s, w)
 	return s
+}
+
+func serviceFlags(w model.ServiceWant) uint8 {
+	var flags pathServiceFlag
+	if w.Serving {
+		flags |= pathServiceFlagSERVICE_SERVING
+	}
+	if w.Unknown != model.PassUnknown {
+		flags |= pathServiceFlagSERVICE_FORWARD_UNKNOWN
+	}
+	if w.Flags.Port {
+		flags |= pathServiceFlagSERVICE_HASH_PORT
+	}
+	if w.Flags.Fallback {
+		flags |= pathServiceFlagSERVICE_HASH_FALLBACK
+	}
+	return uint8(flags)
 }
 
 func serverFlags(w model.ServerWant, serving bool) uint8 {

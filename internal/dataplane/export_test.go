@@ -61,6 +61,15 @@ func (d *Dataplane) Dump() (string, error) {
 	return out, nil
 }
 
+// SlotsVersion is that of the tables of a service's servers, as they lie in the map.
+func (d *Dataplane) SlotsVersion(key model.ServiceKey) (uint32, error) {
+	t, err := d.readTables()
+	if err != nil {
+		return 0, err
+	}
+	return t.services[key].slots[0].Generation, nil
+}
+
 func (e *serviceEntry) serversByID() map[uint32]pathServer {
 	out := map[uint32]pathServer{}
 	for _, s := range e.servers {

@@ -242,6 +242,9 @@ const (
 	pathSchedulerSCHEDULER_FO   pathScheduler = 7
 	pathSchedulerSCHEDULER_OVF  pathScheduler = 8
 	pathSchedulerSCHEDULER_TWOS pathScheduler = 9
+	pathSchedulerSCHEDULER_DH   pathScheduler = 10
+	pathSchedulerSCHEDULER_SH   pathScheduler = 11
+	pathSchedulerSCHEDULER_MH   pathScheduler = 12
 )
 
 type pathScratch struct {
@@ -310,7 +313,10 @@ type pathService struct {
 type pathServiceFlag uint32
 
 const (
-	pathServiceFlagSERVICE_SERVING pathServiceFlag = 1
+	pathServiceFlagSERVICE_SERVING         pathServiceFlag = 1
+	pathServiceFlagSERVICE_FORWARD_UNKNOWN pathServiceFlag = 2
+	pathServiceFlagSERVICE_HASH_PORT       pathServiceFlag = 4
+	pathServiceFlagSERVICE_HASH_FALLBACK   pathServiceFlag = 8
 )
 
 type pathServiceKey struct {
@@ -387,29 +393,31 @@ const (
 	pathVerdictVERDICT_TOO_BIG_TOLD       pathVerdict = 16
 	pathVerdictVERDICT_TTL_TOLD           pathVerdict = 17
 	pathVerdictVERDICT_SERVER_RESET       pathVerdict = 18
-	pathVerdictVERDICT_MALFORMED          pathVerdict = 19
-	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 20
-	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 21
-	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 22
-	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 23
-	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 24
-	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 25
-	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 26
-	pathVerdictVERDICT_MARTIAN            pathVerdict = 27
-	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 28
-	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 29
-	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 30
-	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 31
-	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 32
-	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 33
-	pathVerdictVERDICT_TOO_BIG            pathVerdict = 34
-	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 35
-	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 36
-	pathVerdictVERDICT_CONN_FULL          pathVerdict = 37
-	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 38
-	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 39
-	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 40
-	pathVerdictVERDICTS                   pathVerdict = 41
+	pathVerdictVERDICT_HASHED_UNKNOWN     pathVerdict = 19
+	pathVerdictVERDICT_HASHED_FULL        pathVerdict = 20
+	pathVerdictVERDICT_MALFORMED          pathVerdict = 21
+	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 22
+	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 23
+	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 24
+	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 25
+	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 26
+	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 27
+	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 28
+	pathVerdictVERDICT_MARTIAN            pathVerdict = 29
+	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 30
+	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 31
+	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 32
+	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 33
+	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 34
+	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 35
+	pathVerdictVERDICT_TOO_BIG            pathVerdict = 36
+	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 37
+	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 38
+	pathVerdictVERDICT_CONN_FULL          pathVerdict = 39
+	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 40
+	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 41
+	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 42
+	pathVerdictVERDICTS                   pathVerdict = 43
 )
 
 type pathVlanKey struct {

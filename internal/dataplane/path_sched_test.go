@@ -4,6 +4,7 @@ package dataplane_test
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -18,20 +19,25 @@ import (
 func TestSchedulersPickAsTheirTwins(t *testing.T) {
 	for _, s := range foreseeable() {
 		t.Run(s.String(), func(t *testing.T) {
-			for seed := range uint64(3) {
-				pickAtRandom(t, s, rand.New(rand.NewPCG(uint64(s), seed)))
+			for seed := range uint64(4) {
+				flags := model.SchedulerFlags{Port: seed&1 != 0, Fallback: seed&2 == 0}
+				pickAtRandom(t, s, flags, rand.New(rand.NewPCG(uint64(s), seed)))
 			}
 		})
 	}
 }
 
 // foreseeable are the schedulers that pick the same as their twins: others draw lots.
-func foreseeable() []model.Scheduler { return slices.DeleteFunc(model.Schedulers(), model.Scheduler.Draws) }
+func foreseeable() []model.Scheduler {
+	return slices.DeleteFunc(model.Schedulers(), model.Scheduler.Draws)
+}
 
-func pickAtRandom(t *testing.T, s model.Scheduler, random *rand.Rand) {
+func pickAtRandom(t *testing.T, s model.Scheduler, flags model.SchedulerFlags, random *rand.Rand) {
 	t.Helper()
 	b := newTestbed(t, 2048)
-	want := farm(s, 1+random.IntN(24))
+	f := []family{4, 6}[random.IntN(2)]
+	want := farm(f, s, 1+random.IntN(24))
+	want.Services[0].Flags = flags
 	var talks []talk
 	for turn := range uint16(400) {
 		if turn%100 == 0 {
@@ -42,7 +48,8 @@ func pickAtRandom(t *testing.T, s model.Scheduler, random *rand.Rand) {
 			b.apply(t, want)
 		}
 		flags := packet.SYN
-		c := talkTo(4, 10, 80, model.TCP, 20000+turn)
+		c := talkTo(f, 10, 80, model.TCP, 20000+turn)
+		c.client = netip.AddrPortFrom(somebody(f, random), c.client.Port())
 		if len(talks) > 0 && random.IntN(2) == 0 {
 			c = talks[random.IntN(len(talks))]
 			flags = []packet.TCPFlags{packet.ACK, packet.ACK, packet.FIN | packet.ACK, packet.RST}[random.IntN(4)]
@@ -54,14 +61,26 @@ func pickAtRandom(t *testing.T, s model.Scheduler, random *rand.Rand) {
 	b.compareConnections(t)
 }
 
+// somebody is a client's address of which any bits may differ.
+func somebody(f family, random *rand.Rand) netip.Addr {
+	if f == 4 {
+		return netip.AddrFrom4([4]byte{203, 0, byte(random.IntN(256)), byte(random.IntN(256))})
+	}
+	bytes := clientAddr(f).As16()
+	for i := range 4 {
+		bytes[4+i*3] = byte(random.IntN(256))
+	}
+	return netip.AddrFrom16(bytes)
+}
+
 // farm is a service with n servers.
-func farm(s model.Scheduler, n int) model.DataplaneWant {
+func farm(f family, s model.Scheduler, n int) model.DataplaneWant {
 	want := model.DataplaneWant{Interfaces: world().Interfaces}
 	var servers []model.ServerWant
 	for host := range n {
-		servers = append(servers, toServer(4, byte(1+host), 80, model.DR))
+		servers = append(servers, toServer(f, byte(1+host), 80, model.DR))
 	}
-	web := service(4, 10, 80, model.TCP, servers...)
+	web := service(f, 10, 80, model.TCP, servers...)
 	web.Scheduler = s
 	want.Services = append(want.Services, web)
 	return want
@@ -83,10 +102,10 @@ func limit(servers []model.ServerWant, random *rand.Rand) {
 func weigh(servers []model.ServerWant, random *rand.Rand) {
 	for i := range servers {
 		weight := 1 + random.Uint32N(4)
-		switch random.IntN(6) {
-		case 0:
+		switch random.IntN(20) {
+		case 0, 1, 2:
 			weight = 0
-		case 1:
+		case 3:
 			weight = random.Uint32N(1 << 16)
 		}
 		servers[i].Weight = uint16(weight)
@@ -98,7 +117,7 @@ func weigh(servers []model.ServerWant, random *rand.Rand) {
 func TestDrawnServersAreThoseOfTheTwin(t *testing.T) {
 	const picks = 6000
 	b := newTestbed(t, 4*picks)
-	want := farm(model.TWOS, 4)
+	want := farm(4, model.TWOS, 4)
 	for i, weight := range []uint16{1, 2, 3, 0} {
 		want.Services[0].Servers[i].Weight = weight
 	}

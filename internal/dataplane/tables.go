@@ -31,7 +31,8 @@ type tables struct {
 type serviceEntry struct {
 	value    pathService
 	timeouts pathTimeouts
-	slots    []pathSlot // the head first; empty: there is no table yet
+	slots    []pathSlot // as they lie in the map; empty: there is no table yet
+	heads    []pathSlot // of what is wanted: makeHeads
 	servers  map[model.ServerKey]*serverEntry
 }
 

@@ -18,9 +18,10 @@ const (
 	TWOS                      // of two servers that are drawn by weight the one that has fewer connections for it
 	DH                        // the server that the address of the service names
 	SH                        // the server that the client's address names
+	MH                        // the same by a consistent hash: when a server leaves, only its clients go elsewhere
 )
 
-// SchedulerFlags change what SH does.
+// SchedulerFlags change what SH and MH do.
 type SchedulerFlags struct {
 	Port     bool // the client's port counts, too
 	Fallback bool // in place of a server that takes no connections another one has them
@@ -30,20 +31,22 @@ type SchedulerFlags struct {
 const DefaultScheduler = WLC
 
 var schedulers = map[Scheduler]string{
-	RR: "rr", WRR: "wrr", LC: "lc", WLC: "wlc", SED: "sed", NQ: "nq", FO: "fo", OVF: "ovf", TWOS: "twos", DH: "dh", SH: "sh",
+	RR: "rr", WRR: "wrr", LC: "lc", WLC: "wlc", SED: "sed", NQ: "nq", FO: "fo", OVF: "ovf", TWOS: "twos", DH: "dh", SH: "sh", MH: "mh",
 }
 
 func (s Scheduler) String() string { return schedulers[s] }
 
 // Schedulers lists every scheduler that this version has.
-func Schedulers() []Scheduler { return []Scheduler{RR, WRR, LC, WLC, SED, NQ, FO, OVF, TWOS, DH, SH} }
+func Schedulers() []Scheduler {
+	return []Scheduler{RR, WRR, LC, WLC, SED, NQ, FO, OVF, TWOS, DH, SH, MH}
+}
 
 // Draws tells that nobody can say beforehand which server comes next.
 func (s Scheduler) Draws() bool { return s == TWOS }
 
 // LaterSchedulers are LVS's schedulers that this version does not have yet; they are refused by name.
 func LaterSchedulers() []string {
-	return []string{"lblc", "lblcr", "mh"}
+	return []string{"lblc", "lblcr"}
 }
 
 // ParseScheduler is the inverse of Scheduler.String.

@@ -43,3 +43,12 @@ func fold(a netip.Addr) uint32 {
 
 // bucketOf is the kernel's hash_32.
 func bucketOf(key uint32) int { return int(key * 0x61c88647 >> (32 - bucketBits)) }
+
+// clientKey is what sh and mh hash.
+func (a Ask) clientKey(port bool) uint32 {
+	key := fold(a.Client.Addr())
+	if port {
+		key += uint32(a.Client.Port())
+	}
+	return key
+}

@@ -26,7 +26,7 @@ func (dh) Pick(t Table, ask Ask) (Slot, bool) {
 	if len(t.Buckets) == 0 {
 		return Slot{}, false
 	}
-	return t.slot(dhBucket(ask), ask)
+	return t.slot(t.Buckets[dhBucket(ask)], ask)
 }
 
 func dhBucket(ask Ask) int { return bucketOf(fold(ask.Virtual.Addr())) }

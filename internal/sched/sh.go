@@ -34,23 +34,17 @@ func (s sh) Pick(t Table, ask Ask) (Slot, bool) {
 		return Slot{}, false
 	}
 	home := s.bucket(ask)
-	slot, ok := t.slot(home, ask)
+	slot, ok := t.slot(t.Buckets[home], ask)
 	if ok || !s.fallback {
 		return slot, ok
 	}
 	for i := range buckets {
 		bucket := (s.bucket(ask) + (home+i)%buckets) % buckets
-		if slot, ok := t.slot(bucket, ask); ok {
+		if slot, ok := t.slot(t.Buckets[bucket], ask); ok {
 			return slot, true
 		}
 	}
 	return Slot{}, false
 }
 
-func (s sh) bucket(ask Ask) int {
-	key := fold(ask.Client.Addr())
-	if s.port {
-		key += uint32(ask.Client.Port())
-	}
-	return bucketOf(key)
-}
+func (s sh) bucket(ask Ask) int { return bucketOf(ask.clientKey(s.port)) }

@@ -2,8 +2,8 @@
 
 // Package sched makes the tables in which bpf/sched.h looks up servers, and holds a plain twin of
 // every scheduler that walks them, so that tests can say which server comes next. It schedules no
-// packet itself. Read this file first, then rr.go, wrr.go, least.go and
-// highest.go.
+// packet itself. Read this file first, then rr.go, wrr.go, least.go and highest.go, and hash.go for the
+// consistent hash.
 package sched
 
 import (
@@ -19,7 +19,8 @@ type Table struct {
 	Slots   []Slot // those that take new connections, the last added first, as IPVS has them
 	Top     uint32 // IPVS's mw: where wrr begins a period, the largest weight - (Divisor - 1); 0: no slots
 	Divisor uint32 // IPVS's di: the greatest common divisor of the weights, at least 1
-	Buckets []int  // of a scheduler that hashes: each names a server, as Slot does, also one that takes no connections
+	Buckets []int  // of dh and sh: each names a server, as Slot does, also one that takes no connections
+	Hash    []int  // of mh: the consistent hash
 }
 
 // Slot is one server of a Table.
@@ -32,6 +33,9 @@ type Slot struct {
 // 0 takes no new connections in any scheduler, so such a server has no slot.
 func Make(s model.Scheduler, servers []model.ServerWant) Table {
 	t := Table{Buckets: makeBuckets(s, servers)}
+	if s == model.MH {
+		t.Hash = MakeHash(servers)
+	}
 	var largest uint32
 	for i, server := range slices.Backward(servers) {
 		weight := uint32(server.Weight)
@@ -57,10 +61,10 @@ func makeBuckets(s model.Scheduler, servers []model.ServerWant) []int {
 	return nil
 }
 
-// slot is that of the server of a bucket; false: it takes no connections.
-func (t Table) slot(bucket int, ask Ask) (Slot, bool) {
+// slot is that of a server; false: it takes no connections.
+func (t Table) slot(server int, ask Ask) (Slot, bool) {
 	for _, slot := range t.Slots {
-		if slot.Server == t.Buckets[bucket] {
+		if slot.Server == server {
 			return slot, ask.takes(slot)
 		}
 	}
@@ -125,6 +129,8 @@ func NewTwin(s model.Scheduler, flags model.SchedulerFlags) Twin {
 		return twos{}
 	case model.DH:
 		return dh{}
+	case model.MH:
+		return mh{port: flags.Port, fallback: flags.Fallback}
 	case model.SH:
 		return sh{port: flags.Port, fallback: flags.Fallback}
 	}

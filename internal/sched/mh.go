@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sched
+
+import "math/bits"
+
+// mh is Maglev hashing: the client's address names an index of the consistent hash (MakeHash), and that
+// a server. Unlike in IPVS a server of weight 0 has no part of it: its clients go to others.
+type mh struct {
+	port     bool // mh-port: the client's port counts, too
+	fallback bool // mh-fallback: in place of a server that is full another one has the connection
+}
+
+func (m mh) Pick(t Table, ask Ask) (Slot, bool) {
+	if len(t.Hash) == 0 {
+		return Slot{}, false
+	}
+	mixed := uint64(ask.clientKey(m.port)) * 0x9e3779b97f4a7c15
+	at, _ := bits.Mul64(mixed>>32<<32, uint64(len(t.Hash)))
+	slot, ok := t.slot(t.Hash[at], ask)
+	for i := 1; !ok && m.fallback && i <= len(t.Hash); i++ {
+		slot, ok = t.slot(t.Hash[(int(at)+i)%len(t.Hash)], ask)
+	}
+	return slot, ok
+}
