@@ -155,6 +155,7 @@ func (d *Dataplane) share(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 		"counters": p.Counters, "verdicts": p.Verdicts, "events": p.Events,
 		"vlans": p.Vlans, "nat_servers": p.NatServers, "fragments": p.Fragments, "held_frames": p.HeldFrames,
 		"tellings": p.Tellings, "scratch": p.Scratch, "timeouts": p.Timeouts,
+		"nearest": p.Nearest, "near_sets": p.NearSets,
 	} {
 		if s := spec.Maps[name]; s != nil {
 			shared[name] = m
