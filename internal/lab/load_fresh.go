@@ -18,7 +18,8 @@ type fresh struct {
 	turns  int // so many, ever: addresses are taken in turn
 	done   atomic.Int64
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex      // guards what follows
+	begun  *sync.WaitGroup // of those that have begun since somebody waited for others last
 	failed int
 	first  error           // why the first one failed
 	took   []time.Duration // of the others, from SYN to answer
@@ -31,13 +32,32 @@ func (f *fresh) run(ctx context.Context, perSecond int) {
 	pace(ctx, float64(perSecond), func(int) {
 		turn := f.turns
 		f.turns++
+		begun := f.begin()
 		running.Go(func() {
+			defer begun.Done()
 			begin := time.Now()
 			err := f.open(turn)
 			f.count(time.Since(begin), err)
 		})
 	})
 	running.Wait()
+}
+
+// begin takes note of one more, whose end the caller tells.
+func (f *fresh) begin() *sync.WaitGroup {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begun.Add(1)
+	return f.begun
+}
+
+// settle returns when those that have begun have ended. Others begin meanwhile.
+func (f *fresh) settle() {
+	f.mu.Lock()
+	begun := f.begun
+	f.begun = &sync.WaitGroup{}
+	f.mu.Unlock()
+	begun.Wait()
 }
 
 func (f *fresh) open(turn int) error {
