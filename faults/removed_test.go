@@ -128,6 +128,7 @@ type absence struct {
 	held    clients // of the connections that the server had
 	waiting clients // of those that are to go on when it is back
 
+	left      time.Time                       // when the reload was confirmed
 	newcomers int                             // that the server had when it had left
 	then      map[netip.AddrPort]lab.Resident // everybody, at that time
 }
@@ -163,9 +164,20 @@ func (a *absence) under(ctx context.Context, happen func(context.Context) error)
 		return err
 	}
 	a.seen.lost += outcome.Lost - (missing(a.held, a.residents()) - before)
-	a.seen.failedNew += outcome.FailedFresh
+	a.seen.failedNew += outcome.FailedFresh - a.underWay(outcome)
 	a.seen.disturbed = append(a.seen.disturbed, disturbed...)
 	return nil
+}
+
+// underWay are new connections that failed and had begun when the server left: it may have had them, and
+// only one that drains keeps what it has.
+func (a *absence) underWay(outcome lab.Outcome) (n int) {
+	for _, began := range outcome.Failed {
+		if a.policy != drains && began.Before(a.left) {
+			n++
+		}
+	}
+	return n
 }
 
 // serve gives the services their policy, and all servers.
@@ -187,11 +199,11 @@ func (a *absence) leave(ctx context.Context) (err error) {
 	if err := a.becomeWith(ctx, func(string) string { return "" }); err != nil {
 		return err
 	}
-	a.then = a.residents()
+	a.left, a.then = time.Now(), a.residents()
 	if a.newcomers, err = a.arrived(); err != nil {
 		return err
 	}
-	return wait(a.plan.Every * 5 / 4)()
+	return wait(time.Until(a.left.Add(a.plan.Every * 5 / 4)))()
 }
 
 // comeBack is before connections have expired.

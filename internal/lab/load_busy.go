@@ -48,6 +48,7 @@ type Outcome struct {
 	FailedFresh int   // those that were refused, reset, or not answered in time
 	First       error // why the first of either was lost
 
+	Failed  []time.Time     // when each of FailedFresh began, but for those that only a server saw fail
 	Took    []time.Duration // how long each of the other new ones waited for its answer
 	Stalled time.Duration   // the longest time for which the machine let the load wait
 }
@@ -167,7 +168,7 @@ func (l *Load) End(ctx context.Context) (Outcome, error) {
 	lost, first := l.crowd.muster(ctx, 2*patience)
 	out := Outcome{
 		Stay: l.plan.Stay, Lost: lost, First: errors.Join(first, l.fresh.first),
-		Fresh: l.Fresh(), FailedFresh: l.fresh.failed, Took: l.fresh.took, Stalled: l.stalled,
+		Fresh: l.Fresh(), FailedFresh: len(l.fresh.failed), Failed: l.fresh.failed, Took: l.fresh.took, Stalled: l.stalled,
 	}
 	err := l.compare(ctx, &out)
 	return out, err

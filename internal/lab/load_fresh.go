@@ -20,7 +20,7 @@ type fresh struct {
 
 	mu     sync.Mutex      // guards what follows
 	begun  *sync.WaitGroup // of those that have begun since somebody waited for others last
-	failed int
+	failed []time.Time     // when each of them began
 	first  error           // why the first one failed
 	took   []time.Duration // of the others, from SYN to answer
 }
@@ -36,8 +36,7 @@ func (f *fresh) run(ctx context.Context, perSecond int) {
 		running.Go(func() {
 			defer begun.Done()
 			begin := time.Now()
-			err := f.open(turn)
-			f.count(time.Since(begin), err)
+			f.count(begin, f.open(turn))
 		})
 	})
 	running.Wait()
@@ -70,15 +69,15 @@ func (f *fresh) open(turn int) error {
 	return errors.Join(exchange(conn, patience), conn.Close())
 }
 
-func (f *fresh) count(took time.Duration, err error) {
+func (f *fresh) count(begin time.Time, err error) {
 	f.done.Add(1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err == nil {
-		f.took = append(f.took, took)
+		f.took = append(f.took, time.Since(begin))
 		return
 	}
-	f.failed++
+	f.failed = append(f.failed, begin)
 	if f.first == nil {
 		f.first = err
 	}
@@ -89,5 +88,5 @@ func (f *fresh) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.done.Store(0)
-	f.failed, f.first, f.took = 0, nil, nil
+	f.failed, f.first, f.took = nil, nil, nil
 }
