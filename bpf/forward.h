@@ -121,7 +121,7 @@ static __always_inline __u32 forward_mtu(const struct packet *p)
 {
 	const struct server *server = p->server;
 
-	if (p->conn->forwarding != FORWARDING_TUN)
+	if (p->forwarding != FORWARDING_TUN)
 		return server->mtu;
 	return server->mtu > server->overhead ? server->mtu - server->overhead : 0;
 }
@@ -166,7 +166,7 @@ static __always_inline enum verdict forward_allowed(struct packet *p)
 /* forward_by_method: a connection keeps the method that it began with, as in IPVS. */
 static __always_inline enum verdict forward_by_method(struct packet *p)
 {
-	switch (p->conn->forwarding) {
+	switch (p->forwarding) {
 	case FORWARDING_DR:
 		return forward_dr(p);
 	case FORWARDING_TUN:
@@ -191,17 +191,27 @@ static __always_inline enum verdict forward_to_server(struct packet *p)
 	return forward_by_method(p);
 }
 
-/* forward sends the client's packet, or an error about one, to p->server; p->conn was found or just created. */
+/* forward_exit: what is sent on for another reason than its connection has an exit of its own. */
+static __always_inline enum verdict forward_exit(const struct packet *p, enum verdict v)
+{
+	if (v == VERDICT_LOCAL)
+		return v;
+	if (p->kind == KIND_QUOTE)
+		return VERDICT_ICMP_IN;
+	return p->hashed ?: v;
+}
+
+/*
+ * forward sends the client's packet, or an error about one, to p->server; p->conn was found or just
+ * created, or p goes without.
+ */
 static __always_inline enum verdict forward(struct packet *p)
 {
-	if (p->kind != KIND_QUOTE && !p->fresh)
+	if (p->conn && p->kind != KIND_QUOTE && !p->fresh)
 		conn_touch(p);
 	enum verdict v = forward_to_server(p);
-	if (v >= VERDICT_FIRST_DROPPED || !conn_same(p)) /* the latter is dropped, too: weir.bpf.c */
+	if (v >= VERDICT_FIRST_DROPPED || (p->conn && !conn_same(p))) /* the latter is dropped, too: weir.bpf.c */
 		return v;
-	count_in(p->server->service, p->length);
-	count_in(MAX_SERVICES + p->server_id, p->length);
-	if (p->kind == KIND_QUOTE && v != VERDICT_LOCAL)
-		return VERDICT_ICMP_IN;
-	return v;
+	count_in(p->server_id, p->length);
+	return forward_exit(p, v);
 }

@@ -63,9 +63,11 @@ struct packet {
 	struct xdp_md *ctx;
 	__u32 egress; /* interface that it leaves by, once a server or client was chosen */
 	__u32 server_id;
-	__u32 life;     /* of conn: word_life */
-	__u32 position; /* of conn */
-	__u32 fresh;    /* 1: this packet has begun conn, and is counted there */
+	__u32 life;       /* of conn: word_life */
+	__u32 position;   /* of conn */
+	__u32 fresh;      /* 1: this packet has begun conn, and is counted there */
+	__u32 forwarding; /* enum forwarding: that of conn, or without one of server */
+	__u32 hashed;     /* enum verdict: sent on without a connection, this is its exit; 0: it has one */
 	struct service *service;
 	struct server *server;
 	struct conn *conn;

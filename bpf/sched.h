@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * sched.h: which server takes a new connection. A scheduler is a case in sched_index and a plain
- * twin in internal/sched; those that are tables are made there and need no case of their own.
+ * sched.h: which server takes a new connection, and which one a packet without. A scheduler is a case in
+ * sched_index and a plain twin in internal/sched; those that are tables are made there and need no case
+ * of their own.
  */
 #pragma once
 
 #include "maps.h"
 #include "packet.h"
 #include "service.h"
+#include "table.h"
 
 /* Where wrr stands, in one word, so that it changes by compare-and-swap. Zero: never picked. */
 union wrr {
@@ -117,25 +119,71 @@ static __always_inline struct slot *sched_slot(__u32 service, __u32 scheduler)
 	return index ? bpf_map_lookup_elem(table, &index) : NULL;
 }
 
+/* slot_server is the server of a slot: its id, and its generation in the upper half; 0: there is none. */
+static __always_inline __u64 slot_server(const struct slot *slot)
+{
+	return slot ? (__u64)slot->generation << 32 | slot->server : 0;
+}
+
 /*
- * sched_next is the server that takes a service's next connection: its id, and its generation in the
- * upper half; 0: none does. It handles numbers only, so the verifier judges it by itself.
+ * sched_next is the server that takes a service's next connection, as slot_server has it; 0: none does.
+ * It handles numbers only, so the verifier judges it by itself.
  */
 __noinline __u64 sched_next(__u32 service, __u32 scheduler)
 {
 	struct slot *slot = sched_slot(service, scheduler);
 
-	return slot ? (__u64)slot->generation << 32 | slot->server : 0;
+	return slot_server(slot);
 }
 
-/* sched_pick sets p->server, or NULL when no server takes new connections: generation 0 is that of free places, too. */
+/*
+ * The seed of the consistent hash: digits of pi. That of the connection table may not be used, since it is
+ * random: two directors, or one before and after a restart with another table, must name the same server.
+ * So anybody can choose flows that meet at one server; they take no more from it than by asking it at
+ * the service's address.
+ */
+static const __u32 sched_seed[2 * FLOW_WORDS] = {
+	0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822,
+	0x299f31d0, 0x082efa98, 0xec4e6c89, 0x452821e6, 0x38d01377,
+};
+
+/* sched_hashed is the server that the hash of a flow names, as sched_next has it; 0: none takes connections. */
+__noinline __u64 sched_hashed(struct headers *h, __u32 service)
+{
+	__u32 index = 0;
+	void *table = bpf_map_lookup_elem(&slots, &service);
+
+	if (!h || !table)
+		return 0;
+	struct slot *walk = bpf_map_lookup_elem(table, &index);
+	if (!walk)
+		return 0;
+	index = 1 + walk->server;
+	struct slot *hash = bpf_map_lookup_elem(table, &index);
+	if (!hash || !hash->server)
+		return 0;
+	index += 1 + table_scale(flow_hash(&h->flow, sched_seed) >> 32, hash->server);
+	return slot_server(bpf_map_lookup_elem(table, &index));
+}
+
+/* sched_set sets p->server, or NULL where none is named: generation 0 is that of free places, too. */
+static __always_inline void sched_set(struct packet *p, __u64 server)
+{
+	p->server = NULL;
+	if (!server)
+		return;
+	p->server_id = server;
+	p->server = server_find(server, server >> 32);
+}
+
+/* sched_pick sets p->server, or NULL when no server takes new connections. */
 static __always_inline void sched_pick(struct packet *p)
 {
-	__u64 next = sched_next(p->service->id, p->service->scheduler);
+	sched_set(p, sched_next(p->service->id, p->service->scheduler));
+}
 
-	p->server = NULL;
-	if (!next)
-		return;
-	p->server_id = next;
-	p->server = server_find(next, next >> 32);
+/* sched_by_hash sets p->server to the one that p's flow names, or NULL. */
+static __always_inline void sched_by_hash(struct packet *p)
+{
+	sched_set(p, sched_hashed(headers_of(p), p->service->id));
 }

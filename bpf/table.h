@@ -3,10 +3,11 @@
  * table.h: where connections are kept: a hash table of our own, in a BPF array. It knows flows and
  * slots; what a connection is, conn.h knows.
  *
- *   flow ─ hash ─► home bucket: 15 tags ─► slot ─► entry: the whole flow
- *                  └ nothing, and some of its flows are away ─► second bucket ─► …
+ *   flow ─ hash ─► home bucket, best slot ─► entry: the whole flow
+ *                  └ another one is there: 15 tags ─► slot ─► entry
+ *                    └ nothing, and some of its flows are away ─► second bucket ─► …
  *
- * So a known connection costs two cache lines, and an unknown one mostly one. Why not a BPF hash:
+ * So a known connection mostly costs one cache line, and an unknown one two. Why not a BPF hash:
  * docs/why/connection-table.md.
  *
  * Nobody waits for anybody. A slot is owned by whoever sets its bit in `taken`. Who swaps the state of
@@ -83,10 +84,10 @@ struct place {
 };
 
 /*
- * table_hash: five products of 32 bits each, none of which waits for another (NH of UMAC, RFC 4418
+ * flow_hash: five products of 32 bits each, none of which waits for another (NH of UMAC, RFC 4418
  * section 5.2), mixed once more, since clients differ in few bits.
  */
-static __always_inline __u64 table_hash(const struct flow *flow)
+static __always_inline __u64 flow_hash(const struct flow *flow, const volatile __u32 *seed)
 {
 	const __u64 *word = (const __u64 *)flow;
 	__u64 hash = 0;
@@ -94,7 +95,7 @@ static __always_inline __u64 table_hash(const struct flow *flow)
 #pragma unroll
 	for (int i = 0; i < FLOW_WORDS; i++) {
 		__u64 part = i < FLOW_WORDS - 1 ? word[i] : word[i] & FLOW_LAST;
-		__u32 low = (__u32)part + table_seed[2 * i], high = (__u32)(part >> 32) + table_seed[2 * i + 1];
+		__u32 low = (__u32)part + seed[2 * i], high = (__u32)(part >> 32) + seed[2 * i + 1];
 		hash += (__u64)low * high;
 	}
 	hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ull;
@@ -118,7 +119,7 @@ static __always_inline __u64 table_tag(__u64 hash)
 /* place_among is where a flow may be in a table of so many buckets, which is a constant: it costs no register. */
 static __always_inline struct place place_among(const struct flow *flow, const volatile __u32 *buckets)
 {
-	__u64 hash = table_hash(flow);
+	__u64 hash = flow_hash(flow, table_seed);
 	__u32 home = table_scale(hash >> 32, *buckets);
 	__u32 second = home + 1 + table_scale(hash, *buckets - 1);
 
@@ -307,7 +308,7 @@ static __always_inline bool table_find(struct found *at, const struct flow *flow
 	return entry_live(at, place.home * BUCKET_SLOTS + slot, flow) || entry_live(at, table_search(flow), flow);
 }
 
-/* slot_unsettled has a bit for each slot that another new flow may take over. */
+/* bucket_unsettled has a bit for each slot that another new flow may take over. */
 static __always_inline __u32 bucket_unsettled(const struct bucket *bucket)
 {
 	return bucket->taken & ~bucket->settled & ALL_SLOTS;

@@ -16,7 +16,8 @@
 /* Sizes of the maps and of what is in them. */
 enum limit {
 	MAX_SERVICES = 4096,
-	MAX_SERVERS = 16384, /* of all services */
+	MAX_SERVERS = 16384,           /* of all services */
+	MAX_RECORDS = 2 * MAX_SERVERS, /* of servers: one that is no more in use is not soon used again */
 	MAX_INTERFACES = 1024,
 	BUCKET_SLOTS = 16,   /* of the connection table, the first of which is the bucket's own */
 	UNSETTLED_SLOTS = 7, /* of a bucket at most are of flows that have not proved themselves yet */
@@ -64,7 +65,8 @@ enum scheduler {
 };
 
 enum service_flag {
-	SERVICE_SERVING = 1, /* clear: packets pass to the kernel (a backup does not balance) */
+	SERVICE_SERVING = 1,         /* clear: packets pass to the kernel (a backup does not balance) */
+	SERVICE_FORWARD_UNKNOWN = 2, /* what has no entry, and gets none, follows the hash of `slots` */
 };
 
 /* Value of `services`. Written by Go. */
@@ -118,10 +120,10 @@ enum leaving {
 	LEAVING_DROP = 3,  /* packets are dropped, until the server is back or the connection has expired */
 };
 
-/* Value of `servers`, index = server id. A server belongs to one service. Written by Go. */
+/* Value of `records`: a server. It belongs to one service. Nothing in a record that is in use changes. Written by Go. */
 struct server {
 	__u32 generation; /* 0: the place is free. A connection of another generation is a stranger's */
-	__u32 was;     /* of a free place: the generation that had it last, whose address and port still stand here */
+	__u32 was; /* of a free place: the generation that had it last, whose address, port and service still stand here */
 	__u32 service; /* id of its service */
 	__u32 service_generation;
 	__be16 port;     /* where NAT sends to; 0: the port that the client asked for */
@@ -144,15 +146,19 @@ struct server {
 };
 
 /*
- * Value of the inner maps of `slots` (outer index = service id): the servers of a service in the
- * order in which schedulers walk them, the last added first, as IPVS does. Element 0 is the head,
- * servers follow from 1 on. A change is a new inner map, switched in with one write. Written by Go.
+ * Value of the inner maps of `slots` (outer index = service id): two tables of the servers of a service,
+ * each behind a head that says how long it is. A change is a new inner map, switched in with one write.
+ * Written by Go.
+ *
+ *   head │ servers as schedulers walk them, the last added first, as IPVS does │ head │ consistent hash
+ *
+ * In the consistent hash a server has many slots, as internal/sched deals them out.
  */
 struct slot {
-	__u32 server;     /* head: how many slots follow */
-	__u32 generation; /* head: version of this table, never 0 */
-	__u32 weight;     /* head: mw of IPVS's wrr, largest weight - (gcd - 1); 0: no server takes new connections */
-	__u32 divisor;    /* head: di of IPVS's wrr, the gcd of the weights; servers: 0 */
+	__u32 server;     /* heads: how many slots follow */
+	__u32 generation; /* first head: version of both tables, never 0; second: 0 */
+	__u32 weight;     /* first head: mw of IPVS's wrr, largest weight - (gcd - 1); 0: no server has a slot */
+	__u32 divisor;    /* first head: di of IPVS's wrr, the gcd of the weights; else 0 */
 };
 
 /*
@@ -319,8 +325,9 @@ struct load {
 };
 
 /*
- * Value of `counters`, one block per CPU: index = service id, or MAX_SERVICES + server id.
- * Bytes are of IP packets, as IPVS counts. Written by the path.
+ * Value of `counters`, one block per CPU. Index MAX_SERVICES + server id: what the server had, written by
+ * the path. Index = service id: what servers had that the service has no more, and whose place is another
+ * one's, written by Go. Bytes are of IP packets, as IPVS counts.
  */
 struct counters {
 	__u64 connections;
@@ -387,15 +394,17 @@ enum verdict {
 	VERDICT_LOCAL,              /* the server is this host */
 
 	/* Sent on. */
-	VERDICT_DR,           /* forwarded by direct routing */
-	VERDICT_TUN,          /* forwarded in a tunnel */
-	VERDICT_NAT_IN,       /* client to server, translated */
-	VERDICT_NAT_OUT,      /* server to client, translated back */
-	VERDICT_ICMP_IN,      /* an ICMP error about a connection, sent to its server */
-	VERDICT_ICMP_OUT,     /* an ICMP error about a server's NAT connection, sent to its client */
-	VERDICT_TOO_BIG_TOLD, /* larger than the MTU of the way on: the sender was told, by ICMP */
-	VERDICT_TTL_TOLD,     /* TTL or hop limit was 1: the sender was told, by ICMP */
-	VERDICT_SERVER_RESET, /* the connection's server was removed: the client was told, by RST, ABORT or ICMP */
+	VERDICT_DR,             /* forwarded by direct routing */
+	VERDICT_TUN,            /* forwarded in a tunnel */
+	VERDICT_NAT_IN,         /* client to server, translated */
+	VERDICT_NAT_OUT,        /* server to client, translated back */
+	VERDICT_ICMP_IN,        /* an ICMP error about a connection, sent to its server */
+	VERDICT_ICMP_OUT,       /* an ICMP error about a server's NAT connection, sent to its client */
+	VERDICT_TOO_BIG_TOLD,   /* larger than the MTU of the way on: the sender was told, by ICMP */
+	VERDICT_TTL_TOLD,       /* TTL or hop limit was 1: the sender was told, by ICMP */
+	VERDICT_SERVER_RESET,   /* the connection's server was removed: the client was told, by RST, ABORT or ICMP */
+	VERDICT_HASHED_UNKNOWN, /* TCP without SYN, and no connection: forwarded without one, by its flow's hash */
+	VERDICT_HASHED_FULL,    /* no room for its connection: forwarded without one, by its flow's hash */
 
 	/* Dropped. */
 	VERDICT_MALFORMED,          /* addressed to a service, but its headers lie about their lengths */

@@ -3,6 +3,7 @@
  * weir.bpf.c: the whole path of a packet, from top to bottom.
  *
  *   parse → known connection? else service → schedule → create connection → forward → finish(verdict)
+ *                                     └ no connection, and none begins ─► by hash ─┘
  *
  * A stage returns VERDICT_CONTINUE, or the name of the exit it took, which finish counts. Read
  * types.h first, then this file upwards from its end, then the headers in the order of the stages.
@@ -37,6 +38,7 @@ static __always_inline enum verdict schedule_once(struct packet *p)
 	/* Another CPU may have been first with the same flow, and picked another server. */
 	p->server_id = p->conn->server;
 	p->server = server_find(p->server_id, p->conn->server_generation);
+	p->forwarding = p->conn->forwarding;
 	return p->server ? VERDICT_CONTINUE : VERDICT_SERVER_GONE;
 }
 
@@ -92,12 +94,9 @@ __noinline bool sound(struct xdp_md *ctx, struct headers *h)
 	return csum_fold(sum + segment_sum(ctx, h, segment)) == 0xffff;
 }
 
-/* admit decides about a packet without a connection: does it begin one? */
-static __always_inline enum verdict admit(struct packet *p)
+/* begin decides about a packet for a service, without a connection: does it begin one? */
+static __always_inline enum verdict begin(struct packet *p)
 {
-	p->service = service_find(&p->flow);
-	if (!p->service)
-		return VERDICT_NO_SERVICE;
 	if (!(p->service->flags & SERVICE_SERVING))
 		return VERDICT_NOT_SERVING;
 	if (martian(&p->flow))
@@ -107,6 +106,46 @@ static __always_inline enum verdict admit(struct packet *p)
 	if (!sound(p->ctx, headers_of(p)))
 		return VERDICT_BAD_CHECKSUM;
 	return schedule(p);
+}
+
+/* hashed is the exit of a packet that goes by hash, where v would be that of one that does not; 0: none goes. */
+static __always_inline enum verdict hashed(enum verdict v)
+{
+	switch (v) {
+	case VERDICT_UNKNOWN_CONNECTION:
+		return VERDICT_HASHED_UNKNOWN;
+	case VERDICT_CONN_FULL:
+		return VERDICT_HASHED_FULL;
+	default:
+		return VERDICT_CONTINUE;
+	}
+}
+
+/*
+ * by_hash: what has no connection, and gets none, goes to the server that the hash of its flow names, and
+ * all packets of the flow do. Nothing is remembered of them. Not so what is in pieces, since later ones do
+ * not say of which flow they are; nor to NAT servers: their answers could not be told from what they send
+ * to those who ask them directly.
+ */
+static __always_inline enum verdict by_hash(struct packet *p, enum verdict v)
+{
+	enum verdict exit = hashed(v);
+
+	if (!exit || p->kind != KIND_WHOLE || !(p->service->flags & SERVICE_FORWARD_UNKNOWN))
+		return v;
+	sched_by_hash(p);
+	if (!p->server || (p->server->forwarding == FORWARDING_NAT && !(p->server->flags & SERVER_LOCAL)))
+		return v;
+	p->forwarding = p->server->forwarding;
+	p->hashed = exit;
+	return VERDICT_CONTINUE;
+}
+
+/* admit decides about a packet without a connection. */
+static __always_inline enum verdict admit(struct packet *p)
+{
+	p->service = service_find(&p->flow);
+	return p->service ? by_hash(p, begin(p)) : VERDICT_NO_SERVICE;
 }
 
 /*
@@ -157,6 +196,7 @@ static __always_inline enum verdict resume(struct packet *p)
 		return starts_connection(p) ? anew(p) : VERDICT_SERVER_GONE;
 	if (!(p->server->flags & SERVER_SERVING))
 		return VERDICT_NOT_SERVING;
+	p->forwarding = p->conn->forwarding;
 	enum verdict v = VERDICT_CONTINUE;
 	if (begins_anew(p))
 		v = VERDICT_SERVER_GONE;

@@ -21,9 +21,9 @@ import (
 
 // Parts of fault 44.
 const (
-	unaccounted = "unaccounted" // new flows that neither began nor were counted as conn_full
-	alarms      = "alarms"      // problems of status at nine tenths, before the first flow was refused
-	servesAgain = "serves"      // from the end of the entries until a new connection begins
+	unaccounted = "unaccounted" // new flows that neither began nor were counted as hashed_full or conn_full
+	alarms      = "alarms"      // problems of status at nine tenths, before the first flow found no room
+	servesAgain = "serves"      // from the end of the entries until a new connection has one
 )
 
 // tableFull: flows that have proved themselves fill a small table, and many more want to.
@@ -82,15 +82,15 @@ func (f filler) fill(ctx context.Context, clients []netip.AddrPort, figures map[
 	if figures[alarms], err = f.alarm(ctx); err != nil {
 		return err
 	}
-	if now, err := f.admitted(ctx); err != nil || now.refused != before.refused {
-		return errors.Join(err, fmt.Errorf("%d flows were refused at nine tenths", now.refused-before.refused))
+	if now, err := f.admitted(ctx); err != nil || now.roomless() != before.roomless() {
+		return errors.Join(err, fmt.Errorf("%d flows found no room at nine tenths", now.roomless()-before.roomless()))
 	}
 	if err := f.floodFrom(ctx, clients[early:], f.settle); err != nil {
 		return err
 	}
 	after, err := f.admitted(ctx)
-	if err == nil && after.refused == before.refused {
-		err = errors.New("the table was never full")
+	if err == nil && after.hashed == before.hashed {
+		err = errors.New("the table was never full, or nobody was served without an entry")
 	}
 	figures[unaccounted] = math.Abs(float64(len(clients) - (after.sum() - before.sum())))
 	return err
@@ -109,10 +109,12 @@ func (f filler) reset(from netip.AddrPort) []packet.Layers {
 	return []packet.Layers{segment(from, f.target(), packet.RST, 2, 0)}
 }
 
-// admissions are new flows of the flood's service that began, and all that were refused.
-type admissions struct{ began, refused int }
+// admissions are new flows of the flood's service that began, and all that found no room: they were
+// forwarded without an entry, or refused.
+type admissions struct{ began, hashed, refused int }
 
-func (a admissions) sum() int { return a.began + a.refused }
+func (a admissions) roomless() int { return a.hashed + a.refused }
+func (a admissions) sum() int      { return a.began + a.roomless() }
 
 func (f filler) admitted(ctx context.Context) (a admissions, err error) {
 	counters, err := f.ground.daemon.Counters(ctx)
@@ -125,7 +127,7 @@ func (f filler) admitted(ctx context.Context) (a admissions, err error) {
 			a.began += int(s.Connections)
 		}
 	}
-	a.refused = int(counters["conn_full"])
+	a.hashed, a.refused = int(counters["hashed_full"]), int(counters["conn_full"])
 	return a, err
 }
 
@@ -181,8 +183,18 @@ func (f filler) empty(ctx context.Context, clients []netip.AddrPort) (seconds fl
 		return 0, err
 	}
 	begin := time.Now()
-	err = eachMoment(ctx, func() (bool, error) { return f.ground.opens(ctx), nil })
+	err = eachMoment(ctx, func() (bool, error) { return f.beginsWithAnEntry(ctx) })
 	return time.Since(begin).Seconds(), err
+}
+
+// beginsWithAnEntry: without one a new connection begins at any time.
+func (f filler) beginsWithAnEntry(ctx context.Context) (bool, error) {
+	before, err := f.admitted(ctx)
+	if err != nil || !f.ground.opens(ctx) {
+		return false, err
+	}
+	after, err := f.admitted(ctx)
+	return after.roomless() == before.roomless(), err
 }
 
 // connections is how many the director has of a kind.

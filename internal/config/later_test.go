@@ -26,7 +26,7 @@ func TestLaterWordsAreRefusedByName(t *testing.T) {
 		check("services: []\n%s: []\n", key)
 	}
 	for _, key := range strings.Fields(`addresses check flags fwmark netmask one_packet persistence sorry
-		thresholds unknown persistance`) {
+		thresholds persistance`) {
 		check(service, key)
 	}
 	for _, key := range []string{"check", "thresholds"} {

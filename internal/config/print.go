@@ -75,6 +75,9 @@ func serviceNode(s model.Service) *yaml.Node {
 	if leaving := leavingNode(s.Leaving); leaving != nil {
 		pairs = append(pairs, pair{"leaving", leaving})
 	}
+	if s.Unknown != 0 {
+		pairs = append(pairs, pair{"unknown", textNode(s.Unknown.String())})
+	}
 	common := common(s.Servers)
 	if common.Forwarding != model.DR {
 		pairs = append(pairs, pair{"forwarding", textNode(common.Forwarding.String())})

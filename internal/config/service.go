@@ -54,6 +54,7 @@ func (s scope) service(n *yaml.Node, number int) service {
 		out.servers = append(out.servers, s.server(item, i+1, standard))
 	}
 	s.complainIf(standard.tunnel.node, unusedTunnel(standard, out.servers))
+	out.Unknown = s.unknown(values["unknown"], out.servers)
 	return out
 }
 

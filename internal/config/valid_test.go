@@ -55,6 +55,9 @@ func dump(spec model.Spec) string {
 		if s.Leaving != (model.Departure{}) {
 			fmt.Fprintf(&b, "  leaving %q for %s\n", s.Leaving.Policy, s.Leaving.For)
 		}
+		if s.Unknown != 0 {
+			fmt.Fprintf(&b, "  unknown %s\n", s.Unknown)
+		}
 		for _, server := range s.Servers {
 			fmt.Fprintf(&b, "  server %s %s weight %d\n", server.Key, server.Forwarding, server.Weight)
 			if t := server.Tunnel; server.Forwarding == model.TUN || t != (model.Tunnel{}) {

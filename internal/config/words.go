@@ -40,7 +40,7 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "protocol", "scheduler", "forwarding", "tunnel", "mss", "timeouts", "leaving", "servers"},
+	known: []string{"name", "address", "protocol", "scheduler", "forwarding", "tunnel", "mss", "timeouts", "leaving", "unknown", "servers"},
 	later: map[string]string{
 		"addresses":   "write one service for each address",
 		"check":       "leave it out: servers are not probed; weight 0 takes one out of service",
@@ -52,7 +52,6 @@ var serviceKeys = vocabulary{
 		"persistence": "leave it out: each connection is scheduled on its own",
 		"sorry":       "leave it out: without a server the host itself refuses clients",
 		"thresholds":  "leave it out: a server's connections are not limited",
-		"unknown":     "leave it out: packets of no connection go to the host itself",
 	},
 	foreign: map[string]string{
 		"<<":                  "merge keys are not supported: write the keys out",
@@ -75,6 +74,7 @@ var serviceKeys = vocabulary{
 		"expire_nodest_conn":  `write "leaving: reset"`,
 		"removed":             `write "leaving:"`,
 		"drain":               `write "leaving: {policy: drain, for: 1h}"`,
+		"sloppy_tcp":          `write "unknown: forward", or leave it out: it is the default`,
 		"sorry_server":        "not in this version yet: leave it out",
 		"delay_loop":          "not in this version yet: servers are not probed",
 		"ops":                 "not in this version yet: leave it out",
@@ -99,6 +99,7 @@ var serverKeys = vocabulary{
 		"scheduler": "a scheduler belongs to a service",
 		"mss":       "an mss belongs to a service",
 		"leaving":   "it belongs to a service",
+		"unknown":   "it belongs to a service",
 		"timeouts":  "timeouts belong to a service",
 	},
 }
@@ -127,6 +128,16 @@ var leavings = vocabulary{
 		"close":   `write "reset"`,
 		"silent":  `write "drop"`,
 		"quiesce": `write "drain"; "weight: 0" quiesces a server that stays`,
+	},
+}
+
+var unknowns = vocabulary{
+	known: names(model.Unknowns()...),
+	foreign: map[string]string{
+		"hash":   `write "forward"`,
+		"sloppy": `write "forward"`,
+		"reset":  `write "pass": the host's kernel resets them`,
+		"kernel": `write "pass"`,
 	},
 }
 

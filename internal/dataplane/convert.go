@@ -84,6 +84,17 @@ func toServer(w model.ServerWant, service model.ServiceWant) pathServer {
 	return s
 }
 
+func serviceFlags(w model.ServiceWant) uint8 {
+	var flags pathServiceFlag
+	if w.Serving {
+		flags |= pathServiceFlagSERVICE_SERVING
+	}
+	if w.Unknown != model.PassUnknown {
+		flags |= pathServiceFlagSERVICE_FORWARD_UNKNOWN
+	}
+	return uint8(flags)
+}
+
 func serverFlags(w model.ServerWant, serving bool) uint8 {
 	var flags pathServerFlag
 	if serving {

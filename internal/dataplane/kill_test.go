@@ -51,7 +51,7 @@ func TestKilledConnectionIsUnknown(t *testing.T) {
 	eachMethod(t, func(t *testing.T, l life) {
 		l.kill(t, only(l.tcp), 1)
 		l.twin.forget(l.tcp)
-		expect(t, l.testbed, front, l.tcp.more(), unknownConnection)
+		expect(t, l.testbed, front, l.tcp.more(), strange(l.method))
 		l.goesTo(t, l.udp, 2)
 		l.compareConnections(t)
 		l.kill(t, only(l.tcp), 0)
@@ -78,7 +78,7 @@ func TestConnectionsOfARemovedServerAreKilled(t *testing.T) {
 		l.kill(t, func(c dataplane.Connection) bool { return c.Server == gone }, 2)
 		l.twin.forget(l.tcp)
 		l.twin.forget(l.udp)
-		expect(t, l.testbed, front, l.tcp.more(), unknownConnection)
+		expect(t, l.testbed, front, l.tcp.more(), strange(l.method))
 		l.goesTo(t, l.udp, 1)
 	})
 }

@@ -182,6 +182,7 @@ type pathLimit uint32
 const (
 	pathLimitMAX_SERVICES    pathLimit = 4096
 	pathLimitMAX_SERVERS     pathLimit = 16384
+	pathLimitMAX_RECORDS     pathLimit = 32768
 	pathLimitMAX_INTERFACES  pathLimit = 1024
 	pathLimitBUCKET_SLOTS    pathLimit = 16
 	pathLimitUNSETTLED_SLOTS pathLimit = 7
@@ -299,7 +300,8 @@ type pathService struct {
 type pathServiceFlag uint32
 
 const (
-	pathServiceFlagSERVICE_SERVING pathServiceFlag = 1
+	pathServiceFlagSERVICE_SERVING         pathServiceFlag = 1
+	pathServiceFlagSERVICE_FORWARD_UNKNOWN pathServiceFlag = 2
 )
 
 type pathServiceKey struct {
@@ -376,29 +378,31 @@ const (
 	pathVerdictVERDICT_TOO_BIG_TOLD       pathVerdict = 16
 	pathVerdictVERDICT_TTL_TOLD           pathVerdict = 17
 	pathVerdictVERDICT_SERVER_RESET       pathVerdict = 18
-	pathVerdictVERDICT_MALFORMED          pathVerdict = 19
-	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 20
-	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 21
-	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 22
-	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 23
-	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 24
-	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 25
-	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 26
-	pathVerdictVERDICT_MARTIAN            pathVerdict = 27
-	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 28
-	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 29
-	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 30
-	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 31
-	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 32
-	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 33
-	pathVerdictVERDICT_TOO_BIG            pathVerdict = 34
-	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 35
-	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 36
-	pathVerdictVERDICT_CONN_FULL          pathVerdict = 37
-	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 38
-	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 39
-	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 40
-	pathVerdictVERDICTS                   pathVerdict = 41
+	pathVerdictVERDICT_HASHED_UNKNOWN     pathVerdict = 19
+	pathVerdictVERDICT_HASHED_FULL        pathVerdict = 20
+	pathVerdictVERDICT_MALFORMED          pathVerdict = 21
+	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 22
+	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 23
+	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 24
+	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 25
+	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 26
+	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 27
+	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 28
+	pathVerdictVERDICT_MARTIAN            pathVerdict = 29
+	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 30
+	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 31
+	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 32
+	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 33
+	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 34
+	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 35
+	pathVerdictVERDICT_TOO_BIG            pathVerdict = 36
+	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 37
+	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 38
+	pathVerdictVERDICT_CONN_FULL          pathVerdict = 39
+	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 40
+	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 41
+	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 42
+	pathVerdictVERDICTS                   pathVerdict = 43
 )
 
 type pathVlanKey struct {
@@ -428,6 +432,7 @@ const (
 	pathMapLoads              = "loads"
 	pathMapNatServers         = "nat_servers"
 	pathMapPositions          = "positions"
+	pathMapRecords            = "records"
 	pathMapScratch            = "scratch"
 	pathMapServers            = "servers"
 	pathMapServices           = "services"
@@ -528,6 +533,7 @@ type pathMapSpecs struct {
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
@@ -604,6 +610,7 @@ type pathMaps struct {
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	Positions   *ebpf.Map `ebpf:"positions"`
+	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
@@ -627,6 +634,7 @@ func (m *pathMaps) Close() error {
 		m.Loads,
 		m.NatServers,
 		m.Positions,
+		m.Records,
 		m.Scratch,
 		m.Servers,
 		m.Services,

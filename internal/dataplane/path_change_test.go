@@ -137,7 +137,7 @@ func TestServiceThatCameBackIsAnotherOne(t *testing.T) {
 		expect(t, l.testbed, front, l.udp.more(), noService)
 		expect(t, l.testbed, front, l.tcp.open(), noService)
 		l.apply(t, l.want)
-		expect(t, l.testbed, front, l.tcp.more(), unknownConnection) // its SYN ended it
+		expect(t, l.testbed, front, l.tcp.more(), strange(l.method)) // its SYN ended it
 	})
 }
 

@@ -272,7 +272,7 @@ func (d departure) afterReset() {
 		d.goesTo(1, d.more())
 		return
 	}
-	d.ends(d.more(), unknownConnection)
+	d.ends(d.more(), strange(d.method))
 	d.goesTo(1, d.talk.open())
 	d.goesTo(1, d.more())
 }
@@ -297,7 +297,7 @@ func TestResetIsNotAnswered(t *testing.T) {
 		}
 		d.leave(model.Reset)
 		d.ends(d.ask(packet.RST), serverLeft)
-		d.ends(d.more(), unknownConnection)
+		d.ends(d.more(), strange(d.method))
 	})
 }
 

@@ -59,6 +59,7 @@ func packetTable() []row {
 			for _, m := range methods {
 				tb.plain(f, p, m)
 				tb.unusual(f, p, m)
+				tb.unknown(f, p, m)
 			}
 			tb.answers(f, p)
 			tb.lies(f, p)
@@ -193,7 +194,8 @@ func (tb *table) tcp(f family) {
 		packet.SYN | packet.FIN, packet.SYN | packet.RST, packet.RST | packet.ACK,
 	} {
 		c := tb.talk(f, 10, 80, model.TCP)
-		tb.add(name+flags.String()+" without a connection", in(c.ask(flags), unknownConnection))
+		d := tb.talk(f, 30, 80, model.TCP)
+		tb.add(name+flags.String()+" without a connection", in(c.ask(flags), hashedUnknown), in(d.ask(flags), unknownConnection))
 	}
 	c := tb.talk(f, 10, 80, model.TCP)
 	tb.add(name+"SYN with PSH, URG, ECE and CWR", in(c.ask(packet.SYN|packet.PSH|packet.URG|packet.ECE|packet.CWR), dr))
@@ -212,7 +214,7 @@ func (tb *table) sctp(f family) {
 	name := fmt.Sprintf("ipv%d sctp ", f)
 	for kind := range uint8(20) {
 		c := tb.talk(f, 10, 3868, model.SCTP)
-		v := unknownConnection
+		v := hashedUnknown
 		if kind == packet.ChunkInit {
 			v = dr
 		}
@@ -243,6 +245,7 @@ func (tb *table) odd(f family) {
 	here := tb.talk(f, oddHost, oddLocal, model.TCP)
 	tb.add(name("local server"), in(here.open(), local), in(here.more(), local))
 	tb.add(name("not serving"), in(open(oddBackup), notServing))
+	tb.unknownOdd(f)
 	outer := map[family]int{4: 20, 6: 40}[f]
 	for i, overhead := range []int{0, outer, outer + 12} {
 		port := []uint16{oddNarrowDR, oddNarrowTUN, oddNarrowGUE}[i]
@@ -477,7 +480,7 @@ func TestTableHasEveryVerdict(t *testing.T) {
 			missing = slices.DeleteFunc(missing, func(v verdict) bool { return v == s.verdict })
 		}
 	}
-	if want := []verdict{serverReset, fragmentOrphan, serverLeft, serverGone, connFull, noHeadroom}; !slices.Equal(missing, want) {
+	if want := []verdict{serverReset, hashedFull, fragmentOrphan, serverLeft, serverGone, connFull, noHeadroom}; !slices.Equal(missing, want) {
 		t.Errorf("no row ends as %q, want that of %q", missing, want)
 	}
 }
@@ -503,11 +506,25 @@ func TestFullTableKeepsWhatIsSettled(t *testing.T) {
 	expect(t, b, front, talkTo(6, 20, 80, model.TCP, 31001).open(), tun)
 	// Who has not proved himself makes room for the next.
 	expect(t, b, front, talkTo(6, 20, 53, model.UDP, 31002).open(), tun)
-	expect(t, b, front, talkTo(6, 20, 80, model.TCP, 31001).more(), unknownConnection)
+	expect(t, b, front, talkTo(6, 20, 80, model.TCP, 31001).more(), hashedUnknown)
 	for range twinSettles {
 		expect(t, b, front, talkTo(6, 20, 53, model.UDP, 31002).open(), tun)
 	}
-	expect(t, b, front, talkTo(6, 20, 80, model.TCP, 31003).open(), connFull)
+	for _, c := range []talk{
+		talkTo(6, 20, 80, model.TCP, 31003), talkTo(4, 10, 80, model.TCP, 31004), talkTo(4, 10, 53, model.UDP, 31005),
+		talkTo(6, 10, 3868, model.SCTP, 31006),
+	} {
+		expect(t, b, front, wrongTransport(c.open()), map[bool]verdict{true: badChecksum, false: hashedFull}[c.protocol == model.TCP])
+		expect(t, b, front, c.open(), hashedFull)
+		expect(t, b, front, ttl(c.open(), 1), ttlTold)
+		if c.protocol != model.UDP {
+			expect(t, b, front, c.more(), hashedUnknown)
+		}
+		expect(t, b, front, cut(append(c.open(), hundred), 7, 32)[0], connFull)
+	}
+	expect(t, b, front, talkTo(4, 30, 80, model.TCP, 31007).open(), connFull)
+	expect(t, b, front, talkTo(4, oddHost, oddPass, model.TCP, 31007).open(), connFull)
+	expect(t, b, front, talkTo(4, oddHost, oddLocal, model.TCP, 31007).open(), local)
 	for _, c := range kept {
 		expect(t, b, front, c.more(), dr)
 	}
@@ -537,7 +554,7 @@ func TestNewestGivesWayLast(t *testing.T) {
 func TestFullTableServesAgain(t *testing.T) {
 	tr := &trial{testbed: newTestbed(t, twinSlots), t: t}
 	tr.apply(t, world())
-	next := func() talk { return tr.talk(4, 10, 80, model.TCP) }
+	next := func() talk { return tr.talk(4, oddHost, oddPass, model.TCP) }
 	var all []talk
 	for c := next(); tr.ask(c.open()) != nil; c = next() {
 		for range twinSettles {

@@ -160,6 +160,8 @@ const (
 	oddNATAny   // a server without port
 	oddWRR
 	oddMixed // each method
+	oddPass  // what belongs to no connection is not forwarded
+	oddLocalNAT
 )
 
 // Hosts of VIPs with a service for any port; the second has one for port 80 too.
@@ -249,6 +251,8 @@ func oddServices(f family) []model.ServiceWant {
 	}
 	backup := odd(oddBackup, toServer(f, 60, oddBackup, model.DR))
 	backup.Serving = false
+	pass := odd(oddPass, toServer(f, 76, oddPass, model.DR))
+	pass.Unknown = model.PassUnknown
 	weighted := odd(oddWRR)
 	weighted.Scheduler = model.WRR
 	for i := range byte(3) {
@@ -273,7 +277,8 @@ func oddServices(f family) []model.ServiceWant {
 		odd(oddNATTwin, toServer(f, 70, 8080, model.NAT)),
 		odd(oddNATOther, toServer(f, 71, 8080, model.NAT), toServer(f, 70, 8080, model.NAT)),
 		odd(oddNATAny, toServer(f, 72, model.AnyPort, model.NAT)),
-		weighted,
+		weighted, pass,
+		odd(oddLocalNAT, with(toServer(f, 77, 1, model.NAT), func(w *model.ServerWant) { w.Local = true })),
 		odd(oddMixed, toServer(f, 73, oddMixed, model.NAT), toServer(f, 74, oddMixed, model.TUN), toServer(f, 75, oddMixed, model.DR)),
 	}
 }

@@ -13,16 +13,27 @@ import (
 	"github.com/weir-lb/weir/internal/sched"
 )
 
-// putSlots switches to a new table of slots with one write, if it differs from the one in use.
+// putSlots switches to new tables of slots with one write, if they differ from those in use.
 func (d *Dataplane) putSlots(entry *serviceEntry, want model.ServiceWant) error {
-	slots := makeSlots(entry, want.Servers)
+	heads := makeHeads(entry, want.Servers)
+	if slices.Equal(heads, entry.heads) {
+		return nil
+	}
+	slots := append(slices.Clone(heads), makeHash(entry, want.Servers)...)
 	if len(entry.slots) > 0 {
 		slots[0].Generation = entry.slots[0].Generation
-		if slices.Equal(slots, entry.slots) {
-			return nil
+	}
+	if !slices.Equal(slots, entry.slots) {
+		if err := d.switchSlots(entry, slots); err != nil {
+			return err
 		}
 	}
-	// Never used before, also where the table in use could not be read: no position fits by chance.
+	entry.heads = heads
+	return nil
+}
+
+func (d *Dataplane) switchSlots(entry *serviceEntry, slots []pathSlot) error {
+	// Never used before, also where the tables in use could not be read: no position fits by chance.
 	generation, err := d.about.nextGeneration()
 	if err != nil {
 		return err
@@ -40,15 +51,31 @@ func (d *Dataplane) putSlots(entry *serviceEntry, want model.ServiceWant) error 
 	return nil
 }
 
-// makeSlots is the table in the form that bpf/sched.h walks: a head, then the servers.
-func makeSlots(entry *serviceEntry, wants []model.ServerWant) []pathSlot {
+// makeHeads is the first table in the form that bpf/sched.h walks, a head, then the servers; and the head
+// of the second one, which follows from all this and costs more to make.
+func makeHeads(entry *serviceEntry, wants []model.ServerWant) []pathSlot {
 	table := sched.Make(wants)
 	slots := []pathSlot{{Server: uint32(len(table.Slots)), Weight: table.Top, Divisor: table.Divisor}}
 	for _, s := range table.Slots {
-		server := entry.servers[wants[s.Server].Key]
-		slots = append(slots, pathSlot{Server: server.id, Generation: server.value.Generation, Weight: s.Weight})
+		slot := entry.slotOf(wants[s.Server])
+		slot.Weight = s.Weight
+		slots = append(slots, slot)
+	}
+	return append(slots, pathSlot{Server: uint32(sched.HashSize(wants))})
+}
+
+// makeHash is the second table, without its head.
+func makeHash(entry *serviceEntry, wants []model.ServerWant) []pathSlot {
+	var slots []pathSlot
+	for _, server := range sched.MakeHash(wants) {
+		slots = append(slots, entry.slotOf(wants[server]))
 	}
 	return slots
+}
+
+func (e *serviceEntry) slotOf(want model.ServerWant) pathSlot {
+	server := e.servers[want.Key]
+	return pathSlot{Server: server.id, Generation: server.value.Generation}
 }
 
 func (d *Dataplane) newSlots(slots []pathSlot) (*ebpf.Map, error) {

@@ -38,6 +38,9 @@ const (
 	ttlTold     verdict = "ttl_told"
 	serverReset verdict = "server_reset"
 
+	hashedUnknown verdict = "hashed_unknown"
+	hashedFull    verdict = "hashed_full"
+
 	malformed        verdict = "malformed"
 	fragmentTiny     verdict = "fragment_tiny"
 	fragmentOverlap  verdict = "fragment_overlap"
@@ -65,8 +68,10 @@ const (
 // are all others.
 var (
 	passes = []verdict{notIP, otherHost, otherVLAN, noService, icmp, notServing, unknownConnection, noServer, local}
-	sends  = []verdict{dr, tun, natIn, natOut, icmpIn, icmpOut, tooBigTold, ttlTold, serverReset}
-	drops  = []verdict{
+	sends  = []verdict{
+		dr, tun, natIn, natOut, icmpIn, icmpOut, tooBigTold, ttlTold, serverReset, hashedUnknown, hashedFull,
+	}
+	drops = []verdict{
 		malformed, fragmentTiny, fragmentOverlap, fragmentOrphan, fragmentHeld, fragmentSCTP, extensionHeaders,
 		sourceRoute, martian, badChecksum, icmpNoConnection, icmpLowMTU, ttlExceeded, noNeighbour, noRoute,
 		tooBig, serverLeft, serverGone, connFull, natClash, noHeadroom,
@@ -80,7 +85,7 @@ const natPicks = 3
 // It shares nothing with the C but types.h, so that each finds the other's mistakes. The path's
 // order is that of this file: frame, then parse (twin_parse_test.go, twin_extension_test.go), known
 // or fresh, then forward or answer (twin_forward_test.go), or tell the sender (twin_tell_test.go). A
-// server that was removed is that of twin_leave_test.go.
+// server that was removed is that of twin_leave_test.go, what has no connection that of twin_hash_test.go.
 // Errors of ICMP and later fragments have roads of their own (twin_icmp_test.go,
 // twin_fragment_test.go), which end in forward or answer too. Time stands still in it: no connection
 // and no fragment expires, and tests have fewer fragments under way than there is room for.
@@ -96,6 +101,7 @@ type twin struct {
 type twinService struct {
 	want     model.ServiceWant
 	table    sched.Table
+	hash     []int // the servers of its consistent hash, by their index
 	picker   sched.Twin
 	servers  []*twinServer
 	counters counters
@@ -232,7 +238,7 @@ func (t *twin) fresh(p parsed) outcome {
 	case t.isMartian(p.from, p.to):
 		return p.ends(martian)
 	case !p.opens():
-		return p.ends(unknownConnection)
+		return t.byHash(p, s, unknownConnection)
 	case !p.rightSums():
 		return p.ends(badChecksum)
 	}
@@ -267,7 +273,7 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 			continue
 		}
 		if !t.create(c) {
-			return p.ends(connFull)
+			return t.byHash(p, s, connFull)
 		}
 		c.server.counters.Connections++
 		s.counters.Connections++

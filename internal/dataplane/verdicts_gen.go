@@ -24,6 +24,8 @@ var verdictTexts = map[pathVerdict]verdictText{
 	pathVerdictVERDICT_TOO_BIG_TOLD:       {"too_big_told", "larger than the MTU of the way on: the sender was told, by ICMP"},
 	pathVerdictVERDICT_TTL_TOLD:           {"ttl_told", "TTL or hop limit was 1: the sender was told, by ICMP"},
 	pathVerdictVERDICT_SERVER_RESET:       {"server_reset", "the connection's server was removed: the client was told, by RST, ABORT or ICMP"},
+	pathVerdictVERDICT_HASHED_UNKNOWN:     {"hashed_unknown", "TCP without SYN, and no connection: forwarded without one, by its flow's hash"},
+	pathVerdictVERDICT_HASHED_FULL:        {"hashed_full", "no room for its connection: forwarded without one, by its flow's hash"},
 	pathVerdictVERDICT_MALFORMED:          {"malformed", "addressed to a service, but its headers lie about their lengths"},
 	pathVerdictVERDICT_FRAGMENT_TINY:      {"fragment_tiny", "a first fragment without the whole header, or one that rewrites it"},
 	pathVerdictVERDICT_FRAGMENT_OVERLAP:   {"fragment_overlap", "a fragment of bytes that were sent on already"},

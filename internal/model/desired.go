@@ -59,6 +59,7 @@ type ServiceWant struct {
 	Serving   bool   // false: packets to it pass to the kernel (a backup does not balance)
 	MSS       uint16 // largest MSS that a SYN may offer; 0: as it came
 	Timeouts  Timeouts
+	Unknown   Unknown // 0: ForwardUnknown
 	Servers   []ServerWant
 }
 

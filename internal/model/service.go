@@ -75,6 +75,7 @@ type Service struct {
 	MSS       uint16   // TCP: the largest MSS that a SYN may offer; 0: as it came
 	Timeouts  Timeouts // of its protocol's states
 	Leaving   Departure
+	Unknown   Unknown  // 0: ForwardUnknown
 	Servers   []Server // in the order in which they were added; schedulers begin with the last, as IPVS does
 }
 

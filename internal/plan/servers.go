@@ -12,7 +12,8 @@ func services(spec model.Spec, network model.Network) []model.ServiceWant {
 	var out []model.ServiceWant
 	for _, service := range spec.Services {
 		want := model.ServiceWant{
-			Key: service.Key, Scheduler: service.Scheduler, Serving: true, MSS: service.MSS, Timeouts: service.Timeouts,
+			Key: service.Key, Scheduler: service.Scheduler, Serving: true,
+			MSS: service.MSS, Timeouts: service.Timeouts, Unknown: service.Unknown,
 		}
 		for _, server := range service.Servers {
 			want.Servers = append(want.Servers, reach(server, network))

@@ -10,15 +10,19 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// TestTunnelMSSAndTimeoutsReachTheMaps, whether or not there is a way to the server yet.
-func TestTunnelMSSAndTimeoutsReachTheMaps(t *testing.T) {
+// TestWhatAServiceSaysReachesTheMaps, whether or not there is a way to the server yet.
+func TestWhatAServiceSaysReachesTheMaps(t *testing.T) {
 	tunnel := model.Tunnel{Type: model.GUE, Port: 6080, Checksum: true, Source: netip.MustParsePrefix("10.200.0.0/16")}
 	near, far := server("198.51.100.11", model.TUN), server("203.0.113.12", model.TUN)
 	near.Tunnel, far.Tunnel = tunnel, model.Tunnel{Type: model.GRE}
 	s := spec("192.0.2.10", near, far)
 	s.Services[0].MSS = 1400
+	s.Services[0].Unknown = model.PassUnknown
 	s.Services[0].Timeouts.FinWait = time.Minute
 	got := desired(s, network("198.51.100.11")).Dataplane.Services[0]
+	if got.Unknown != model.PassUnknown {
+		t.Errorf("unknown packets: %s, want %s", got.Unknown, model.PassUnknown)
+	}
 	if got.Timeouts != s.Services[0].Timeouts || got.MSS != 1400 || got.Servers[0].Tunnel != tunnel || got.Servers[1].Tunnel != far.Tunnel {
 		t.Errorf("timeouts %+v, mss %d, tunnels %+v and %+v", got.Timeouts, got.MSS, got.Servers[0].Tunnel, got.Servers[1].Tunnel)
 	}

@@ -134,7 +134,7 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 	return shorten(reasons), "look at the way from this host to the servers: ip route get, ip neigh"
 }
 
-// crowded is a table that is full soon; then new connections are dropped.
+// crowded is a table that is full soon; then new connections go without an entry, or are dropped.
 func crowded(u Usage) []model.Problem {
 	if u.Percent() < HighPercent {
 		return nil

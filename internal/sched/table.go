@@ -2,7 +2,7 @@
 
 // Package sched makes the tables in which bpf/sched.h looks up servers, and holds a plain twin of
 // every scheduler that walks them, so that tests can say which server comes next. It schedules no
-// packet itself. Read this file first, then rr.go and wrr.go.
+// packet itself. Read this file first, then rr.go and wrr.go, and hash.go for the consistent hash.
 package sched
 
 import (
