@@ -164,10 +164,8 @@ static __always_inline enum verdict answer_send(struct packet *p, const struct w
 	enum verdict v = answer_translate(p, way);
 	if (v != VERDICT_CONTINUE)
 		return v;
-	if (server) {
-		count_out(server->service, p->length);
-		count_out(MAX_SERVICES + p->conn->server, p->length);
-	}
+	if (server)
+		count_out(p->conn->server, p->length);
 	return p->kind == KIND_QUOTE ? VERDICT_ICMP_OUT : VERDICT_NAT_OUT;
 }
 

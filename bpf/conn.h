@@ -72,14 +72,20 @@ static __always_inline struct reverse *reverse_at(__u32 position, __u32 forward)
 	return reverse;
 }
 
-/* forward_at is the inverse: the connection that a way back belongs to. */
-static __always_inline struct conn *forward_at(__u32 position, __u32 reverse)
+/*
+ * forward_at is the inverse: the connection that a way back belongs to. Its word is read before the rest,
+ * so that who compares lives afterwards knows whether the rest was this connection's.
+ */
+static __always_inline bool forward_at(struct found *at, __u32 position, __u32 reverse)
 {
-	struct conn *entry = entry_at(position);
-
-	if (!entry || word_state(word_of(entry)) <= CONN_COMING || word_flags(word_of(entry)) & CONN_REVERSE)
-		return NULL;
-	return conn_is_pair(entry) && entry->pair == reverse ? entry : NULL;
+	at->position = position;
+	at->conn = entry_at(position);
+	if (!at->conn)
+		return false;
+	at->word = word_of(at->conn);
+	if (word_state(at->word) <= CONN_COMING || word_flags(at->word) & CONN_REVERSE)
+		return false;
+	return conn_is_pair(at->conn) && at->conn->pair == reverse;
 }
 
 /* conn_stop ends an entry if it is still as word says, and hides it; its slot is the caller's then. */
@@ -133,20 +139,32 @@ __noinline bool conn_end_life(__u32 position, __u32 life)
 	return word_life(word) == life && conn_end(position, word, NOWHERE);
 }
 
-/* conn_found sets p->conn to the connection whose entry was found, and p->back, if p is of its server. */
+/* conn_is makes the connection at a place p's. */
+static __always_inline void conn_is(struct packet *p, const struct found *at)
+{
+	p->conn = at->conn;
+	p->position = at->position;
+	p->life = word_life(at->word);
+}
+
+/*
+ * conn_found makes the connection whose entry was found p's, and if p is of its server, the entry the
+ * way back. The way back is looked at again after its connection was read: a pair that ended meanwhile
+ * may have led to another client's connection.
+ */
 static __always_inline void conn_found(struct packet *p, const struct found *at)
 {
-	p->life = word_life(at->word);
-	p->position = at->position;
+	struct found forward = {};
+
 	if (!(word_flags(at->word) & CONN_REVERSE)) {
-		p->conn = at->conn;
+		conn_is(p, at);
 		return;
 	}
-	p->back = (struct reverse *)at->conn;
-	p->position = p->back->pair;
-	p->conn = forward_at(p->position, at->position);
-	if (p->conn)
-		p->life = word_life(word_of(p->conn));
+	struct reverse *reverse = (struct reverse *)at->conn;
+	if (!forward_at(&forward, reverse->pair, at->position) || word_life(word_of(at->conn)) != word_life(at->word))
+		return;
+	p->back = reverse;
+	conn_is(p, &forward);
 }
 
 /* conn_find finds the connection of p->flow. */

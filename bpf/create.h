@@ -111,7 +111,7 @@ static __always_inline void created(struct packet *p, __u32 position)
 	p->life = word_life(n->draft.word);
 	p->fresh = 1;
 	conn_count(&n->draft, n->state, 1);
-	count_connection(p->server->service, p->server_id);
+	count_connection(p->server_id);
 }
 
 /* create remembers that p->flow goes to p->server. Of two CPUs with the same new flow one does, and the other follows it. */

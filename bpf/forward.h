@@ -212,7 +212,6 @@ static __always_inline enum verdict forward(struct packet *p)
 	enum verdict v = forward_to_server(p);
 	if (v >= VERDICT_FIRST_DROPPED || (p->conn && !conn_same(p))) /* the latter is dropped, too: weir.bpf.c */
 		return v;
-	count_in(p->server->service, p->length);
-	count_in(MAX_SERVICES + p->server_id, p->length);
+	count_in(p->server_id, p->length);
 	return forward_exit(p, v);
 }

@@ -50,13 +50,26 @@ struct {
 	__type(value, __u32);
 } nat_servers SEC(".maps");
 
-/* Server id → server. Written by Go. */
+/*
+ * Server id → index of its record. Written by Go, through memory that it maps: a record is changed by
+ * writing another one and then this number, in one store. So a packet sees all of the old record or all
+ * of the new one.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, MAX_SERVERS);
 	__type(key, __u32);
-	__type(value, struct server);
+	__type(value, __u64);
 } servers SEC(".maps");
+
+/* The records of servers. The first one is that of all free places. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_RECORDS);
+	__type(key, __u32);
+	__type(value, struct server);
+} records SEC(".maps");
 
 /* clang 16 leaves types that no map names directly out of the BTF, unless a variable names them. */
 const struct slot *slot_in_btf __attribute__((unused));
@@ -145,7 +158,7 @@ struct {
 	__type(value, struct load);
 } loads SEC(".maps");
 
-/* Service id, or MAX_SERVICES + server id → packets and bytes. Written by the path. */
+/* MAX_SERVICES + server id, or service id → packets and bytes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, MAX_SERVICES + MAX_SERVERS);

@@ -83,11 +83,9 @@ static __always_inline bool slot_evict(__u32 position)
 	if (!(word_flags(word) & CONN_REVERSE))
 		return conn_evict(position, word, position);
 	__u32 pair = ((struct reverse *)victim)->pair;
-	struct conn *forward = forward_at(pair, position);
-	if (!forward)
-		return false;
-	__u64 ahead = word_of(forward);
-	return word_of(victim) == word && conn_evict(pair, ahead, position);
+	struct found forward = {};
+	return forward_at(&forward, pair, position) && word_of(victim) == word &&
+	       conn_evict(pair, forward.word, position);
 }
 
 /* A bucket in which somebody has to make room. */
@@ -143,13 +141,11 @@ static __always_inline bool is_roomy(const struct bucket *home)
 	return bits_in(home->taken) < CROWDED && bits_in(bucket_unsettled(home)) < UNSETTLED_SLOTS;
 }
 
-/* roomier: the second bucket is better only where home is crowded, or has its share of unsettled flows. */
+/* roomier: of two buckets, neither of which is roomy, the second is the better one. */
 static __always_inline bool roomier(const struct bucket *second, const struct bucket *home)
 {
 	__u32 taken = bits_in(home->taken), unsettled = bits_in(bucket_unsettled(home));
 
-	if (is_roomy(home))
-		return false;
 	bool full = unsettled >= UNSETTLED_SLOTS, other = bits_in(bucket_unsettled(second)) >= UNSETTLED_SLOTS;
 	return full == other ? bits_in(second->taken) < taken : full;
 }

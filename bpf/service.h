@@ -67,8 +67,12 @@ static __always_inline bool martian(const struct flow *flow)
 /* server_find returns the server only while it is the one that was meant: ids are used again. */
 static __always_inline struct server *server_find(__u32 id, __u32 generation)
 {
-	struct server *server = bpf_map_lookup_elem(&servers, &id);
+	__u64 *current = bpf_map_lookup_elem(&servers, &id);
 
+	if (!current)
+		return NULL;
+	__u32 record = *(volatile __u64 *)current;
+	struct server *server = bpf_map_lookup_elem(&records, &record);
 	if (!server || server->generation != generation)
 		return NULL;
 	return server;
@@ -80,25 +84,25 @@ static __always_inline __be16 nat_port(const struct packet *p)
 	return p->server->port ?: p->flow.destination_port;
 }
 
-static __always_inline struct counters *counters_at(__u32 index)
+static __always_inline struct counters *counters_at(__u32 server)
 {
+	__u32 index = MAX_SERVICES + server;
+
 	return bpf_map_lookup_elem(&counters, &index);
 }
 
-/* count_connection, count_in and count_out count once for the service and once for the server. */
-static __always_inline void count_connection(__u32 service, __u32 server)
+/* count_connection, count_in and count_out count for the server; what a service has is the sum of its servers'. */
+static __always_inline void count_connection(__u32 server)
 {
-	struct counters *s = counters_at(service), *r = counters_at(MAX_SERVICES + server);
+	struct counters *c = counters_at(server);
 
-	if (s)
-		s->connections++;
-	if (r)
-		r->connections++;
+	if (c)
+		c->connections++;
 }
 
-static __always_inline void count_in(__u32 index, __u32 bytes)
+static __always_inline void count_in(__u32 server, __u32 bytes)
 {
-	struct counters *c = counters_at(index);
+	struct counters *c = counters_at(server);
 
 	if (!c)
 		return;
@@ -106,9 +110,9 @@ static __always_inline void count_in(__u32 index, __u32 bytes)
 	c->bytes_in += bytes;
 }
 
-static __always_inline void count_out(__u32 index, __u32 bytes)
+static __always_inline void count_out(__u32 server, __u32 bytes)
 {
-	struct counters *c = counters_at(index);
+	struct counters *c = counters_at(server);
 
 	if (!c)
 		return;

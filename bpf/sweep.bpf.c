@@ -41,7 +41,9 @@ static __always_inline bool expired(const struct conn *entry, __u64 word, __u32 
 /* owned: a way back goes with its connection; only an orphan is swept by itself. */
 static __always_inline bool owned(const struct conn *entry, __u32 position, __u64 word)
 {
-	return word_flags(word) & CONN_REVERSE && forward_at(((const struct reverse *)entry)->pair, position);
+	struct found forward = {};
+
+	return word_flags(word) & CONN_REVERSE && forward_at(&forward, ((const struct reverse *)entry)->pair, position);
 }
 
 __noinline int visit(struct sweep *s, __u32 position)

@@ -3,10 +3,11 @@
  * table.h: where connections are kept: a hash table of our own, in a BPF array. It knows flows and
  * slots; what a connection is, conn.h knows.
  *
- *   flow ─ hash ─► home bucket: 15 tags ─► slot ─► entry: the whole flow
- *                  └ nothing, and some of its flows are away ─► second bucket ─► …
+ *   flow ─ hash ─► home bucket, best slot ─► entry: the whole flow
+ *                  └ another one is there: 15 tags ─► slot ─► entry
+ *                    └ nothing, and some of its flows are away ─► second bucket ─► …
  *
- * So a known connection costs two cache lines, and an unknown one mostly one. Why not a BPF hash:
+ * So a known connection mostly costs one cache line, and an unknown one two. Why not a BPF hash:
  * docs/why/connection-table.md.
  *
  * Nobody waits for anybody. A slot is owned by whoever sets its bit in `taken`. Who swaps the state of
@@ -307,7 +308,7 @@ static __always_inline bool table_find(struct found *at, const struct flow *flow
 	return entry_live(at, place.home * BUCKET_SLOTS + slot, flow) || entry_live(at, table_search(flow), flow);
 }
 
-/* slot_unsettled has a bit for each slot that another new flow may take over. */
+/* bucket_unsettled has a bit for each slot that another new flow may take over. */
 static __always_inline __u32 bucket_unsettled(const struct bucket *bucket)
 {
 	return bucket->taken & ~bucket->settled & ALL_SLOTS;

@@ -16,7 +16,8 @@
 /* Sizes of the maps and of what is in them. */
 enum limit {
 	MAX_SERVICES = 4096,
-	MAX_SERVERS = 16384, /* of all services */
+	MAX_SERVERS = 16384,           /* of all services */
+	MAX_RECORDS = 2 * MAX_SERVERS, /* of servers: one that is no more in use is not soon used again */
 	MAX_INTERFACES = 1024,
 	BUCKET_SLOTS = 16,   /* of the connection table, the first of which is the bucket's own */
 	UNSETTLED_SLOTS = 7, /* of a bucket at most are of flows that have not proved themselves yet */
@@ -119,10 +120,10 @@ enum leaving {
 	LEAVING_DROP = 3,  /* packets are dropped, until the server is back or the connection has expired */
 };
 
-/* Value of `servers`, index = server id. A server belongs to one service. Written by Go. */
+/* Value of `records`: a server. It belongs to one service. Nothing in a record that is in use changes. Written by Go. */
 struct server {
 	__u32 generation; /* 0: the place is free. A connection of another generation is a stranger's */
-	__u32 was;     /* of a free place: the generation that had it last, whose address and port still stand here */
+	__u32 was; /* of a free place: the generation that had it last, whose address, port and service still stand here */
 	__u32 service; /* id of its service */
 	__u32 service_generation;
 	__be16 port;     /* where NAT sends to; 0: the port that the client asked for */
@@ -324,8 +325,9 @@ struct load {
 };
 
 /*
- * Value of `counters`, one block per CPU: index = service id, or MAX_SERVICES + server id.
- * Bytes are of IP packets, as IPVS counts. Written by the path.
+ * Value of `counters`, one block per CPU. Index MAX_SERVICES + server id: what the server had, written by
+ * the path. Index = service id: what servers had that the service has no more, and whose place is another
+ * one's, written by Go. Bytes are of IP packets, as IPVS counts.
  */
 struct counters {
 	__u64 connections;

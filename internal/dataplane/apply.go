@@ -105,7 +105,7 @@ func (d *Dataplane) serviceEntry(key model.ServiceKey) (*serviceEntry, error) {
 	if err := d.path.Positions.Put(id, uint64(0)); err != nil {
 		return nil, fmt.Errorf("clear its position: %w", err)
 	}
-	if err := d.clearCounters(id); err != nil {
+	if err := d.putCounts(id, Counts{}); err != nil {
 		return nil, err
 	}
 	entry := &serviceEntry{servers: map[model.ServerKey]*serverEntry{}}
@@ -145,8 +145,8 @@ func (d *Dataplane) putServer(service *serviceEntry, want model.ServerWant, of m
 	if value == entry.value {
 		return nil
 	}
-	if err := d.path.Servers.Put(entry.id, &value); err != nil {
-		return fmt.Errorf("write: %w", err)
+	if err := d.putRecord(entry.id, value); err != nil {
+		return err
 	}
 	entry.value = value
 	service.servers[want.Key] = entry
@@ -166,7 +166,7 @@ func (d *Dataplane) newServer(service *serviceEntry) (*serverEntry, error) {
 	if err := d.path.Loads.Put(id, &pathLoad{}); err != nil {
 		return nil, fmt.Errorf("clear its load: %w", err)
 	}
-	if err := d.clearCounters(maxServices + id); err != nil {
+	if err := d.clearServerCounters(id); err != nil {
 		return nil, err
 	}
 	return &serverEntry{id: id, value: pathServer{Generation: generation}}, nil
@@ -181,14 +181,21 @@ func (d *Dataplane) removeServers(entry *serviceEntry, wants []model.ServerWant)
 		if wanted[key] {
 			continue
 		}
-		free := pathServer{Was: server.value.Generation, Address: server.value.Address, Port: server.value.Port}
-		if err := d.path.Servers.Put(server.id, &free); err != nil {
+		if err := d.putRecord(server.id, freePlace(server.value)); err != nil {
 			return fmt.Errorf("remove server %s: %w", key, err)
 		}
 		d.tables.serverIDs.free(server.id)
 		delete(entry.servers, key)
 	}
 	return nil
+}
+
+// freePlace is what is still told of a server that is gone: to which address its last connections went,
+// and whose its counts are.
+func freePlace(s pathServer) pathServer {
+	return pathServer{
+		Was: s.Generation, Address: s.Address, Port: s.Port, Service: s.Service, ServiceGeneration: s.ServiceGeneration,
+	}
 }
 
 // removeServices takes away the services that are not wanted: first the service, so that nothing

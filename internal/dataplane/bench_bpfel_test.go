@@ -36,6 +36,7 @@ const (
 	benchMapLoads              = "loads"
 	benchMapNatServers         = "nat_servers"
 	benchMapPositions          = "positions"
+	benchMapRecords            = "records"
 	benchMapScratch            = "scratch"
 	benchMapServers            = "servers"
 	benchMapServices           = "services"
@@ -146,6 +147,7 @@ type benchMapSpecs struct {
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
@@ -230,6 +232,7 @@ type benchMaps struct {
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	Positions   *ebpf.Map `ebpf:"positions"`
+	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
@@ -255,6 +258,7 @@ func (m *benchMaps) Close() error {
 		m.Loads,
 		m.NatServers,
 		m.Positions,
+		m.Records,
 		m.Scratch,
 		m.Servers,
 		m.Services,

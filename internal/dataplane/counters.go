@@ -16,6 +16,13 @@ type Counts struct {
 	Connections, PacketsIn, BytesIn, PacketsOut, BytesOut uint64
 }
 
+func (c Counts) plus(other Counts) Counts {
+	return Counts{
+		c.Connections + other.Connections, c.PacketsIn + other.PacketsIn, c.BytesIn + other.BytesIn,
+		c.PacketsOut + other.PacketsOut, c.BytesOut + other.BytesOut,
+	}
+}
+
 // ServerCounts are a server's counts and the connections that live on it.
 type ServerCounts struct {
 	Active, Inactive, HalfOpen uint64
@@ -34,42 +41,40 @@ type Counters struct {
 	Servers  map[ServiceServer]ServerCounts
 }
 
-// Counters reads what was counted of every service and server that is in the maps.
+// Counters reads what was counted of every service and server that is in the maps. A service has what
+// its servers had, those too that it has no more.
 func (d *Dataplane) Counters() (Counters, error) {
 	out := Counters{Services: map[model.ServiceKey]Counts{}, Servers: map[ServiceServer]ServerCounts{}}
-	byID := map[uint32]model.ServiceKey{}
-	var key pathServiceKey
-	var value pathService
-	each := d.path.Services.Iterate()
-	for each.Next(&key, &value) {
-		counts, err := d.counts(value.Id)
-		if err != nil {
+	services, err := d.serviceKeys()
+	if err != nil {
+		return out, err
+	}
+	for id, key := range services {
+		if out.Services[key], err = d.counts(id.id); err != nil {
 			return out, err
 		}
-		byID[value.Id] = fromServiceKey(key)
-		out.Services[byID[value.Id]] = counts
 	}
-	if err := each.Err(); err != nil {
-		return out, fmt.Errorf("read services: %w", err)
-	}
-	return out, d.serverCounters(out.Servers, byID)
+	return out, d.serverCounters(out, services)
 }
 
-func (d *Dataplane) serverCounters(out map[ServiceServer]ServerCounts, byID map[uint32]model.ServiceKey) error {
-	servers, err := readArray[pathServer](d.path.Servers)
+func (d *Dataplane) serverCounters(out Counters, services map[serviceID]model.ServiceKey) error {
+	servers, err := d.readServers()
 	if err != nil {
 		return err
 	}
 	for id, value := range servers {
-		service, ok := byID[value.Service]
-		if value.Generation == 0 || !ok {
+		service, ok := services[serviceID{value.Service, value.ServiceGeneration}]
+		if !ok {
 			continue
 		}
 		counts, err := d.serverCounts(uint32(id))
 		if err != nil {
 			return err
 		}
-		out[ServiceServer{service, serverKey(value)}] = counts
+		out.Services[service] = out.Services[service].plus(counts.Counts)
+		if value.Generation != 0 {
+			out.Servers[ServiceServer{service, serverKey(value)}] = counts
+		}
 	}
 	return nil
 }
@@ -83,6 +88,37 @@ func (d *Dataplane) serverCounts(id uint32) (ServerCounts, error) {
 	return ServerCounts{load.Active, load.Inactive, load.HalfOpen, counts}, err
 }
 
+// clearServerCounters makes a place ready for another server. What the last one had, its service keeps.
+// Nobody counts there any more: ids come again late.
+func (d *Dataplane) clearServerCounters(id uint32) error {
+	var last pathServer
+	if err := d.path.Records.Lookup(d.tables.records.of[id], &last); err != nil {
+		return fmt.Errorf("read record of server %d: %w", id, err)
+	}
+	counts, err := d.counts(maxServices + id)
+	if err != nil {
+		return err
+	}
+	if err := d.putCounts(maxServices+id, Counts{}); err != nil {
+		return err
+	}
+	for _, service := range d.tables.services {
+		if service.value.Id == last.Service && service.value.Generation == last.ServiceGeneration {
+			return d.carry(last.Service, counts)
+		}
+	}
+	return nil
+}
+
+// carry adds to what a service has from servers that are gone.
+func (d *Dataplane) carry(service uint32, counts Counts) error {
+	before, err := d.counts(service)
+	if err != nil {
+		return err
+	}
+	return d.putCounts(service, before.plus(counts))
+}
+
 // counts sums what each CPU counted.
 func (d *Dataplane) counts(index uint32) (Counts, error) {
 	var cpus []pathCounters
@@ -91,22 +127,23 @@ func (d *Dataplane) counts(index uint32) (Counts, error) {
 	}
 	var sum Counts
 	for _, c := range cpus {
-		sum.Connections += c.Connections
-		sum.PacketsIn += c.PacketsIn
-		sum.BytesIn += c.BytesIn
-		sum.PacketsOut += c.PacketsOut
-		sum.BytesOut += c.BytesOut
+		sum = sum.plus(Counts{c.Connections, c.PacketsIn, c.BytesIn, c.PacketsOut, c.BytesOut})
 	}
 	return sum, nil
 }
 
-func (d *Dataplane) clearCounters(index uint32) error {
+// putCounts writes what no CPU counts in now.
+func (d *Dataplane) putCounts(index uint32, c Counts) error {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return fmt.Errorf("number of CPUs: %w", err)
 	}
-	if err := d.path.Counters.Put(index, make([]pathCounters, cpus)); err != nil {
-		return fmt.Errorf("clear counters: %w", err)
+	values := make([]pathCounters, cpus)
+	values[0] = pathCounters{
+		Connections: c.Connections, PacketsIn: c.PacketsIn, BytesIn: c.BytesIn, PacketsOut: c.PacketsOut, BytesOut: c.BytesOut,
+	}
+	if err := d.path.Counters.Put(index, values); err != nil {
+		return fmt.Errorf("write counters %d: %w", index, err)
 	}
 	return nil
 }

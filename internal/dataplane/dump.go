@@ -50,9 +50,9 @@ func (d *Dataplane) Connections(yield func(Connection) bool) error {
 
 // reader makes connections of entries, with the servers that there are now.
 func (d *Dataplane) reader() (func(pathConn) Connection, error) {
-	servers, err := readArray[pathServer](d.path.Servers)
+	servers, err := d.readServers()
 	if err != nil {
-		return nil, fmt.Errorf("read servers: %w", err)
+		return nil, err
 	}
 	timeouts, err := readArray[pathTimeouts](d.path.Timeouts)
 	if err != nil {

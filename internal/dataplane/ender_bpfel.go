@@ -35,6 +35,7 @@ const (
 	enderMapLoads            = "loads"
 	enderMapNatServers       = "nat_servers"
 	enderMapPositions        = "positions"
+	enderMapRecords          = "records"
 	enderMapScratch          = "scratch"
 	enderMapServers          = "servers"
 	enderMapServices         = "services"
@@ -133,6 +134,7 @@ type enderMapSpecs struct {
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
@@ -207,6 +209,7 @@ type enderMaps struct {
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	Positions   *ebpf.Map `ebpf:"positions"`
+	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
@@ -231,6 +234,7 @@ func (m *enderMaps) Close() error {
 		m.Loads,
 		m.NatServers,
 		m.Positions,
+		m.Records,
 		m.Scratch,
 		m.Servers,
 		m.Services,

@@ -78,6 +78,30 @@ func (e *serviceEntry) serversByID() map[uint32]pathServer {
 	return out
 }
 
+// GiveIDsAgain has the ids come again that were given back just now, as after many changes.
+func (d *Dataplane) GiveIDsAgain() {
+	d.tables.serviceIDs.next, d.tables.serverIDs.next = 0, 0
+}
+
+// RecordsInUse are the records that the path may look at, but for that of free places, as text.
+func (d *Dataplane) RecordsInUse() (map[uint32]string, error) {
+	r, err := d.readRecords()
+	if err != nil {
+		return nil, err
+	}
+	servers, err := d.readServers()
+	if err != nil {
+		return nil, err
+	}
+	out := map[uint32]string{}
+	for id, record := range r.of {
+		if record != noRecord {
+			out[record] = fmt.Sprintf("%+v", servers[id])
+		}
+	}
+	return out, nil
+}
+
 // entry is one of the two kinds that lie in conns.
 type entry interface{ pathConn | pathReverse }
 

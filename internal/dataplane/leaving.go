@@ -49,27 +49,39 @@ func (d *Dataplane) Services() ([]model.Service, error) {
 
 // eachServer calls visit for each server of a service, by id.
 func (d *Dataplane) eachServer(visit func(service model.ServiceKey, id uint32, server pathServer)) error {
-	servers, err := readArray[pathServer](d.path.Servers)
+	servers, err := d.readServers()
 	if err != nil {
-		return fmt.Errorf("read servers: %w", err)
+		return err
 	}
-	services := map[[2]uint32]model.ServiceKey{}
-	var key pathServiceKey
-	var value pathService
-	each := d.path.Services.Iterate()
-	for each.Next(&key, &value) {
-		services[[2]uint32{value.Id, value.Generation}] = fromServiceKey(key)
-	}
-	if err := each.Err(); err != nil {
-		return fmt.Errorf("read services: %w", err)
+	services, err := d.serviceKeys()
+	if err != nil {
+		return err
 	}
 	for id, server := range servers {
-		service, ok := services[[2]uint32{server.Service, server.ServiceGeneration}]
+		service, ok := services[serviceID{server.Service, server.ServiceGeneration}]
 		if ok && server.Generation != 0 {
 			visit(service, uint32(id), server)
 		}
 	}
 	return nil
+}
+
+// serviceID names a service as its servers' records do.
+type serviceID struct{ id, generation uint32 }
+
+// serviceKeys are the services in the maps.
+func (d *Dataplane) serviceKeys() (map[serviceID]model.ServiceKey, error) {
+	services := map[serviceID]model.ServiceKey{}
+	var key pathServiceKey
+	var value pathService
+	each := d.path.Services.Iterate()
+	for each.Next(&key, &value) {
+		services[serviceID{value.Id, value.Generation}] = fromServiceKey(key)
+	}
+	if err := each.Err(); err != nil {
+		return nil, fmt.Errorf("read services: %w", err)
+	}
+	return services, nil
 }
 
 func serverKey(s pathServer) model.ServerKey {

@@ -26,6 +26,7 @@ const (
 	moverMapLoads              = "loads"
 	moverMapNatServers         = "nat_servers"
 	moverMapPositions          = "positions"
+	moverMapRecords            = "records"
 	moverMapScratch            = "scratch"
 	moverMapServers            = "servers"
 	moverMapServices           = "services"
@@ -125,6 +126,7 @@ type moverMapSpecs struct {
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
@@ -200,6 +202,7 @@ type moverMaps struct {
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	Positions   *ebpf.Map `ebpf:"positions"`
+	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
@@ -223,6 +226,7 @@ func (m *moverMaps) Close() error {
 		m.Loads,
 		m.NatServers,
 		m.Positions,
+		m.Records,
 		m.Scratch,
 		m.Servers,
 		m.Services,

@@ -182,6 +182,7 @@ type pathLimit uint32
 const (
 	pathLimitMAX_SERVICES    pathLimit = 4096
 	pathLimitMAX_SERVERS     pathLimit = 16384
+	pathLimitMAX_RECORDS     pathLimit = 32768
 	pathLimitMAX_INTERFACES  pathLimit = 1024
 	pathLimitBUCKET_SLOTS    pathLimit = 16
 	pathLimitUNSETTLED_SLOTS pathLimit = 7
@@ -431,6 +432,7 @@ const (
 	pathMapLoads              = "loads"
 	pathMapNatServers         = "nat_servers"
 	pathMapPositions          = "positions"
+	pathMapRecords            = "records"
 	pathMapScratch            = "scratch"
 	pathMapServers            = "servers"
 	pathMapServices           = "services"
@@ -531,6 +533,7 @@ type pathMapSpecs struct {
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
@@ -607,6 +610,7 @@ type pathMaps struct {
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	Positions   *ebpf.Map `ebpf:"positions"`
+	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
@@ -630,6 +634,7 @@ func (m *pathMaps) Close() error {
 		m.Loads,
 		m.NatServers,
 		m.Positions,
+		m.Records,
 		m.Scratch,
 		m.Servers,
 		m.Services,

@@ -25,6 +25,7 @@ type tables struct {
 	natServers addressCounts
 	serviceIDs ids
 	serverIDs  ids
+	records    records
 }
 
 type serviceEntry struct {
@@ -51,8 +52,11 @@ func (d *Dataplane) readTables() (*tables, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read services: %w", err)
 	}
-	if err := d.readServers(t, byID); err != nil {
+	if t.records, err = d.readRecords(); err != nil {
 		return nil, fmt.Errorf("read servers: %w", err)
+	}
+	if err := d.readServerEntries(t, byID); err != nil {
+		return nil, err
 	}
 	return t, d.readAddresses(t)
 }
@@ -96,10 +100,10 @@ func (d *Dataplane) readSlots(id uint32) ([]pathSlot, error) {
 	return readArray[pathSlot](inner)
 }
 
-// readServers finds the service of each server. One whose service is gone was being removed when
+// readServerEntries finds the service of each server. One whose service is gone was being removed when
 // the daemon died: it is removed now.
-func (d *Dataplane) readServers(t *tables, byID map[uint32]*serviceEntry) error {
-	servers, err := readArray[pathServer](d.path.Servers)
+func (d *Dataplane) readServerEntries(t *tables, byID map[uint32]*serviceEntry) error {
+	servers, err := d.readServers()
 	if err != nil {
 		return err
 	}
@@ -109,7 +113,7 @@ func (d *Dataplane) readServers(t *tables, byID map[uint32]*serviceEntry) error 
 		}
 		service := byID[value.Service]
 		if service == nil || service.value.Generation != value.ServiceGeneration {
-			if err := d.path.Servers.Put(uint32(id), &pathServer{}); err != nil {
+			if err := d.switchRecord(&t.records, uint32(id), noRecord); err != nil {
 				return err
 			}
 			continue

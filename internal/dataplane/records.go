@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// maxRecords is how many records of servers there is room for.
+const maxRecords = uint32(pathLimitMAX_RECORDS)
+
+// noRecord is the first record, which nobody writes: that of a place no server ever had.
+const noRecord = 0
+
+// records says which record each server has. A packet may still look at one that was replaced: it
+// comes again after all others, which are as many as there are servers.
+type records struct {
+	of  []uint32 // by server id
+	ids ids
+}
+
+// readRecords finds which records are in use.
+func (d *Dataplane) readRecords() (records, error) {
+	current, err := readArray[uint64](d.path.Servers)
+	if err != nil {
+		return records{}, err
+	}
+	r := records{of: make([]uint32, len(current)), ids: newIDs(maxRecords)}
+	r.ids.keep(noRecord)
+	for id, record := range current {
+		r.of[id] = uint32(record)
+		r.ids.keep(uint32(record))
+	}
+	return r, nil
+}
+
+// readServers reads the record of each place of a server, by server id.
+func (d *Dataplane) readServers() ([]pathServer, error) {
+	current, err := readArray[uint64](d.path.Servers)
+	if err != nil {
+		return nil, fmt.Errorf("read servers: %w", err)
+	}
+	servers := make([]pathServer, len(current))
+	for id, record := range current {
+		if record == noRecord {
+			continue
+		}
+		if err := d.path.Records.Lookup(uint32(record), &servers[id]); err != nil {
+			return nil, fmt.Errorf("read record %d of server %d: %w", record, id, err)
+		}
+	}
+	return servers, nil
+}
+
+// putRecord gives a server another record. The kernel copies a record word by word, so it is written
+// where nobody looks, and then its number is, in one store.
+func (d *Dataplane) putRecord(server uint32, value pathServer) error {
+	record, ok := d.tables.records.ids.take()
+	if !ok {
+		return fmt.Errorf("%w: %d records of servers are the most", ErrFull, maxRecords)
+	}
+	if err := d.path.Records.Put(record, &value); err != nil {
+		return fmt.Errorf("write its record: %w", err)
+	}
+	return d.switchRecord(&d.tables.records, server, record)
+}
+
+// switchRecord makes another record that of the server. Eight bytes are copied in one store: the
+// runtime needs that of copy for its own pointers.
+func (d *Dataplane) switchRecord(r *records, server, record uint32) error {
+	memory, err := d.path.Servers.Memory()
+	if err != nil {
+		return fmt.Errorf("map servers: %w", err)
+	}
+	if _, err := memory.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(record)), int64(server)*8); err != nil {
+		return fmt.Errorf("switch its record: %w", err)
+	}
+	if before := r.of[server]; before != noRecord {
+		r.ids.free(before)
+	}
+	r.of[server] = record
+	return nil
+}
