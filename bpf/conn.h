@@ -38,20 +38,23 @@ static __always_inline bool conn_is_pair(const struct conn *conn)
 	return conn->forwarding == FORWARDING_NAT;
 }
 
-/* load_move moves the counts of a server. One of another generation is a stranger. */
+/* load_move moves the counts of a server, and its service's. One of another generation is a stranger. */
 __noinline int load_move(__u32 id, __u32 generation, __u32 state, __s32 by)
 {
 	struct load *load = bpf_map_lookup_elem(&loads, &id);
+	struct server *server = server_find(id, generation);
 
-	if (!load || !server_find(id, generation))
+	if (!load || !server)
 		return 0;
 	if (state == CONN_ESTABLISHED) {
 		__sync_fetch_and_add(&load->active, (__s64)by);
 		return 0;
 	}
 	__sync_fetch_and_add(&load->inactive, (__s64)by);
-	if (state == CONN_SYN_RECV)
-		__sync_fetch_and_add(&load->half_open, (__s64)by);
+	if (state != CONN_SYN_RECV)
+		return 0;
+	__sync_fetch_and_add(&load->half_open, (__s64)by);
+	half_open_move(server->service, by);
 	return 0;
 }
 
