@@ -71,7 +71,7 @@ enum service_flag {
 
 /* Value of `services`. Written by Go. */
 struct service {
-	__u32 id;         /* index into `slots`, `positions` and `counters`; below MAX_SERVICES */
+	__u32 id;         /* index into `slots`, `positions`, `half_open` and `counters`; below MAX_SERVICES */
 	__u32 generation; /* never 0; another one after the id was given to another service */
 	__u8 scheduler;   /* enum scheduler */
 	__u8 flags;       /* enum service_flag */
