@@ -38,15 +38,18 @@ static __always_inline bool conn_is_pair(const struct conn *conn)
 	return conn->forwarding == FORWARDING_NAT;
 }
 
-static __always_inline void load_add(struct load *load, __u32 state, __s32 by)
+/* load_add moves the counts of a server, and its service's. */
+static __always_inline void load_add(struct load *load, const struct server *server, __u32 state, __s32 by)
 {
 	if (state == CONN_ESTABLISHED) {
 		__sync_fetch_and_add(&load->active, (__s64)by);
 		return;
 	}
 	__sync_fetch_and_add(&load->inactive, (__s64)by);
-	if (state == CONN_SYN_RECV)
-		__sync_fetch_and_add(&load->half_open, (__s64)by);
+	if (state != CONN_SYN_RECV)
+		return;
+	__sync_fetch_and_add(&load->half_open, (__s64)by);
+	half_open_move(server->service, by);
 }
 
 /*
@@ -74,7 +77,7 @@ __noinline int load_move(__u32 id, __u32 generation, __u32 state, __s32 by, bool
 
 	if (!load || !server)
 		return 0;
-	load_add(load, state, by);
+	load_add(load, server, state, by);
 	if (judged)
 		load_judge(load, server, by);
 	return 0;

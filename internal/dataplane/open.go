@@ -160,7 +160,7 @@ func (d *Dataplane) share(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	shared := map[string]*ebpf.Map{}
 	for name, m := range map[string]*ebpf.Map{
 		"interfaces": p.Interfaces, "services": p.Services, "vips": p.Vips, "servers": p.Servers, "records": p.Records,
-		"slots": p.Slots, "positions": p.Positions, "conns": p.Conns, "loads": p.Loads,
+		"slots": p.Slots, "positions": p.Positions, "conns": p.Conns, "loads": p.Loads, "half_open": p.HalfOpen,
 		"counters": p.Counters, "verdicts": p.Verdicts, "events": p.Events,
 		"vlans": p.Vlans, "nat_servers": p.NatServers, "fragments": p.Fragments, "held_frames": p.HeldFrames,
 		"tellings": p.Tellings, "scratch": p.Scratch, "timeouts": p.Timeouts,

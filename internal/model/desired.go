@@ -61,6 +61,7 @@ type ServiceWant struct {
 	MSS       uint16 // largest MSS that a SYN may offer; 0: as it came
 	Timeouts  Timeouts
 	Unknown   Unknown // 0: ForwardUnknown
+	HalfOpen  int     // the most connections that may wait for their client's second packet; 0: no limit
 	Servers   []ServerWant
 }
 

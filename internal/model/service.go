@@ -77,6 +77,7 @@ type Service struct {
 	Timeouts  Timeouts // of its protocol's states
 	Leaving   Departure
 	Unknown   Unknown  // 0: ForwardUnknown
+	HalfOpen  int      // the most connections that may wait for their client's second packet; 0: the default
 	Servers   []Server // in the order in which they were added; schedulers begin with the last, as IPVS does
 }
 
