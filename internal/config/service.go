@@ -50,6 +50,7 @@ func (s scope) service(n *yaml.Node, number int) service {
 	out.MSS = s.mss(values["mss"], out.Key)
 	out.Timeouts = s.timeouts(values["timeouts"], out.Key)
 	out.Leaving = s.leaving(values["leaving"])
+	out.Persistence = s.persistence(values["persistence"], out.Key)
 	standard := defaults{out.Key, s.forwarding(values["forwarding"], model.DR), s.tunnel(values["tunnel"])}
 	for i, item := range s.list(values["servers"], "servers") {
 		out.servers = append(out.servers, s.server(item, i+1, standard))
