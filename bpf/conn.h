@@ -68,7 +68,7 @@ static __always_inline void load_judge(struct load *load, const struct server *s
 }
 
 /*
- * load_move moves the counts of a server. One of another generation is a stranger. A connection that
+ * load_move moves the counts of a server, and its service's. One of another generation is a stranger. A connection that
  * only changes its state is neither more nor less than before: then judged is false.
  */
 __noinline int load_move(__u32 id, __u32 generation, __u32 state, __s32 by, bool judged)
@@ -79,6 +79,8 @@ __noinline int load_move(__u32 id, __u32 generation, __u32 state, __s32 by, bool
 	if (!load || !server)
 		return 0;
 	load_add(load, state, by);
+	if (state == CONN_SYN_RECV)
+		half_open_move(server->service, by);
 	if (judged)
 		load_judge(load, server, by);
 	return 0;

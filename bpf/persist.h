@@ -169,7 +169,8 @@ static __always_inline void template_settle(const struct found *at)
 
 /*
  * persist_confirm settles the template of a connection that was just settled. Where there is none, it
- * returns to which server one shall lead, as persist_follow does: conn.h.
+ * returns to which server one shall lead, as persist_follow does: conn.h. While connections move, it may be
+ * where they come from: then it stays as it is, until the next of its connections is settled.
  */
 __noinline __u64 persist_confirm(__u32 position)
 {
@@ -182,7 +183,7 @@ __noinline __u64 persist_confirm(__u32 position)
 		return NOBODY;
 	template_key(&scratch->template, entry_flow(conn), service);
 	if (!template_find(&at, &scratch->template))
-		return (__u64)conn->server_generation << 32 | conn->server;
+		return table_moves ? NOBODY : (__u64)conn->server_generation << 32 | conn->server;
 	if (template_names(at.conn, conn))
 		template_settle(&at);
 	return NOBODY;

@@ -93,13 +93,13 @@ enum service_flag {
 
 /* Value of `services`. Written by Go. */
 struct service {
-	__u32 id;             /* index into `slots`, `positions` and `counters`; below MAX_SERVICES */
+	__u32 id;             /* index into `slots`, `positions`, `half_open` and `counters`; below MAX_SERVICES */
 	__u32 generation;     /* never 0; another one after the id was given to another service */
 	__u8 scheduler;       /* enum scheduler */
 	__u8 flags;           /* enum service_flag */
 	__be16 template_port; /* in the keys of its templates; 0: one for all ports of the address */
 	struct addr mask;     /* the bits of a client's address by which it is known again; of IPv4 as it is mapped */
-	__u32 spare;
+	__u32 half_open;      /* so many connections may wait for their client's second packet; 0: no limit */
 };
 
 /*
@@ -457,17 +457,18 @@ enum verdict {
 	VERDICT_LOCAL,              /* the server is this host */
 
 	/* Sent on. */
-	VERDICT_DR,             /* forwarded by direct routing */
-	VERDICT_TUN,            /* forwarded in a tunnel */
-	VERDICT_NAT_IN,         /* client to server, translated */
-	VERDICT_NAT_OUT,        /* server to client, translated back */
-	VERDICT_ICMP_IN,        /* an ICMP error about a connection, sent to its server */
-	VERDICT_ICMP_OUT,       /* an ICMP error about a server's NAT connection, sent to its client */
-	VERDICT_TOO_BIG_TOLD,   /* larger than the MTU of the way on: the sender was told, by ICMP */
-	VERDICT_TTL_TOLD,       /* TTL or hop limit was 1: the sender was told, by ICMP */
-	VERDICT_SERVER_RESET,   /* the connection's server was removed: the client was told, by RST, ABORT or ICMP */
-	VERDICT_HASHED_UNKNOWN, /* TCP without SYN, and no connection: forwarded without one, by its flow's hash */
-	VERDICT_HASHED_FULL,    /* no room for its connection: forwarded without one, by its flow's hash */
+	VERDICT_DR,               /* forwarded by direct routing */
+	VERDICT_TUN,              /* forwarded in a tunnel */
+	VERDICT_NAT_IN,           /* client to server, translated */
+	VERDICT_NAT_OUT,          /* server to client, translated back */
+	VERDICT_ICMP_IN,          /* an ICMP error about a connection, sent to its server */
+	VERDICT_ICMP_OUT,         /* an ICMP error about a server's NAT connection, sent to its client */
+	VERDICT_TOO_BIG_TOLD,     /* larger than the MTU of the way on: the sender was told, by ICMP */
+	VERDICT_TTL_TOLD,         /* TTL or hop limit was 1: the sender was told, by ICMP */
+	VERDICT_SERVER_RESET,     /* the connection's server was removed: the client was told, by RST, ABORT or ICMP */
+	VERDICT_HASHED_UNKNOWN,   /* TCP without SYN, and no connection: forwarded without one, by its flow's hash */
+	VERDICT_HASHED_HALF_OPEN, /* `half_open` is reached: forwarded without a connection, by its flow's hash */
+	VERDICT_HASHED_FULL,      /* no room for its connection: forwarded without one, by its flow's hash */
 
 	/* Dropped. */
 	VERDICT_MALFORMED,          /* addressed to a service, but its headers lie about their lengths */
@@ -488,6 +489,7 @@ enum verdict {
 	VERDICT_TOO_BIG,            /* larger than the MTU of the way on, and the sender was not told */
 	VERDICT_SERVER_LEFT,        /* the connection's server was removed, and its client is not told (`leaving`) */
 	VERDICT_SERVER_GONE,        /* the connection's server was removed with its service */
+	VERDICT_HALF_OPEN,          /* the service has as many half-open connections as it may have (`half_open`) */
 	VERDICT_CONN_FULL,          /* no room for another connection where this one could be found again */
 	VERDICT_CONN_BUSY, /* the connection ended, or became another one, while its packet was here: the sender repeats it */
 	VERDICT_NAT_CLASH,   /* no server could be found whose way back was free */

@@ -140,6 +140,8 @@ static __always_inline enum verdict begin(struct packet *p)
 		return VERDICT_UNKNOWN_CONNECTION;
 	if (!sound(p->ctx, headers_of(p)))
 		return VERDICT_BAD_CHECKSUM;
+	if (half_open_full(p))
+		return VERDICT_HALF_OPEN;
 	return schedule(p);
 }
 
@@ -149,6 +151,8 @@ static __always_inline enum verdict hashed(enum verdict v)
 	switch (v) {
 	case VERDICT_UNKNOWN_CONNECTION:
 		return VERDICT_HASHED_UNKNOWN;
+	case VERDICT_HALF_OPEN:
+		return VERDICT_HASHED_HALF_OPEN;
 	case VERDICT_CONN_FULL:
 		return VERDICT_HASHED_FULL;
 	default:

@@ -84,6 +84,9 @@ func serviceNode(s model.Service) *yaml.Node {
 	if s.Unknown != 0 {
 		pairs = append(pairs, pair{"unknown", textNode(s.Unknown.String())})
 	}
+	if s.HalfOpen != 0 {
+		pairs = append(pairs, pair{"half_open", numberNode(s.HalfOpen)})
+	}
 	common := common(s.Servers)
 	if common.Forwarding != model.DR {
 		pairs = append(pairs, pair{"forwarding", textNode(common.Forwarding.String())})

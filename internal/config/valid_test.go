@@ -64,6 +64,9 @@ func dump(spec model.Spec) string {
 		if s.Unknown != 0 {
 			fmt.Fprintf(&b, "  unknown %s\n", s.Unknown)
 		}
+		if s.HalfOpen != 0 {
+			fmt.Fprintf(&b, "  half open %d\n", s.HalfOpen)
+		}
 		for _, server := range s.Servers {
 			fmt.Fprintf(&b, "  server %s %s weight %d\n", server.Key, server.Forwarding, server.Weight)
 			if t := server.Thresholds; t != (model.Thresholds{}) {

@@ -40,7 +40,7 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "persistence", "unknown", "servers"},
+	known: []string{"name", "address", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "persistence", "unknown", "half_open", "servers"},
 	later: map[string]string{
 		"addresses":   "write one service for each address",
 		"check":       "leave it out: servers are not probed; weight 0 takes one out of service",
@@ -70,6 +70,7 @@ var serviceKeys = vocabulary{
 		"expire_nodest_conn":  `write "leaving: reset"`,
 		"removed":             `write "leaving:"`,
 		"drain":               `write "leaving: {policy: drain, for: 1h}"`,
+		"syn_backlog":         `write "half_open:"`,
 		"sloppy_tcp":          `write "unknown: forward", or leave it out: it is the default`,
 		"sorry_server":        "not in this version yet: leave it out",
 		"delay_loop":          "not in this version yet: servers are not probed",
@@ -105,6 +106,7 @@ var serverKeys = vocabulary{
 		"mss":        "an mss belongs to a service",
 		"leaving":    "it belongs to a service",
 		"unknown":    "it belongs to a service",
+		"half_open":  "it belongs to a service",
 		"timeouts":   "timeouts belong to a service",
 
 		"persistence": "it belongs to a service",

@@ -352,7 +352,7 @@ type pathService struct {
 	Flags        uint8
 	TemplatePort uint16
 	Mask         pathAddr
-	Spare        uint32
+	HalfOpen     uint32
 }
 
 type pathServiceFlag uint32
@@ -442,30 +442,32 @@ const (
 	pathVerdictVERDICT_TTL_TOLD           pathVerdict = 17
 	pathVerdictVERDICT_SERVER_RESET       pathVerdict = 18
 	pathVerdictVERDICT_HASHED_UNKNOWN     pathVerdict = 19
-	pathVerdictVERDICT_HASHED_FULL        pathVerdict = 20
-	pathVerdictVERDICT_MALFORMED          pathVerdict = 21
-	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 22
-	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 23
-	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 24
-	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 25
-	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 26
-	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 27
-	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 28
-	pathVerdictVERDICT_MARTIAN            pathVerdict = 29
-	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 30
-	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 31
-	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 32
-	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 33
-	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 34
-	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 35
-	pathVerdictVERDICT_TOO_BIG            pathVerdict = 36
-	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 37
-	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 38
-	pathVerdictVERDICT_CONN_FULL          pathVerdict = 39
-	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 40
-	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 41
-	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 42
-	pathVerdictVERDICTS                   pathVerdict = 43
+	pathVerdictVERDICT_HASHED_HALF_OPEN   pathVerdict = 20
+	pathVerdictVERDICT_HASHED_FULL        pathVerdict = 21
+	pathVerdictVERDICT_MALFORMED          pathVerdict = 22
+	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 23
+	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 24
+	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 25
+	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 26
+	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 27
+	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 28
+	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 29
+	pathVerdictVERDICT_MARTIAN            pathVerdict = 30
+	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 31
+	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 32
+	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 33
+	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 34
+	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 35
+	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 36
+	pathVerdictVERDICT_TOO_BIG            pathVerdict = 37
+	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 38
+	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 39
+	pathVerdictVERDICT_HALF_OPEN          pathVerdict = 40
+	pathVerdictVERDICT_CONN_FULL          pathVerdict = 41
+	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 42
+	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 43
+	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 44
+	pathVerdictVERDICTS                   pathVerdict = 45
 )
 
 type pathVlanKey struct {
@@ -490,6 +492,7 @@ const (
 	pathMapCounters           = "counters"
 	pathMapEvents             = "events"
 	pathMapFragments          = "fragments"
+	pathMapHalfOpen           = "half_open"
 	pathMapHeldFrames         = "held_frames"
 	pathMapInterfaces         = "interfaces"
 	pathMapLoads              = "loads"
@@ -593,6 +596,7 @@ type pathMapSpecs struct {
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
+	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
@@ -672,6 +676,7 @@ type pathMaps struct {
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Fragments   *ebpf.Map `ebpf:"fragments"`
+	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
@@ -698,6 +703,7 @@ func (m *pathMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Fragments,
+		m.HalfOpen,
 		m.HeldFrames,
 		m.Interfaces,
 		m.Loads,

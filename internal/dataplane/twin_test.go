@@ -38,8 +38,9 @@ const (
 	ttlTold     verdict = "ttl_told"
 	serverReset verdict = "server_reset"
 
-	hashedUnknown verdict = "hashed_unknown"
-	hashedFull    verdict = "hashed_full"
+	hashedUnknown  verdict = "hashed_unknown"
+	hashedHalfOpen verdict = "hashed_half_open"
+	hashedFull     verdict = "hashed_full"
 
 	malformed        verdict = "malformed"
 	fragmentTiny     verdict = "fragment_tiny"
@@ -59,6 +60,7 @@ const (
 	tooBig           verdict = "too_big"
 	serverLeft       verdict = "server_left"
 	serverGone       verdict = "server_gone"
+	halfOpen         verdict = "half_open"
 	connFull         verdict = "conn_full"
 	natClash         verdict = "nat_clash"
 	noHeadroom       verdict = "no_headroom" // the driver's doing, so the twin never says it
@@ -69,12 +71,13 @@ const (
 var (
 	passes = []verdict{notIP, otherHost, otherVLAN, noService, icmp, notServing, unknownConnection, noServer, local}
 	sends  = []verdict{
-		dr, tun, natIn, natOut, icmpIn, icmpOut, tooBigTold, ttlTold, serverReset, hashedUnknown, hashedFull,
+		dr, tun, natIn, natOut, icmpIn, icmpOut, tooBigTold, ttlTold, serverReset, hashedUnknown, hashedHalfOpen,
+		hashedFull,
 	}
 	drops = []verdict{
 		malformed, fragmentTiny, fragmentOverlap, fragmentOrphan, fragmentHeld, fragmentSCTP, extensionHeaders,
 		sourceRoute, martian, badChecksum, icmpNoConnection, icmpLowMTU, ttlExceeded, noNeighbour, noRoute,
-		tooBig, serverLeft, serverGone, connFull, natClash, noHeadroom,
+		tooBig, serverLeft, serverGone, halfOpen, connFull, natClash, noHeadroom,
 	}
 )
 
@@ -247,6 +250,8 @@ func (t *twin) fresh(p parsed) outcome {
 		return t.byHash(p, s, unknownConnection)
 	case !p.rightSums():
 		return p.ends(badChecksum)
+	case t.isHalfOpenFull(p, s):
+		return t.byHash(p, s, halfOpen)
 	}
 	return t.schedule(p, s)
 }

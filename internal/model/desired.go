@@ -62,6 +62,7 @@ type ServiceWant struct {
 	Timeouts    Timeouts
 	Persistence Persistence
 	Unknown     Unknown // 0: ForwardUnknown
+	HalfOpen    int     // the most connections that may wait for their client's second packet; 0: no limit
 	Servers     []ServerWant
 }
 

@@ -82,6 +82,7 @@ type Service struct {
 	Leaving     Departure
 	Persistence Persistence
 	Unknown     Unknown  // 0: ForwardUnknown
+	HalfOpen    int      // the most connections that may wait for their client's second packet; 0: the default
 	Servers     []Server // in the order in which they were added; schedulers begin with the last, as IPVS does
 }
 
