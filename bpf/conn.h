@@ -45,6 +45,10 @@ static __always_inline void load_add(struct load *load, const struct server *ser
 		__sync_fetch_and_add(&load->active, (__s64)by);
 		return;
 	}
+	if (state == CONN_TEMPLATE) {
+		__sync_fetch_and_add(&load->persistent, (__s64)by);
+		return;
+	}
 	__sync_fetch_and_add(&load->inactive, (__s64)by);
 	if (state != CONN_SYN_RECV)
 		return;
@@ -67,7 +71,7 @@ static __always_inline void load_judge(struct load *load, const struct server *s
 }
 
 /*
- * load_move moves the counts of a server. One of another generation is a stranger. A connection that
+ * load_move moves the counts of a server, and its service's. One of another generation is a stranger. A connection that
  * only changes its state is neither more nor less than before: then judged is false.
  */
 __noinline int load_move(__u32 id, __u32 generation, __u32 state, __s32 by, bool judged)
@@ -287,7 +291,7 @@ static __always_inline void conn_settle(const struct conn *conn, __u32 position)
 }
 
 /* conn_change tries to make the change once; false: another CPU was first. The winner moves the counts. */
-static __noinline bool conn_change(const struct packet *p, __u32 fin)
+static __noinline bool conn_change(struct packet *p, __u32 fin)
 {
 	struct conn *conn = p->conn;
 	__u64 old = word_of(conn), new = conn_step(old, p, fin);
@@ -298,13 +302,31 @@ static __noinline bool conn_change(const struct packet *p, __u32 fin)
 		return false;
 	if (word_state(new) != word_state(old))
 		conn_recount(conn, word_state(old), word_state(new));
-	if (word_flags(new & ~old) & CONN_SETTLED)
+	if (word_flags(new & ~old) & CONN_SETTLED) {
 		conn_settle(conn, p->position);
+		p->settles = 1;
+	}
 	return true;
 }
 
+/* persist.h */
+__u64 persist_confirm(__u32 position);
+__u32 persist_remember(__u64 next);
+
+/*
+ * conn_confirm: a connection has proved itself, and its client's template with it. One that had to make
+ * room meanwhile comes back: a flood must not tear a client from its server.
+ */
+static __always_inline void conn_confirm(__u32 position)
+{
+	__u64 missing = persist_confirm(position);
+
+	if (missing && persist_remember(missing) < PRESENT)
+		persist_confirm(position);
+}
+
 /* conn_move makes the transition that a packet causes; most cause none. */
-static __always_inline void conn_move(const struct packet *p, __u32 fin)
+static __always_inline void conn_move(struct packet *p, __u32 fin)
 {
 	__u64 word = word_of(p->conn);
 
@@ -312,6 +334,8 @@ static __always_inline void conn_move(const struct packet *p, __u32 fin)
 		return;
 	if (!conn_change(p, fin) && !conn_change(p, fin))
 		conn_change(p, fin);
+	if (p->settles && word_flags(word) & CONN_PERSISTENT)
+		conn_confirm(p->position);
 }
 
 /* half_swap changes 64 bits of an entry, unless they are a stranger's meanwhile. */

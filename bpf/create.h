@@ -44,7 +44,7 @@ static __noinline void draft_forward(struct packet *p, __u32 pair)
 	if (!n)
 		return;
 	struct conn *c = &n->draft;
-	n->flags = CONN_DIRTY;
+	n->flags = CONN_DIRTY | (p->service->flags & SERVICE_PERSISTENT ? CONN_PERSISTENT : 0);
 	n->state = first_state(p);
 	c->source = p->flow.source;
 	c->destination = p->flow.destination;

@@ -245,6 +245,7 @@ struct scratch {
 	__u8 bytes[512];          /* csum_bytes.h */
 	struct fragment fragment; /* fragment.h: a new entry */
 	struct near_set set;      /* lblcr.h: a new one */
+	struct flow template;     /* persist.h: the key of the client's template */
 };
 
 struct {

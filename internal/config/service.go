@@ -52,6 +52,7 @@ func (s scope) service(n *yaml.Node, number int) service {
 	out.MSS = s.mss(values["mss"], out.Key)
 	out.Timeouts = s.timeouts(values["timeouts"], out.Key)
 	out.Leaving = s.leaving(values["leaving"])
+	out.Persistence = s.persistence(values["persistence"], out.Key)
 	out.halfOpen = values["half_open"]
 	out.HalfOpen = s.halfOpen(out.halfOpen, out.Key)
 	standard := defaults{out.Key, s.forwarding(values["forwarding"], model.DR), s.tunnel(values["tunnel"])}

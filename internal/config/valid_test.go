@@ -58,6 +58,9 @@ func dump(spec model.Spec) string {
 		if s.Leaving != (model.Departure{}) {
 			fmt.Fprintf(&b, "  leaving %q for %s\n", s.Leaving.Policy, s.Leaving.For)
 		}
+		if p := s.Persistence; p != (model.Persistence{}) {
+			fmt.Fprintf(&b, "  persistence %s mask %d quiescent %q\n", p.Timeout, p.Mask, p.Quiescent)
+		}
 		if s.Unknown != 0 {
 			fmt.Fprintf(&b, "  unknown %s\n", s.Unknown)
 		}

@@ -57,7 +57,7 @@ func (d *Dataplane) putService(want model.ServiceWant) error {
 	if err != nil {
 		return err
 	}
-	if err := d.putServiceTimeouts(entry, want.Timeouts); err != nil {
+	if err := d.putServiceTimeouts(entry, want); err != nil {
 		return err
 	}
 	isLeaving := func(w model.ServerWant) bool { return w.Leaving != 0 }
@@ -118,6 +118,7 @@ func (d *Dataplane) putServiceValue(entry *serviceEntry, want model.ServiceWant)
 	value := entry.value
 	value.Scheduler = uint8(toScheduler[want.Scheduler])
 	value.Flags, value.HalfOpen = serviceFlags(want), uint32(want.HalfOpen)
+	value.Mask, value.TemplatePort = toPersistence(want)
 	if value == entry.value {
 		return nil
 	}

@@ -141,7 +141,7 @@ func (d *Dataplane) loadSweeper(hz uint32) error {
 	if err := d.table().set(spec); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
-	if err := d.putTimeouts(defaultTimeouts, model.Timeouts{}); err != nil {
+	if err := d.putTimeouts(defaultTimeouts, toTimeouts(model.Timeouts{}, 0)); err != nil {
 		return err
 	}
 	var objects struct {

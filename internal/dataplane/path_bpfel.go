@@ -55,6 +55,7 @@ const (
 	pathConnFlagCONN_AWAY       pathConnFlag = 32
 	pathConnFlagCONN_SETTLED    pathConnFlag = 64
 	pathConnFlagCONN_MOVING     pathConnFlag = 128
+	pathConnFlagCONN_PERSISTENT pathConnFlag = 256
 )
 
 type pathConnState uint32
@@ -67,8 +68,9 @@ const (
 	pathConnStateCONN_FIN_WAIT    pathConnState = 4
 	pathConnStateCONN_TIME_WAIT   pathConnState = 5
 	pathConnStateCONN_CLOSE       pathConnState = 6
-	pathConnStateCONN_UDP         pathConnState = 7
-	pathConnStateCONN_STATES      pathConnState = 8
+	pathConnStateCONN_TEMPLATE    pathConnState = 7
+	pathConnStateCONN_UDP         pathConnState = 8
+	pathConnStateCONN_STATES      pathConnState = 9
 )
 
 type pathCounters struct {
@@ -198,14 +200,18 @@ const (
 	pathLimitMAX_NEAREST     pathLimit = 16384
 	pathLimitNEAR_MEMBERS    pathLimit = 16
 	pathLimitMAX_ENDINGS     pathLimit = 512
+	pathLimitTEMPLATE_MARK   pathLimit = 64
+	pathLimitTEMPLATE_TURNS  pathLimit = 8
+	pathLimitTEMPLATE_KEPT   pathLimit = 60
 )
 
 type pathLoad struct {
-	_        structs.HostLayout
-	Active   uint64
-	Inactive uint64
-	HalfOpen uint64
-	Full     uint64
+	_          structs.HostLayout
+	Active     uint64
+	Inactive   uint64
+	HalfOpen   uint64
+	Persistent uint64
+	Full       uint64
 }
 
 type pathMoveSlice struct {
@@ -299,6 +305,7 @@ type pathScratch struct {
 	Bytes    [512]uint8
 	Fragment pathFragment
 	Set      pathNearSet
+	Template pathFlow
 }
 
 type pathServer struct {
@@ -339,22 +346,25 @@ const (
 )
 
 type pathService struct {
-	_          structs.HostLayout
-	Id         uint32
-	Generation uint32
-	Scheduler  uint8
-	Flags      uint8
-	Pad        uint16
-	HalfOpen   uint32
+	_            structs.HostLayout
+	Id           uint32
+	Generation   uint32
+	Scheduler    uint8
+	Flags        uint8
+	TemplatePort uint16
+	Mask         pathAddr
+	HalfOpen     uint32
 }
 
 type pathServiceFlag uint32
 
 const (
-	pathServiceFlagSERVICE_SERVING         pathServiceFlag = 1
-	pathServiceFlagSERVICE_FORWARD_UNKNOWN pathServiceFlag = 2
-	pathServiceFlagSERVICE_HASH_PORT       pathServiceFlag = 4
-	pathServiceFlagSERVICE_HASH_FALLBACK   pathServiceFlag = 8
+	pathServiceFlagSERVICE_SERVING          pathServiceFlag = 1
+	pathServiceFlagSERVICE_FORWARD_UNKNOWN  pathServiceFlag = 2
+	pathServiceFlagSERVICE_HASH_PORT        pathServiceFlag = 4
+	pathServiceFlagSERVICE_HASH_FALLBACK    pathServiceFlag = 8
+	pathServiceFlagSERVICE_PERSISTENT       pathServiceFlag = 16
+	pathServiceFlagSERVICE_EXPIRE_QUIESCENT pathServiceFlag = 32
 )
 
 type pathServiceKey struct {
@@ -382,6 +392,7 @@ type pathSweep struct {
 	_       structs.HostLayout
 	First   uint32
 	Buckets uint32
+	Round   uint32
 	Now     uint32
 	Seen    uint32
 	Marked  uint32

@@ -50,6 +50,27 @@ func (b *testbed) compareLoads(t *testing.T) {
 	if active, inactive, negative := b.loadsBeyond(t); active != 0 || inactive != 0 || negative != 0 {
 		t.Errorf("loads differ from the connections: active by %d, inactive by %d; %d servers have less than no half-open one", active, inactive, negative)
 	}
+	if beyond := b.templatesBeyond(t); beyond != 0 {
+		t.Errorf("loads differ from the templates by %d", beyond)
+	}
+}
+
+// templatesBeyond is how much more templates are counted than there are.
+func (b *testbed) templatesBeyond(t testing.TB) (beyond int64) {
+	t.Helper()
+	for _, c := range b.listed(t) {
+		if c.State == model.Template {
+			beyond--
+		}
+	}
+	counters, err := b.path.Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range counters.Servers {
+		beyond += int64(c.Persistent)
+	}
+	return beyond
 }
 
 // compareHalfOpen compares what each service counts with what its servers do.
@@ -78,9 +99,11 @@ func (b *testbed) compareHalfOpen(t testing.TB) {
 func (b *testbed) loadsBeyond(t testing.TB) (active, inactive int64, negative int) {
 	t.Helper()
 	err := b.path.Connections(func(c dataplane.Connection) bool {
-		if c.State == "ESTABLISHED" {
+		switch c.State {
+		case "ESTABLISHED":
 			active--
-		} else {
+		case model.Template:
+		default:
 			inactive--
 		}
 		return true

@@ -274,6 +274,9 @@ func (b *testbed) compareConnections(t testing.TB) {
 		if got := [3]uint64{c.Active, c.Inactive, c.HalfOpen}; got != load {
 			t.Errorf("service %s server %s: active, inactive, half open are %v, want %v", key.Service, key.Server, got, load)
 		}
+		if got, want := c.Persistent, b.twin.persistentOf(key); got != want {
+			t.Errorf("service %s server %s: %d templates, want %d", key.Service, key.Server, got, want)
+		}
 	}
 	for key, want := range halfOpen {
 		if got := b.halfOpen(t, key); got != want {

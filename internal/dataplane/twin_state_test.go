@@ -103,9 +103,13 @@ func (t *twin) connections() []dataplane.Connection {
 		if c.forwarding == model.NAT {
 			server = c.fromServer.source
 		}
+		forwarding := c.forwarding
+		if c.isTemplate() {
+			server, forwarding = c.templateServer()
+		}
 		out = append(out, dataplane.Connection{
-			Protocol: key.protocol, Client: key.source, Virtual: key.destination, Server: server,
-			Forwarding: c.forwarding, State: c.state.name,
+			Protocol: key.protocol &^ twinMark, Client: key.source, Virtual: key.destination, Server: server,
+			Forwarding: forwarding, State: c.state.name,
 		})
 	}
 	return sorted(out)
@@ -164,7 +168,7 @@ func (t *twin) fallen(server *twinServer) bool {
 func (t *twin) load(server *twinServer) (load [3]uint64) {
 	for key, c := range t.conns {
 		switch {
-		case c.server != server || key == c.fromServer:
+		case c.server != server || key == c.fromServer || c.isTemplate():
 		case c.state.name == "ESTABLISHED":
 			load[0]++
 		case c.state.name == "SYN_RECV":

@@ -141,6 +141,7 @@ type twinConn struct {
 	forth      *twinEntry // its places in the table
 	back       *twinEntry // NAT only
 	unborn     bool       // it is getting its places
+	persistent bool       // its service was so when it began
 }
 
 func (c *twinConn) isPair() bool { return c.forwarding == model.NAT }
@@ -227,7 +228,11 @@ func (t *twin) onward(p parsed, c *twinConn) outcome {
 		return p.ends(v)
 	}
 	c.client = p.hop()
+	before := c.packets
 	c.see(p, true)
+	if before < twinSettles && c.packets == twinSettles {
+		t.confirm(c)
+	}
 	return t.forward(p, c)
 }
 
@@ -267,18 +272,25 @@ func (t *twin) service(f flow) *twinService {
 
 func (t *twin) schedule(p parsed, s *twinService) outcome {
 	for range natPicks {
-		slot, ok := s.picker.Pick(s.table, sched.Ask{Client: p.flow.source, Virtual: p.flow.destination, Load: t.loadsOf(s), Full: t.fullOf(s)})
-		if !ok {
+		server, isNew := t.pick(p.flow, s)
+		if server == nil {
 			return p.ends(noServer)
 		}
-		c := connection(p, s.servers[slot.Server])
+		c := connection(p, server)
 		if p.ttl <= 1 && !c.server.want.Local {
 			return p.expired(p.to)
 		}
+		c.persistent = s.isPersistent()
+		var template *twinConn
+		if isNew {
+			template = t.remember(p.flow, s, server)
+		}
 		if c.forwarding == model.NAT && t.conns[c.fromServer] != nil {
+			t.unremember(template)
 			continue
 		}
 		if !t.create(c) {
+			t.unremember(template)
 			return t.byHash(p, s, connFull)
 		}
 		c.server.counters.Connections++
@@ -289,6 +301,18 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 		return t.forward(p, c)
 	}
 	return p.ends(natClash)
+}
+
+// pick is where the client's template leads, or else whose turn it is.
+func (t *twin) pick(f flow, s *twinService) (server *twinServer, isNew bool) {
+	if server := t.followed(f, s); server != nil {
+		return server, false
+	}
+	slot, ok := s.picker.Pick(s.table, sched.Ask{Client: f.source, Virtual: f.destination, Load: t.loadsOf(s), Full: t.fullOf(s)})
+	if !ok {
+		return nil, false
+	}
+	return s.servers[slot.Server], true
 }
 
 func connection(p parsed, server *twinServer) *twinConn {

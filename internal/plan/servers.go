@@ -14,7 +14,8 @@ func services(spec model.Spec, network model.Network) []model.ServiceWant {
 		want := model.ServiceWant{
 			Key: service.Key, Scheduler: service.Scheduler, Flags: service.Flags, Serving: true,
 			MSS: service.MSS, Timeouts: service.Timeouts, Unknown: service.Unknown,
-			HalfOpen: halfOpen(service, spec.Connections),
+			Persistence: service.Persistence,
+			HalfOpen:    halfOpen(service, spec.Connections),
 		}
 		for _, server := range service.Servers {
 			want.Servers = append(want.Servers, reach(server, network))

@@ -19,12 +19,16 @@ func TestWhatAServiceSaysReachesTheMaps(t *testing.T) {
 	s.Services[0].MSS = 1400
 	s.Services[0].Unknown, s.Services[0].HalfOpen = model.PassUnknown, 77
 	s.Services[0].Timeouts.FinWait = time.Minute
+	s.Services[0].Persistence = model.Persistence{Timeout: time.Hour, Mask: 24, Quiescent: model.ExpireQuiescent}
 	got := desired(s, network("198.51.100.11")).Dataplane.Services[0]
 	if got.Unknown != model.PassUnknown || got.HalfOpen != 77 {
 		t.Errorf("unknown packets: %s, half open: %d; want %s and 77", got.Unknown, got.HalfOpen, model.PassUnknown)
 	}
 	if got.Timeouts != s.Services[0].Timeouts || got.MSS != 1400 || got.Servers[0].Tunnel != tunnel || got.Servers[1].Tunnel != far.Tunnel {
 		t.Errorf("timeouts %+v, mss %d, tunnels %+v and %+v", got.Timeouts, got.MSS, got.Servers[0].Tunnel, got.Servers[1].Tunnel)
+	}
+	if got.Persistence != s.Services[0].Persistence {
+		t.Errorf("persistence %+v", got.Persistence)
 	}
 }
 
