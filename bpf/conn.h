@@ -246,6 +246,8 @@ static __always_inline __u32 conn_next_flags(enum conn_state from, enum conn_sta
 		flags &= ~fin;
 	else if (to == CONN_SYN_RECV || to == CONN_ESTABLISHED)
 		flags &= ~CONN_FINS;
+	else if (to == CONN_UDP)
+		flags |= fin & CONN_FIN_SERVER;
 	return to == from ? flags : flags | CONN_DIRTY;
 }
 

@@ -137,6 +137,7 @@ type twinConn struct {
 	packets    int        // of the client, until it is settled
 	forth      *twinEntry // its places in the table
 	back       *twinEntry // NAT only
+	answered   bool       // by its server, which NAT sees
 	unborn     bool       // it is getting its places
 }
 
@@ -270,7 +271,7 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 		if p.ttl <= 1 && !c.server.want.Local {
 			return p.expired(p.to)
 		}
-		if c.forwarding == model.NAT && t.conns[c.fromServer] != nil {
+		if c.forwarding == model.NAT && !t.clear(c.fromServer) {
 			continue
 		}
 		if !t.create(c) {
