@@ -39,7 +39,7 @@ test-packages:
 	@test/packages $(TEST_PACKAGES)
 
 # The pure ring: no root, no kernel.
-PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/daemon ./internal/layout ./internal/model ./internal/packet ./internal/plan \
+PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/daemon ./internal/layout ./internal/ledger ./internal/model ./internal/packet ./internal/plan \
 	./internal/reconcile ./internal/report ./internal/sched ./internal/server ./internal/suggest
 # The rings that load programs and make namespaces.
 ROOT := ./internal/address ./internal/dataplane ./internal/doctor ./internal/lab ./internal/realserver ./cmd/... ./packaging ./stories ./faults ./bench

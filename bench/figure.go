@@ -10,12 +10,9 @@ package bench
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"slices"
+
+	"github.com/weir-lb/weir/internal/ledger"
 )
 
 // Figure is a line of results.json: the median of some samples, between their extremes.
@@ -32,52 +29,18 @@ type Figure struct {
 
 // Keep replaces what the file has of the figures' groups; what it has of others stays.
 func Keep(file string, figures []Figure) error {
-	all, err := read(file)
-	if err != nil {
-		return err
-	}
-	all = slices.DeleteFunc(all, func(f Figure) bool {
+	replaced := func(f Figure) bool {
 		return slices.ContainsFunc(figures, func(fresh Figure) bool { return fresh.Group == f.Group })
-	})
-	all = append(all, figures...)
-	slices.SortStableFunc(all, func(a, b Figure) int { return cmp.Compare(a.Group, b.Group) })
-	return write(file, all)
+	}
+	return ledger.Replace(file, replaced, figures, func(a, b Figure) int { return cmp.Compare(a.Group, b.Group) })
 }
 
 // Saved is the values that the file has, by name.
 func Saved(file string) (map[string]float64, error) {
-	all, err := read(file)
+	all, err := ledger.Read[Figure](file)
 	values := map[string]float64{}
 	for _, f := range all {
 		values[f.Name] = f.Value
 	}
 	return values, err
-}
-
-func read(file string) ([]Figure, error) {
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var all []Figure
-	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, fmt.Errorf("%s: %w: remove it", file, err)
-	}
-	return all, nil
-}
-
-// write never leaves half a file.
-func write(file string, all []Figure) error {
-	text, err := json.MarshalIndent(all, "", "  ")
-	if err != nil {
-		return err
-	}
-	fresh := file + ".new"
-	if err := os.WriteFile(fresh, append(text, '\n'), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(fresh, file)
 }

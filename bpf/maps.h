@@ -174,6 +174,22 @@ struct {
 	__type(value, __u64);
 } verdicts SEC(".maps");
 
+/* What lblc remembers of addresses; the one that was asked for longest ago makes room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_NEAREST);
+	__type(key, struct near_key);
+	__type(value, struct near);
+} nearest SEC(".maps");
+
+/* What lblcr remembers. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_NEAREST);
+	__type(key, struct near_key);
+	__type(value, struct near_set);
+} near_sets SEC(".maps");
+
 /* From the path to the daemon: struct event. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -217,6 +233,7 @@ struct scratch {
 	struct newcomer newcomer;
 	__u8 bytes[512];          /* csum_bytes.h */
 	struct fragment fragment; /* fragment.h: a new entry */
+	struct near_set set;      /* lblcr.h: a new one */
 };
 
 struct {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "hashed.h"
+#include "lblcr.h"
 #include "least.h"
 #include "packet.h"
 #include "rr.h"
@@ -26,6 +27,10 @@ static __always_inline __u64 sched_next(struct packet *p)
 		return sched_wrr(service->id);
 	case SCHEDULER_TWOS:
 		return sched_twos(service->id);
+	case SCHEDULER_LBLC:
+		return sched_lblc(headers_of(p), service->id, service->generation);
+	case SCHEDULER_LBLCR:
+		return sched_lblcr(headers_of(p), service->id, service->generation);
 	case SCHEDULER_DH:
 		return sched_bucket(service->id, address_fold(&p->flow.destination), 0);
 	case SCHEDULER_SH:

@@ -33,6 +33,8 @@ enum limit {
 	MAX_FRAGMENTS = 1024,
 	FRAGMENT_WORDS = 65536 / 8 / 64, /* 8 bytes a bit, 64 bits a word */
 	HELD_BYTES = 3584,               /* the largest frame that is held: more than native XDP takes */
+	MAX_NEAREST = 16384,             /* addresses, of all services with lblc, and with lblcr */
+	NEAR_MEMBERS = 16,               /* servers of an address, a power of two */
 	MAX_ENDINGS = 512,               /* connections that are ended in one run */
 };
 
@@ -72,6 +74,8 @@ enum scheduler {
 	SCHEDULER_DH = 10,
 	SCHEDULER_SH = 11,
 	SCHEDULER_MH = 12,
+	SCHEDULER_LBLC = 13,
+	SCHEDULER_LBLCR = 14,
 };
 
 enum service_flag {
@@ -155,7 +159,8 @@ struct server {
 	__u16 overhead;     /* bytes that the tunnel puts in front of a packet */
 	__u16 mss;          /* TCP: the largest MSS that a SYN may offer; 0: as it came */
 	__u8 leaving;       /* enum leaving; 0: it stays */
-	__u8 pad[3];
+	__u8 pad;
+	__u16 weight;
 	__u32 upper; /* of as many connections it is full, and takes no new ones; 0: never */
 	__u32 lower; /* of fewer than this it takes some again; 0: of fewer than three quarters of upper */
 };
@@ -173,6 +178,35 @@ struct slot {
 	__u32 generation; /* first head: version of all tables, never 0; second: 0 */
 	__u32 weight; /* first head: mw of IPVS's wrr, largest weight - (gcd - 1); second: how many buckets there are */
 	__u32 divisor; /* first head: di of IPVS's wrr, the gcd of the weights; else 0 */
+};
+
+/* Key of `nearest` and `near_sets`: an address that was asked for by way of a service. */
+struct near_key {
+	__u32 service; /* id */
+	__u32 generation;
+	struct addr address;
+};
+
+/* A server that an address went to. */
+struct member {
+	__u32 server; /* id */
+	__u32 generation;
+};
+
+/* Value of `nearest` (lblc). Written by the path. */
+struct near {
+	struct member member;
+	__u32 used; /* jiffies: when the last connection went there */
+	__u32 spare;
+};
+
+/* Value of `near_sets` (lblcr). Written by the path. */
+struct near_set {
+	__u32 used;    /* jiffies */
+	__u32 changed; /* jiffies: when a member came or went */
+	__u32 count;   /* members */
+	__u32 spare;
+	struct member members[NEAR_MEMBERS]; /* in the order in which they joined */
 };
 
 /*

@@ -68,9 +68,9 @@ func attack(ctx context.Context, all []attacker) (faults.Measured, error) {
 func (a attacker) attack(ctx context.Context, silence time.Duration) error {
 	to := map[netip.AddrPort]netip.AddrPort{}
 	var clients []netip.AddrPort
-	for _, ends := range a.ground.load.Ends() {
-		clients = append(clients, ends[0])
-		to[ends[0]] = ends[1]
+	for _, r := range a.ground.load.Residents() {
+		clients = append(clients, r.Client)
+		to[r.Client] = r.Virtual
 	}
 	err := a.floodFrom(ctx, clients, func(from netip.AddrPort) []packet.Layers { return a.blows(from, to[from]) })
 	if err != nil {

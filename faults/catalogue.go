@@ -9,6 +9,8 @@ var catalogue = map[int]string{
 	2:  "killed and started at once",
 	3:  "binary replaced",
 	4:  "data plane of another version",
+	30: "server removed",
+	31: "weight 0",
 	42: "second daemon, foreign program",
 	44: "connection table full",
 	45: "SYN flood",

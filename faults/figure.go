@@ -4,13 +4,10 @@ package faults
 
 import (
 	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"os"
-	"slices"
+
+	"github.com/weir-lb/weir/internal/ledger"
 )
 
 // Figure is a line of faults.json: the worst of all runs.
@@ -52,47 +49,6 @@ func (f Figure) String() string {
 
 // keep replaces what the file has of one fault; what it has of others stays.
 func keep(file string, fault int, figures []Figure) error {
-	all, err := readFigures(file)
-	if err != nil {
-		return err
-	}
-	all = slices.DeleteFunc(all, func(f Figure) bool { return f.Fault == fault })
-	all = append(all, figures...)
-	slices.SortStableFunc(all, func(a, b Figure) int { return cmp.Compare(a.Fault, b.Fault) })
-	return writeFigures(file, all)
-}
-
-func readFigures(file string) ([]Figure, error) {
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var all []Figure
-	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, fmt.Errorf("%s: %w: remove it", file, err)
-	}
-	return all, nil
-}
-
-// writeFigures writes a line for each, and never half a file.
-func writeFigures(file string, all []Figure) error {
-	text := []byte("[")
-	for i, f := range all {
-		line, err := json.Marshal(f)
-		if err != nil {
-			return err
-		}
-		if i > 0 {
-			text = append(text, ',')
-		}
-		text = append(append(text, "\n  "...), line...)
-	}
-	fresh := file + ".new"
-	if err := os.WriteFile(fresh, append(text, "\n]\n"...), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(fresh, file)
+	return ledger.Replace(file, func(f Figure) bool { return f.Fault == fault }, figures,
+		func(a, b Figure) int { return cmp.Compare(a.Fault, b.Fault) })
 }

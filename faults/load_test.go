@@ -46,3 +46,40 @@ func keepOn(context.Context) (map[string]float64, error) {
 	time.Sleep(500 * time.Millisecond)
 	return map[string]float64{}, nil
 }
+
+// TestAbsencesAreSeen: a server that leaves by one policy does not look as if it left by another one, nor
+// one that gets new connections as if it got none.
+func TestAbsencesAreSeen(t *testing.T) {
+	requireLab(t)
+	config := lab.Config{Shape: lab.LAN, Weir: buildWeir(t, "release")}
+	c := &changer{ground: newGround(t, config, talkative(faults.Small)), log: t.Logf}
+	for _, tt := range []struct {
+		policy, promise string
+		broken          func(sights) bool
+	}{
+		{drains, drops, func(s sights) bool { return s.answered > 0 }},
+		{drains, resets, func(s sights) bool { return s.spoke > 0 && s.reset == 0 }},
+		{resets, drains, func(s sights) bool { return s.cut == s.waiting && s.resumed == 0 }},
+	} {
+		s := sights{size: faults.Small}
+		if err := s.see(t.Context(), c, tt.policy, tt.promise); err != nil {
+			t.Fatal(err)
+		}
+		if !tt.broken(s) || s.lost+s.failedNew+s.newThere != 0 {
+			t.Errorf("%s was seen, judged by %s: %+v", tt.policy, tt.promise, s)
+		}
+	}
+	s := sights{size: faults.Small}
+	a := &absence{changer: c, policy: drains, seen: &s}
+	if err := a.under(t.Context(), oneByOne(a.leave, a.serve, keepOnFor, a.comeBack)); err != nil {
+		t.Fatal(err)
+	}
+	if s.newThere == 0 {
+		t.Error("the server was there all the time, and no new connection was seen")
+	}
+}
+
+func keepOnFor(ctx context.Context) error {
+	_, err := keepOn(ctx)
+	return err
+}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/weir-lb/weir/internal/ledger"
 )
 
 // example is a fault of three parts.
@@ -133,7 +135,7 @@ func TestFaultThatBreaksOffKeepsNoOldFigures(t *testing.T) {
 		return nil
 	}
 	t.Run("measure", func(t *testing.T) { order{file: file}.measure(t, f) })
-	if left, err := readFigures(file); err != nil || len(left) != 0 {
+	if left, err := ledger.Read[Figure](file); err != nil || len(left) != 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }

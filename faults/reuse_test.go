@@ -114,7 +114,7 @@ func fates() []fate {
 	return []fate{
 		{"alive", func(line string) string { return line }},
 		{"gone", func(string) string { return "" }},
-		{"of weight 0", func(line string) string { return strings.Replace(line, "}", ", weight: 0}", 1) }},
+		{"of weight 0", func(line string) string { return weighted(line, 0) }},
 	}
 }
 
@@ -274,32 +274,11 @@ func (r *returner) inState(ctx context.Context, state string, times int) error {
 
 // destine gives all servers but the last their fate.
 func (r *returner) destine(ctx context.Context, fate fate) error {
-	last := r.lab.Servers[len(r.lab.Servers)-1].Address
-	var text strings.Builder
-	for line := range strings.Lines(r.lab.LoadServices()) {
-		isServer := strings.HasPrefix(strings.TrimSpace(line), "- {address")
-		isLast := strings.Contains(line, `"`+last.IPv4.String()+":") || strings.Contains(line, "["+last.IPv6.String()+"]")
-		if isServer && !isLast {
-			line = fate.text(line)
+	last := len(r.lab.Servers) - 1
+	return r.become(ctx, r.services(func(server int, line string) string {
+		if server == last {
+			return line
 		}
-		text.WriteString(line)
-	}
-	if err := r.director.Configure(text.String()); err != nil {
-		return err
-	}
-	return r.reload(ctx)
-}
-
-// reload waits until the new configuration is in the maps.
-func (g *ground) reload(ctx context.Context) error {
-	reloaded, err := g.daemon.Reload(ctx)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	return eachMoment(ctx, func() (bool, error) {
-		status, err := g.daemon.Status(ctx)
-		return status.Applied >= reloaded.Revision, err
-	})
+		return fate.text(line)
+	}))
 }

@@ -168,14 +168,16 @@ func (u *upgrade) refuse(ctx context.Context) (map[string]float64, error) {
 	}
 	figures := map[string]float64{refusals: 0}
 	refusal := u.waitReady(ctx)
+	advice, _ := u.director.Output(ctx, u.installed, "doctor", "-c", u.director.Config, "--bpffs", u.director.BPFFS) // that it is degraded is in the text
 	after, err := u.held(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if refusal == nil || !strings.Contains(refusal.Error(), "exit status 1") ||
-		!strings.Contains(refusal.Error(), "pinned maps have another layout") || !slices.Equal(before, after) {
+		!strings.Contains(refusal.Error(), "pinned maps have another layout") ||
+		!strings.Contains(advice, "have another layout than this version's") || !slices.Equal(before, after) {
 		figures[refusals]++
-		u.log("the later version: %v\nthere was %q\nthere is %q", refusal, before, after)
+		u.log("the later version: %v\nits doctor: %s\nthere was %q\nthere is %q", refusal, advice, before, after)
 	}
 	time.Sleep(500 * time.Millisecond) // the load goes on
 	return figures, inOrder(u.director.Stop, func() error { return u.serve(ctx, thisVersion) })

@@ -31,9 +31,6 @@ func TestLaterWordsAreRefusedByName(t *testing.T) {
 	}
 	check(server, "check")
 	check("services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: tun, tunnel: {type: gue, %s: true}}]", "remcsum")
-	for _, scheduler := range model.LaterSchedulers() {
-		check("services: [{address: 192.0.2.10:80, scheduler: %s}]", scheduler)
-	}
 }
 
 // TestEveryWordOfTheModelIsKnown: a scheduler, method or tunnel that the model gains is accepted here at once.

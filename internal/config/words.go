@@ -176,7 +176,6 @@ var xdpModes = vocabulary{
 
 var schedulers = vocabulary{
 	known: names(model.Schedulers()...),
-	later: hints(model.LaterSchedulers(), `leave it out: "wlc" is the default`),
 }
 
 var schedulerFlags = vocabulary{
@@ -200,14 +199,6 @@ func names[T interface{ String() string }](values ...T) []string {
 	out := make([]string, 0, len(values))
 	for _, v := range values {
 		out = append(out, v.String())
-	}
-	return out
-}
-
-func hints(words []string, hint string) map[string]string {
-	out := make(map[string]string, len(words))
-	for _, w := range words {
-		out[w] = hint
 	}
 	return out
 }

@@ -35,6 +35,8 @@ const (
 	benchMapInterfaces         = "interfaces"
 	benchMapLoads              = "loads"
 	benchMapNatServers         = "nat_servers"
+	benchMapNearSets           = "near_sets"
+	benchMapNearest            = "nearest"
 	benchMapPositions          = "positions"
 	benchMapRecords            = "records"
 	benchMapScratch            = "scratch"
@@ -146,6 +148,8 @@ type benchMapSpecs struct {
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
+	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
+	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
 	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
@@ -231,6 +235,8 @@ type benchMaps struct {
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
+	NearSets    *ebpf.Map `ebpf:"near_sets"`
+	Nearest     *ebpf.Map `ebpf:"nearest"`
 	Positions   *ebpf.Map `ebpf:"positions"`
 	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
@@ -257,6 +263,8 @@ func (m *benchMaps) Close() error {
 		m.Interfaces,
 		m.Loads,
 		m.NatServers,
+		m.NearSets,
+		m.Nearest,
 		m.Positions,
 		m.Records,
 		m.Scratch,

@@ -55,18 +55,20 @@ var toForwarding = map[model.Forwarding]pathForwarding{
 }
 
 var toScheduler = map[model.Scheduler]pathScheduler{
-	model.RR:   pathSchedulerSCHEDULER_RR,
-	model.WRR:  pathSchedulerSCHEDULER_WRR,
-	model.LC:   pathSchedulerSCHEDULER_LC,
-	model.WLC:  pathSchedulerSCHEDULER_WLC,
-	model.SED:  pathSchedulerSCHEDULER_SED,
-	model.NQ:   pathSchedulerSCHEDULER_NQ,
-	model.FO:   pathSchedulerSCHEDULER_FO,
-	model.OVF:  pathSchedulerSCHEDULER_OVF,
-	model.TWOS: pathSchedulerSCHEDULER_TWOS,
-	model.DH:   pathSchedulerSCHEDULER_DH,
-	model.SH:   pathSchedulerSCHEDULER_SH,
-	model.MH:   pathSchedulerSCHEDULER_MH,
+	model.RR:    pathSchedulerSCHEDULER_RR,
+	model.WRR:   pathSchedulerSCHEDULER_WRR,
+	model.LC:    pathSchedulerSCHEDULER_LC,
+	model.WLC:   pathSchedulerSCHEDULER_WLC,
+	model.SED:   pathSchedulerSCHEDULER_SED,
+	model.NQ:    pathSchedulerSCHEDULER_NQ,
+	model.FO:    pathSchedulerSCHEDULER_FO,
+	model.OVF:   pathSchedulerSCHEDULER_OVF,
+	model.TWOS:  pathSchedulerSCHEDULER_TWOS,
+	model.DH:    pathSchedulerSCHEDULER_DH,
+	model.SH:    pathSchedulerSCHEDULER_SH,
+	model.MH:    pathSchedulerSCHEDULER_MH,
+	model.LBLC:  pathSchedulerSCHEDULER_LBLC,
+	model.LBLCR: pathSchedulerSCHEDULER_LBLCR,
 }
 
 var toLeaving = map[model.Leaving]pathLeaving{
@@ -89,6 +91,7 @@ func toServer(w model.ServerWant, service model.ServiceWant) pathServer {
 		Source:     toAddr(w.Source),
 		Mss:        service.MSS,
 		Leaving:    uint8(toLeaving[w.Leaving]),
+		Weight:     w.Weight,
 		Upper:      w.Thresholds.Upper,
 		Lower:      w.Thresholds.Lower,
 	}

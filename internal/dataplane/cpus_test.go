@@ -13,15 +13,21 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/packet"
 )
+
+// needTwoCPUs is for the beginning of a test that uses onTwoCPUs.
+func needTwoCPUs(t testing.TB) {
+	t.Helper()
+	if runtime.NumCPU() < 2 {
+		dataplane.Unable(t, "needs two CPUs")
+	}
+}
 
 // onTwoCPUs does a work twice at once, by threads in the testbed's namespace that stay on two CPUs.
 func (b *testbed) onTwoCPUs(t testing.TB, work func(cpu int) error) {
 	t.Helper()
-	if runtime.NumCPU() < 2 {
-		t.Skip("there is one CPU only")
-	}
 	results := make(chan error)
 	space := b.namespace(t)
 	defer space.Close()

@@ -64,9 +64,9 @@ func existing(dir string) string {
 
 // tryLoad shows the path to the verifier. Nothing is pinned, no interface sees it.
 func tryLoad() error {
-	spec, err := loadPath()
+	spec, err := pathSpec()
 	if err != nil {
-		return fmt.Errorf("program: %w", err)
+		return err
 	}
 	if err := tableFor(64, newSeed()).set(spec); err != nil { // few: the table is allocated as a whole
 		return err
@@ -95,9 +95,9 @@ func lookAtPins(p pins) (Pinned, error) {
 		return Pinned{}, err
 	}
 	defer a.Close()
-	spec, err := loadPath()
+	spec, err := pathSpec()
 	if err != nil {
-		return Pinned{}, fmt.Errorf("program: %w", err)
+		return Pinned{}, err
 	}
 	out := Pinned{There: true, Config: a.note.config()}
 	out.Fit = a.note.Format == pinFormat && a.note.Layout == layoutHash(spec)

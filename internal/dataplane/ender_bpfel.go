@@ -34,6 +34,8 @@ const (
 	enderMapInterfaces       = "interfaces"
 	enderMapLoads            = "loads"
 	enderMapNatServers       = "nat_servers"
+	enderMapNearSets         = "near_sets"
+	enderMapNearest          = "nearest"
 	enderMapPositions        = "positions"
 	enderMapRecords          = "records"
 	enderMapScratch          = "scratch"
@@ -133,6 +135,8 @@ type enderMapSpecs struct {
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
+	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
+	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
 	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
@@ -208,6 +212,8 @@ type enderMaps struct {
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
+	NearSets    *ebpf.Map `ebpf:"near_sets"`
+	Nearest     *ebpf.Map `ebpf:"nearest"`
 	Positions   *ebpf.Map `ebpf:"positions"`
 	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
@@ -233,6 +239,8 @@ func (m *enderMaps) Close() error {
 		m.Interfaces,
 		m.Loads,
 		m.NatServers,
+		m.NearSets,
+		m.Nearest,
 		m.Positions,
 		m.Records,
 		m.Scratch,

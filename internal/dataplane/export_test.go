@@ -20,16 +20,21 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// NeedRoot skips where programs cannot be loaded; under CI that is a failure.
+// NeedRoot skips where programs cannot be loaded.
 func NeedRoot(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() == 0 {
-		return
+	if os.Geteuid() != 0 {
+		Unable(t, "needs root to load BPF programs")
 	}
+}
+
+// Unable skips a test for want of something; under CI that is a failure.
+func Unable(t testing.TB, why string) {
+	t.Helper()
 	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root to load BPF programs")
+		t.Fatal(why)
 	}
-	t.Skip("needs root to load BPF programs")
+	t.Skip(why)
 }
 
 // Send sends one frame through the loaded path as if it had come in by an interface, which must

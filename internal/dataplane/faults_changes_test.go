@@ -36,6 +36,7 @@ func concurrentChanges() faults.Fault {
 			none(splitFlows, "flows"), none(miscounted, "counts"), none(tornRecords, "packets"), none(contradicting, "findings"),
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			needTwoCPUs(t)
 			flows, acts := size.Of(20_000, 1_000_000), size.Of(40_000, 1_000_000)
 			return inTrial(t, func(tr *trial) map[string]float64 {
 				figures := map[string]float64{}

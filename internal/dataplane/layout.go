@@ -44,6 +44,12 @@ func layoutName(name string, m *ebpf.MapSpec) string {
 		for v := range pathVerdictVERDICTS {
 			fmt.Fprintln(h, verdictTexts[v].name) // its place is its index
 		}
+	case "nearest":
+		hashType(h, reflect.TypeOf(pathNearKey{}))
+		hashType(h, reflect.TypeOf(pathNear{}))
+	case "near_sets":
+		hashType(h, reflect.TypeOf(pathNearKey{}))
+		hashType(h, reflect.TypeOf(pathNearSet{}))
 	case "fragments":
 		hashType(h, reflect.TypeOf(pathFragmentKey{}))
 		hashType(h, reflect.TypeOf(pathFragment{}))

@@ -121,9 +121,9 @@ func (m *move) abandon() error {
 }
 
 func (m *move) makeTable() error {
-	spec, err := loadPath()
+	spec, err := pathSpec()
 	if err != nil {
-		return fmt.Errorf("program: %w", err)
+		return err
 	}
 	m.to.shape(spec.Maps["conns"])
 	if m.to.conns, err = ebpf.NewMap(spec.Maps["conns"]); err != nil {
@@ -182,11 +182,10 @@ func (m *move) ask(first side, behind *side) error {
 
 // loadProgram loads the path once more, on the maps that there are but for the connections.
 func (d *Dataplane) loadProgram(first side, behind *side) (*ebpf.Program, error) {
-	spec, err := loadPath()
+	spec, err := pathSpec()
 	if err != nil {
-		return nil, fmt.Errorf("program: %w", err)
+		return nil, err
 	}
-	revise(spec)
 	if _, err := setClock(spec); err != nil {
 		return nil, err
 	}

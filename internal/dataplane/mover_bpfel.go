@@ -25,6 +25,8 @@ const (
 	moverMapInterfaces         = "interfaces"
 	moverMapLoads              = "loads"
 	moverMapNatServers         = "nat_servers"
+	moverMapNearSets           = "near_sets"
+	moverMapNearest            = "nearest"
 	moverMapPositions          = "positions"
 	moverMapRecords            = "records"
 	moverMapScratch            = "scratch"
@@ -125,6 +127,8 @@ type moverMapSpecs struct {
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
+	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
+	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
 	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
@@ -201,6 +205,8 @@ type moverMaps struct {
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
+	NearSets    *ebpf.Map `ebpf:"near_sets"`
+	Nearest     *ebpf.Map `ebpf:"nearest"`
 	Positions   *ebpf.Map `ebpf:"positions"`
 	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
@@ -225,6 +231,8 @@ func (m *moverMaps) Close() error {
 		m.Interfaces,
 		m.Loads,
 		m.NatServers,
+		m.NearSets,
+		m.Nearest,
 		m.Positions,
 		m.Records,
 		m.Scratch,

@@ -32,11 +32,10 @@ func Open(o Options) (*Dataplane, error) {
 }
 
 func (d *Dataplane) open(o Options) error {
-	spec, err := loadPath()
+	spec, err := pathSpec()
 	if err != nil {
-		return fmt.Errorf("program: %w", err)
+		return err
 	}
-	revise(spec)
 	if err := d.pins.make(); err != nil {
 		return err
 	}
@@ -57,6 +56,16 @@ func (d *Dataplane) open(o Options) error {
 		return err
 	}
 	return d.resize(conns)
+}
+
+// pathSpec is the path as this version has it. All that loads it, or compares it with pins, begins here.
+func pathSpec() (*ebpf.CollectionSpec, error) {
+	spec, err := loadPath()
+	if err != nil {
+		return nil, fmt.Errorf("program: %w", err)
+	}
+	revise(spec)
+	return spec, nil
 }
 
 // load brings maps, path, sweep and end into the kernel, the maps from their pins where there are any.
@@ -155,6 +164,7 @@ func (d *Dataplane) share(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 		"counters": p.Counters, "verdicts": p.Verdicts, "events": p.Events,
 		"vlans": p.Vlans, "nat_servers": p.NatServers, "fragments": p.Fragments, "held_frames": p.HeldFrames,
 		"tellings": p.Tellings, "scratch": p.Scratch, "timeouts": p.Timeouts,
+		"nearest": p.Nearest, "near_sets": p.NearSets,
 	} {
 		if s := spec.Maps[name]; s != nil {
 			shared[name] = m

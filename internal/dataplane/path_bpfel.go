@@ -194,6 +194,8 @@ const (
 	pathLimitMAX_FRAGMENTS   pathLimit = 1024
 	pathLimitFRAGMENT_WORDS  pathLimit = 128
 	pathLimitHELD_BYTES      pathLimit = 3584
+	pathLimitMAX_NEAREST     pathLimit = 16384
+	pathLimitNEAR_MEMBERS    pathLimit = 16
 	pathLimitMAX_ENDINGS     pathLimit = 512
 )
 
@@ -212,6 +214,37 @@ type pathMoveSlice struct {
 	Moved   uint32
 	Lost    uint32
 	Left    uint32
+}
+
+type pathNear struct {
+	_      structs.HostLayout
+	Member struct {
+		_          structs.HostLayout
+		Server     uint32
+		Generation uint32
+	}
+	Used  uint32
+	Spare uint32
+}
+
+type pathNearKey struct {
+	_          structs.HostLayout
+	Service    uint32
+	Generation uint32
+	Address    pathAddr
+}
+
+type pathNearSet struct {
+	_       structs.HostLayout
+	Used    uint32
+	Changed uint32
+	Count   uint32
+	Spare   uint32
+	Members [16]struct {
+		_          structs.HostLayout
+		Server     uint32
+		Generation uint32
+	}
 }
 
 type pathReverse struct {
@@ -233,18 +266,20 @@ type pathReverse struct {
 type pathScheduler uint32
 
 const (
-	pathSchedulerSCHEDULER_RR   pathScheduler = 1
-	pathSchedulerSCHEDULER_WRR  pathScheduler = 2
-	pathSchedulerSCHEDULER_LC   pathScheduler = 3
-	pathSchedulerSCHEDULER_WLC  pathScheduler = 4
-	pathSchedulerSCHEDULER_SED  pathScheduler = 5
-	pathSchedulerSCHEDULER_NQ   pathScheduler = 6
-	pathSchedulerSCHEDULER_FO   pathScheduler = 7
-	pathSchedulerSCHEDULER_OVF  pathScheduler = 8
-	pathSchedulerSCHEDULER_TWOS pathScheduler = 9
-	pathSchedulerSCHEDULER_DH   pathScheduler = 10
-	pathSchedulerSCHEDULER_SH   pathScheduler = 11
-	pathSchedulerSCHEDULER_MH   pathScheduler = 12
+	pathSchedulerSCHEDULER_RR    pathScheduler = 1
+	pathSchedulerSCHEDULER_WRR   pathScheduler = 2
+	pathSchedulerSCHEDULER_LC    pathScheduler = 3
+	pathSchedulerSCHEDULER_WLC   pathScheduler = 4
+	pathSchedulerSCHEDULER_SED   pathScheduler = 5
+	pathSchedulerSCHEDULER_NQ    pathScheduler = 6
+	pathSchedulerSCHEDULER_FO    pathScheduler = 7
+	pathSchedulerSCHEDULER_OVF   pathScheduler = 8
+	pathSchedulerSCHEDULER_TWOS  pathScheduler = 9
+	pathSchedulerSCHEDULER_DH    pathScheduler = 10
+	pathSchedulerSCHEDULER_SH    pathScheduler = 11
+	pathSchedulerSCHEDULER_MH    pathScheduler = 12
+	pathSchedulerSCHEDULER_LBLC  pathScheduler = 13
+	pathSchedulerSCHEDULER_LBLCR pathScheduler = 14
 )
 
 type pathScratch struct {
@@ -262,6 +297,7 @@ type pathScratch struct {
 	}
 	Bytes    [512]uint8
 	Fragment pathFragment
+	Set      pathNearSet
 }
 
 type pathServer struct {
@@ -286,7 +322,8 @@ type pathServer struct {
 	Overhead          uint16
 	Mss               uint16
 	Leaving           uint8
-	Pad               [3]uint8
+	Pad               uint8
+	Weight            uint16
 	Upper             uint32
 	Lower             uint32
 }
@@ -446,6 +483,8 @@ const (
 	pathMapInterfaces         = "interfaces"
 	pathMapLoads              = "loads"
 	pathMapNatServers         = "nat_servers"
+	pathMapNearSets           = "near_sets"
+	pathMapNearest            = "nearest"
 	pathMapPositions          = "positions"
 	pathMapRecords            = "records"
 	pathMapScratch            = "scratch"
@@ -547,6 +586,8 @@ type pathMapSpecs struct {
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
+	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
+	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
 	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
@@ -624,6 +665,8 @@ type pathMaps struct {
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
+	NearSets    *ebpf.Map `ebpf:"near_sets"`
+	Nearest     *ebpf.Map `ebpf:"nearest"`
 	Positions   *ebpf.Map `ebpf:"positions"`
 	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
@@ -648,6 +691,8 @@ func (m *pathMaps) Close() error {
 		m.Interfaces,
 		m.Loads,
 		m.NatServers,
+		m.NearSets,
+		m.Nearest,
 		m.Positions,
 		m.Records,
 		m.Scratch,

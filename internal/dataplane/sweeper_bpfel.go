@@ -25,6 +25,8 @@ const (
 	sweeperMapInterfaces       = "interfaces"
 	sweeperMapLoads            = "loads"
 	sweeperMapNatServers       = "nat_servers"
+	sweeperMapNearSets         = "near_sets"
+	sweeperMapNearest          = "nearest"
 	sweeperMapPositions        = "positions"
 	sweeperMapRecords          = "records"
 	sweeperMapScratch          = "scratch"
@@ -123,6 +125,8 @@ type sweeperMapSpecs struct {
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
+	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
+	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
 	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
@@ -197,6 +201,8 @@ type sweeperMaps struct {
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
+	NearSets    *ebpf.Map `ebpf:"near_sets"`
+	Nearest     *ebpf.Map `ebpf:"nearest"`
 	Positions   *ebpf.Map `ebpf:"positions"`
 	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
@@ -221,6 +227,8 @@ func (m *sweeperMaps) Close() error {
 		m.Interfaces,
 		m.Loads,
 		m.NatServers,
+		m.NearSets,
+		m.Nearest,
 		m.Positions,
 		m.Records,
 		m.Scratch,

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -38,6 +37,7 @@ type Load struct {
 	stop    context.CancelFunc // of what Begin has started
 	running sync.WaitGroup
 	before  [2]EchoCount // at the servers when it began: stay, fresh
+	stalled time.Duration
 }
 
 // Outcome is what came of a load between Begin and End.
@@ -48,7 +48,9 @@ type Outcome struct {
 	FailedFresh int   // those that were refused, reset, or not answered in time
 	First       error // why the first of either was lost
 
-	Took []time.Duration // how long each of the other new ones waited for its answer
+	Failed  []time.Time     // when each of FailedFresh began, but for those that only a server saw fail
+	Took    []time.Duration // how long each of the other new ones waited for its answer
+	Stalled time.Duration   // the longest time for which the machine let the load wait
 }
 
 // NewLoad starts the echo on every server. The director must serve Lab.LoadServices.
@@ -59,7 +61,7 @@ func (l *Lab) NewLoad(ctx context.Context, plan LoadPlan) (*Load, error) {
 	load := &Load{
 		plan:  plan,
 		crowd: crowd{client: l.Client, to: l.bothFamilies(StayPort)},
-		fresh: fresh{client: l.Client, to: l.bothFamilies(FreshPort)},
+		fresh: fresh{client: l.Client, to: l.bothFamilies(FreshPort), begun: &sync.WaitGroup{}},
 	}
 	for _, s := range l.Servers {
 		e, err := s.StartTCPEcho(ctx, StayPort, FreshPort)
@@ -127,7 +129,7 @@ func (l *Load) Begin(ctx context.Context) error {
 	}
 	l.fresh.reset()
 	ctx, l.stop = context.WithCancel(ctx)
-	l.running.Go(func() { l.crowd.chat(ctx, l.plan.Every) })
+	l.running.Go(func() { l.stalled = l.crowd.chat(ctx, l.plan.Every) })
 	l.running.Go(func() { l.fresh.run(ctx, l.plan.Fresh) })
 	return nil
 }
@@ -135,14 +137,28 @@ func (l *Load) Begin(ctx context.Context) error {
 // Fresh is the number of new connections since Begin, by now.
 func (l *Load) Fresh() int { return int(l.fresh.done.Load()) }
 
-// Ends are the two ends of each connection that stays, the client's first.
-func (l *Load) Ends() [][2]netip.AddrPort {
-	var all [][2]netip.AddrPort
+// Residents are the connections that stay, since Begin, or those that End has not lost.
+func (l *Load) Residents() []Resident {
+	var all []Resident
 	for _, r := range l.crowd.conns {
-		from, to := r.conn.LocalAddr().(*net.TCPAddr), r.conn.RemoteAddr().(*net.TCPAddr)
-		all = append(all, [2]netip.AddrPort{from.AddrPort(), to.AddrPort()})
+		all = append(all, r.look())
 	}
 	return all
+}
+
+// Arrived is how many new connections each server has ever had. It waits for those that have begun.
+func (l *Load) Arrived() ([]int, error) {
+	l.fresh.settle()
+	var all []int
+	for _, e := range l.echoes {
+		counts, err := e.Count()
+		if err != nil {
+			return nil, err
+		}
+		c := counts[FreshPort]
+		all = append(all, c.Open+c.Served+c.Broken)
+	}
+	return all, nil
 }
 
 // End waits for answers that are still to come, and asks every connection whether it lives.
@@ -152,7 +168,7 @@ func (l *Load) End(ctx context.Context) (Outcome, error) {
 	lost, first := l.crowd.muster(ctx, 2*patience)
 	out := Outcome{
 		Stay: l.plan.Stay, Lost: lost, First: errors.Join(first, l.fresh.first),
-		Fresh: l.Fresh(), FailedFresh: l.fresh.failed, Took: l.fresh.took,
+		Fresh: l.Fresh(), FailedFresh: len(l.fresh.failed), Failed: l.fresh.failed, Took: l.fresh.took, Stalled: l.stalled,
 	}
 	err := l.compare(ctx, &out)
 	return out, err

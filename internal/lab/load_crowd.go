@@ -22,12 +22,44 @@ type crowd struct {
 	conns  []*resident
 }
 
+// Resident is a connection that stays, as its client sees it.
+type Resident struct {
+	Client, Virtual netip.AddrPort
+	Sent, Echoed    uint64        // bytes, but for the first
+	Waited          time.Duration // how long it last waited, from a byte without an answer to the answer or its end
+	Err             error         // why it ended; nil: it has not
+}
+
+// Decided tells whether waiting for it is over: everything came back, or nothing more will.
+func (r Resident) Decided() bool { return r.Err != nil || r.Sent == r.Echoed }
+
+// trouble is why it is lost, nil when everything that it said came back.
+func (r Resident) trouble() error {
+	if !r.Decided() {
+		return fmt.Errorf("%d of %d bytes came back", r.Echoed, r.Sent)
+	}
+	return r.Err
+}
+
 // resident is one of the crowd.
 type resident struct {
-	conn   net.Conn
-	sent   atomic.Uint64
-	echoed atomic.Uint64
-	broken atomic.Pointer[error]
+	conn net.Conn
+
+	mu    sync.Mutex // guards what follows
+	seen  Resident
+	asked time.Time // when it sent the first byte that has no answer
+}
+
+func newResident(conn net.Conn) *resident {
+	from, to := conn.LocalAddr().(*net.TCPAddr).AddrPort(), conn.RemoteAddr().(*net.TCPAddr).AddrPort()
+	return &resident{conn: conn, seen: Resident{Client: from, Virtual: to}}
+}
+
+// look is what is seen of it by now.
+func (r *resident) look() Resident {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen
 }
 
 // fill opens what is missing, some at once.
@@ -76,7 +108,7 @@ func (c *crowd) open(ctx context.Context, turn int) (*resident, error) {
 	if err := exchange(conn, patience); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	r := &resident{conn: conn}
+	r := newResident(conn)
 	go r.listen() // ends with the connection
 	return r, nil
 }
@@ -107,11 +139,40 @@ func exchange(conn net.Conn, within time.Duration) error {
 	return conn.SetDeadline(time.Time{})
 }
 
-// speak sends one more byte.
+// speak sends one more byte, unless it is over.
 func (r *resident) speak() {
-	r.sent.Add(1)
+	if !r.ask() {
+		return
+	}
 	if _, err := r.conn.Write([]byte{'!'}); err != nil {
-		r.broken.CompareAndSwap(nil, &err)
+		r.hear(0, err)
+	}
+}
+
+func (r *resident) ask() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen.Err != nil {
+		return false
+	}
+	if r.seen.Decided() {
+		r.asked = time.Now()
+	}
+	r.seen.Sent++
+	return true
+}
+
+// hear takes note of what came back.
+func (r *resident) hear(bytes int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	waits := !r.seen.Decided()
+	r.seen.Echoed += uint64(bytes)
+	if r.seen.Err == nil {
+		r.seen.Err = err
+	}
+	if waits && r.seen.Decided() {
+		r.seen.Waited = time.Since(r.asked)
 	}
 }
 
@@ -120,34 +181,17 @@ func (r *resident) listen() {
 	buffer := make([]byte, 64)
 	for {
 		n, err := r.conn.Read(buffer)
-		r.echoed.Add(uint64(n))
+		r.hear(n, err)
 		if err != nil {
-			r.broken.CompareAndSwap(nil, &err)
 			return
 		}
 	}
 }
 
-// decided tells whether waiting for it is over: everything came back, or nothing more will.
-func (r *resident) decided() bool {
-	return r.broken.Load() != nil || r.sent.Load() == r.echoed.Load()
-}
-
-// trouble is why it is lost, nil when everything that it said came back.
-func (r *resident) trouble() error {
-	if err := r.broken.Load(); err != nil {
-		return *err
-	}
-	if sent, echoed := r.sent.Load(), r.echoed.Load(); sent != echoed {
-		return fmt.Errorf("%d of %d bytes came back", echoed, sent)
-	}
-	return nil
-}
-
-// chat lets every second one speak once in a time, evenly spread, until ctx ends.
-func (c *crowd) chat(ctx context.Context, every time.Duration) {
+// chat lets every second one speak once in a time, evenly spread, until ctx ends. It returns as pace does.
+func (c *crowd) chat(ctx context.Context, every time.Duration) time.Duration {
 	speakers := (len(c.conns) + 1) / 2
-	pace(ctx, float64(speakers)/every.Seconds(), func(turn int) {
+	return pace(ctx, float64(speakers)/every.Seconds(), func(turn int) {
 		c.conns[turn%speakers*2].speak()
 	})
 }
@@ -163,7 +207,7 @@ func (c *crowd) muster(ctx context.Context, within time.Duration) (lost int, fir
 	_ = poll(ctx, 10*time.Millisecond, func() (bool, error) { return c.decided(), nil }) // who is missing is seen below
 	var alive []*resident
 	for _, r := range c.conns {
-		err := r.trouble()
+		err := r.look().trouble()
 		if err == nil {
 			alive = append(alive, r)
 			continue
@@ -179,7 +223,7 @@ func (c *crowd) muster(ctx context.Context, within time.Duration) (lost int, fir
 
 func (c *crowd) decided() bool {
 	for _, r := range c.conns {
-		if !r.decided() {
+		if !r.look().Decided() {
 			return false
 		}
 	}
@@ -194,16 +238,20 @@ func (c *crowd) close() {
 }
 
 // pace calls f so many times a second until ctx ends; what a busy machine has delayed is made up for.
-func pace(ctx context.Context, perSecond float64, f func(turn int)) {
+// It returns the longest time between two looks at what is due.
+func pace(ctx context.Context, perSecond float64, f func(turn int)) (longest time.Duration) {
 	ticks := time.NewTicker(5 * time.Millisecond)
 	defer ticks.Stop()
 	begin := time.Now()
+	looked := begin
 	for turn := 0; ; {
 		select {
 		case <-ctx.Done():
-			return
+			return longest
 		case <-ticks.C:
 		}
+		longest = max(longest, time.Since(looked))
+		looked = time.Now()
 		for due := int(time.Since(begin).Seconds() * perSecond); turn < due; turn++ {
 			f(turn)
 		}

@@ -18,8 +18,9 @@ type fresh struct {
 	turns  int // so many, ever: addresses are taken in turn
 	done   atomic.Int64
 
-	mu     sync.Mutex // guards what follows
-	failed int
+	mu     sync.Mutex      // guards what follows
+	begun  *sync.WaitGroup // of those that have begun since somebody waited for others last
+	failed []time.Time     // when each of them began
 	first  error           // why the first one failed
 	took   []time.Duration // of the others, from SYN to answer
 }
@@ -31,13 +32,31 @@ func (f *fresh) run(ctx context.Context, perSecond int) {
 	pace(ctx, float64(perSecond), func(int) {
 		turn := f.turns
 		f.turns++
+		begun := f.begin()
 		running.Go(func() {
+			defer begun.Done()
 			begin := time.Now()
-			err := f.open(turn)
-			f.count(time.Since(begin), err)
+			f.count(begin, f.open(turn))
 		})
 	})
 	running.Wait()
+}
+
+// begin takes note of one more, whose end the caller tells.
+func (f *fresh) begin() *sync.WaitGroup {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begun.Add(1)
+	return f.begun
+}
+
+// settle returns when those that have begun have ended. Others begin meanwhile.
+func (f *fresh) settle() {
+	f.mu.Lock()
+	begun := f.begun
+	f.begun = &sync.WaitGroup{}
+	f.mu.Unlock()
+	begun.Wait()
 }
 
 func (f *fresh) open(turn int) error {
@@ -50,15 +69,15 @@ func (f *fresh) open(turn int) error {
 	return errors.Join(exchange(conn, patience), conn.Close())
 }
 
-func (f *fresh) count(took time.Duration, err error) {
+func (f *fresh) count(begin time.Time, err error) {
 	f.done.Add(1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err == nil {
-		f.took = append(f.took, took)
+		f.took = append(f.took, time.Since(begin))
 		return
 	}
-	f.failed++
+	f.failed = append(f.failed, begin)
 	if f.first == nil {
 		f.first = err
 	}
@@ -69,5 +88,5 @@ func (f *fresh) reset() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.done.Store(0)
-	f.failed, f.first, f.took = 0, nil, nil
+	f.failed, f.first, f.took = nil, nil, nil
 }

@@ -15,6 +15,7 @@ var table = map[string][]string{
 	"internal/packet":    {},
 	"internal/reconcile": {},
 	"internal/suggest":   {},
+	"internal/ledger":    {},
 	"internal/web":       {},
 	"internal/layout":    {},
 	"api":                {},
@@ -56,8 +57,8 @@ var table = map[string][]string{
 	"cmd/weir-docs":   {"internal/cli"},
 	"packaging":       {},
 	"stories":         {"internal/lab", "api", "client"},
-	"faults":          {"internal/lab", "api", "client"},
-	"bench":           {},
+	"faults":          {"internal/lab", "internal/ledger", "api", "client"},
+	"bench":           {"internal/ledger"},
 }
 
 // forTests is what the tests of any package may import besides: the lab, the path, packets to send

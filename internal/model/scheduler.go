@@ -7,18 +7,20 @@ package model
 type Scheduler uint8
 
 const (
-	RR   Scheduler = iota + 1 // each server in turn
-	WRR                       // each server in turn, as often as its weight says
-	LC                        // the server that has the fewest connections
-	WLC                       // the same, for its weight: the default
-	SED                       // the server that has the fewest active ones for its weight, counting the new one
-	NQ                        // a server without active ones, else as SED
-	FO                        // the server of the highest weight
-	OVF                       // the same, among those that have no more active ones than their weight
-	TWOS                      // of two servers that are drawn by weight the one that has fewer connections for it
-	DH                        // the server that the address of the service names
-	SH                        // the server that the client's address names
-	MH                        // the same by a consistent hash: when a server leaves, only its clients go elsewhere
+	RR    Scheduler = iota + 1 // each server in turn
+	WRR                        // each server in turn, as often as its weight says
+	LC                         // the server that has the fewest connections
+	WLC                        // the same, for its weight: the default
+	SED                        // the server that has the fewest active ones for its weight, counting the new one
+	NQ                         // a server without active ones, else as SED
+	FO                         // the server of the highest weight
+	OVF                        // the same, among those that have no more active ones than their weight
+	TWOS                       // of two servers that are drawn by weight the one that has fewer connections for it
+	LBLC                       // the server that the address went to before, unless it is overloaded
+	LBLCR                      // the same, of a set of servers
+	DH                         // the server that the address of the service names
+	SH                         // the server that the client's address names
+	MH                         // the same by a consistent hash: when a server leaves, only its clients go elsewhere
 )
 
 // SchedulerFlags change what SH and MH do.
@@ -31,23 +33,18 @@ type SchedulerFlags struct {
 const DefaultScheduler = WLC
 
 var schedulers = map[Scheduler]string{
-	RR: "rr", WRR: "wrr", LC: "lc", WLC: "wlc", SED: "sed", NQ: "nq", FO: "fo", OVF: "ovf", TWOS: "twos", DH: "dh", SH: "sh", MH: "mh",
+	RR: "rr", WRR: "wrr", LC: "lc", WLC: "wlc", SED: "sed", NQ: "nq", FO: "fo", OVF: "ovf", TWOS: "twos", LBLC: "lblc", LBLCR: "lblcr", DH: "dh", SH: "sh", MH: "mh",
 }
 
 func (s Scheduler) String() string { return schedulers[s] }
 
 // Schedulers lists every scheduler that this version has.
 func Schedulers() []Scheduler {
-	return []Scheduler{RR, WRR, LC, WLC, SED, NQ, FO, OVF, TWOS, DH, SH, MH}
+	return []Scheduler{RR, WRR, LC, WLC, SED, NQ, FO, OVF, TWOS, LBLC, LBLCR, DH, SH, MH}
 }
 
 // Draws tells that nobody can say beforehand which server comes next.
 func (s Scheduler) Draws() bool { return s == TWOS }
-
-// LaterSchedulers are LVS's schedulers that this version does not have yet; they are refused by name.
-func LaterSchedulers() []string {
-	return []string{"lblc", "lblcr"}
-}
 
 // ParseScheduler is the inverse of Scheduler.String.
 func ParseScheduler(s string) (Scheduler, bool) {

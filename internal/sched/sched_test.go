@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/sched"
@@ -17,8 +18,8 @@ import (
 
 func servers(weights ...int) []model.ServerWant {
 	var out []model.ServerWant
-	for _, w := range weights {
-		out = append(out, model.ServerWant{Weight: uint16(w)})
+	for i, w := range weights {
+		out = append(out, model.ServerWant{Key: model.ServerKey{Port: uint16(1 + i)}, Weight: uint16(w)})
 	}
 	return out
 }
@@ -32,13 +33,13 @@ func TestTableIsOrderedAsInIPVS(t *testing.T) {
 		{"no server", nil, sched.Table{Divisor: 1}},
 		{"nobody takes connections", []int{0, 0}, sched.Table{Divisor: 1}},
 		{"the last added is first", []int{1, 2, 3},
-			sched.Table{Top: 3, Divisor: 1, Slots: []sched.Slot{{2, 3}, {1, 2}, {0, 1}}}},
+			sched.Table{Top: 3, Divisor: 1, Slots: []sched.Slot{{Server: 2, Weight: 3}, {Server: 1, Weight: 2}, {Server: 0, Weight: 1}}}},
 		{"weight 0 has no slot", []int{4, 0, 6},
-			sched.Table{Top: 5, Divisor: 2, Slots: []sched.Slot{{2, 6}, {0, 4}}}},
-		{"one server", []int{65535}, sched.Table{Top: 1, Divisor: 65535, Slots: []sched.Slot{{0, 65535}}}},
+			sched.Table{Top: 5, Divisor: 2, Slots: []sched.Slot{{Server: 2, Weight: 6}, {Server: 0, Weight: 4}}}},
+		{"one server", []int{65535}, sched.Table{Top: 1, Divisor: 65535, Slots: []sched.Slot{{Server: 0, Weight: 65535}}}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if diff := cmp.Diff(row.want, sched.Make(model.RR, servers(row.weights...))); diff != "" {
+			if diff := cmp.Diff(row.want, sched.Make(model.RR, servers(row.weights...)), cmpopts.IgnoreFields(sched.Slot{}, "Key")); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -27,6 +27,7 @@ type Table struct {
 type Slot struct {
 	Server int // its index in the list from which the table was made
 	Weight uint32
+	Key    model.ServerKey
 }
 
 // Make returns the table of servers, which come in the order in which they were added. A weight of
@@ -42,7 +43,7 @@ func Make(s model.Scheduler, servers []model.ServerWant) Table {
 		if weight == 0 {
 			continue
 		}
-		t.Slots = append(t.Slots, Slot{Server: i, Weight: weight})
+		t.Slots = append(t.Slots, Slot{Server: i, Weight: weight, Key: server.Key})
 		t.Divisor = gcd(t.Divisor, weight)
 		largest = max(largest, weight)
 	}
@@ -127,6 +128,10 @@ func NewTwin(s model.Scheduler, flags model.SchedulerFlags) Twin {
 		return ovf{}
 	case model.TWOS:
 		return twos{}
+	case model.LBLC:
+		return &lblc{servers: map[netip.Addr]model.ServerKey{}}
+	case model.LBLCR:
+		return &lblcr{sets: map[netip.Addr][]model.ServerKey{}}
 	case model.DH:
 		return dh{}
 	case model.MH:
