@@ -66,7 +66,7 @@ static __always_inline bool conn_is_over(__u64 word)
 
 	if (word_state(word) == CONN_UDP)
 		return flags & CONN_FIN_SERVER && !(flags & CONN_SETTLED);
-	return word_state(word) == CONN_TIME_WAIT;
+	return conn_closed(word);
 }
 
 /*

@@ -297,7 +297,7 @@ func (tb *table) clashesWithWhatIsOver(f family) {
 	second.service = netip.AddrPortFrom(vip(f, oddHost), oddNATTwin)
 	tb.add(fmt.Sprintf("ipv%d nat clash with one that both have closed", f),
 		in(first.open(), natIn), in(first.ask(end), natIn), in(second.open(), natClash),
-		fromBack(first.answer(server, end), natOut), in(second.open(), natIn),
+		fromBack(first.answer(server, end), natOut), fromBack(first.answer(server, packet.RST), natOut), in(second.open(), natIn),
 		fromBack(first.answer(server, packet.SYN|packet.ACK), natOut), in(second.more(), natIn), in(first.more(), unknownConnection))
 
 	first = tb.talk(f, oddHost, oddNAT, model.UDP)

@@ -68,7 +68,7 @@ func (c *twinConn) isOver(p parsed) bool {
 		return false
 	}
 	half := c.state.name == "FIN_WAIT" || c.state.name == "CLOSE"
-	return c.state.name == "TIME_WAIT" || half && c.server.want.Weight == 0
+	return c.state.closed() || half && c.server.want.Weight == 0
 }
 
 // isAnswered: nobody waits for a packet of the server any more.
@@ -76,8 +76,11 @@ func (c *twinConn) isAnswered() bool {
 	if c.toService.protocol == model.UDP {
 		return c.answered && c.packets < twinSettles
 	}
-	return c.state.name == "TIME_WAIT"
+	return c.state.closed()
 }
+
+// closed: both sides have.
+func (s tcpState) closed() bool { return s.clientClosed && s.serverClosed }
 
 // over: a SYN of the client begins anew.
 func (s tcpState) over() bool { return s.name != "SYN_RECV" && s.name != "ESTABLISHED" }
