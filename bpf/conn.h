@@ -10,8 +10,8 @@
  *
  * Closing is provisional, since anybody can send an RST or a FIN that the server does not believe. A
  * packet without FIN or RST leads from CLOSE back to ESTABLISHED; so does data of a side that has closed
- * from FIN_WAIT. A bare SYN in FIN_WAIT or CLOSE leads to SYN_RECV, with the same server; in TIME_WAIT
- * it begins another connection (begins_anew).
+ * from FIN_WAIT. A bare SYN in FIN_WAIT or CLOSE leads to SYN_RECV, with the same server; once both sides
+ * have closed it begins another connection (begins_anew).
  *
  * A flow is settled with its client's fourth packet. Until then another new flow may take its place
  * when a bucket is crowded, so no flood of beginnings can push out what is settled.
@@ -217,6 +217,15 @@ static __always_inline void conn_find(struct packet *p)
 		conn_found(p, &at);
 }
 
+/*
+ * conn_closed: both sides have closed. It may be in CLOSE, too: who has gone already answers a FIN that
+ * was repeated with an RST.
+ */
+static __always_inline bool conn_closed(__u64 word)
+{
+	return (word_flags(word) & CONN_FINS) == CONN_FINS;
+}
+
 /* conn_same: what was read of the connection was all of this one. */
 static __always_inline bool conn_same(const struct packet *p)
 {
@@ -253,6 +262,8 @@ static __always_inline __u32 conn_next_flags(enum conn_state from, enum conn_sta
 		flags &= ~fin;
 	else if (to == CONN_SYN_RECV || to == CONN_ESTABLISHED)
 		flags &= ~CONN_FINS;
+	else if (to == CONN_UDP)
+		flags |= fin & CONN_FIN_SERVER;
 	return to == from ? flags : flags | CONN_DIRTY;
 }
 

@@ -266,7 +266,7 @@ enum conn_flag {
 	CONN_DYING = 2,        /* the sweep saw it expired once; a packet takes the mark away */
 	CONN_DIRTY = 4,        /* changed since sync last looked */
 	CONN_FIN_CLIENT = 8,   /* the client has closed its side */
-	CONN_FIN_SERVER = 16,  /* the server has closed its side; seen by NAT only */
+	CONN_FIN_SERVER = 16,  /* the server has closed its side, or in UDP answered; seen by NAT only */
 	CONN_AWAY = 32,        /* it lives in its second bucket */
 	CONN_SETTLED = 64,     /* its client has sent SETTLED_PACKETS: nobody's new flow takes its place */
 	CONN_MOVING = 128,     /* a CPU is moving it to another table: no other one does */

@@ -194,9 +194,10 @@ static __always_inline enum verdict admit(struct packet *p)
  */
 static __always_inline bool begins_anew(const struct packet *p)
 {
-	enum conn_state state = word_state(word_of(p->conn));
+	__u64 word = word_of(p->conn);
+	enum conn_state state = word_state(word);
 
-	if (state == CONN_TIME_WAIT)
+	if (conn_closed(word))
 		return starts_connection(p);
 	if (state != CONN_FIN_WAIT && state != CONN_CLOSE)
 		return false;

@@ -281,6 +281,8 @@ func oddServices(f family) []model.ServiceWant {
 		service(f, oddHost, oddLocal, model.UDP, with(toServer(f, 67, 1, model.DR), func(w *model.ServerWant) { w.Local = true })),
 		odd(oddNAT, toServer(f, 70, 8080, model.NAT)),
 		odd(oddNATTwin, toServer(f, 70, 8080, model.NAT)),
+		service(f, oddHost, oddNAT, model.UDP, toServer(f, 70, 8080, model.NAT)),
+		service(f, oddHost, oddNATTwin, model.UDP, toServer(f, 70, 8080, model.NAT)),
 		odd(oddNATOther, toServer(f, 71, 8080, model.NAT), toServer(f, 70, 8080, model.NAT)),
 		odd(oddNATAny, toServer(f, 72, model.AnyPort, model.NAT)),
 		weighted, pass, bounded(odd(oddBounded, toServer(f, 78, oddBounded, model.DR))),

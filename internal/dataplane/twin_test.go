@@ -140,6 +140,7 @@ type twinConn struct {
 	packets    int        // of the client, until it is settled
 	forth      *twinEntry // its places in the table
 	back       *twinEntry // NAT only
+	answered   bool       // by its server, which NAT sees
 	unborn     bool       // it is getting its places
 	persistent bool       // its service was so when it began
 }
@@ -285,7 +286,7 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 		if isNew {
 			template = t.remember(p.flow, s, server)
 		}
-		if c.forwarding == model.NAT && t.conns[c.fromServer] != nil {
+		if c.forwarding == model.NAT && !t.clear(c.fromServer) {
 			t.unremember(template)
 			continue
 		}
