@@ -147,7 +147,7 @@ enum leaving {
 /* Value of `records`: a server. It belongs to one service. Nothing in a record that is in use changes. Written by Go. */
 struct server {
 	__u32 generation; /* 0: the place is free. A connection of another generation is a stranger's */
-	__u32 was; /* of a free place: the generation that had it last, whose address, port and service still stand here */
+	__u32 was; /* of a free place: the generation that had it last, whose address, port, method and service still stand here */
 	__u32 service; /* id of its service */
 	__u32 service_generation;
 	__be16 port;     /* where NAT sends to; 0: the port that the client asked for */

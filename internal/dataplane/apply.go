@@ -195,7 +195,8 @@ func (d *Dataplane) removeServers(entry *serviceEntry, wants []model.ServerWant)
 // and whose its counts are.
 func freePlace(s pathServer) pathServer {
 	return pathServer{
-		Was: s.Generation, Address: s.Address, Port: s.Port, Service: s.Service, ServiceGeneration: s.ServiceGeneration,
+		Was: s.Generation, Address: s.Address, Port: s.Port, Forwarding: s.Forwarding,
+		Service: s.Service, ServiceGeneration: s.ServiceGeneration,
 	}
 }
 

@@ -92,11 +92,7 @@ func (c *twinConn) templateServer() (netip.AddrPort, model.Forwarding) {
 	if server.Forwarding == model.NAT && server.Key.Port != model.AnyPort && port != 0 {
 		port = server.Key.Port
 	}
-	forwarding := server.Forwarding
-	if c.server.gone {
-		forwarding = 0
-	}
-	return netip.AddrPortFrom(server.Key.Address, port), forwarding
+	return netip.AddrPortFrom(server.Key.Address, port), server.Forwarding
 }
 
 // persistentOf counts the templates of a server.
