@@ -91,6 +91,8 @@ type Ask struct {
 	Load    func(server int) Load // by its index in the list from which the table was made
 	Random  func(n uint32) uint32 // a number below n
 	Full    func(server int) bool // it takes no other connection (thresholds); nil: nobody is
+
+	Name func(server int) string // what Explain calls a server, also one without a slot
 }
 
 func (a Ask) takes(s Slot) bool { return a.Full == nil || !a.Full(s.Server) }
@@ -105,6 +107,8 @@ func (t Table) open(ask Ask) Table {
 type Twin interface {
 	// Pick returns the slot of a new connection; false: no server takes it.
 	Pick(t Table, ask Ask) (Slot, bool)
+	// Explain picks, too, and says why. Where lots are drawn, it draws none.
+	Explain(t Table, ask Ask) Choice
 }
 
 // NewTwin returns the twin of s, as it is before its service's first connection; nil: s has none.
