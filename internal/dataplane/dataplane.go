@@ -56,6 +56,7 @@ type Dataplane struct {
 	attachments []model.Attachment
 	clock       clock
 	used        uint64
+	inUse       map[serviceID]inUse
 }
 
 // Close lets go of everything and leaves it working: packets go on being balanced.

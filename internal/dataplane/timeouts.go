@@ -59,9 +59,14 @@ func expires(t pathTimeouts, e pathConn, now, hz uint32) time.Duration {
 	if w.state() == pathConnStateCONN_UDP && !w.has(pathConnFlagCONN_SETTLED) {
 		timeout = t.Seconds[unsettledUDP]
 	}
-	idle := now - e.Seen
+	return max(time.Duration(timeout)*time.Second-idle(e.Seen, now, hz), 0)
+}
+
+// idle is for how long nothing was seen; what was seen since the clock was read was seen now.
+func idle(seen, now, hz uint32) time.Duration {
+	idle := now - seen
 	if idle >= uint32(pathLimitSEEN_AHEAD) {
 		idle = 0
 	}
-	return max(time.Duration(timeout)*time.Second-time.Duration(idle)*time.Second/time.Duration(hz), 0)
+	return time.Duration(idle) * time.Second / time.Duration(hz)
 }

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"bytes"
+
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// TestWhatIsExplainedHappens: any services and servers, any connections that come, go on and end, while
+// servers change. Each packet ends as was explained before it, at the server that was named.
+func TestWhatIsExplainedHappens(t *testing.T) {
+	for _, s := range foreseeable() {
+		t.Run(s.String(), func(t *testing.T) {
+			for seed := range uint64(6) {
+				explainAtRandom(t, s, rand.New(rand.NewPCG(uint64(s), seed)))
+			}
+		})
+	}
+}
+
+func explainAtRandom(t *testing.T, s model.Scheduler, random *rand.Rand) {
+	t.Helper()
+	b := newTestbed(t, 2048)
+	var want model.DataplaneWant
+	var talks []talk
+	for turn := range uint16(300) {
+		if turn%50 == 0 {
+			want = farms(s, want, random)
+			b.applyHere(t, want)
+		}
+		c, flags := anyPacket(want, talks, turn, random)
+		talks = append(talks, c)
+		b.explained(t, c, flags, turn%25 == 0)
+		if t.Failed() {
+			t.FailNow() // what follows follows from it
+		}
+	}
+}
+
+// applyHere leaves the twin out: it does not know of schedulers that are changed.
+func (b *testbed) applyHere(t *testing.T, want model.DataplaneWant) {
+	t.Helper()
+	var err error
+	b.do(func() { err = b.path.Apply(t.Context(), want) })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// farms are services with the scheduler, of both families and each protocol, one for all ports. Those that
+// were there before have other servers, weights and ways; some were removed.
+func farms(s model.Scheduler, before model.DataplaneWant, random *rand.Rand) (want model.DataplaneWant) {
+	want.Interfaces = world().Interfaces
+	if before.Services == nil {
+		for _, f := range []family{4, 6} {
+			for _, p := range protocols {
+				for _, port := range []uint16{80, model.AnyPort} {
+					before.Services = append(before.Services, service(f, 10, port, p))
+				}
+			}
+		}
+	}
+	for _, service := range before.Services {
+		service.Scheduler = s
+		if random.IntN(8) == 0 {
+			service.Scheduler = foreseeable()[random.IntN(len(foreseeable()))]
+		}
+		service.Flags = model.SchedulerFlags{Port: random.IntN(2) == 0, Fallback: random.IntN(2) == 0}
+		service.Unknown = model.Unknowns()[random.IntN(2)]
+		service.Servers = staff(service, random)
+		want.Services = append(want.Services, service)
+	}
+	return want
+}
+
+// staff is some of the servers that a service may have. One that it had and has no more leaves.
+func staff(service model.ServiceWant, random *rand.Rand) (out []model.ServerWant) {
+	f := family(6)
+	if service.Key.Address.Is4() {
+		f = 4
+	}
+	had := map[model.ServerKey]bool{}
+	for _, w := range service.Servers {
+		had[w.Key] = true
+	}
+	for host := range byte(1 + random.IntN(8)) {
+		w := toServer(f, 1+host, service.Key.Port, everyForwarding[random.IntN(len(everyForwarding))])
+		switch chance := random.IntN(12); {
+		case chance == 0:
+			w.MAC = model.MAC{}
+		case chance == 1:
+			w.Link = 0
+		case chance == 2:
+			w.Local = true
+		case chance < 5 && had[w.Key]:
+			w.Leaving = model.Leavings()[random.IntN(3)]
+		case chance == 5:
+			continue
+		}
+		out = append(out, w)
+	}
+	weigh(out, random)
+	limit(out, random)
+	for i := range out {
+		if out[i].Leaving != 0 {
+			out[i].Weight = 0
+		}
+	}
+	random.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+	return out
+}
+
+// anyPacket is of a new connection, or of one that was there, or of none.
+func anyPacket(want model.DataplaneWant, talks []talk, turn uint16, random *rand.Rand) (talk, packet.TCPFlags) {
+	flags := []packet.TCPFlags{packet.SYN, packet.ACK, packet.ACK, packet.FIN | packet.ACK, packet.RST}[random.IntN(5)]
+	if len(talks) > 0 && random.IntN(2) == 0 {
+		return talks[random.IntN(len(talks))], flags
+	}
+	service := want.Services[random.IntN(len(want.Services))]
+	f := family(6)
+	if service.Key.Address.Is4() {
+		f = 4
+	}
+	c := talkTo(f, 10, 80+uint16(random.IntN(2)), service.Key.Protocol, 20000+turn)
+	switch random.IntN(20) {
+	case 0: // no service
+		c.service = netip.AddrPortFrom(vip(f, 11), 80)
+	case 1: // no client
+		c.client = netip.AddrPortFrom(vip(f, 10), c.client.Port())
+	default:
+		c.client = netip.AddrPortFrom(somebody(f, random), c.client.Port())
+	}
+	if random.IntN(4) > 0 {
+		flags = packet.SYN
+	}
+	return c, flags
+}
+
+func flowOf(c talk) model.Flow {
+	return model.Flow{Protocol: c.protocol, Client: c.client, Virtual: c.service}
+}
+
+func (b *testbed) explain(t testing.TB, c talk) model.Explanation {
+	t.Helper()
+	e, err := b.path.Explain(flowOf(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// explained asks what becomes of a packet, and sees to it.
+func (b *testbed) explained(t *testing.T, c talk, flags packet.TCPFlags, untouched bool) {
+	t.Helper()
+	var before map[string]string
+	if untouched {
+		before = b.digests(t)
+	}
+	e := b.explain(t, c)
+	if again := b.explain(t, c); !cmp.Equal(e, again, compareAddr, compareAddrPort, ignoreExpires) {
+		t.Errorf("asked twice: %+v and %+v", e, again)
+	}
+	if untouched {
+		if diff := cmp.Diff(before, b.digests(t)); diff != "" {
+			t.Errorf("explaining has changed something: %s", diff)
+		}
+	}
+	want := wayOf(e, c, flags)
+	if want == nil {
+		t.Fatalf("%v: nothing is said of flags %v: %+v", c, flags, e)
+	}
+	verdict, out := b.pass(t, packet.Build(c.ask(flags)...))
+	if verdict != want.Verdict {
+		t.Errorf("%v flags %v: %s, but explained was %s: %s", c, flags, verdict, want.Verdict, want.Reason)
+	}
+	if slices.Contains(sends, exit(verdict)) && want.Server != nil && verdict != string(serverReset) {
+		if host := want.Server.Address.AsSlice(); packet.MAC(out) != macOf(host[len(host)-1]) {
+			t.Errorf("%v flags %v: it went to %x, but explained was %s: %s", c, flags, out[:6], want.Server, want.Reason)
+		}
+	}
+	b.remembered(t, c, want, e)
+	if untouched {
+		b.known(t)
+	}
+}
+
+func exit(name string) verdict { return verdict(name) }
+
+var ignoreExpires = cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Expires" }, cmp.Ignore())
+
+// wayOf is what is explained of this packet.
+func wayOf(e model.Explanation, c talk, flags packet.TCPFlags) *model.Way {
+	const all = packet.SYN | packet.ACK | packet.RST | packet.FIN
+	opens := c.protocol == model.UDP || flags&all == packet.SYN
+	if e.Connection != nil && c.protocol != model.UDP && flags&packet.RST != 0 && e.Connection.Packet.Verdict == string(serverReset) {
+		way := e.Connection.Packet // who says so himself is not told
+		way.Verdict = string(serverLeft)
+		return &way
+	}
+	switch {
+	case e.Connection == nil && !opens && e.Stray != nil:
+		return e.Stray
+	case e.Connection == nil:
+		return e.New // or there is no service, which is the same to all
+	case opens && e.New != nil:
+		return e.New
+	}
+	return &e.Connection.Packet
+}
+
+// remembered: where the packet began a connection, that is the server's which was named; and what is
+// explained then is this connection.
+func (b *testbed) remembered(t *testing.T, c talk, want *model.Way, e model.Explanation) {
+	t.Helper()
+	if want != e.New || want.Server == nil {
+		return
+	}
+	known := b.explain(t, c).Connection
+	if known == nil {
+		t.Fatalf("%v: %s was to have it, but nobody knows of it: %s", c, want.Server, want.Verdict)
+	}
+	if known.Server.Addr() != want.Server.Address || known.Packet.Verdict != want.Verdict {
+		t.Errorf("%v: %s has it (%s), but explained was %s (%s): %s",
+			c, known.Server, known.Packet.Verdict, want.Server, want.Verdict, want.Reason)
+	}
+}
+
+// known: each connection that is listed is the one that is explained.
+func (b *testbed) known(t *testing.T) {
+	t.Helper()
+	for _, listed := range b.listed(t) {
+		got := b.explain(t, talk{listed.Client, listed.Virtual, listed.Protocol}).Connection
+		if got == nil || got.Server != listed.Server || got.State != listed.State {
+			t.Errorf("explained is %+v of %+v", got, listed)
+		}
+	}
+}
+
+// pass sends a frame through the path, and says how it ended.
+func (b *testbed) pass(t *testing.T, frame []byte) (verdict string, out []byte) {
+	t.Helper()
+	var err error
+	b.do(func() { _, out, err = b.path.Send(bytes.Clone(frame), front) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.counted(t), out
+}
+
+func (b *testbed) digests(t *testing.T) map[string]string {
+	t.Helper()
+	out, err := b.path.Digests()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
