@@ -66,7 +66,9 @@ func (a Ask) client(port bool) string {
 type named struct {
 	table    []int // of servers: buckets, or the consistent hash
 	at       int   // what the address names
-	noun, of string
+	of       string
+	noun     string
+	nouns    string
 	fallback bool   // it is set
 	flag     string // that it is set by; "": there is none
 }
@@ -75,7 +77,7 @@ func (a Ask) explainNamed(slot Slot, found bool, n named) Choice {
 	if len(n.table) == 0 {
 		return Choice{Why: nobodyTakes}
 	}
-	c := Choice{Slot: slot, Found: found, Compared: dealt(n.table, n.noun)}
+	c := Choice{Slot: slot, Found: found, Compared: dealt(n.table, n.nouns)}
 	c.Why = fmt.Sprintf("%s %d of %d, that of %s, ", n.noun, n.at, len(n.table), n.of)
 	switch home := n.table[n.at]; {
 	case found && home == slot.Server:

@@ -32,7 +32,7 @@ func (dh) Pick(t Table, ask Ask) (Slot, bool) {
 func (d dh) Explain(t Table, ask Ask) Choice {
 	slot, found := d.Pick(t, ask)
 	return ask.explainNamed(slot, found, named{
-		table: t.Buckets, at: dhBucket(ask), noun: "bucket", of: ask.Virtual.Addr().String(),
+		table: t.Buckets, at: dhBucket(ask), noun: "bucket", nouns: "buckets", of: ask.Virtual.Addr().String(),
 	})
 }
 

@@ -87,14 +87,14 @@ func counted(n int, noun string) string {
 }
 
 // dealt says how many of the buckets, or indexes, each server has.
-func dealt(table []int, noun string) map[int]string {
+func dealt(table []int, nouns string) map[int]string {
 	counts := map[int]int{}
 	for _, server := range table {
 		counts[server]++
 	}
 	out := map[int]string{}
 	for server, n := range counts {
-		out[server] = fmt.Sprintf("%d of %d %ss", n, len(table), noun)
+		out[server] = fmt.Sprintf("%d of %d %s", n, len(table), nouns)
 	}
 	return out
 }

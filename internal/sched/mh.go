@@ -26,7 +26,7 @@ func (m mh) Pick(t Table, ask Ask) (Slot, bool) {
 func (m mh) Explain(t Table, ask Ask) Choice {
 	slot, found := m.Pick(t, ask)
 	return ask.explainNamed(slot, found, named{
-		table: t.Hash, at: m.index(t, ask), noun: "index", of: ask.client(m.port), fallback: m.fallback,
+		table: t.Hash, at: m.index(t, ask), noun: "index", nouns: "indexes", of: ask.client(m.port), fallback: m.fallback,
 		flag: "mh-fallback",
 	})
 }

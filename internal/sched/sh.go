@@ -50,7 +50,7 @@ func (s sh) Pick(t Table, ask Ask) (Slot, bool) {
 func (s sh) Explain(t Table, ask Ask) Choice {
 	slot, found := s.Pick(t, ask)
 	return ask.explainNamed(slot, found, named{
-		table: t.Buckets, at: s.bucket(ask), noun: "bucket", of: ask.client(s.port), fallback: s.fallback,
+		table: t.Buckets, at: s.bucket(ask), noun: "bucket", nouns: "buckets", of: ask.client(s.port), fallback: s.fallback,
 		flag: "sh-fallback",
 	})
 }
