@@ -289,6 +289,23 @@ func TestExplainedIsTheServerWithoutTheConnectionThatEnds(t *testing.T) {
 	b.explained(t, c, packet.SYN, true)
 }
 
+// TestExplainedIsTheSameServerUnlessItIsQuiesced: where one side has closed, a SYN may begin a connection
+// elsewhere only if its server takes no new ones.
+func TestExplainedIsTheSameServerUnlessItIsQuiesced(t *testing.T) {
+	for _, flags := range []packet.TCPFlags{packet.FIN | packet.ACK, packet.RST} {
+		l := newLife(t, model.DR)
+		expect(t, l.testbed, front, l.tcp.ask(flags), dr)
+		if e := l.explain(t, l.tcp); e.New != nil || e.Connection.Packet.Server.Address != serverAddr(4, 2) {
+			t.Errorf("%s: %+v", e.Connection.State, e)
+		}
+		l.apply(t, changed(l.want, second(func(w *model.ServerWant) { w.Weight = 0 })))
+		if e := l.explain(t, l.tcp); e.New == nil || e.New.Server.Address != serverAddr(4, 1) {
+			t.Errorf("%s, quiesced: %+v", e.Connection.State, e)
+		}
+		l.explained(t, l.tcp, packet.SYN, true)
+	}
+}
+
 // TestExplainedIsTheServerWhoseWayBackIsFree: where NAT could not tell the answers of two connections apart,
 // another server has the second one, or none.
 func TestExplainedIsTheServerWhoseWayBackIsFree(t *testing.T) {
