@@ -22,7 +22,9 @@ func explainCommand(env Env) *cobra.Command {
 	var flow model.Flow
 	c := look{
 		name: "explain", short: "which service and server a client's packets get, and why; changes nothing",
-		ask: func(ctx context.Context, daemon *client.Client, out *output) error { return showExplanation(ctx, daemon, flow, out) },
+		ask: func(ctx context.Context, daemon *client.Client, out *output) error {
+			return showExplanation(ctx, daemon, flow, out)
+		},
 	}.command(env)
 	c.Use = "explain CLIENT:PORT VIP:PORT [tcp|udp|sctp]"
 	c.Long = "Which service has a client's packets, whether a connection exists, and which server a new one would get,\nand why. Nothing is changed by asking. IPv6 stands in brackets; tcp is the default."

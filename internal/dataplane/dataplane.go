@@ -5,7 +5,7 @@
 // bpffs, so a stopped or killed daemon drops no packet and the next one goes on with its state.
 //
 // It decides nothing: what the maps shall hold is plan's business. It is the one importer of
-// cilium/ebpf. Read this file first, then open.go, apply.go, attach.go and dump.go.
+// cilium/ebpf. Read this file first, then open.go, apply.go, attach.go, dump.go and explain.go.
 package dataplane
 
 import (

@@ -14,7 +14,7 @@ import (
 )
 
 // ErrChanging means that what was read of the maps does not fit together: they are being changed.
-var ErrChanging = errors.New("the servers are being changed: ask again")
+var ErrChanging = errors.New("its servers are being changed: ask again; if it stays so, `weir status` says why")
 
 // explainAttempts is how often the maps are read anew that changed meanwhile.
 const explainAttempts = 3
@@ -43,6 +43,7 @@ type explaining struct {
 
 	servers []candidate  // of the service, by id
 	conn    *entryAt     // nil: there is none
+	isBack  bool         // the flow is that of its server's answers, by NAT
 	table   sched.Table  // of the service; a server is named by its index in servers
 	choice  sched.Choice // of the scheduler, if it was asked
 }
@@ -56,11 +57,8 @@ type candidate struct {
 
 // look reads what there is.
 func (x *explaining) look() (err error) {
-	if x.conn, err = x.d.find(toFlow(x.flow)); err != nil {
+	if err := x.lookForConnection(); err != nil {
 		return err
-	}
-	if x.conn != nil && !word(x.conn.conn.Word).isForward() {
-		x.conn = nil // the way back of a NAT connection: nobody asks for a service by it
 	}
 	if err := x.lookForService(); err != nil || x.found.Generation == 0 {
 		return err
@@ -74,6 +72,26 @@ func (x *explaining) look() (err error) {
 	}
 	x.table, err = tableOf(use.slots, x.servers)
 	return err
+}
+
+// lookForConnection is conn_find of bpf/conn.h.
+func (x *explaining) lookForConnection() (err error) {
+	at, err := x.d.find(toFlow(x.flow))
+	if err != nil || at == nil {
+		return err
+	}
+	if word(at.conn.Word).isForward() {
+		x.conn = at
+		return nil
+	}
+	forward := entryAt{position: at.conn.Pair}
+	if err := x.d.path.Conns.Lookup(forward.position, &forward.conn); err != nil {
+		return ignoreMissing(err) // an orphan leads nowhere
+	}
+	if word(forward.conn.Word).isForward() && forward.conn.Pair == at.position {
+		x.conn, x.isBack = &forward, true
+	}
+	return nil
 }
 
 // lookForService is service_find of bpf/service.h; where it finds none it notes those that are near.

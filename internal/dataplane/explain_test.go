@@ -179,11 +179,11 @@ func (b *testbed) explained(t *testing.T, c talk, flags packet.TCPFlags, untouch
 	if want == nil {
 		t.Fatalf("%v: nothing is said of flags %v: %+v", c, flags, e)
 	}
-	verdict, out := b.pass(t, packet.Build(c.ask(flags)...))
-	if verdict != want.Verdict {
-		t.Errorf("%v flags %v: %s, but explained was %s: %s", c, flags, verdict, want.Verdict, want.Reason)
+	end, out := b.pass(t, packet.Build(c.ask(flags)...))
+	if string(end) != want.Verdict {
+		t.Errorf("%v flags %v: %s, but explained was %s: %s", c, flags, end, want.Verdict, want.Reason)
 	}
-	if slices.Contains(sends, exit(verdict)) && want.Server != nil && verdict != string(serverReset) {
+	if slices.Contains(sends, end) && end != serverReset && want.Server != nil {
 		if host := want.Server.Address.AsSlice(); packet.MAC(out) != macOf(host[len(host)-1]) {
 			t.Errorf("%v flags %v: it went to %x, but explained was %s: %s", c, flags, out[:6], want.Server, want.Reason)
 		}
@@ -193,8 +193,6 @@ func (b *testbed) explained(t *testing.T, c talk, flags packet.TCPFlags, untouch
 		b.known(t)
 	}
 }
-
-func exit(name string) verdict { return verdict(name) }
 
 var ignoreExpires = cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Expires" }, cmp.Ignore())
 
@@ -247,14 +245,14 @@ func (b *testbed) known(t *testing.T) {
 }
 
 // pass sends a frame through the path, and says how it ended.
-func (b *testbed) pass(t *testing.T, frame []byte) (verdict string, out []byte) {
+func (b *testbed) pass(t *testing.T, frame []byte) (end verdict, out []byte) {
 	t.Helper()
 	var err error
 	b.do(func() { _, out, err = b.path.Send(bytes.Clone(frame), front) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.counted(t), out
+	return verdict(b.counted(t)), out
 }
 
 func (b *testbed) digests(t *testing.T) map[string]string {
@@ -324,6 +322,23 @@ func TestExplainedIsTheServerWhoseWayBackIsFree(t *testing.T) {
 			t.Errorf("port %d: %+v", port, got)
 		}
 		b.explained(t, c, packet.SYN, true)
+	}
+}
+
+// TestAnswersAreExplained: what a NAT server sends to a client belongs to the client's connection.
+func TestAnswersAreExplained(t *testing.T) {
+	l := newLife(t, model.NAT)
+	answer := talk{netip.AddrPortFrom(serverAddr(4, 2), 80), l.tcp.client, model.TCP}
+	known := l.explain(t, answer)
+	if c := known.Connection; c == nil || c.Packet.Verdict != string(natOut) || c.Packet.Reason != "it is the answer of a server to 203.0.113.7:20000, who asked 192.0.2.10:80" || known.New != nil {
+		t.Errorf("%+v", known)
+	}
+	expect(t, l.testbed, back, l.tcp.answer(answer.client, packet.ACK), natOut)
+	if err := l.path.ForgetForward(); err != nil {
+		t.Fatal(err)
+	}
+	if e := l.explain(t, answer); e.Connection != nil || e.New.Verdict != string(noService) {
+		t.Errorf("of an orphan: %+v", e)
 	}
 }
 

@@ -94,6 +94,10 @@ func (x *explaining) resume() (known *model.Known, begins bool, err error) {
 		return nil, false, fmt.Errorf("read timeouts: %w", err)
 	}
 	known.Expires = expires(timeouts, e, x.d.now(), x.d.hz)
+	if x.isBack {
+		known.Packet = answered(e, server)
+		return known, false, nil
+	}
 	if server.Generation != e.ServerGeneration {
 		known.Packet = way(pathVerdictVERDICT_SERVER_GONE, x.gone())
 		return known, true, nil
@@ -103,6 +107,15 @@ func (x *explaining) resume() (known *model.Known, begins bool, err error) {
 		x.forget()
 	}
 	return known, begins, nil
+}
+
+// answered is the way of a NAT server's packet to the client.
+func answered(e pathConn, server pathServer) model.Way {
+	if server.Generation == e.ServerGeneration && pathLeaving(server.Leaving) > pathLeavingLEAVING_DRAIN {
+		return way(pathVerdictVERDICT_SERVER_LEFT, "the server that answers was removed")
+	}
+	c := connection(e, server)
+	return way(pathVerdictVERDICT_NAT_OUT, fmt.Sprintf("it is the answer of a server to %s, who asked %s", c.Client, c.Virtual))
 }
 
 // gone: a datagram finds no server either, but begins a connection.

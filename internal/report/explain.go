@@ -45,7 +45,7 @@ func Explain(in Input, e model.Explanation) Explanation {
 		out.Connection = &Known{*known, *in.way(&known.Packet)}
 	}
 	if e.Service == nil {
-		if out.New != nil { // else a service is just being removed, whose connection goes on
+		if out.New != nil { // else it is an answer, or a connection whose service is just being removed
 			out.New.Reason = noService(in, e)
 		}
 		return out

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package sched makes the tables in which bpf/sched.h looks up servers, and holds a plain twin of
-// every scheduler that walks them, so that tests can say which server comes next. It schedules no
-// packet itself. Read this file first, then rr.go, wrr.go, least.go and highest.go, and hash.go for the
-// consistent hash.
+// every scheduler that walks them, so that tests and people can be told which server comes next, and why.
+// It schedules no packet itself. Read this file first, then rr.go, wrr.go, least.go and highest.go, hash.go
+// for the consistent hash, and explain.go and restore.go for who asks.
 package sched
 
 import (
