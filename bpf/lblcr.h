@@ -37,7 +37,7 @@ static long near_step(__u32 turn, void *arg)
 
 	if (!server || !load || near_passes(server, load, w->most))
 		return 0;
-	__u64 cost = least_cost(SCHEDULER_WLC, load->active, load->inactive);
+	__u64 cost = least_cost(load);
 	__u64 one = w->cost * server->weight, other = cost * w->weight;
 	if (w->found.generation && (w->most ? one >= other : one <= other))
 		return 0;

@@ -3,61 +3,110 @@
  * least.h: schedulers that look at what each server has: lc, wlc, sed, nq, fo and ovf. They are one
  * walk: a server's cost, divided by its weight, is compared with that of the best one so far, which stays
  * when they are equal. In IPVS each is a loop of its own, with the same outcome.
+ *
+ * It reckons where it could branch: a service may have thousands of servers, and the verifier, as the
+ * CPU, would follow each branch for each of them.
  */
 #pragma once
 
 #include "slots.h"
 
-struct least_walk {
-	void *table;
-	__u32 scheduler;
-	__u32 picked; /* the best slot so far; 0: none */
-	__u32 weight; /* its weight */
-	__u64 cost;   /* its cost */
+/* How a scheduler reckons: cost = active * its price + inactive * its price + base. Flags are 0 or 1. */
+struct rule {
+	__u16 active, inactive, base;
+	__u8 weighs;     /* the cost is divided by the weight; else by 1 */
+	__u8 idle_first; /* without active connections it costs nothing */
+	__u8 overflows;  /* with more of them than its weight the server does not come into question */
 };
 
-/* least_cost is what a scheduler reckons a server's connections at: 256 inactive ones are as much as one active. */
-static __always_inline __u64 least_cost(__u32 scheduler, __u64 active, __u64 inactive)
+static __always_inline struct rule rule_of(__u32 scheduler)
 {
 	switch (scheduler) {
-	case SCHEDULER_LC:
-	case SCHEDULER_WLC:
-		return (active << 8) + inactive;
+	case SCHEDULER_LC: /* ip_vs_dest_conn_overhead: an active connection is as much as 256 others */
+		return (struct rule){ .active = 256, .inactive = 1 };
 	case SCHEDULER_SED:
+		return (struct rule){ .active = 1, .base = 1, .weighs = 1 };
 	case SCHEDULER_NQ:
-		return active + 1;
+		return (struct rule){ .active = 1, .base = 1, .weighs = 1, .idle_first = 1 };
+	case SCHEDULER_FO:
+		return (struct rule){ .base = 1, .weighs = 1 };
+	case SCHEDULER_OVF:
+		return (struct rule){ .base = 1, .weighs = 1, .overflows = 1 };
 	}
-	return 1; /* fo and ovf: the highest weight is best */
+	return (struct rule){ .active = 256, .inactive = 1, .weighs = 1 }; /* wlc */
 }
 
-/* least_passes: the server does not come into question. */
-static __always_inline bool least_passes(__u32 scheduler, const struct slot *slot, const struct load *load)
+/* less is 1 where a < b, both below 2^63, else 0. */
+static __always_inline __u64 less(__u64 a, __u64 b)
 {
-	return slot_full(slot, load) || (scheduler == SCHEDULER_OVF && load->active > slot->weight);
+	return (a - b) >> 63;
 }
 
-/* least_step looks at the next slot; 1: no other one can be better. */
+static __always_inline __u64 rule_cost(const struct rule *rule, __u64 active, __u64 inactive)
+{
+	__u64 idle = less(active, 1) & rule->idle_first;
+
+	return (active * rule->active + inactive * rule->inactive + rule->base) * (1 - idle);
+}
+
+/* rule_weight is what the cost is divided by; 0: the server does not come into question. */
+static __always_inline __u64 rule_weight(const struct rule *rule, __u64 active, __u64 weight)
+{
+	__u64 over = less(weight, active) & rule->overflows;
+
+	return (1 + (weight - 1) * rule->weighs) * (1 - over);
+}
+
+/* The best server so far. Before the first one the weight is 0, and any server is better. */
+struct least_walk {
+	void *table;
+	struct rule rule;
+	__u64 servers;
+	__u64 picked;
+	__u64 weight;
+	__u64 cost;
+};
+
+/* least_take makes a server the best one if it is better. */
+static __always_inline void least_take(struct least_walk *w, __u64 server, __u64 weight, __u64 cost)
+{
+	__u64 better = -less(cost * w->weight, w->cost * weight);
+
+	w->picked ^= (w->picked ^ server) & better;
+	w->weight ^= (w->weight ^ weight) & better;
+	w->cost ^= (w->cost ^ cost) & better;
+}
+
+/* least_look compares one more slot with the best so far. Others than servers' lie behind them. */
+static __always_inline void least_look(struct least_walk *w, const struct slot *slot, __u32 index)
+{
+	__u32 server = slot->server;
+	struct load *load = bpf_map_lookup_elem(&loads, &server);
+
+	if (!load || slot_full(slot, load))
+		return;
+	__u64 active = load->active, weight = rule_weight(&w->rule, active, slot->weight);
+	weight *= less((__u32)(index - 1), w->servers);
+	least_take(w, slot_member(slot), weight, rule_cost(&w->rule, active, load->inactive));
+}
+
+/* least_step looks at some slots: each turn costs calls, which are dear. */
 static long least_step(__u32 turn, void *arg)
 {
 	struct least_walk *w = arg;
-	struct slot *slot = slot_at(w->table, turn + 1);
+	struct slot_block *block = block_at(w->table, turn);
 
-	if (!slot)
+	if (!block)
 		return 1;
-	__u32 server = slot->server, weight = w->scheduler == SCHEDULER_LC ? 1 : slot->weight;
-	struct load *load = bpf_map_lookup_elem(&loads, &server);
-	if (!load)
-		return 1;
-	if (least_passes(w->scheduler, slot, load))
-		return 0;
-	__u64 active = load->active, cost = least_cost(w->scheduler, active, load->inactive);
-	bool idle = w->scheduler == SCHEDULER_NQ && !active;
-	if (!idle && w->picked && cost * w->weight >= w->cost * weight)
-		return 0;
-	w->picked = turn + 1;
-	w->weight = weight;
-	w->cost = cost;
-	return idle;
+	const struct slot *slot = block->slot;
+	__u32 index = turn * SLOTS_TOGETHER;
+#pragma clang loop unroll(disable)
+	for (int i = 1;; i++) {
+		least_look(w, slot, index++);
+		if (i == SLOTS_TOGETHER)
+			return 0;
+		slot++; /* never behind the last one: without CAP_PERFMON such a pointer may not even be made */
+	}
 }
 
 __noinline __u64 sched_least(__u32 service, __u32 scheduler)
@@ -67,7 +116,15 @@ __noinline __u64 sched_least(__u32 service, __u32 scheduler)
 
 	if (!head)
 		return NOBODY;
-	struct least_walk w = { .table = table, .scheduler = scheduler };
-	bpf_loop(head->server, least_step, &w, 0);
-	return slot_server(table, w.picked);
+	struct least_walk w = { .table = table, .rule = rule_of(scheduler), .servers = head->server, .cost = 1 };
+	bpf_loop(head->server / SLOTS_TOGETHER + 1, least_step, &w, 0);
+	return w.picked;
+}
+
+/* least_cost is the cost by which wlc reckons, for those who compare otherwise. */
+static __always_inline __u64 least_cost(const struct load *load)
+{
+	struct rule rule = rule_of(SCHEDULER_WLC);
+
+	return rule_cost(&rule, load->active, load->inactive);
 }

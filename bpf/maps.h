@@ -72,7 +72,7 @@ struct {
 } records SEC(".maps");
 
 /* clang 16 leaves types that no map names directly out of the BTF, unless a variable names them. */
-const struct slot *slot_in_btf __attribute__((unused));
+const struct slot_block *slot_block_in_btf __attribute__((unused));
 const struct event *event_in_btf __attribute__((unused));
 const enum verdict *verdict_in_btf __attribute__((unused));
 const enum forwarding *forwarding_in_btf __attribute__((unused));
@@ -102,7 +102,7 @@ struct slot_table {
 	__uint(map_flags, BPF_F_INNER_MAP);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct slot);
+	__type(value, struct slot_block);
 };
 
 struct {

@@ -16,9 +16,19 @@ static __always_inline void *slots_of(__u32 service)
 	return bpf_map_lookup_elem(&slots, &service);
 }
 
+static __always_inline struct slot_block *block_at(void *table, __u32 block)
+{
+	return bpf_map_lookup_elem(table, &block);
+}
+
+/* It is 0, but not for the verifier: without CAP_PERFMON it wants an offset to be known on all ways, or on none. */
+__u32 unknown_zero;
+
 static __always_inline struct slot *slot_at(void *table, __u32 index)
 {
-	return bpf_map_lookup_elem(table, &index);
+	struct slot_block *block = block_at(table, index / SLOTS_TOGETHER);
+
+	return block ? &block->slot[(index + unknown_zero) % SLOTS_TOGETHER] : NULL;
 }
 
 /* slot_head is what the table says of itself; NULL: no server takes new connections. */
@@ -45,11 +55,19 @@ static __always_inline struct slot *slot_second(void *table)
 	return buckets ? slot_at(table, buckets - 1) : NULL;
 }
 
+/* slot_member is the server in a slot. */
+static __always_inline __u64 slot_member(const struct slot *slot)
+{
+	return (__u64)slot->generation << 32 | slot->server;
+}
+
+/* slot_server: slot 0 is nobody's. That is asked first: an index must not be a number that is known on one way and not on another. */
 static __always_inline __u64 slot_server(void *table, __u32 index)
 {
+	if (!index)
+		return NOBODY;
 	struct slot *slot = slot_at(table, index);
-
-	return index && slot ? (__u64)slot->generation << 32 | slot->server : NOBODY;
+	return slot ? slot_member(slot) : NOBODY;
 }
 
 /* full_still judges a server that was marked as full. A function of its own, since hardly any is. */

@@ -55,7 +55,7 @@ static long twos_draw_step(__u32 turn, void *arg)
 	struct load *load = bpf_map_lookup_elem(&loads, &server);
 	if (!load || slot_full(slot, load))
 		return 0;
-	__u64 cost = least_cost(SCHEDULER_WLC, load->active, load->inactive);
+	__u64 cost = least_cost(load);
 	draw_step(&w->first, turn + 1, slot->weight, cost);
 	draw_step(&w->second, turn + 1, slot->weight, cost);
 	return w->first.slot && w->second.slot;

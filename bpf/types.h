@@ -22,6 +22,7 @@ enum limit {
 	BUCKET_SLOTS = 16,   /* of the connection table, the first of which is the bucket's own */
 	UNSETTLED_SLOTS = 7, /* of a bucket at most are of flows that have not proved themselves yet */
 	SETTLED_PACKETS = 4, /* of its client: then a flow has */
+	SLOTS_TOGETHER = 8,  /* a power of two */
 	MAX_LOCKS = 4096,    /* a power of two */
 	TIMEOUTS = 16,       /* a power of two above CONN_STATES */
 	/*
@@ -178,6 +179,11 @@ struct slot {
 	__u32 generation; /* first head: version of all tables, never 0; second: 0 */
 	__u32 weight; /* first head: mw of IPVS's wrr, largest weight - (gcd - 1); second: how many buckets there are */
 	__u32 divisor; /* first head: di of IPVS's wrr, the gcd of the weights; else 0 */
+};
+
+/* Slots lie together, so that a scheduler that looks at each of them asks the map seldom. */
+struct slot_block {
+	struct slot slot[SLOTS_TOGETHER];
 };
 
 /* Key of `nearest` and `near_sets`: an address that was asked for by way of a service. */

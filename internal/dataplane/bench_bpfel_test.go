@@ -75,7 +75,7 @@ const (
 	benchVarSchedulerInBtf     = "scheduler_in_btf"
 	benchVarServerFlagInBtf    = "server_flag_in_btf"
 	benchVarServiceFlagInBtf   = "service_flag_in_btf"
-	benchVarSlotInBtf          = "slot_in_btf"
+	benchVarSlotBlockInBtf     = "slot_block_in_btf"
 	benchVarSweepInBtf         = "sweep_in_btf"
 	benchVarTableBuckets       = "table_buckets"
 	benchVarTableBucketsBefore = "table_buckets_before"
@@ -84,6 +84,7 @@ const (
 	benchVarToldPerSecond      = "told_per_second"
 	benchVarTunnelFlagInBtf    = "tunnel_flag_in_btf"
 	benchVarTunnelInBtf        = "tunnel_in_btf"
+	benchVarUnknownZero        = "unknown_zero"
 	benchVarVerdictInBtf       = "verdict_in_btf"
 	benchVarXdpModeInBtf       = "xdp_mode_in_btf"
 )
@@ -192,7 +193,7 @@ type benchVariableSpecs struct {
 	SchedulerInBtf     *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf    *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf   *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
-	SlotInBtf          *ebpf.VariableSpec `ebpf:"slot_in_btf"`
+	SlotBlockInBtf     *ebpf.VariableSpec `ebpf:"slot_block_in_btf"`
 	SweepInBtf         *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
 	TableBuckets       *ebpf.VariableSpec `ebpf:"table_buckets"`
 	TableBucketsBefore *ebpf.VariableSpec `ebpf:"table_buckets_before"`
@@ -201,6 +202,7 @@ type benchVariableSpecs struct {
 	ToldPerSecond      *ebpf.VariableSpec `ebpf:"told_per_second"`
 	TunnelFlagInBtf    *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf        *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
+	UnknownZero        *ebpf.VariableSpec `ebpf:"unknown_zero"`
 	VerdictInBtf       *ebpf.VariableSpec `ebpf:"verdict_in_btf"`
 	XdpModeInBtf       *ebpf.VariableSpec `ebpf:"xdp_mode_in_btf"`
 }
@@ -308,7 +310,7 @@ type benchVariables struct {
 	SchedulerInBtf     *ebpf.Variable `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf    *ebpf.Variable `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf   *ebpf.Variable `ebpf:"service_flag_in_btf"`
-	SlotInBtf          *ebpf.Variable `ebpf:"slot_in_btf"`
+	SlotBlockInBtf     *ebpf.Variable `ebpf:"slot_block_in_btf"`
 	SweepInBtf         *ebpf.Variable `ebpf:"sweep_in_btf"`
 	TableBuckets       *ebpf.Variable `ebpf:"table_buckets"`
 	TableBucketsBefore *ebpf.Variable `ebpf:"table_buckets_before"`
@@ -317,6 +319,7 @@ type benchVariables struct {
 	ToldPerSecond      *ebpf.Variable `ebpf:"told_per_second"`
 	TunnelFlagInBtf    *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf        *ebpf.Variable `ebpf:"tunnel_in_btf"`
+	UnknownZero        *ebpf.Variable `ebpf:"unknown_zero"`
 	VerdictInBtf       *ebpf.Variable `ebpf:"verdict_in_btf"`
 	XdpModeInBtf       *ebpf.Variable `ebpf:"xdp_mode_in_btf"`
 }

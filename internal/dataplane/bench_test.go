@@ -6,6 +6,7 @@ package dataplane
 // the kernel's own duration of BPF_PROG_RUN, nanoseconds a packet, wrapper included.
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -46,6 +47,8 @@ type benchCase struct {
 	ipv6       bool
 	answers    bool
 	tunnel     model.Tunnel
+	scheduler  model.Scheduler // 0: wrr
+	servers    int             // 0: one
 }
 
 func (c benchCase) family() string {
@@ -86,15 +89,19 @@ func (c benchCase) want() model.DataplaneWant {
 	}
 	service := model.ServiceWant{
 		Key:       model.ServiceKey{Address: vip, Port: 80, Protocol: model.TCP},
-		Scheduler: model.WRR,
+		Scheduler: cmp.Or(c.scheduler, model.WRR),
 		Serving:   true,
-		Servers: []model.ServerWant{{
-			Key: model.ServerKey{Address: server, Port: 8080}, Forwarding: c.forwarding, Tunnel: c.tunnel, Weight: 1,
-			Link: loopbackLink, Next: server, MAC: benchServer, SourceMAC: benchMAC, Source: source, MTU: 1500,
-		}},
 	}
-	if c.forwarding != model.NAT {
-		service.Servers[0].Key.Port = 80
+	port := uint16(80)
+	if c.forwarding == model.NAT {
+		port = 8080
+	}
+	for range max(1, c.servers) {
+		service.Servers = append(service.Servers, model.ServerWant{
+			Key: model.ServerKey{Address: server, Port: port}, Forwarding: c.forwarding, Tunnel: c.tunnel, Weight: 1,
+			Link: loopbackLink, Next: server, MAC: benchServer, SourceMAC: benchMAC, Source: source, MTU: 1500,
+		})
+		server = server.Next()
 	}
 	return model.DataplaneWant{Revision: 1, Services: []model.ServiceWant{service}}
 }
@@ -325,9 +332,8 @@ func (b *bench) established(flows int, floor float64) result {
 	return r
 }
 
-func (b *bench) fresh(floor float64) result {
+func (b *bench) fresh(name string, floor float64) result {
 	o := b.load(benchBenchModeBENCH_PATH, benchNew, false)
-	name := fmt.Sprintf("new/%s/%s/%d", b.c.method, b.c.family(), benchNew)
 	before := b.count(b.verdict())
 	r := b.result(name, floor, func() float64 {
 		return b.runFrom(o, b.c.frame(true, false), 0, benchNew, b.forget)
@@ -366,7 +372,20 @@ func measureCase(t *testing.T, bpffs string, c benchCase, sizes []int) []result 
 		out = append(out, b.established(flows, floor.Value))
 	}
 	if !c.answers {
-		out = append(out, b.fresh(floor.Value))
+		out = append(out, b.fresh(fmt.Sprintf("new/%s/%s/%d", c.method, c.family(), benchNew), floor.Value))
+	}
+	return out
+}
+
+// measureSchedulers is what a new connection costs with so many servers to look at.
+func measureSchedulers(t *testing.T, bpffs string) (out []result) {
+	for _, s := range []model.Scheduler{model.WLC, model.LBLC} {
+		for _, servers := range []int{3, 64, 1024} {
+			b := openBench(t, bpffs, benchCase{method: "dr", forwarding: model.DR, scheduler: s, servers: servers})
+			floor, _ := b.floor()
+			out = append(out, b.fresh(fmt.Sprintf("new/dr/ipv4/%s/%d-servers", s, servers), floor.Value))
+			b.close()
+		}
 	}
 	return out
 }
@@ -381,7 +400,7 @@ func TestBench(t *testing.T) {
 		t.Fatal(err)
 	}
 	bpffs := mountForUnit(t)
-	results := measure(t, bpffs, 1, 10_000, 100_000, 1_000_000)
+	results := append(measure(t, bpffs, 1, 10_000, 100_000, 1_000_000), measureSchedulers(t, bpffs)...)
 	show(t, "as root", results, before)
 	asUnit(t, func() { show(t, "with the unit's capabilities", measure(t, bpffs, 1, 10_000), nil) })
 	if err := figures.Keep(file, results); err != nil {

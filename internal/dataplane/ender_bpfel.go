@@ -66,7 +66,7 @@ const (
 	enderVarSchedulerInBtf   = "scheduler_in_btf"
 	enderVarServerFlagInBtf  = "server_flag_in_btf"
 	enderVarServiceFlagInBtf = "service_flag_in_btf"
-	enderVarSlotInBtf        = "slot_in_btf"
+	enderVarSlotBlockInBtf   = "slot_block_in_btf"
 	enderVarSweepInBtf       = "sweep_in_btf"
 	enderVarTableBuckets     = "table_buckets"
 	enderVarTableSeed        = "table_seed"
@@ -172,7 +172,7 @@ type enderVariableSpecs struct {
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
-	SlotInBtf        *ebpf.VariableSpec `ebpf:"slot_in_btf"`
+	SlotBlockInBtf   *ebpf.VariableSpec `ebpf:"slot_block_in_btf"`
 	SweepInBtf       *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
 	TableBuckets     *ebpf.VariableSpec `ebpf:"table_buckets"`
 	TableSeed        *ebpf.VariableSpec `ebpf:"table_seed"`
@@ -277,7 +277,7 @@ type enderVariables struct {
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.Variable `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf *ebpf.Variable `ebpf:"service_flag_in_btf"`
-	SlotInBtf        *ebpf.Variable `ebpf:"slot_in_btf"`
+	SlotBlockInBtf   *ebpf.Variable `ebpf:"slot_block_in_btf"`
 	SweepInBtf       *ebpf.Variable `ebpf:"sweep_in_btf"`
 	TableBuckets     *ebpf.Variable `ebpf:"table_buckets"`
 	TableSeed        *ebpf.Variable `ebpf:"table_seed"`

@@ -57,7 +57,7 @@ const (
 	moverVarSchedulerInBtf     = "scheduler_in_btf"
 	moverVarServerFlagInBtf    = "server_flag_in_btf"
 	moverVarServiceFlagInBtf   = "service_flag_in_btf"
-	moverVarSlotInBtf          = "slot_in_btf"
+	moverVarSlotBlockInBtf     = "slot_block_in_btf"
 	moverVarSweepInBtf         = "sweep_in_btf"
 	moverVarTableBuckets       = "table_buckets"
 	moverVarTableBucketsBefore = "table_buckets_before"
@@ -164,7 +164,7 @@ type moverVariableSpecs struct {
 	SchedulerInBtf     *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf    *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf   *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
-	SlotInBtf          *ebpf.VariableSpec `ebpf:"slot_in_btf"`
+	SlotBlockInBtf     *ebpf.VariableSpec `ebpf:"slot_block_in_btf"`
 	SweepInBtf         *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
 	TableBuckets       *ebpf.VariableSpec `ebpf:"table_buckets"`
 	TableBucketsBefore *ebpf.VariableSpec `ebpf:"table_buckets_before"`
@@ -269,7 +269,7 @@ type moverVariables struct {
 	SchedulerInBtf     *ebpf.Variable `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf    *ebpf.Variable `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf   *ebpf.Variable `ebpf:"service_flag_in_btf"`
-	SlotInBtf          *ebpf.Variable `ebpf:"slot_in_btf"`
+	SlotBlockInBtf     *ebpf.Variable `ebpf:"slot_block_in_btf"`
 	SweepInBtf         *ebpf.Variable `ebpf:"sweep_in_btf"`
 	TableBuckets       *ebpf.Variable `ebpf:"table_buckets"`
 	TableBucketsBefore *ebpf.Variable `ebpf:"table_buckets_before"`

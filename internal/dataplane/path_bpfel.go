@@ -187,6 +187,7 @@ const (
 	pathLimitBUCKET_SLOTS    pathLimit = 16
 	pathLimitUNSETTLED_SLOTS pathLimit = 7
 	pathLimitSETTLED_PACKETS pathLimit = 4
+	pathLimitSLOTS_TOGETHER  pathLimit = 8
 	pathLimitMAX_LOCKS       pathLimit = 4096
 	pathLimitTIMEOUTS        pathLimit = 16
 	pathLimitSEEN_AHEAD      pathLimit = 3758096384
@@ -372,6 +373,11 @@ type pathSlot struct {
 	Divisor    uint32
 }
 
+type pathSlotBlock struct {
+	_    structs.HostLayout
+	Slot [8]pathSlot
+}
+
 type pathSweep struct {
 	_       structs.HostLayout
 	First   uint32
@@ -515,7 +521,7 @@ const (
 	pathVarSchedulerInBtf     = "scheduler_in_btf"
 	pathVarServerFlagInBtf    = "server_flag_in_btf"
 	pathVarServiceFlagInBtf   = "service_flag_in_btf"
-	pathVarSlotInBtf          = "slot_in_btf"
+	pathVarSlotBlockInBtf     = "slot_block_in_btf"
 	pathVarSweepInBtf         = "sweep_in_btf"
 	pathVarTableBuckets       = "table_buckets"
 	pathVarTableBucketsBefore = "table_buckets_before"
@@ -524,6 +530,7 @@ const (
 	pathVarToldPerSecond      = "told_per_second"
 	pathVarTunnelFlagInBtf    = "tunnel_flag_in_btf"
 	pathVarTunnelInBtf        = "tunnel_in_btf"
+	pathVarUnknownZero        = "unknown_zero"
 	pathVarVerdictInBtf       = "verdict_in_btf"
 	pathVarXdpModeInBtf       = "xdp_mode_in_btf"
 )
@@ -623,7 +630,7 @@ type pathVariableSpecs struct {
 	SchedulerInBtf     *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf    *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf   *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
-	SlotInBtf          *ebpf.VariableSpec `ebpf:"slot_in_btf"`
+	SlotBlockInBtf     *ebpf.VariableSpec `ebpf:"slot_block_in_btf"`
 	SweepInBtf         *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
 	TableBuckets       *ebpf.VariableSpec `ebpf:"table_buckets"`
 	TableBucketsBefore *ebpf.VariableSpec `ebpf:"table_buckets_before"`
@@ -632,6 +639,7 @@ type pathVariableSpecs struct {
 	ToldPerSecond      *ebpf.VariableSpec `ebpf:"told_per_second"`
 	TunnelFlagInBtf    *ebpf.VariableSpec `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf        *ebpf.VariableSpec `ebpf:"tunnel_in_btf"`
+	UnknownZero        *ebpf.VariableSpec `ebpf:"unknown_zero"`
 	VerdictInBtf       *ebpf.VariableSpec `ebpf:"verdict_in_btf"`
 	XdpModeInBtf       *ebpf.VariableSpec `ebpf:"xdp_mode_in_btf"`
 }
@@ -729,7 +737,7 @@ type pathVariables struct {
 	SchedulerInBtf     *ebpf.Variable `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf    *ebpf.Variable `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf   *ebpf.Variable `ebpf:"service_flag_in_btf"`
-	SlotInBtf          *ebpf.Variable `ebpf:"slot_in_btf"`
+	SlotBlockInBtf     *ebpf.Variable `ebpf:"slot_block_in_btf"`
 	SweepInBtf         *ebpf.Variable `ebpf:"sweep_in_btf"`
 	TableBuckets       *ebpf.Variable `ebpf:"table_buckets"`
 	TableBucketsBefore *ebpf.Variable `ebpf:"table_buckets_before"`
@@ -738,6 +746,7 @@ type pathVariables struct {
 	ToldPerSecond      *ebpf.Variable `ebpf:"told_per_second"`
 	TunnelFlagInBtf    *ebpf.Variable `ebpf:"tunnel_flag_in_btf"`
 	TunnelInBtf        *ebpf.Variable `ebpf:"tunnel_in_btf"`
+	UnknownZero        *ebpf.Variable `ebpf:"unknown_zero"`
 	VerdictInBtf       *ebpf.Variable `ebpf:"verdict_in_btf"`
 	XdpModeInBtf       *ebpf.Variable `ebpf:"xdp_mode_in_btf"`
 }

@@ -19,7 +19,7 @@ func (d *Dataplane) putSlots(entry *serviceEntry, want model.ServiceWant) error 
 	if slices.Equal(heads, entry.heads) {
 		return nil
 	}
-	slots := append(slices.Clone(heads), makeHash(entry, want.Servers)...)
+	slots := whole(append(slices.Clone(heads), makeHash(entry, want.Servers)...))
 	if len(entry.slots) > 0 {
 		slots[0].Generation = entry.slots[0].Generation
 	}
@@ -87,18 +87,38 @@ func (e *serviceEntry) slotOf(want model.ServerWant) pathSlot {
 	return pathSlot{Server: server.id, Generation: server.value.Generation}
 }
 
+// slotsTogether is how many slots an element of the map has.
+const slotsTogether = int(pathLimitSLOTS_TOGETHER)
+
+// whole fills the last element up.
+func whole(slots []pathSlot) []pathSlot {
+	for len(slots)%slotsTogether != 0 {
+		slots = append(slots, pathSlot{})
+	}
+	return slots
+}
+
+func inBlocks(slots []pathSlot) []pathSlotBlock {
+	blocks := make([]pathSlotBlock, len(slots)/slotsTogether)
+	for i := range blocks {
+		copy(blocks[i].Slot[:], slots[i*slotsTogether:])
+	}
+	return blocks
+}
+
 func (d *Dataplane) newSlots(slots []pathSlot) (*ebpf.Map, error) {
+	blocks := inBlocks(slots)
 	spec := d.inner.Copy()
-	spec.MaxEntries = uint32(len(slots))
+	spec.MaxEntries = uint32(len(blocks))
 	inner, err := ebpf.NewMap(spec)
 	if err != nil {
 		return nil, fmt.Errorf("slots: %w", err)
 	}
-	keys := make([]uint32, len(slots))
+	keys := make([]uint32, len(blocks))
 	for i := range keys {
 		keys[i] = uint32(i)
 	}
-	if _, err := inner.BatchUpdate(keys, slots, nil); err != nil {
+	if _, err := inner.BatchUpdate(keys, blocks, nil); err != nil {
 		inner.Close()
 		return nil, fmt.Errorf("slots: %w", err)
 	}

@@ -57,7 +57,7 @@ const (
 	sweeperVarSchedulerInBtf   = "scheduler_in_btf"
 	sweeperVarServerFlagInBtf  = "server_flag_in_btf"
 	sweeperVarServiceFlagInBtf = "service_flag_in_btf"
-	sweeperVarSlotInBtf        = "slot_in_btf"
+	sweeperVarSlotBlockInBtf   = "slot_block_in_btf"
 	sweeperVarSweepInBtf       = "sweep_in_btf"
 	sweeperVarTableBuckets     = "table_buckets"
 	sweeperVarTableSeed        = "table_seed"
@@ -162,7 +162,7 @@ type sweeperVariableSpecs struct {
 	SchedulerInBtf   *ebpf.VariableSpec `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.VariableSpec `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf *ebpf.VariableSpec `ebpf:"service_flag_in_btf"`
-	SlotInBtf        *ebpf.VariableSpec `ebpf:"slot_in_btf"`
+	SlotBlockInBtf   *ebpf.VariableSpec `ebpf:"slot_block_in_btf"`
 	SweepInBtf       *ebpf.VariableSpec `ebpf:"sweep_in_btf"`
 	TableBuckets     *ebpf.VariableSpec `ebpf:"table_buckets"`
 	TableSeed        *ebpf.VariableSpec `ebpf:"table_seed"`
@@ -265,7 +265,7 @@ type sweeperVariables struct {
 	SchedulerInBtf   *ebpf.Variable `ebpf:"scheduler_in_btf"`
 	ServerFlagInBtf  *ebpf.Variable `ebpf:"server_flag_in_btf"`
 	ServiceFlagInBtf *ebpf.Variable `ebpf:"service_flag_in_btf"`
-	SlotInBtf        *ebpf.Variable `ebpf:"slot_in_btf"`
+	SlotBlockInBtf   *ebpf.Variable `ebpf:"slot_block_in_btf"`
 	SweepInBtf       *ebpf.Variable `ebpf:"sweep_in_btf"`
 	TableBuckets     *ebpf.Variable `ebpf:"table_buckets"`
 	TableSeed        *ebpf.Variable `ebpf:"table_seed"`

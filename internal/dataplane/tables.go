@@ -97,7 +97,12 @@ func (d *Dataplane) readSlots(id uint32) ([]pathSlot, error) {
 		return nil, fmt.Errorf("slots of %d: %w", id, err)
 	}
 	defer inner.Close()
-	return readArray[pathSlot](inner)
+	blocks, err := readArray[pathSlotBlock](inner)
+	var slots []pathSlot
+	for _, block := range blocks {
+		slots = append(slots, block.Slot[:]...)
+	}
+	return slots, err
 }
 
 // readServerEntries finds the service of each server. One whose service is gone was being removed when
