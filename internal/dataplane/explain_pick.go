@@ -20,7 +20,7 @@ import (
 // makeHash. A server is named by its index in servers.
 func tableOf(slots []pathSlot, servers []candidate) (t sched.Table, err error) {
 	head, walked := slots[0], slots[1:1+slots[0].Server]
-	second, buckets := slots[1+head.Server], slots[2+head.Server:]
+	second, behind := slots[1+head.Server], slots[2+head.Server:] // and what fills the last block up
 	indexes := newIndexes(servers)
 	for _, slot := range walked {
 		s := sched.Slot{Server: indexes.of(slot), Weight: slot.Weight}
@@ -30,8 +30,8 @@ func tableOf(slots []pathSlot, servers []candidate) (t sched.Table, err error) {
 		t.Slots = append(t.Slots, s)
 	}
 	t.Version, t.Top, t.Divisor = head.Generation, head.Weight, head.Divisor
-	t.Buckets = indexes.ofAll(buckets[:second.Weight])
-	t.Hash = indexes.ofAll(buckets[second.Weight:])
+	t.Buckets = indexes.ofAll(behind[:second.Weight])
+	t.Hash = indexes.ofAll(behind[second.Weight : second.Weight+second.Server])
 	return t, indexes.err
 }
 
