@@ -58,7 +58,7 @@ func serviceAddresses(c *cobra.Command) (out []string, _ cobra.ShellCompDirectiv
 		return nil, cobra.ShellCompDirectiveError
 	}
 	for _, s := range services {
-		out = append(out, s.Address)
+		out = append(out, strings.TrimSuffix(s.Address, "*")) // which port of all there are, who asks must say
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
 }
