@@ -42,7 +42,7 @@ test-packages:
 PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/daemon ./internal/layout ./internal/ledger ./internal/model ./internal/packet ./internal/plan \
 	./internal/reconcile ./internal/report ./internal/sched ./internal/server ./internal/suggest
 # The rings that load programs and make namespaces.
-ROOT := ./internal/address ./internal/dataplane ./internal/doctor ./internal/lab ./internal/realserver ./cmd/... ./packaging ./stories ./faults ./bench
+ROOT := ./internal/address ./internal/dataplane ./internal/doctor ./internal/lab ./internal/realserver ./cmd/... ./packaging ./stories ./parity ./faults ./bench
 
 .PHONY: test-unit
 test-unit:
@@ -109,6 +109,13 @@ install: bin/weir man
 	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' packaging/install
 uninstall:
 	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' packaging/uninstall
+
+# parity makes the connections that records of the real IPVS tell of through weir, and prints which picks are
+# equal. Other records of the same form: make parity RECORDS=DIR
+RECORDS := parity/testdata
+.PHONY: parity
+parity:
+	$(GO) test -count=1 -run '^TestParity$$' ./parity -v -records '$(abspath $(RECORDS))'
 
 .PHONY: clean
 clean:

@@ -31,7 +31,7 @@ var golden = map[string]any{
 	"servers": []api.Server{
 		{
 			Service: "web", Address: "198.51.100.11:80", Forwarding: "nat", Weight: 2,
-			Active: 3, Inactive: 4, HalfOpen: 1, State: "up", Traffic: traffic(true),
+			Active: 3, Inactive: 4, HalfOpen: 1, Persistent: 2, State: "up", Traffic: traffic(true),
 		},
 		{
 			Service: "web", Address: "198.51.100.12:80", Forwarding: "dr",

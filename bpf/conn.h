@@ -10,8 +10,8 @@
  *
  * Closing is provisional, since anybody can send an RST or a FIN that the server does not believe. A
  * packet without FIN or RST leads from CLOSE back to ESTABLISHED; so does data of a side that has closed
- * from FIN_WAIT. A bare SYN in FIN_WAIT or CLOSE leads to SYN_RECV, with the same server; in TIME_WAIT
- * it begins another connection (begins_anew).
+ * from FIN_WAIT. A bare SYN in FIN_WAIT or CLOSE leads to SYN_RECV, with the same server; once both sides
+ * have closed it begins another connection (begins_anew).
  *
  * A flow is settled with its client's fourth packet. Until then another new flow may take its place
  * when a bucket is crowded, so no flood of beginnings can push out what is settled.
@@ -38,15 +38,22 @@ static __always_inline bool conn_is_pair(const struct conn *conn)
 	return conn->forwarding == FORWARDING_NAT;
 }
 
-static __always_inline void load_add(struct load *load, __u32 state, __s32 by)
+/* load_add moves the counts of a server, and its service's. */
+static __always_inline void load_add(struct load *load, const struct server *server, __u32 state, __s32 by)
 {
 	if (state == CONN_ESTABLISHED) {
 		__sync_fetch_and_add(&load->active, (__s64)by);
 		return;
 	}
+	if (state == CONN_TEMPLATE) {
+		__sync_fetch_and_add(&load->persistent, (__s64)by);
+		return;
+	}
 	__sync_fetch_and_add(&load->inactive, (__s64)by);
-	if (state == CONN_SYN_RECV)
-		__sync_fetch_and_add(&load->half_open, (__s64)by);
+	if (state != CONN_SYN_RECV)
+		return;
+	__sync_fetch_and_add(&load->half_open, (__s64)by);
+	half_open_move(server->service, by);
 }
 
 /*
@@ -64,7 +71,7 @@ static __always_inline void load_judge(struct load *load, const struct server *s
 }
 
 /*
- * load_move moves the counts of a server. One of another generation is a stranger. A connection that
+ * load_move moves the counts of a server, and its service's. One of another generation is a stranger. A connection that
  * only changes its state is neither more nor less than before: then judged is false.
  */
 __noinline int load_move(__u32 id, __u32 generation, __u32 state, __s32 by, bool judged)
@@ -74,7 +81,7 @@ __noinline int load_move(__u32 id, __u32 generation, __u32 state, __s32 by, bool
 
 	if (!load || !server)
 		return 0;
-	load_add(load, state, by);
+	load_add(load, server, state, by);
 	if (judged)
 		load_judge(load, server, by);
 	return 0;
@@ -210,6 +217,15 @@ static __always_inline void conn_find(struct packet *p)
 		conn_found(p, &at);
 }
 
+/*
+ * conn_closed: both sides have closed. It may be in CLOSE, too: who has gone already answers a FIN that
+ * was repeated with an RST.
+ */
+static __always_inline bool conn_closed(__u64 word)
+{
+	return (word_flags(word) & CONN_FINS) == CONN_FINS;
+}
+
 /* conn_same: what was read of the connection was all of this one. */
 static __always_inline bool conn_same(const struct packet *p)
 {
@@ -246,6 +262,8 @@ static __always_inline __u32 conn_next_flags(enum conn_state from, enum conn_sta
 		flags &= ~fin;
 	else if (to == CONN_SYN_RECV || to == CONN_ESTABLISHED)
 		flags &= ~CONN_FINS;
+	else if (to == CONN_UDP)
+		flags |= fin & CONN_FIN_SERVER;
 	return to == from ? flags : flags | CONN_DIRTY;
 }
 
@@ -284,7 +302,7 @@ static __always_inline void conn_settle(const struct conn *conn, __u32 position)
 }
 
 /* conn_change tries to make the change once; false: another CPU was first. The winner moves the counts. */
-static __noinline bool conn_change(const struct packet *p, __u32 fin)
+static __noinline bool conn_change(struct packet *p, __u32 fin)
 {
 	struct conn *conn = p->conn;
 	__u64 old = word_of(conn), new = conn_step(old, p, fin);
@@ -295,13 +313,31 @@ static __noinline bool conn_change(const struct packet *p, __u32 fin)
 		return false;
 	if (word_state(new) != word_state(old))
 		conn_recount(conn, word_state(old), word_state(new));
-	if (word_flags(new & ~old) & CONN_SETTLED)
+	if (word_flags(new & ~old) & CONN_SETTLED) {
 		conn_settle(conn, p->position);
+		p->settles = 1;
+	}
 	return true;
 }
 
+/* persist.h */
+__u64 persist_confirm(__u32 position);
+__u32 persist_remember(__u64 next);
+
+/*
+ * conn_confirm: a connection has proved itself, and its client's template with it. One that had to make
+ * room meanwhile comes back: a flood must not tear a client from its server.
+ */
+static __always_inline void conn_confirm(__u32 position)
+{
+	__u64 missing = persist_confirm(position);
+
+	if (missing && persist_remember(missing) < PRESENT)
+		persist_confirm(position);
+}
+
 /* conn_move makes the transition that a packet causes; most cause none. */
-static __always_inline void conn_move(const struct packet *p, __u32 fin)
+static __always_inline void conn_move(struct packet *p, __u32 fin)
 {
 	__u64 word = word_of(p->conn);
 
@@ -309,6 +345,8 @@ static __always_inline void conn_move(const struct packet *p, __u32 fin)
 		return;
 	if (!conn_change(p, fin) && !conn_change(p, fin))
 		conn_change(p, fin);
+	if (p->settles && word_flags(word) & CONN_PERSISTENT)
+		conn_confirm(p->position);
 }
 
 /* half_swap changes 64 bits of an entry, unless they are a stranger's meanwhile. */

@@ -44,7 +44,7 @@ static __noinline void draft_forward(struct packet *p, __u32 pair)
 	if (!n)
 		return;
 	struct conn *c = &n->draft;
-	n->flags = CONN_DIRTY;
+	n->flags = CONN_DIRTY | (p->service->flags & SERVICE_PERSISTENT ? CONN_PERSISTENT : 0);
 	n->state = first_state(p);
 	c->source = p->flow.source;
 	c->destination = p->flow.destination;
@@ -59,7 +59,36 @@ static __noinline void draft_forward(struct packet *p, __u32 pair)
 	c->hop = hop_digest(hop_of(p), p->ingress);
 }
 
-/* reverse_taken: the way back is another connection's. One that moves is looked for first where it moves away from. */
+/* conn_is_over: nobody waits for an answer of it. Both sides have closed, or a question has had its answer. */
+static __always_inline bool conn_is_over(__u64 word)
+{
+	__u32 flags = word_flags(word);
+
+	if (word_state(word) == CONN_UDP)
+		return flags & CONN_FIN_SERVER && !(flags & CONN_SETTLED);
+	return conn_closed(word);
+}
+
+/*
+ * reverse_yields ends the connection whose way back is at a position, if it is over: in IPVS, too, the
+ * newest connection has the answers.
+ */
+__noinline bool reverse_yields(__u32 position)
+{
+	struct conn *entry = entry_at(position);
+	struct found forward = {};
+
+	if (!entry || !(word_flags(word_of(entry)) & CONN_REVERSE))
+		return false;
+	__u32 pair = ((struct reverse *)entry)->pair;
+	return forward_at(&forward, pair, position) && conn_is_over(forward.word) &&
+	       conn_end(pair, forward.word, NOWHERE);
+}
+
+/*
+ * reverse_taken: the way back is another connection's that is not over. One that moves is looked for first
+ * where it moves away from; it does not yield.
+ */
 __noinline bool reverse_taken(void)
 {
 	struct newcomer *n = newcomer_of_cpu();
@@ -69,7 +98,8 @@ __noinline bool reverse_taken(void)
 	if (table_moves &&
 	    (look_before(entry_flow(&n->draft)) != NOWHERE || look_here(entry_flow(&n->draft)) != NOWHERE))
 		return true;
-	return table_search(entry_flow(&n->draft)) != NOWHERE;
+	__u32 position = table_search(entry_flow(&n->draft));
+	return position != NOWHERE && !reverse_yields(position);
 }
 
 /* put_reverse comes before put_forward: a connection that could not be answered must not exist. */

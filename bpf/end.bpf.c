@@ -2,7 +2,7 @@
 /*
  * end.bpf.c: connections end because somebody says so (weir connections --kill). Which ones, the daemon
  * decides by what it read of them. Only who swaps an entry's word may end it, which user space cannot:
- * so it writes down positions and words, and runs this.
+ * so it writes down positions and words, and runs this. And a server's counts end.
  */
 #include "conn.h"
 
@@ -30,6 +30,28 @@ SEC("syscall")
 int end(const __u32 *count)
 {
 	bpf_loop(*count, end_one, NULL, 0);
+	return 0;
+}
+
+/*
+ * settle clears the counts of a place that no server has. Nobody takes back what its connections have
+ * counted, since they find another generation: their service would count those for ever that were half
+ * open. Both are moved in one run, which a daemon that dies does not interrupt; a CPU that found the server
+ * before it went counts both, too, and that is for the next run.
+ */
+SEC("syscall")
+int settle(const __u32 *place)
+{
+	__u32 id = *place;
+	struct load *load = bpf_map_lookup_elem(&loads, &id);
+	struct server *free = server_find(id, 0);
+
+	if (!load || !free)
+		return 0;
+	__u64 left = __sync_lock_test_and_set(&load->half_open, 0);
+	half_open_move(free->service, -left);
+	load->active = 0;
+	load->inactive = 0;
 	return 0;
 }
 

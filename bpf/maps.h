@@ -150,6 +150,17 @@ struct {
 	__type(value, struct timeouts);
 } timeouts SEC(".maps");
 
+/*
+ * Service id → half-open connections: the sum of those that the loads of its places for servers have, of
+ * free ones too. Nobody sets it; it is only moved, together with a load.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVICES);
+	__type(key, __u32);
+	__type(value, __u64);
+} half_open SEC(".maps");
+
 /* Server id → connections that live. Written by the path and the sweep. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -234,6 +245,7 @@ struct scratch {
 	__u8 bytes[512];          /* csum_bytes.h */
 	struct fragment fragment; /* fragment.h: a new entry */
 	struct near_set set;      /* lblcr.h: a new one */
+	struct flow template;     /* persist.h: the key of the client's template */
 };
 
 struct {

@@ -68,6 +68,8 @@ struct packet {
 	__u32 fresh;      /* 1: this packet has begun conn, and is counted there */
 	__u32 forwarding; /* enum forwarding: that of conn, or without one of server */
 	__u32 hashed;     /* enum verdict: sent on without a connection, this is its exit; 0: it has one */
+	__u32 template;   /* 1: this packet has begun its client's template */
+	__u32 settles;    /* 1: with this packet conn is settled */
 	struct service *service;
 	struct server *server;
 	struct conn *conn;

@@ -236,7 +236,8 @@ static __always_inline void take_back(struct conn *entry, __u32 position, __u64 
 
 /*
  * rival_yields looks at another entry with the newcomer's tag. One of the same flow stays if it is a
- * connection already, or lies lower; else it is told by its word that it came to nothing.
+ * connection already, or lies lower; else it is told by its word that it came to nothing, if it has not
+ * given way itself.
  */
 static __always_inline bool rival_yields(const struct newcomer *n, __u32 rival, __u32 position)
 {
@@ -249,7 +250,8 @@ static __always_inline bool rival_yields(const struct newcomer *n, __u32 rival, 
 		return true;
 	if (word_state(word) > CONN_COMING || rival < position)
 		return word_life(word_of(entry)) != word_life(word);
-	return word_swap(entry, word, word_make(word_life(word) + 1, 0, 0, CONN_NONE));
+	return word_swap(entry, word, word_make(word_life(word) + 1, 0, 0, CONN_NONE)) ||
+	       word_life(word_of(entry)) != word_life(word);
 }
 
 /* Whoever has the newcomer's tag, in both buckets. */

@@ -51,12 +51,6 @@ static __always_inline void sched_set(struct packet *p, __u64 server)
 	p->server = server_find(server, server >> 32);
 }
 
-/* sched_pick sets p->server, or NULL when no server takes new connections. */
-static __always_inline void sched_pick(struct packet *p)
-{
-	sched_set(p, sched_next(p));
-}
-
 /* sched_by_hash sets p->server to the one that p's flow names, or NULL. */
 static __always_inline void sched_by_hash(struct packet *p)
 {

@@ -100,6 +100,30 @@ static __always_inline bool server_full(const struct load *load, const struct se
 	return server && server->upper && server->upper <= load->full && !load_fallen(load, server);
 }
 
+/* half_open_move moves the count of a service. */
+static __always_inline void half_open_move(__u32 service, __s64 by)
+{
+	__u64 *count = bpf_map_lookup_elem(&half_open, &service);
+
+	if (count)
+		__sync_fetch_and_add(count, by);
+}
+
+/*
+ * half_open_full: another connection of p's service would be one too many that waits for its client's
+ * second packet. As many CPUs as ask at once may each begin one more. Before a connection is counted its
+ * second packet may be: for that moment the count can be less than none.
+ */
+static __always_inline bool half_open_full(const struct packet *p)
+{
+	__u32 most = p->service->half_open, service = p->service->id;
+
+	if (!most || p->flow.protocol == IPPROTO_UDP)
+		return false;
+	__s64 *count = bpf_map_lookup_elem(&half_open, &service);
+	return count && *(volatile __s64 *)count >= most;
+}
+
 /* nat_port is where NAT sends p to. */
 static __always_inline __be16 nat_port(const struct packet *p)
 {

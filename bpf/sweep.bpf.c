@@ -2,10 +2,12 @@
 /*
  * sweep.bpf.c: expiry. The daemon runs it again and again, each time over the next few buckets, so that
  * no run holds its CPU for long. An entry goes in two steps: first it is marked, and a packet may still
- * take the mark away; when the next round finds it marked, it ends.
+ * take the mark away; when the next round finds it marked, it ends. A connection that lives keeps its
+ * client's template.
  */
 #include "conn.h"
 #include "finish.h"
+#include "template.h"
 
 #define TIMEOUT_UDP_UNSETTLED CONN_STATES
 _Static_assert(TIMEOUT_UDP_UNSETTLED == CONN_UDP + 1, "it stands behind the states");
@@ -28,14 +30,60 @@ static __always_inline __u32 timeout_of(const struct timeouts *timeouts, __u64 w
 	return timeouts->seconds[index + !other & TIMEOUTS - 1] * jiffies_per_second;
 }
 
-/* expired: an entry that nobody has timeouts for is not judged. */
-static __always_inline bool expired(const struct conn *entry, __u64 word, __u32 now)
+static __always_inline bool expired(const struct conn *entry, __u64 word, const struct timeouts *timeouts, __u32 now)
 {
-	__u32 index = timeouts_of(entry, word);
-	struct timeouts *t = bpf_map_lookup_elem(&timeouts, &index);
 	__u32 idle = now - entry->seen;
 
-	return t && idle < SEEN_AHEAD && idle >= timeout_of(t, word);
+	return idle < SEEN_AHEAD && idle >= timeout_of(timeouts, word);
+}
+
+/* template_seen is when a template must have been seen to live on for TEMPLATE_KEPT; that may be in the future. */
+static __always_inline __u32 template_seen(const struct conn *template, __u32 timeout, __u32 now)
+{
+	__u32 idle = now - template->seen, kept = TEMPLATE_KEPT * jiffies_per_second;
+	__u32 ahead = idle < SEEN_AHEAD ? 0 : -idle;
+	bool lives = ahead ? timeout + ahead >= kept : timeout >= idle && timeout - idle >= kept;
+
+	return lives ? template->seen : now - timeout + kept;
+}
+
+/*
+ * template_keep has the template of a connection live on for a while, if it leads to the same server. It
+ * changes the time only while that is this template's.
+ */
+__noinline int template_keep(__u32 position, __u32 seconds, __u32 now)
+{
+	struct conn *conn = entry_at(position);
+	struct service *service = conn ? template_service(entry_flow(conn)) : NULL;
+	struct found at = {};
+	struct flow key;
+
+	if (!conn || !service)
+		return 0;
+	template_key(&key, entry_flow(conn), service);
+	if (!template_find(&at, &key) || !template_names(at.conn, conn))
+		return 0;
+	__u64 *half = (__u64 *)&at.conn->seen, old = *half;
+	__u32 seen = template_seen(at.conn, seconds * jiffies_per_second, now);
+	if (!template_same(&at) || seen == at.conn->seen)
+		return 0;
+	half_swap(half, old, old >> 32 << 32 | seen);
+	template_revive(&at);
+	return 0;
+}
+
+/*
+ * keeps: this is a connection whose template is to be kept, and it is its turn. To find the template takes
+ * as long as all else that is done for an entry, so each has a turn in some rounds only: TEMPLATE_KEPT is
+ * longer. Where templates are shorter-lived than that, each round is one.
+ */
+static __always_inline bool keeps(const struct sweep *s, __u32 position, __u64 word, const struct timeouts *timeouts)
+{
+	__u32 seconds = timeouts->seconds[CONN_TEMPLATE];
+
+	if (!(word_flags(word) & CONN_PERSISTENT) || !seconds)
+		return false;
+	return seconds < TEMPLATE_KEPT || !((position + s->round) % TEMPLATE_TURNS);
 }
 
 /* owned: a way back goes with its connection; only an orphan is swept by itself. */
@@ -56,8 +104,15 @@ __noinline int visit(struct sweep *s, __u32 position)
 	if (word_state(word) <= CONN_COMING)
 		return 0;
 	s->seen++;
-	if (owned(entry, position, word) || !expired(entry, word, s->now))
+	__u32 index = timeouts_of(entry, word);
+	struct timeouts *t = bpf_map_lookup_elem(&timeouts, &index);
+	if (!t || owned(entry, position, word))
 		return 0;
+	if (!expired(entry, word, t, s->now)) {
+		if (keeps(s, position, word, t))
+			template_keep(position, t->seconds[CONN_TEMPLATE], s->now);
+		return 0;
+	}
 	/* A packet that comes in between changes the word, and both attempts come to nothing. */
 	bool dying = word_flags(word) & CONN_DYING;
 	s->deleted += dying && conn_end(position, word, NOWHERE);
@@ -86,7 +141,7 @@ static long visit_bucket(__u32 turn, struct sweep *s)
 SEC("syscall")
 int sweep(struct sweep *s)
 {
-	struct sweep done = { .first = s->first, .buckets = s->buckets, .now = jiffies() };
+	struct sweep done = { .first = s->first, .buckets = s->buckets, .round = s->round, .now = jiffies() };
 
 	bpf_loop(done.buckets, visit_bucket, &done, 0);
 	finish_count(VERDICT_FRAGMENT_ORPHAN, s->orphans);

@@ -37,6 +37,9 @@ enum limit {
 	MAX_NEAREST = 16384,             /* addresses, of all services with lblc, and with lblcr */
 	NEAR_MEMBERS = 16,               /* servers of an address, a power of two */
 	MAX_ENDINGS = 512,               /* connections that are ended in one run */
+	TEMPLATE_MARK = 64,              /* a bit of the protocol in a template's key: so no packet's flow is one */
+	TEMPLATE_TURNS = 8, /* rounds of the sweep in which each connection once looks after its template */
+	TEMPLATE_KEPT = 60, /* seconds that a template has left at least while connections of it live */
 };
 
 /* An IP address; IPv4 is mapped into IPv6 (::ffff:a.b.c.d), so one path serves both. */
@@ -85,16 +88,19 @@ enum service_flag {
 	SERVICE_HASH_PORT = 4,       /* sh-port, mh-port: the client\'s port counts, too */
 	SERVICE_HASH_FALLBACK =
 		8, /* sh-fallback, mh-fallback: in place of a server that takes no connections another one has them */
+	SERVICE_PERSISTENT = 16,       /* a client's connections go to one server: template.h */
+	SERVICE_EXPIRE_QUIESCENT = 32, /* a template that leads to a server of weight 0 is not followed */
 };
 
 /* Value of `services`. Written by Go. */
 struct service {
-	__u32 id;         /* index into `slots`, `positions` and `counters`; below MAX_SERVICES */
-	__u32 generation; /* never 0; another one after the id was given to another service */
-	__u8 scheduler;   /* enum scheduler */
-	__u8 flags;       /* enum service_flag */
-	__u16 pad;
-	__u32 spare;
+	__u32 id;             /* index into `slots`, `positions`, `half_open` and `counters`; below MAX_SERVICES */
+	__u32 generation;     /* never 0; another one after the id was given to another service */
+	__u8 scheduler;       /* enum scheduler */
+	__u8 flags;           /* enum service_flag */
+	__be16 template_port; /* in the keys of its templates; 0: one for all ports of the address */
+	struct addr mask;     /* the bits of a client's address by which it is known again; of IPv4 as it is mapped */
+	__u32 half_open;      /* so many connections may wait for their client's second packet; 0: no limit */
 };
 
 /*
@@ -250,19 +256,21 @@ enum conn_state {
 	CONN_FIN_WAIT,
 	CONN_TIME_WAIT,
 	CONN_CLOSE,
+	CONN_TEMPLATE, /* no connection: which server a client's connections go to (template.h) */
 	CONN_UDP,
 	CONN_STATES,
 };
 
 enum conn_flag {
-	CONN_REVERSE = 1,     /* the server's side of a NAT pair: struct reverse; the forward entry owns the state */
-	CONN_DYING = 2,       /* the sweep saw it expired once; a packet takes the mark away */
-	CONN_DIRTY = 4,       /* changed since sync last looked */
-	CONN_FIN_CLIENT = 8,  /* the client has closed its side */
-	CONN_FIN_SERVER = 16, /* the server has closed its side; seen by NAT only */
-	CONN_AWAY = 32,       /* it lives in its second bucket */
-	CONN_SETTLED = 64,    /* its client has sent SETTLED_PACKETS: nobody's new flow takes its place */
-	CONN_MOVING = 128,    /* a CPU is moving it to another table: no other one does */
+	CONN_REVERSE = 1,      /* the server's side of a NAT pair: struct reverse; the forward entry owns the state */
+	CONN_DYING = 2,        /* the sweep saw it expired once; a packet takes the mark away */
+	CONN_DIRTY = 4,        /* changed since sync last looked */
+	CONN_FIN_CLIENT = 8,   /* the client has closed its side */
+	CONN_FIN_SERVER = 16,  /* the server has closed its side, or in UDP answered; seen by NAT only */
+	CONN_AWAY = 32,        /* it lives in its second bucket */
+	CONN_SETTLED = 64,     /* its client has sent SETTLED_PACKETS: nobody's new flow takes its place */
+	CONN_MOVING = 128,     /* a CPU is moving it to another table: no other one does */
+	CONN_PERSISTENT = 256, /* its client has a template, which lives at least as long */
 };
 
 /*
@@ -270,13 +278,17 @@ enum conn_flag {
  * of connections whose server is gone. Written by Go.
  */
 struct timeouts {
-	__u32 seconds[TIMEOUTS]; /* without a packet, by enum conn_state; at CONN_STATES: UDP that is not settled */
+	/*
+	 * Without a packet, by enum conn_state; at CONN_STATES: UDP that is not settled. A template: without a
+	 * new connection; 0: the service is not persistent, what templates there are go.
+	 */
+	__u32 seconds[TIMEOUTS];
 };
 
 /*
  * A connection as the path remembers it: an element of `conns`, one cache line. Its index is 16 times
  * that of its bucket, and its slot, from 1 on. Written by the path and the sweep. NAT has two entries:
- * client to service, and server to client, which is a struct reverse.
+ * client to service, and server to client, which is a struct reverse. A template is an entry, too.
  */
 struct conn {
 	/*
@@ -285,12 +297,12 @@ struct conn {
 	 * `loads`. What was read of an entry counts only if its life is the same before and after.
 	 */
 	__u64 word;
-	struct addr source;      /* the client */
+	struct addr source;      /* the client; of a template: what its clients have in common */
 	struct addr destination; /* the service */
-	__be16 source_port;
-	__be16 destination_port;
-	__u8 protocol;
-	__u8 forwarding;         /* enum forwarding, when it was created */
+	__be16 source_port;      /* of a template: 0 */
+	__be16 destination_port; /* of a template: the service's template_port */
+	__u8 protocol;           /* of a template: with TEMPLATE_MARK */
+	__u8 forwarding;         /* enum forwarding, when it was created; of a template: 0 */
 	__u16 server;            /* id */
 	__u32 seen;              /* jiffies, low 32 bits: when the last packet came, of either side */
 	__u32 pair;              /* NAT: position of its reverse entry */
@@ -371,12 +383,13 @@ struct told {
 	__u32 count; /* in this second */
 };
 
-/* Value of `loads`, index = server id: connections that live. Written by the path and the sweep. */
+/* Value of `loads`, index = server id: connections that live, and templates. Written by the path and the sweep. */
 struct load {
-	__u64 active;    /* ESTABLISHED */
-	__u64 inactive;  /* all other states, as IPVS counts (UDP too) */
-	__u64 half_open; /* SYN_RECV; they are part of inactive */
-	__u64 full;      /* the upper threshold that they have reached, and not fallen from yet; 0: none */
+	__u64 active;     /* ESTABLISHED */
+	__u64 inactive;   /* all other states, as IPVS counts (UDP too) */
+	__u64 half_open;  /* SYN_RECV; they are part of inactive */
+	__u64 persistent; /* templates, which are no connections */
+	__u64 full;       /* the upper threshold that they have reached, and not fallen from yet; 0: none */
 };
 
 /*
@@ -407,6 +420,7 @@ struct event {
 struct sweep {
 	__u32 first;   /* in: bucket to begin with */
 	__u32 buckets; /* in: how many */
+	__u32 round;   /* in: through the whole table, counted */
 	__u32 now;     /* out: jiffies */
 	__u32 seen;    /* out: entries looked at, reverse ones too */
 	__u32 marked;  /* out: expired for the first time, now CONN_DYING */
@@ -449,17 +463,18 @@ enum verdict {
 	VERDICT_LOCAL,              /* the server is this host */
 
 	/* Sent on. */
-	VERDICT_DR,             /* forwarded by direct routing */
-	VERDICT_TUN,            /* forwarded in a tunnel */
-	VERDICT_NAT_IN,         /* client to server, translated */
-	VERDICT_NAT_OUT,        /* server to client, translated back */
-	VERDICT_ICMP_IN,        /* an ICMP error about a connection, sent to its server */
-	VERDICT_ICMP_OUT,       /* an ICMP error about a server's NAT connection, sent to its client */
-	VERDICT_TOO_BIG_TOLD,   /* larger than the MTU of the way on: the sender was told, by ICMP */
-	VERDICT_TTL_TOLD,       /* TTL or hop limit was 1: the sender was told, by ICMP */
-	VERDICT_SERVER_RESET,   /* the connection's server was removed: the client was told, by RST, ABORT or ICMP */
-	VERDICT_HASHED_UNKNOWN, /* TCP without SYN, and no connection: forwarded without one, by its flow's hash */
-	VERDICT_HASHED_FULL,    /* no room for its connection: forwarded without one, by its flow's hash */
+	VERDICT_DR,               /* forwarded by direct routing */
+	VERDICT_TUN,              /* forwarded in a tunnel */
+	VERDICT_NAT_IN,           /* client to server, translated */
+	VERDICT_NAT_OUT,          /* server to client, translated back */
+	VERDICT_ICMP_IN,          /* an ICMP error about a connection, sent to its server */
+	VERDICT_ICMP_OUT,         /* an ICMP error about a server's NAT connection, sent to its client */
+	VERDICT_TOO_BIG_TOLD,     /* larger than the MTU of the way on: the sender was told, by ICMP */
+	VERDICT_TTL_TOLD,         /* TTL or hop limit was 1: the sender was told, by ICMP */
+	VERDICT_SERVER_RESET,     /* the connection's server was removed: the client was told, by RST, ABORT or ICMP */
+	VERDICT_HASHED_UNKNOWN,   /* TCP without SYN, and no connection: forwarded without one, by its flow's hash */
+	VERDICT_HASHED_HALF_OPEN, /* `half_open` is reached: forwarded without a connection, by its flow's hash */
+	VERDICT_HASHED_FULL,      /* no room for its connection: forwarded without one, by its flow's hash */
 
 	/* Dropped. */
 	VERDICT_MALFORMED,          /* addressed to a service, but its headers lie about their lengths */
@@ -480,6 +495,7 @@ enum verdict {
 	VERDICT_TOO_BIG,            /* larger than the MTU of the way on, and the sender was not told */
 	VERDICT_SERVER_LEFT,        /* the connection's server was removed, and its client is not told (`leaving`) */
 	VERDICT_SERVER_GONE,        /* the connection's server was removed with its service */
+	VERDICT_HALF_OPEN,          /* the service has as many half-open connections as it may have (`half_open`) */
 	VERDICT_CONN_FULL,          /* no room for another connection where this one could be found again */
 	VERDICT_CONN_BUSY, /* the connection ended, or became another one, while its packet was here: the sender repeats it */
 	VERDICT_NAT_CLASH,   /* no server could be found whose way back was free */

@@ -19,20 +19,55 @@
 #include "move.h"
 #include "packet.h"
 #include "parse.h"
+#include "persist.h"
 #include "reset.h"
 #include "sched.h"
 #include "service.h"
 #include "tell.h"
 
+/* pick sets p->server: where the client's template leads, or else the one whose turn it is. */
+static __always_inline void pick(struct packet *p)
+{
+	bool persistent = p->service->flags & SERVICE_PERSISTENT;
+	__u64 next = NOBODY;
+
+	if (persistent)
+		next = persist_follow(headers_of(p), p->service, 1);
+	if (persistent && table_moves && next == NOBODY && persist_fetch())
+		next = persist_follow(headers_of(p), p->service, 1);
+	p->template = persistent && next == NOBODY;
+	if (next == NOBODY)
+		next = sched_next(p);
+	sched_set(p, next);
+}
+
+/* remember makes the template of a client that has none. Where another CPU is first, it decides; false: it takes too long. */
+static __always_inline bool remember(struct packet *p)
+{
+	__u64 next = (__u64)p->server->generation << 32 | p->server_id;
+	__u32 position = persist_remember(next);
+
+	p->template = position < PRESENT;
+	if (position != PRESENT)
+		return true;
+	next = persist_follow(headers_of(p), p->service, REMEMBER_LOOKS);
+	sched_set(p, next);
+	return p->server;
+}
+
 /* schedule_once picks a server for a new connection and remembers it. */
 static __always_inline enum verdict schedule_once(struct packet *p)
 {
-	sched_pick(p);
+	pick(p);
 	if (!p->server)
 		return VERDICT_NO_SERVER;
 	if (p->ttl <= 1 && !(p->server->flags & SERVER_LOCAL))
 		return VERDICT_TTL_EXCEEDED;
+	if (p->template && !remember(p))
+		return VERDICT_CONN_BUSY;
 	enum verdict v = create(p);
+	if (v != VERDICT_CONTINUE && p->template)
+		persist_forget();
 	if (v != VERDICT_CONTINUE)
 		return v;
 	/* Another CPU may have been first with the same flow, and picked another server. */
@@ -105,6 +140,8 @@ static __always_inline enum verdict begin(struct packet *p)
 		return VERDICT_UNKNOWN_CONNECTION;
 	if (!sound(p->ctx, headers_of(p)))
 		return VERDICT_BAD_CHECKSUM;
+	if (half_open_full(p))
+		return VERDICT_HALF_OPEN;
 	return schedule(p);
 }
 
@@ -114,6 +151,8 @@ static __always_inline enum verdict hashed(enum verdict v)
 	switch (v) {
 	case VERDICT_UNKNOWN_CONNECTION:
 		return VERDICT_HASHED_UNKNOWN;
+	case VERDICT_HALF_OPEN:
+		return VERDICT_HASHED_HALF_OPEN;
 	case VERDICT_CONN_FULL:
 		return VERDICT_HASHED_FULL;
 	default:
@@ -155,9 +194,10 @@ static __always_inline enum verdict admit(struct packet *p)
  */
 static __always_inline bool begins_anew(const struct packet *p)
 {
-	enum conn_state state = word_state(word_of(p->conn));
+	__u64 word = word_of(p->conn);
+	enum conn_state state = word_state(word);
 
-	if (state == CONN_TIME_WAIT)
+	if (conn_closed(word))
 		return starts_connection(p);
 	if (state != CONN_FIN_WAIT && state != CONN_CLOSE)
 		return false;

@@ -97,7 +97,7 @@ func filterFlags(c *cobra.Command, q *client.ConnectionsQuery) {
 		"server":   cobra.NoFileCompletions,
 		"client":   cobra.NoFileCompletions,
 		"protocol": cobra.FixedCompletions([]string{"tcp", "udp", "sctp"}, cobra.ShellCompDirectiveNoFileComp),
-		"state":    cobra.FixedCompletions(model.States(), cobra.ShellCompDirectiveNoFileComp),
+		"state":    cobra.FixedCompletions(model.ListedStates(), cobra.ShellCompDirectiveNoFileComp),
 	} {
 		if err := c.RegisterFlagCompletionFunc(name, complete); err != nil {
 			panic(err) // the flag was added right above

@@ -91,7 +91,7 @@ var servers = []api.Server{
 	{Service: "web", Address: "198.51.100.12:80", Forwarding: "nat", State: "quiesced", Reason: "weight 0"},
 	{
 		Service: "dns", Address: "[2001:db8::53]:*", Forwarding: "tun", Weight: 1,
-		State: "unreachable", Reason: "no route to 2001:db8::53", HalfOpen: 7,
+		State: "unreachable", Reason: "no route to 2001:db8::53", HalfOpen: 7, Persistent: 9,
 		Tunnel: &api.Tunnel{Type: "gue", Port: 6080, Source: "2001:db8:7::/64"},
 	},
 	{

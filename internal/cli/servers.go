@@ -22,15 +22,15 @@ func showServers(ctx context.Context, daemon *client.Client, out *output) error 
 	if err != nil {
 		return err
 	}
-	const stateColumn = 13
-	t := newTable("SERVICE", "SERVER", "FORWARD", "TUNNEL", ">WEIGHT", ">ACTIVECONN", ">INACTCONN", ">HALFOPEN",
+	const stateColumn = 14
+	t := newTable("SERVICE", "SERVER", "FORWARD", "TUNNEL", ">WEIGHT", ">ACTIVECONN", ">INACTCONN", ">HALFOPEN", ">PERSISTCONN",
 		">CONNS", ">INPKTS", ">OUTPKTS", ">INBYTES", ">OUTBYTES", "STATE", "REASON")
 	if !out.isWide() {
-		t.hide("TUNNEL", "HALFOPEN", "CONNS", "INPKTS", "OUTPKTS", "INBYTES", "OUTBYTES")
+		t.hide("TUNNEL", "HALFOPEN", "PERSISTCONN", "CONNS", "INPKTS", "OUTPKTS", "INBYTES", "OUTBYTES")
 	}
 	for _, s := range servers {
 		t.add(s.Service, s.Address, s.Forwarding, tunnel(s.Tunnel), strconv.Itoa(int(s.Weight)),
-			number(&s.Active), number(&s.Inactive), number(&s.HalfOpen), number(&s.Connections),
+			number(&s.Active), number(&s.Inactive), number(&s.HalfOpen), number(&s.Persistent), number(&s.Connections),
 			number(&s.PacketsIn), number(s.PacketsOut), number(&s.BytesIn), number(s.BytesOut), s.State, s.Reason)
 	}
 	t.paint = func(column int, text string) string {

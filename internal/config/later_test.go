@@ -25,8 +25,7 @@ func TestLaterWordsAreRefusedByName(t *testing.T) {
 	for _, key := range []string{"vrrp", "sync", "notify"} {
 		check("services: []\n%s: []\n", key)
 	}
-	for _, key := range strings.Fields(`addresses check fwmark netmask one_packet persistence sorry
-		persistance`) {
+	for _, key := range strings.Fields(`addresses check fwmark one_packet sorry`) {
 		check(service, key)
 	}
 	check(server, "check")

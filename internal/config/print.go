@@ -78,8 +78,14 @@ func serviceNode(s model.Service) *yaml.Node {
 	if leaving := leavingNode(s.Leaving); leaving != nil {
 		pairs = append(pairs, pair{"leaving", leaving})
 	}
+	if persistence := persistenceNode(s.Persistence); persistence != nil {
+		pairs = append(pairs, pair{"persistence", persistence})
+	}
 	if s.Unknown != 0 {
 		pairs = append(pairs, pair{"unknown", textNode(s.Unknown.String())})
+	}
+	if s.HalfOpen != 0 {
+		pairs = append(pairs, pair{"half_open", numberNode(s.HalfOpen)})
 	}
 	common := common(s.Servers)
 	if common.Forwarding != model.DR {

@@ -18,6 +18,8 @@ type service struct {
 	address *yaml.Node // never nil: the item itself when the address is missing
 	name    *yaml.Node // nil: the name is the default
 	servers []server
+
+	halfOpen *yaml.Node // nil: the default
 }
 
 // plain strips the places off.
@@ -50,6 +52,9 @@ func (s scope) service(n *yaml.Node, number int) service {
 	out.MSS = s.mss(values["mss"], out.Key)
 	out.Timeouts = s.timeouts(values["timeouts"], out.Key)
 	out.Leaving = s.leaving(values["leaving"])
+	out.Persistence = s.persistence(values["persistence"], out.Key)
+	out.halfOpen = values["half_open"]
+	out.HalfOpen = s.halfOpen(out.halfOpen, out.Key)
 	standard := defaults{out.Key, s.forwarding(values["forwarding"], model.DR), s.tunnel(values["tunnel"])}
 	for i, item := range s.list(values["servers"], "servers") {
 		out.servers = append(out.servers, s.server(item, i+1, standard))

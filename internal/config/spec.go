@@ -21,10 +21,12 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 		services = append(services, top.service(n, i+1))
 	}
 	f.check(services)
+	size := top.connections(values["connections"])
+	f.checkHalfOpen(services, size)
 	return model.Spec{
 		Interfaces:  top.interfaces(values["interfaces"]),
 		Services:    plain(services),
-		Connections: model.Connections{Size: top.connections(values["connections"])},
+		Connections: model.Connections{Size: size},
 		API:         model.API{Unix: top.api(values["api"])},
 	}
 }

@@ -58,8 +58,14 @@ func dump(spec model.Spec) string {
 		if s.Leaving != (model.Departure{}) {
 			fmt.Fprintf(&b, "  leaving %q for %s\n", s.Leaving.Policy, s.Leaving.For)
 		}
+		if p := s.Persistence; p != (model.Persistence{}) {
+			fmt.Fprintf(&b, "  persistence %s mask %d quiescent %q\n", p.Timeout, p.Mask, p.Quiescent)
+		}
 		if s.Unknown != 0 {
 			fmt.Fprintf(&b, "  unknown %s\n", s.Unknown)
+		}
+		if s.HalfOpen != 0 {
+			fmt.Fprintf(&b, "  half open %d\n", s.HalfOpen)
 		}
 		for _, server := range s.Servers {
 			fmt.Fprintf(&b, "  server %s %s weight %d\n", server.Key, server.Forwarding, server.Weight)

@@ -40,15 +40,13 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "unknown", "servers"},
+	known: []string{"name", "address", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "persistence", "unknown", "half_open", "servers"},
 	later: map[string]string{
 		"addresses":   "write one service for each address",
 		"check":       "leave it out: servers are not probed; weight 0 takes one out of service",
 		"connections": "leave it out: a service's connections are not limited",
 		"fwmark":      `firewall marks are not read: write "address: 192.0.2.10:80"`,
-		"netmask":     "leave it out: it belongs to persistence",
 		"one_packet":  "leave it out: all datagrams of one client port go to one server",
-		"persistence": "leave it out: each connection is scheduled on its own",
 		"sorry":       "leave it out: without a server the host itself refuses clients",
 	},
 	foreign: map[string]string{
@@ -72,13 +70,21 @@ var serviceKeys = vocabulary{
 		"expire_nodest_conn":  `write "leaving: reset"`,
 		"removed":             `write "leaving:"`,
 		"drain":               `write "leaving: {policy: drain, for: 1h}"`,
+		"syn_backlog":         `write "half_open:"`,
 		"sloppy_tcp":          `write "unknown: forward", or leave it out: it is the default`,
 		"sorry_server":        "not in this version yet: leave it out",
 		"delay_loop":          "not in this version yet: servers are not probed",
 		"ops":                 "not in this version yet: leave it out",
 		"weight":              "a weight belongs to a server",
 		"thresholds":          "thresholds belong to a server",
-		"persistence_timeout": "not in this version yet: leave it out",
+		"netmask":             `write "persistence: {mask: 24}": the length of the prefix`,
+		"pmask":               `write "persistence: {mask: 24}": the length of the prefix`,
+		"persistent":          `write "persistence: 6m"`,
+		"persistence_timeout": `write "persistence: 6m"`,
+		"quiescent":           `write "persistence: {quiescent: expire}"; for a server of weight 0 leave it out`,
+
+		"persistence_granularity":   `write "persistence: {mask: 24}": the length of the prefix`,
+		"expire_quiescent_template": `write "persistence: {quiescent: expire}"`,
 	},
 }
 
@@ -88,19 +94,21 @@ var serverKeys = vocabulary{
 		"check": "leave it out: servers are not probed; weight 0 takes one out of service",
 	},
 	foreign: map[string]string{
-		"<<":         "merge keys are not supported: write the keys out",
-		"port":       `write the port behind the address: "address: 10.0.0.11:80"`,
-		"uthreshold": `write "thresholds: {upper: 1000}"`,
-		"lthreshold": `write "thresholds: {upper: 1000, lower: 800}"`,
-		"ip":         `write "address: 10.0.0.11:80"`,
-		"name":       "a server has no name but its address",
-		"method":     `write "forwarding:"`,
-		"protocol":   "a protocol belongs to a service",
-		"scheduler":  "a scheduler belongs to a service",
-		"mss":        "an mss belongs to a service",
-		"leaving":    "it belongs to a service",
-		"unknown":    "it belongs to a service",
-		"timeouts":   "timeouts belong to a service",
+		"<<":          "merge keys are not supported: write the keys out",
+		"port":        `write the port behind the address: "address: 10.0.0.11:80"`,
+		"uthreshold":  `write "thresholds: {upper: 1000}"`,
+		"lthreshold":  `write "thresholds: {upper: 1000, lower: 800}"`,
+		"ip":          `write "address: 10.0.0.11:80"`,
+		"name":        "a server has no name but its address",
+		"method":      `write "forwarding:"`,
+		"protocol":    "a protocol belongs to a service",
+		"scheduler":   "a scheduler belongs to a service",
+		"mss":         "an mss belongs to a service",
+		"leaving":     "it belongs to a service",
+		"unknown":     "it belongs to a service",
+		"half_open":   "it belongs to a service",
+		"timeouts":    "timeouts belong to a service",
+		"persistence": "it belongs to a service",
 	},
 }
 
@@ -116,6 +124,24 @@ var timeoutKeys = vocabulary{
 		"tcp":    `write "established:"`,
 		"tcpfin": `write "fin_wait:"`,
 	},
+}
+
+var persistenceKeys = vocabulary{
+	known: []string{"timeout", "mask", "quiescent"},
+	foreign: map[string]string{
+		"<<":          "merge keys are not supported: write the keys out",
+		"netmask":     `write "mask: 24": the length of the prefix`,
+		"granularity": `write "mask: 24": the length of the prefix`,
+		"prefix":      `write "mask: 24"`,
+		"for":         `write "timeout: 6m"`,
+
+		"expire_quiescent_template": `write "quiescent: expire"`,
+	},
+}
+
+var quiescents = vocabulary{
+	known:   names(model.Quiescents()...),
+	foreign: map[string]string{"yes": `write "keep"`, "no": `write "expire"`, "1": `write "expire"`, "0": `write "keep"`},
 }
 
 var leavingKeys = vocabulary{

@@ -17,7 +17,8 @@ func fromCounters(c dataplane.Counters) (map[model.ServiceKey]report.Counts, map
 	servers := map[report.ServiceServer]report.ServerReading{}
 	for key, s := range c.Servers {
 		servers[report.ServiceServer(key)] = report.ServerReading{
-			Active: s.Active, Inactive: s.Inactive, HalfOpen: s.HalfOpen, Full: s.Full, Counts: report.Counts(s.Counts),
+			Active: s.Active, Inactive: s.Inactive, HalfOpen: s.HalfOpen, Persistent: s.Persistent, Full: s.Full,
+			Counts: report.Counts(s.Counts),
 		}
 	}
 	return services, servers

@@ -45,7 +45,7 @@ func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant
 			errs = append(errs, fmt.Errorf("service %s: %w", want.Key, err))
 		}
 	}
-	errs = append(errs, d.applyAddresses(wants))
+	errs = append(errs, d.applyAddresses(wants), d.settleFree())
 	return errors.Join(errs...)
 }
 
@@ -57,7 +57,7 @@ func (d *Dataplane) putService(want model.ServiceWant) error {
 	if err != nil {
 		return err
 	}
-	if err := d.putServiceTimeouts(entry, want.Timeouts); err != nil {
+	if err := d.putServiceTimeouts(entry, want); err != nil {
 		return err
 	}
 	isLeaving := func(w model.ServerWant) bool { return w.Leaving != 0 }
@@ -118,7 +118,8 @@ func (d *Dataplane) serviceEntry(key model.ServiceKey) (*serviceEntry, error) {
 func (d *Dataplane) putServiceValue(entry *serviceEntry, want model.ServiceWant) error {
 	value := entry.value
 	value.Scheduler = uint8(toScheduler[want.Scheduler])
-	value.Flags = serviceFlags(want)
+	value.Flags, value.HalfOpen = serviceFlags(want), uint32(want.HalfOpen)
+	value.Mask, value.TemplatePort = toPersistence(want)
 	if value == entry.value {
 		return nil
 	}
@@ -146,7 +147,7 @@ func (d *Dataplane) putServer(service *serviceEntry, want model.ServerWant, of m
 	if value == entry.value {
 		return nil
 	}
-	if err := d.putRecord(entry.id, value); err != nil {
+	if err := d.putRecord(&d.tables.records, entry.id, value); err != nil {
 		return err
 	}
 	entry.value = value
@@ -164,8 +165,8 @@ func (d *Dataplane) newServer(service *serviceEntry) (*serverEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.path.Loads.Put(id, &pathLoad{}); err != nil {
-		return nil, fmt.Errorf("clear its load: %w", err)
+	if err := d.settle(id); err != nil {
+		return nil, err
 	}
 	if err := d.clearServerCounters(id); err != nil {
 		return nil, err
@@ -182,7 +183,7 @@ func (d *Dataplane) removeServers(entry *serviceEntry, wants []model.ServerWant)
 		if wanted[key] {
 			continue
 		}
-		if err := d.putRecord(server.id, freePlace(server.value)); err != nil {
+		if err := d.putRecord(&d.tables.records, server.id, freePlace(server.value)); err != nil {
 			return fmt.Errorf("remove server %s: %w", key, err)
 		}
 		d.tables.serverIDs.free(server.id)

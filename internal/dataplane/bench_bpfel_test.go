@@ -31,6 +31,7 @@ const (
 	benchMapEvents             = "events"
 	benchMapFragments          = "fragments"
 	benchMapFrame              = "frame"
+	benchMapHalfOpen           = "half_open"
 	benchMapHeldFrames         = "held_frames"
 	benchMapInterfaces         = "interfaces"
 	benchMapLoads              = "loads"
@@ -145,6 +146,7 @@ type benchMapSpecs struct {
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
 	Frame       *ebpf.MapSpec `ebpf:"frame"`
+	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
@@ -233,6 +235,7 @@ type benchMaps struct {
 	Events      *ebpf.Map `ebpf:"events"`
 	Fragments   *ebpf.Map `ebpf:"fragments"`
 	Frame       *ebpf.Map `ebpf:"frame"`
+	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
@@ -261,6 +264,7 @@ func (m *benchMaps) Close() error {
 		m.Events,
 		m.Fragments,
 		m.Frame,
+		m.HalfOpen,
 		m.HeldFrames,
 		m.Interfaces,
 		m.Loads,

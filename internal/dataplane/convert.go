@@ -113,7 +113,37 @@ func serviceFlags(w model.ServiceWant) uint8 {
 	if w.Flags.Fallback {
 		flags |= pathServiceFlagSERVICE_HASH_FALLBACK
 	}
+	if w.Persistence.Timeout != 0 {
+		flags |= pathServiceFlagSERVICE_PERSISTENT
+	}
+	if w.Persistence.Quiescent == model.ExpireQuiescent {
+		flags |= pathServiceFlagSERVICE_EXPIRE_QUIESCENT
+	}
 	return uint8(flags)
+}
+
+// toPersistence is by what a service's templates are found; nothing where it has none. FTP's are for all
+// ports, as in IPVS (ip_vs_sched_persist): its data connections follow the control connection.
+func toPersistence(w model.ServiceWant) (mask pathAddr, port uint16) {
+	if w.Persistence.Timeout == 0 {
+		return mask, 0
+	}
+	if w.Key.Port != model.FTP {
+		port = toPort(w.Key.Port)
+	}
+	return toMask(w.Persistence.Mask, w.Key.Address.BitLen()), port
+}
+
+// toMask is the mask of a prefix in an address that has so many bits; 0: all.
+func toMask(length uint8, bits int) pathAddr {
+	if length == 0 {
+		length = uint8(bits)
+	}
+	var bytes [16]byte
+	for bit := range 128 - bits + int(length) {
+		bytes[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return toAddr(netip.AddrFrom16(bytes))
 }
 
 func serverFlags(w model.ServerWant, serving bool) uint8 {

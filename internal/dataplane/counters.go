@@ -26,7 +26,8 @@ func (c Counts) plus(other Counts) Counts {
 // ServerCounts are a server's counts and the connections that live on it.
 type ServerCounts struct {
 	Active, Inactive, HalfOpen uint64
-	Full                       bool // it takes no new ones (thresholds)
+	Persistent                 uint64 // templates, which are no connections
+	Full                       bool   // it takes no new ones (thresholds)
 	Counts
 }
 
@@ -86,7 +87,7 @@ func (d *Dataplane) serverCounts(id uint32, server pathServer) (ServerCounts, er
 		return ServerCounts{}, fmt.Errorf("read load of server %d: %w", id, err)
 	}
 	counts, err := d.counts(maxServices + id)
-	return ServerCounts{load.Active, load.Inactive, load.HalfOpen, isFull(load, server), counts}, err
+	return ServerCounts{load.Active, load.Inactive, load.HalfOpen, load.Persistent, isFull(load, server), counts}, err
 }
 
 // isFull is server_full of bpf/service.h.

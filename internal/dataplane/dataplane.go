@@ -56,6 +56,7 @@ type Dataplane struct {
 	attachments []model.Attachment
 	clock       clock
 	used        uint64
+	rounds      uint32 // of the sweep
 	inUse       map[serviceID]inUse
 }
 

@@ -13,7 +13,8 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// Connection is one entry of the connection table; a NAT pair is one.
+// Connection is one entry of the connection table; a NAT pair is one. A template of a persistent service is
+// one, too: its state is model.Template, its client a masked address, and no port is port 0.
 type Connection struct {
 	Protocol   model.Protocol
 	Client     netip.AddrPort
@@ -94,6 +95,7 @@ var connStates = map[pathConnState]string{
 	pathConnStateCONN_TIME_WAIT:   "TIME_WAIT",
 	pathConnStateCONN_CLOSE:       "CLOSE",
 	pathConnStateCONN_UDP:         "UDP",
+	pathConnStateCONN_TEMPLATE:    model.Template,
 }
 
 // connection reads an entry. Its server's place may be somebody else's: then nothing is known of it.
@@ -106,11 +108,15 @@ func connection(e pathConn, server pathServer) Connection {
 		Forwarding: fromForwarding(pathForwarding(e.Forwarding)),
 		State:      connStates[w.state()],
 	}
+	if w.state() == pathConnStateCONN_TEMPLATE {
+		c.Protocol &^= model.Protocol(pathLimitTEMPLATE_MARK)
+		c.Forwarding = fromForwarding(pathForwarding(server.Forwarding))
+	}
 	if e.ServerGeneration != server.Generation && e.ServerGeneration != server.Was {
 		return c
 	}
 	port := c.Virtual.Port() // DR, TUN and local keep it
-	if c.Forwarding == model.NAT && server.Port != 0 {
+	if c.Forwarding == model.NAT && server.Port != 0 && port != model.AnyPort {
 		port = fromPort(server.Port)
 	}
 	c.Server = netip.AddrPortFrom(fromAddr(server.Address), port)

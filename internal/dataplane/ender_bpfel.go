@@ -30,6 +30,7 @@ const (
 	enderMapEndings          = "endings"
 	enderMapEvents           = "events"
 	enderMapFragments        = "fragments"
+	enderMapHalfOpen         = "half_open"
 	enderMapHeldFrames       = "held_frames"
 	enderMapInterfaces       = "interfaces"
 	enderMapLoads            = "loads"
@@ -48,6 +49,7 @@ const (
 	enderMapVips             = "vips"
 	enderMapVlans            = "vlans"
 	enderProgEnd             = "end"
+	enderProgSettle          = "settle"
 	enderVarBucketInBtf      = "bucket_in_btf"
 	enderVarConnFlagInBtf    = "conn_flag_in_btf"
 	enderVarConnStateInBtf   = "conn_state_in_btf"
@@ -118,7 +120,8 @@ type enderSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type enderProgramSpecs struct {
-	End *ebpf.ProgramSpec `ebpf:"end"`
+	End    *ebpf.ProgramSpec `ebpf:"end"`
+	Settle *ebpf.ProgramSpec `ebpf:"settle"`
 }
 
 // enderMapSpecs contains maps before they are loaded into the kernel.
@@ -131,6 +134,7 @@ type enderMapSpecs struct {
 	Endings     *ebpf.MapSpec `ebpf:"endings"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
+	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
@@ -208,6 +212,7 @@ type enderMaps struct {
 	Endings     *ebpf.Map `ebpf:"endings"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Fragments   *ebpf.Map `ebpf:"fragments"`
+	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
@@ -235,6 +240,7 @@ func (m *enderMaps) Close() error {
 		m.Endings,
 		m.Events,
 		m.Fragments,
+		m.HalfOpen,
 		m.HeldFrames,
 		m.Interfaces,
 		m.Loads,
@@ -291,12 +297,14 @@ type enderVariables struct {
 //
 // It can be passed to loadEnderObjects or ebpf.CollectionSpec.LoadAndAssign.
 type enderPrograms struct {
-	End *ebpf.Program `ebpf:"end"`
+	End    *ebpf.Program `ebpf:"end"`
+	Settle *ebpf.Program `ebpf:"settle"`
 }
 
 func (p *enderPrograms) Close() error {
 	return _EnderClose(
 		p.End,
+		p.Settle,
 	)
 }
 

@@ -67,6 +67,47 @@ func (d *Dataplane) Dump() (string, error) {
 	return out, nil
 }
 
+// HalfOpen is how many connections of a service are half open, as the path counts them.
+func (d *Dataplane) HalfOpen(key model.ServiceKey) (n int64, err error) {
+	var service pathService
+	k := toServiceKey(key)
+	if err := d.path.Services.Lookup(&k, &service); err != nil {
+		return 0, err
+	}
+	return n, d.path.HalfOpen.Lookup(service.Id, &n)
+}
+
+// StrayHalfOpen is how many services that are not there count half-open connections.
+func (d *Dataplane) StrayHalfOpen() (stray int, err error) {
+	counts, err := readArray[int64](d.path.HalfOpen)
+	for id, n := range counts {
+		if n != 0 && !d.tables.serviceIDs.taken[uint32(id)] {
+			stray++
+		}
+	}
+	return stray, err
+}
+
+// CountLate counts half-open connections of a server of the service that is no more, as a CPU does that
+// had found it before it went.
+func (d *Dataplane) CountLate(key model.ServiceKey, n int64) error {
+	servers, err := d.readServers()
+	if err != nil {
+		return err
+	}
+	service := d.tables.services[key].value
+	id := slices.IndexFunc(servers, func(s pathServer) bool { return s.Was != 0 && s.Service == service.Id })
+	if id < 0 {
+		return fmt.Errorf("no server of %s is gone", key)
+	}
+	before, err := d.HalfOpen(key)
+	if err != nil {
+		return err
+	}
+	load := pathLoad{Inactive: uint64(n), HalfOpen: uint64(n)}
+	return errors.Join(d.path.Loads.Put(uint32(id), &load), d.path.HalfOpen.Put(service.Id, before+n))
+}
+
 // SlotsVersion is that of the tables of a service's servers, as they lie in the map.
 func (d *Dataplane) SlotsVersion(key model.ServiceKey) (uint32, error) {
 	t, err := d.readTables()

@@ -16,12 +16,13 @@ import (
 // change once, and none for long, since its packets change nothing but the time when it is settled.
 const killAttempts = 3
 
-// ender is the program that ends connections, and where it reads which.
+// ender is the program that ends connections, and where it reads which; and the one that ends counts.
 type ender struct {
 	// mu guards both: what is written down is one caller's until the program has run.
 	mu      sync.Mutex
 	end     *ebpf.Program
 	endings *ebpf.Map
+	settle  *ebpf.Program // settle.go
 }
 
 func (d *Dataplane) loadEnder() error {
@@ -35,17 +36,18 @@ func (d *Dataplane) loadEnder() error {
 	var objects struct {
 		End     *ebpf.Program `ebpf:"end"`
 		Endings *ebpf.Map     `ebpf:"endings"`
+		Settle  *ebpf.Program `ebpf:"settle"`
 	}
 	if err := spec.LoadAndAssign(&objects, &ebpf.CollectionOptions{MapReplacements: d.share(spec)}); err != nil {
 		return loadError("end", err)
 	}
-	d.ender.end, d.ender.endings = objects.End, objects.Endings
+	d.ender.end, d.ender.endings, d.ender.settle = objects.End, objects.Endings, objects.Settle
 	return nil
 }
 
 // Close may be called of one that was never loaded.
 func (e *ender) Close() error {
-	return errors.Join(e.end.Close(), e.endings.Close())
+	return errors.Join(e.end.Close(), e.endings.Close(), e.settle.Close())
 }
 
 // run ends what is written down, as far as it has not changed, and notes which was ended.

@@ -21,6 +21,7 @@ const (
 	moverMapCounters           = "counters"
 	moverMapEvents             = "events"
 	moverMapFragments          = "fragments"
+	moverMapHalfOpen           = "half_open"
 	moverMapHeldFrames         = "held_frames"
 	moverMapInterfaces         = "interfaces"
 	moverMapLoads              = "loads"
@@ -123,6 +124,7 @@ type moverMapSpecs struct {
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
+	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
@@ -201,6 +203,7 @@ type moverMaps struct {
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Fragments   *ebpf.Map `ebpf:"fragments"`
+	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
@@ -227,6 +230,7 @@ func (m *moverMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Fragments,
+		m.HalfOpen,
 		m.HeldFrames,
 		m.Interfaces,
 		m.Loads,

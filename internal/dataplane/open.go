@@ -141,7 +141,7 @@ func (d *Dataplane) loadSweeper(hz uint32) error {
 	if err := d.table().set(spec); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
-	if err := d.putTimeouts(defaultTimeouts, model.Timeouts{}); err != nil {
+	if err := d.putTimeouts(defaultTimeouts, toTimeouts(model.Timeouts{}, 0)); err != nil {
 		return err
 	}
 	var objects struct {
@@ -160,7 +160,7 @@ func (d *Dataplane) share(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	shared := map[string]*ebpf.Map{}
 	for name, m := range map[string]*ebpf.Map{
 		"interfaces": p.Interfaces, "services": p.Services, "vips": p.Vips, "servers": p.Servers, "records": p.Records,
-		"slots": p.Slots, "positions": p.Positions, "conns": p.Conns, "loads": p.Loads,
+		"slots": p.Slots, "positions": p.Positions, "conns": p.Conns, "loads": p.Loads, "half_open": p.HalfOpen,
 		"counters": p.Counters, "verdicts": p.Verdicts, "events": p.Events,
 		"vlans": p.Vlans, "nat_servers": p.NatServers, "fragments": p.Fragments, "held_frames": p.HeldFrames,
 		"tellings": p.Tellings, "scratch": p.Scratch, "timeouts": p.Timeouts,

@@ -55,6 +55,7 @@ const (
 	pathConnFlagCONN_AWAY       pathConnFlag = 32
 	pathConnFlagCONN_SETTLED    pathConnFlag = 64
 	pathConnFlagCONN_MOVING     pathConnFlag = 128
+	pathConnFlagCONN_PERSISTENT pathConnFlag = 256
 )
 
 type pathConnState uint32
@@ -67,8 +68,9 @@ const (
 	pathConnStateCONN_FIN_WAIT    pathConnState = 4
 	pathConnStateCONN_TIME_WAIT   pathConnState = 5
 	pathConnStateCONN_CLOSE       pathConnState = 6
-	pathConnStateCONN_UDP         pathConnState = 7
-	pathConnStateCONN_STATES      pathConnState = 8
+	pathConnStateCONN_TEMPLATE    pathConnState = 7
+	pathConnStateCONN_UDP         pathConnState = 8
+	pathConnStateCONN_STATES      pathConnState = 9
 )
 
 type pathCounters struct {
@@ -198,14 +200,18 @@ const (
 	pathLimitMAX_NEAREST     pathLimit = 16384
 	pathLimitNEAR_MEMBERS    pathLimit = 16
 	pathLimitMAX_ENDINGS     pathLimit = 512
+	pathLimitTEMPLATE_MARK   pathLimit = 64
+	pathLimitTEMPLATE_TURNS  pathLimit = 8
+	pathLimitTEMPLATE_KEPT   pathLimit = 60
 )
 
 type pathLoad struct {
-	_        structs.HostLayout
-	Active   uint64
-	Inactive uint64
-	HalfOpen uint64
-	Full     uint64
+	_          structs.HostLayout
+	Active     uint64
+	Inactive   uint64
+	HalfOpen   uint64
+	Persistent uint64
+	Full       uint64
 }
 
 type pathMoveSlice struct {
@@ -299,6 +305,7 @@ type pathScratch struct {
 	Bytes    [512]uint8
 	Fragment pathFragment
 	Set      pathNearSet
+	Template pathFlow
 }
 
 type pathServer struct {
@@ -339,22 +346,25 @@ const (
 )
 
 type pathService struct {
-	_          structs.HostLayout
-	Id         uint32
-	Generation uint32
-	Scheduler  uint8
-	Flags      uint8
-	Pad        uint16
-	Spare      uint32
+	_            structs.HostLayout
+	Id           uint32
+	Generation   uint32
+	Scheduler    uint8
+	Flags        uint8
+	TemplatePort uint16
+	Mask         pathAddr
+	HalfOpen     uint32
 }
 
 type pathServiceFlag uint32
 
 const (
-	pathServiceFlagSERVICE_SERVING         pathServiceFlag = 1
-	pathServiceFlagSERVICE_FORWARD_UNKNOWN pathServiceFlag = 2
-	pathServiceFlagSERVICE_HASH_PORT       pathServiceFlag = 4
-	pathServiceFlagSERVICE_HASH_FALLBACK   pathServiceFlag = 8
+	pathServiceFlagSERVICE_SERVING          pathServiceFlag = 1
+	pathServiceFlagSERVICE_FORWARD_UNKNOWN  pathServiceFlag = 2
+	pathServiceFlagSERVICE_HASH_PORT        pathServiceFlag = 4
+	pathServiceFlagSERVICE_HASH_FALLBACK    pathServiceFlag = 8
+	pathServiceFlagSERVICE_PERSISTENT       pathServiceFlag = 16
+	pathServiceFlagSERVICE_EXPIRE_QUIESCENT pathServiceFlag = 32
 )
 
 type pathServiceKey struct {
@@ -382,6 +392,7 @@ type pathSweep struct {
 	_       structs.HostLayout
 	First   uint32
 	Buckets uint32
+	Round   uint32
 	Now     uint32
 	Seen    uint32
 	Marked  uint32
@@ -437,30 +448,32 @@ const (
 	pathVerdictVERDICT_TTL_TOLD           pathVerdict = 17
 	pathVerdictVERDICT_SERVER_RESET       pathVerdict = 18
 	pathVerdictVERDICT_HASHED_UNKNOWN     pathVerdict = 19
-	pathVerdictVERDICT_HASHED_FULL        pathVerdict = 20
-	pathVerdictVERDICT_MALFORMED          pathVerdict = 21
-	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 22
-	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 23
-	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 24
-	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 25
-	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 26
-	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 27
-	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 28
-	pathVerdictVERDICT_MARTIAN            pathVerdict = 29
-	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 30
-	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 31
-	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 32
-	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 33
-	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 34
-	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 35
-	pathVerdictVERDICT_TOO_BIG            pathVerdict = 36
-	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 37
-	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 38
-	pathVerdictVERDICT_CONN_FULL          pathVerdict = 39
-	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 40
-	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 41
-	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 42
-	pathVerdictVERDICTS                   pathVerdict = 43
+	pathVerdictVERDICT_HASHED_HALF_OPEN   pathVerdict = 20
+	pathVerdictVERDICT_HASHED_FULL        pathVerdict = 21
+	pathVerdictVERDICT_MALFORMED          pathVerdict = 22
+	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 23
+	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 24
+	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 25
+	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 26
+	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 27
+	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 28
+	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 29
+	pathVerdictVERDICT_MARTIAN            pathVerdict = 30
+	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 31
+	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 32
+	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 33
+	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 34
+	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 35
+	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 36
+	pathVerdictVERDICT_TOO_BIG            pathVerdict = 37
+	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 38
+	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 39
+	pathVerdictVERDICT_HALF_OPEN          pathVerdict = 40
+	pathVerdictVERDICT_CONN_FULL          pathVerdict = 41
+	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 42
+	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 43
+	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 44
+	pathVerdictVERDICTS                   pathVerdict = 45
 )
 
 type pathVlanKey struct {
@@ -485,6 +498,7 @@ const (
 	pathMapCounters           = "counters"
 	pathMapEvents             = "events"
 	pathMapFragments          = "fragments"
+	pathMapHalfOpen           = "half_open"
 	pathMapHeldFrames         = "held_frames"
 	pathMapInterfaces         = "interfaces"
 	pathMapLoads              = "loads"
@@ -589,6 +603,7 @@ type pathMapSpecs struct {
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
+	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
@@ -669,6 +684,7 @@ type pathMaps struct {
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Fragments   *ebpf.Map `ebpf:"fragments"`
+	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
@@ -695,6 +711,7 @@ func (m *pathMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Fragments,
+		m.HalfOpen,
 		m.HeldFrames,
 		m.Interfaces,
 		m.Loads,

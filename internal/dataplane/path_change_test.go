@@ -47,8 +47,13 @@ type life struct {
 	method   verdict
 }
 
+// methodOf is how packets end that are forwarded by a method.
+func methodOf(f model.Forwarding) verdict {
+	return map[model.Forwarding]verdict{model.DR: dr, model.TUN: tun, model.NAT: natIn}[f]
+}
+
 func newLife(t *testing.T, forwarding model.Forwarding) life {
-	v := map[model.Forwarding]verdict{model.DR: dr, model.TUN: tun, model.NAT: natIn}[forwarding]
+	v := methodOf(forwarding)
 	l := life{
 		testbed: newTestbed(t, 64),
 		tcp:     talkTo(4, 10, 80, model.TCP, 20000),

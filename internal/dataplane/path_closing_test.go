@@ -74,18 +74,26 @@ func TestPortUsedAgainLeavesAQuiescedServer(t *testing.T) {
 	})
 }
 
-// TestPortUsedAgainInTimeWait: both sides have closed, so any server may have the next connection.
+// TestPortUsedAgainInTimeWait: both sides have closed, so any server may have the next connection. Whoever
+// answers a FIN that was repeated by an RST changes nothing.
 func TestPortUsedAgainInTimeWait(t *testing.T) {
-	l := newLife(t, model.NAT)
-	old := netip.AddrPortFrom(serverAddr(4, 2), 80)
-	l.asks(t, packet.FIN|packet.ACK, natIn)
-	expect(t, l.testbed, back, l.tcp.answer(old, packet.FIN|packet.ACK), natOut)
-	if got := l.stateOf(t, l.tcp); got != "TIME_WAIT" {
-		t.Fatalf("both have closed: %s", got)
+	for _, state := range []string{"TIME_WAIT", "CLOSE"} {
+		t.Run(state, func(t *testing.T) {
+			l := newLife(t, model.NAT)
+			old := netip.AddrPortFrom(serverAddr(4, 2), 80)
+			l.asks(t, packet.FIN|packet.ACK, natIn)
+			expect(t, l.testbed, back, l.tcp.answer(old, packet.FIN|packet.ACK), natOut)
+			if state == "CLOSE" {
+				expect(t, l.testbed, back, l.tcp.answer(old, packet.RST), natOut)
+			}
+			if got := l.stateOf(t, l.tcp); got != state {
+				t.Fatalf("both have closed: %s", got)
+			}
+			l.asks(t, packet.SYN, natIn)
+			l.goesTo(t, l.tcp, 1)
+			expect(t, l.testbed, back, l.tcp.answer(old, packet.ACK), noService) // what is still under way from the old one
+			l.compareConnections(t)
+			l.compareCounters(t)
+		})
 	}
-	l.asks(t, packet.SYN, natIn)
-	l.goesTo(t, l.tcp, 1)
-	expect(t, l.testbed, back, l.tcp.answer(old, packet.ACK), noService) // what is still under way from the old one
-	l.compareConnections(t)
-	l.compareCounters(t)
 }

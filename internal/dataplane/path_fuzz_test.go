@@ -219,6 +219,9 @@ func shaken(random *rand.Rand, want model.DataplaneWant) model.DataplaneWant {
 		if random.IntN(20) == 0 {
 			s.Serving = false
 		}
+		if random.IntN(3) == 0 {
+			s.Persistence = anyPersistence(random, s.Key.Address)
+		}
 		if random.IntN(20) == 0 && s.Key.Protocol == model.TCP {
 			s.MSS = uint16(random.IntN(2000))
 		}

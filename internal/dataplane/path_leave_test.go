@@ -44,7 +44,7 @@ type departure struct {
 func departureOf(t *testing.T, b *testbed, f family, p model.Protocol, forwarding model.Forwarding) departure {
 	t.Helper()
 	d := departure{testbed: b, t: t, f: f, forwarding: forwarding, talk: talkTo(f, 10*byte(forwarding), webPort(p), p, 20000)}
-	d.method = map[model.Forwarding]verdict{model.DR: dr, model.TUN: tun, model.NAT: natIn}[forwarding]
+	d.method = methodOf(forwarding)
 	d.begin(d.talk)
 	return d
 }

@@ -262,6 +262,7 @@ func (tb *table) odd(f family) {
 	}
 	tb.schedulers(f)
 	tb.clashes(f)
+	tb.clashesWithWhatIsOver(f)
 }
 
 func (tb *table) schedulers(f family) {
@@ -285,6 +286,28 @@ func (tb *table) clashes(f family) {
 	tb.add(fmt.Sprintf("ipv%d nat clash", f),
 		in(first.open(), natIn), in(second.open(), natClash), in(third.open(), natIn),
 		in(first.more(), natIn), in(second.more(), unknownConnection), in(third.more(), natIn))
+}
+
+// clashesWithWhatIsOver: the newest connection has the way back of one that waits for no answer any more.
+func (tb *table) clashesWithWhatIsOver(f family) {
+	server := netip.AddrPortFrom(serverAddr(f, 70), 8080)
+	const end = packet.FIN | packet.ACK
+	first := tb.talk(f, oddHost, oddNAT, model.TCP)
+	second := first
+	second.service = netip.AddrPortFrom(vip(f, oddHost), oddNATTwin)
+	tb.add(fmt.Sprintf("ipv%d nat clash with one that both have closed", f),
+		in(first.open(), natIn), in(first.ask(end), natIn), in(second.open(), natClash),
+		fromBack(first.answer(server, end), natOut), fromBack(first.answer(server, packet.RST), natOut), in(second.open(), natIn),
+		fromBack(first.answer(server, packet.SYN|packet.ACK), natOut), in(second.more(), natIn), in(first.more(), unknownConnection))
+
+	first = tb.talk(f, oddHost, oddNAT, model.UDP)
+	second = first
+	second.service = netip.AddrPortFrom(vip(f, oddHost), oddNATTwin)
+	tb.add(fmt.Sprintf("ipv%d nat clash with a question", f),
+		in(first.open(), natIn), in(second.open(), natClash),
+		fromBack(first.answer(server, 0), natOut), in(second.open(), natIn), in(first.open(), natClash),
+		fromBack(second.answer(server, 0), natOut), in(second.more(), natIn), in(second.more(), natIn), in(second.more(), natIn),
+		in(first.open(), natClash)) // settled
 }
 
 func (tb *table) martians(f family) {

@@ -67,6 +67,16 @@ func (tb *table) unknownOdd(f family) {
 	} {
 		tb.add(fmt.Sprintf("ipv%d unknown, %s", f, row.name), in(more(row.port), row.verdict))
 	}
+	tb.bounded(f, oddBounded, dr, hashedHalfOpen)
+	tb.bounded(f, oddBoundedNAT, natIn, halfOpen)
+}
+
+// bounded: of a service two connections may be half open.
+func (tb *table) bounded(f family, port uint16, method, excess verdict) {
+	a, b, c := tb.talk(f, oddHost, port, model.TCP), tb.talk(f, oddHost, port, model.TCP), tb.talk(f, oddHost, port, model.TCP)
+	tb.add(fmt.Sprintf("ipv%d half open, %s", f, method), in(a.open(), method), in(b.open(), method), in(c.open(), excess),
+		in(a.open(), method), in(c.open(), excess), in(c.more(), strange(method)), in(a.more(), method), in(c.open(), method),
+		in(c.more(), method), in(b.ask(packet.RST), method))
 }
 
 // TestUnknownPacketsFollowOneHash: all packets of a flow go to one server, flows are spread by weight, and

@@ -162,6 +162,8 @@ const (
 	oddMixed // each method
 	oddPass  // what belongs to no connection is not forwarded
 	oddLocalNAT
+	oddBounded // two connections may be half open
+	oddBoundedNAT
 )
 
 // Hosts of VIPs with a service for any port; the second has one for port 80 too.
@@ -249,6 +251,10 @@ func oddServices(f family) []model.ServiceWant {
 		change(&w)
 		return w
 	}
+	bounded := func(s model.ServiceWant) model.ServiceWant {
+		s.HalfOpen = 2
+		return s
+	}
 	backup := odd(oddBackup, toServer(f, 60, oddBackup, model.DR))
 	backup.Serving = false
 	pass := odd(oddPass, toServer(f, 76, oddPass, model.DR))
@@ -275,9 +281,12 @@ func oddServices(f family) []model.ServiceWant {
 		service(f, oddHost, oddLocal, model.UDP, with(toServer(f, 67, 1, model.DR), func(w *model.ServerWant) { w.Local = true })),
 		odd(oddNAT, toServer(f, 70, 8080, model.NAT)),
 		odd(oddNATTwin, toServer(f, 70, 8080, model.NAT)),
+		service(f, oddHost, oddNAT, model.UDP, toServer(f, 70, 8080, model.NAT)),
+		service(f, oddHost, oddNATTwin, model.UDP, toServer(f, 70, 8080, model.NAT)),
 		odd(oddNATOther, toServer(f, 71, 8080, model.NAT), toServer(f, 70, 8080, model.NAT)),
 		odd(oddNATAny, toServer(f, 72, model.AnyPort, model.NAT)),
-		weighted, pass,
+		weighted, pass, bounded(odd(oddBounded, toServer(f, 78, oddBounded, model.DR))),
+		bounded(odd(oddBoundedNAT, toServer(f, 79, 8080, model.NAT))),
 		odd(oddLocalNAT, with(toServer(f, 77, 1, model.NAT), func(w *model.ServerWant) { w.Local = true })),
 		odd(oddMixed, toServer(f, 73, oddMixed, model.NAT), toServer(f, 74, oddMixed, model.TUN), toServer(f, 75, oddMixed, model.DR)),
 	}

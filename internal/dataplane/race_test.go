@@ -46,8 +46,51 @@ func (b *testbed) send(t *testing.T, frame []byte) {
 // compareLoads compares each server's load with the connections that there are.
 func (b *testbed) compareLoads(t *testing.T) {
 	t.Helper()
+	b.compareHalfOpen(t)
 	if active, inactive, negative := b.loadsBeyond(t); active != 0 || inactive != 0 || negative != 0 {
 		t.Errorf("loads differ from the connections: active by %d, inactive by %d; %d servers have less than no half-open one", active, inactive, negative)
+	}
+	if beyond := b.templatesBeyond(t); beyond != 0 {
+		t.Errorf("loads differ from the templates by %d", beyond)
+	}
+}
+
+// templatesBeyond is how much more templates are counted than there are.
+func (b *testbed) templatesBeyond(t testing.TB) (beyond int64) {
+	t.Helper()
+	for _, c := range b.listed(t) {
+		if c.State == model.Template {
+			beyond--
+		}
+	}
+	counters, err := b.path.Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range counters.Servers {
+		beyond += int64(c.Persistent)
+	}
+	return beyond
+}
+
+// compareHalfOpen compares what each service counts with what its servers do.
+func (b *testbed) compareHalfOpen(t testing.TB) {
+	t.Helper()
+	counters, err := b.path.Counters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := map[model.ServiceKey]int64{}
+	for key, c := range counters.Servers {
+		sums[key.Service] += int64(c.HalfOpen)
+	}
+	for key := range counters.Services {
+		if got := b.halfOpen(t, key); got != sums[key] {
+			t.Errorf("service %s: half open are %d, its servers have %d", key, got, sums[key])
+		}
+	}
+	if stray, err := b.path.StrayHalfOpen(); err != nil || stray != 0 {
+		t.Errorf("%d services that are no more count half-open connections, %v", stray, err)
 	}
 }
 
@@ -56,9 +99,11 @@ func (b *testbed) compareLoads(t *testing.T) {
 func (b *testbed) loadsBeyond(t testing.TB) (active, inactive int64, negative int) {
 	t.Helper()
 	err := b.path.Connections(func(c dataplane.Connection) bool {
-		if c.State == "ESTABLISHED" {
+		switch c.State {
+		case "ESTABLISHED":
 			active--
-		} else {
+		case model.Template:
+		default:
 			inactive--
 		}
 		return true

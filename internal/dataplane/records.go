@@ -55,15 +55,15 @@ func (d *Dataplane) readServers() ([]pathServer, error) {
 
 // putRecord gives a server another record. The kernel copies a record word by word, so it is written
 // where nobody looks, and then its number is, in one store.
-func (d *Dataplane) putRecord(server uint32, value pathServer) error {
-	record, ok := d.tables.records.ids.take()
+func (d *Dataplane) putRecord(r *records, server uint32, value pathServer) error {
+	record, ok := r.ids.take()
 	if !ok {
 		return fmt.Errorf("%w: %d records of servers are the most", ErrFull, maxRecords)
 	}
 	if err := d.path.Records.Put(record, &value); err != nil {
 		return fmt.Errorf("write its record: %w", err)
 	}
-	return d.switchRecord(&d.tables.records, server, record)
+	return d.switchRecord(r, server, record)
 }
 
 // switchRecord makes another record that of the server. Eight bytes are copied in one store: the

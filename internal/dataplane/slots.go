@@ -19,7 +19,7 @@ func (d *Dataplane) putSlots(entry *serviceEntry, want model.ServiceWant) error 
 	if slices.Equal(heads, entry.heads) {
 		return nil
 	}
-	slots := whole(append(slices.Clone(heads), makeHash(entry, want.Servers)...))
+	slots := whole(append(slices.Clone(heads), makeHash(entry, want)...))
 	if len(entry.slots) > 0 {
 		slots[0].Generation = entry.slots[0].Generation
 	}
@@ -62,7 +62,7 @@ func makeHeads(entry *serviceEntry, want model.ServiceWant) []pathSlot {
 		slot.Weight = s.Weight
 		slots = append(slots, slot)
 	}
-	slots = append(slots, pathSlot{Server: uint32(sched.HashSize(want.Servers)), Weight: uint32(len(table.Buckets))})
+	slots = append(slots, pathSlot{Server: uint32(sched.HashSize(want.Scheduler, want.Servers)), Weight: uint32(len(table.Buckets))})
 	for _, server := range table.Buckets {
 		slot := entry.slotOf(want.Servers[server])
 		slot.Weight = uint32(want.Servers[server].Weight)
@@ -72,10 +72,10 @@ func makeHeads(entry *serviceEntry, want model.ServiceWant) []pathSlot {
 }
 
 // makeHash is the consistent hash.
-func makeHash(entry *serviceEntry, wants []model.ServerWant) []pathSlot {
+func makeHash(entry *serviceEntry, want model.ServiceWant) []pathSlot {
 	var slots []pathSlot
-	for _, server := range sched.MakeHash(wants) {
-		slot := entry.slotOf(wants[server])
+	for _, server := range sched.MakeHash(want.Scheduler, want.Servers) {
+		slot := entry.slotOf(want.Servers[server])
 		slot.Weight = 1 // it takes connections, but for its thresholds
 		slots = append(slots, slot)
 	}

@@ -44,7 +44,7 @@ func (d *Dataplane) Sweep() (Swept, error) {
 func (d *Dataplane) sweepSlice(first uint32, round *Swept) error {
 	buckets := d.table().buckets
 	s := pathSweep{
-		First: first, Buckets: min(sliceBuckets, buckets-first), Orphans: d.waiting.expire(time.Now()),
+		First: first, Buckets: min(sliceBuckets, buckets-first), Round: d.round(), Orphans: d.waiting.expire(time.Now()),
 	}
 	if _, err := d.sweeper.Run(&ebpf.RunOptions{Context: &s, ContextOut: &s}); err != nil {
 		return fmt.Errorf("sweep: %w", err)
@@ -56,9 +56,17 @@ func (d *Dataplane) sweepSlice(first uint32, round *Swept) error {
 	defer d.mu.Unlock()
 	d.clock = clock{s.Now, time.Now()}
 	if first+sliceBuckets >= buckets {
+		d.rounds++
 		d.used = uint64(round.Seen - round.Deleted)
 	}
 	return nil
+}
+
+// round is the number of the round that goes on: connections take turns by it.
+func (d *Dataplane) round() uint32 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rounds
 }
 
 // runSweeps spreads each round evenly over its time.

@@ -21,6 +21,7 @@ const (
 	sweeperMapCounters         = "counters"
 	sweeperMapEvents           = "events"
 	sweeperMapFragments        = "fragments"
+	sweeperMapHalfOpen         = "half_open"
 	sweeperMapHeldFrames       = "held_frames"
 	sweeperMapInterfaces       = "interfaces"
 	sweeperMapLoads            = "loads"
@@ -121,6 +122,7 @@ type sweeperMapSpecs struct {
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
+	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
@@ -197,6 +199,7 @@ type sweeperMaps struct {
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Events      *ebpf.Map `ebpf:"events"`
 	Fragments   *ebpf.Map `ebpf:"fragments"`
+	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
@@ -223,6 +226,7 @@ func (m *sweeperMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Fragments,
+		m.HalfOpen,
 		m.HeldFrames,
 		m.Interfaces,
 		m.Loads,

@@ -118,7 +118,7 @@ func (d *Dataplane) readServerEntries(t *tables, byID map[uint32]*serviceEntry) 
 		}
 		service := byID[value.Service]
 		if service == nil || service.value.Generation != value.ServiceGeneration {
-			if err := d.switchRecord(&t.records, uint32(id), noRecord); err != nil {
+			if err := d.putRecord(&t.records, uint32(id), freePlace(value)); err != nil {
 				return err
 			}
 			continue

@@ -267,10 +267,20 @@ func (b *testbed) compareConnections(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	halfOpen := map[model.ServiceKey]int64{}
 	for key, load := range b.twin.loads() {
+		halfOpen[key.Service] += int64(load[2])
 		c := counters.Servers[key]
 		if got := [3]uint64{c.Active, c.Inactive, c.HalfOpen}; got != load {
 			t.Errorf("service %s server %s: active, inactive, half open are %v, want %v", key.Service, key.Server, got, load)
+		}
+		if got, want := c.Persistent, b.twin.persistentOf(key); got != want {
+			t.Errorf("service %s server %s: %d templates, want %d", key.Service, key.Server, got, want)
+		}
+	}
+	for key, want := range halfOpen {
+		if got := b.halfOpen(t, key); got != want {
+			t.Errorf("service %s: half open are %d, want %d", key, got, want)
 		}
 	}
 }

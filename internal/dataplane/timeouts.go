@@ -15,17 +15,20 @@ const defaultTimeouts = maxServices
 // unsettledUDP is the place of UDP that is not settled, behind the states.
 const unsettledUDP = pathConnStateCONN_STATES
 
-func toTimeouts(t model.Timeouts) (out pathTimeouts) {
+// toTimeouts has templates go at once where a service is not persistent, and those of a server that is gone.
+func toTimeouts(t model.Timeouts, template time.Duration) (out pathTimeouts) {
 	t = t.OrDefault()
 	for state, name := range connStates {
-		out.Seconds[state] = uint32(*t.Of(name) / time.Second)
+		if timeout := t.Of(name); timeout != nil {
+			out.Seconds[state] = uint32(*timeout / time.Second)
+		}
 	}
+	out.Seconds[pathConnStateCONN_TEMPLATE] = uint32(template / time.Second)
 	out.Seconds[unsettledUDP] = uint32(min(t.UDP, model.UnsettledUDP) / time.Second)
 	return out
 }
 
-func (d *Dataplane) putTimeouts(index uint32, t model.Timeouts) error {
-	value := toTimeouts(t)
+func (d *Dataplane) putTimeouts(index uint32, value pathTimeouts) error {
 	if err := d.path.Timeouts.Put(index, &value); err != nil {
 		return fmt.Errorf("timeouts: %w", err)
 	}
@@ -33,14 +36,15 @@ func (d *Dataplane) putTimeouts(index uint32, t model.Timeouts) error {
 }
 
 // putServiceTimeouts comes before the service's servers: by them its connections find their timeouts.
-func (d *Dataplane) putServiceTimeouts(entry *serviceEntry, t model.Timeouts) error {
-	if entry.timeouts == toTimeouts(t) {
+func (d *Dataplane) putServiceTimeouts(entry *serviceEntry, want model.ServiceWant) error {
+	value := toTimeouts(want.Timeouts, want.Persistence.Timeout)
+	if entry.timeouts == value {
 		return nil
 	}
-	if err := d.putTimeouts(entry.value.Id, t); err != nil {
+	if err := d.putTimeouts(entry.value.Id, value); err != nil {
 		return err
 	}
-	entry.timeouts = toTimeouts(t)
+	entry.timeouts = value
 	return nil
 }
 
@@ -59,14 +63,18 @@ func expires(t pathTimeouts, e pathConn, now, hz uint32) time.Duration {
 	if w.state() == pathConnStateCONN_UDP && !w.has(pathConnFlagCONN_SETTLED) {
 		timeout = t.Seconds[unsettledUDP]
 	}
+	if w.state() == pathConnStateCONN_TEMPLATE && isAhead(e.Seen, now) { // its connections keep it for longer than its time
+		timeout += (e.Seen - now) / hz
+	}
 	return max(time.Duration(timeout)*time.Second-idle(e.Seen, now, hz), 0)
 }
 
 // idle is for how long nothing was seen; what was seen since the clock was read was seen now.
 func idle(seen, now, hz uint32) time.Duration {
-	idle := now - seen
-	if idle >= uint32(pathLimitSEEN_AHEAD) {
-		idle = 0
+	if isAhead(seen, now) {
+		return 0
 	}
-	return time.Duration(idle) * time.Second / time.Duration(hz)
+	return time.Duration(now-seen) * time.Second / time.Duration(hz)
 }
+
+func isAhead(seen, now uint32) bool { return now-seen >= uint32(pathLimitSEEN_AHEAD) }

@@ -62,7 +62,7 @@ func follow(s *twinService, want model.ServiceWant, version uint32) *twinService
 	if s.table.Version != 0 && sameSlots(s.want.Servers, want.Servers) {
 		version = s.table.Version
 	}
-	s.want, s.table, s.hash = want, sched.Make(want.Scheduler, want.Servers), sched.MakeHash(want.Servers)
+	s.want, s.table, s.hash = want, sched.Make(want.Scheduler, want.Servers), sched.MakeHash(want.Scheduler, want.Servers)
 	s.table.Version = version
 	return s
 }

@@ -30,7 +30,19 @@ func (t *twin) byHash(p parsed, s *twinService, v verdict) outcome {
 	}
 	o := t.forward(p, connection(p, server))
 	if o.verdict == dr || o.verdict == tun {
-		o.verdict = map[verdict]verdict{unknownConnection: hashedUnknown, connFull: hashedFull}[v]
+		o.verdict = map[verdict]verdict{unknownConnection: hashedUnknown, halfOpen: hashedHalfOpen, connFull: hashedFull}[v]
 	}
 	return o
+}
+
+// isHalfOpenFull: the service has as many as it may that wait for their client's second packet.
+func (t *twin) isHalfOpenFull(p parsed, s *twinService) bool {
+	if s.want.HalfOpen == 0 || p.flow.protocol == model.UDP {
+		return false
+	}
+	n := 0
+	for _, server := range s.servers {
+		n += int(t.load(server)[2])
+	}
+	return n >= s.want.HalfOpen
 }

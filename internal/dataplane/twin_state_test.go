@@ -68,8 +68,19 @@ func (c *twinConn) isOver(p parsed) bool {
 		return false
 	}
 	half := c.state.name == "FIN_WAIT" || c.state.name == "CLOSE"
-	return c.state.name == "TIME_WAIT" || half && c.server.want.Weight == 0
+	return c.state.closed() || half && c.server.want.Weight == 0
 }
+
+// isAnswered: nobody waits for a packet of the server any more.
+func (c *twinConn) isAnswered() bool {
+	if c.toService.protocol == model.UDP {
+		return c.answered && c.packets < twinSettles
+	}
+	return c.state.closed()
+}
+
+// closed: both sides have.
+func (s tcpState) closed() bool { return s.clientClosed && s.serverClosed }
 
 // over: a SYN of the client begins anew.
 func (s tcpState) over() bool { return s.name != "SYN_RECV" && s.name != "ESTABLISHED" }
@@ -80,6 +91,7 @@ func (c *twinConn) see(p parsed, fromClient bool) {
 	if fromClient && !p.isLater() && !repeated && c.packets < twinSettles {
 		c.packets++
 	}
+	c.answered = c.answered || !fromClient
 	if p.flow.protocol != model.UDP && !p.isLater() {
 		c.state = c.state.next(p.flags, p.data, fromClient)
 	}
@@ -103,9 +115,13 @@ func (t *twin) connections() []dataplane.Connection {
 		if c.forwarding == model.NAT {
 			server = c.fromServer.source
 		}
+		forwarding := c.forwarding
+		if c.isTemplate() {
+			server, forwarding = c.templateServer()
+		}
 		out = append(out, dataplane.Connection{
-			Protocol: key.protocol, Client: key.source, Virtual: key.destination, Server: server,
-			Forwarding: c.forwarding, State: c.state.name,
+			Protocol: key.protocol &^ twinMark, Client: key.source, Virtual: key.destination, Server: server,
+			Forwarding: forwarding, State: c.state.name,
 		})
 	}
 	return sorted(out)
@@ -164,7 +180,7 @@ func (t *twin) fallen(server *twinServer) bool {
 func (t *twin) load(server *twinServer) (load [3]uint64) {
 	for key, c := range t.conns {
 		switch {
-		case c.server != server || key == c.fromServer:
+		case c.server != server || key == c.fromServer || c.isTemplate():
 		case c.state.name == "ESTABLISHED":
 			load[0]++
 		case c.state.name == "SYN_RECV":

@@ -169,6 +169,16 @@ func (t *twin) create(c *twinConn) bool {
 	return true
 }
 
+// clear makes a way back free, if who has it is over.
+func (t *twin) clear(back flow) bool {
+	c := t.conns[back]
+	if c != nil && c.fromServer == back && c.isAnswered() {
+		t.end(c)
+		return true
+	}
+	return c == nil
+}
+
 // resize gives the table another shape. Where its connections lie there is up to the order in which they
 // moved; that matters to nobody while no bucket is full.
 func (t *twin) resize(buckets uint32, seed [10]uint32) {

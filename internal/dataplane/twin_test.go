@@ -38,8 +38,9 @@ const (
 	ttlTold     verdict = "ttl_told"
 	serverReset verdict = "server_reset"
 
-	hashedUnknown verdict = "hashed_unknown"
-	hashedFull    verdict = "hashed_full"
+	hashedUnknown  verdict = "hashed_unknown"
+	hashedHalfOpen verdict = "hashed_half_open"
+	hashedFull     verdict = "hashed_full"
 
 	malformed        verdict = "malformed"
 	fragmentTiny     verdict = "fragment_tiny"
@@ -59,6 +60,7 @@ const (
 	tooBig           verdict = "too_big"
 	serverLeft       verdict = "server_left"
 	serverGone       verdict = "server_gone"
+	halfOpen         verdict = "half_open"
 	connFull         verdict = "conn_full"
 	natClash         verdict = "nat_clash"
 	noHeadroom       verdict = "no_headroom" // the driver's doing, so the twin never says it
@@ -69,12 +71,13 @@ const (
 var (
 	passes = []verdict{notIP, otherHost, otherVLAN, noService, icmp, notServing, unknownConnection, noServer, local}
 	sends  = []verdict{
-		dr, tun, natIn, natOut, icmpIn, icmpOut, tooBigTold, ttlTold, serverReset, hashedUnknown, hashedFull,
+		dr, tun, natIn, natOut, icmpIn, icmpOut, tooBigTold, ttlTold, serverReset, hashedUnknown, hashedHalfOpen,
+		hashedFull,
 	}
 	drops = []verdict{
 		malformed, fragmentTiny, fragmentOverlap, fragmentOrphan, fragmentHeld, fragmentSCTP, extensionHeaders,
 		sourceRoute, martian, badChecksum, icmpNoConnection, icmpLowMTU, ttlExceeded, noNeighbour, noRoute,
-		tooBig, serverLeft, serverGone, connFull, natClash, noHeadroom,
+		tooBig, serverLeft, serverGone, halfOpen, connFull, natClash, noHeadroom,
 	}
 )
 
@@ -137,7 +140,9 @@ type twinConn struct {
 	packets    int        // of the client, until it is settled
 	forth      *twinEntry // its places in the table
 	back       *twinEntry // NAT only
+	answered   bool       // by its server, which NAT sees
 	unborn     bool       // it is getting its places
+	persistent bool       // its service was so when it began
 }
 
 func (c *twinConn) isPair() bool { return c.forwarding == model.NAT }
@@ -224,7 +229,11 @@ func (t *twin) onward(p parsed, c *twinConn) outcome {
 		return p.ends(v)
 	}
 	c.client = p.hop()
+	before := c.packets
 	c.see(p, true)
+	if before < twinSettles && c.packets == twinSettles {
+		t.confirm(c)
+	}
 	return t.forward(p, c)
 }
 
@@ -242,6 +251,8 @@ func (t *twin) fresh(p parsed) outcome {
 		return t.byHash(p, s, unknownConnection)
 	case !p.rightSums():
 		return p.ends(badChecksum)
+	case t.isHalfOpenFull(p, s):
+		return t.byHash(p, s, halfOpen)
 	}
 	return t.schedule(p, s)
 }
@@ -262,18 +273,25 @@ func (t *twin) service(f flow) *twinService {
 
 func (t *twin) schedule(p parsed, s *twinService) outcome {
 	for range natPicks {
-		slot, ok := s.picker.Pick(s.table, sched.Ask{Client: p.flow.source, Virtual: p.flow.destination, Load: t.loadsOf(s), Full: t.fullOf(s)})
-		if !ok {
+		server, isNew := t.pick(p.flow, s)
+		if server == nil {
 			return p.ends(noServer)
 		}
-		c := connection(p, s.servers[slot.Server])
+		c := connection(p, server)
 		if p.ttl <= 1 && !c.server.want.Local {
 			return p.expired(p.to)
 		}
-		if c.forwarding == model.NAT && t.conns[c.fromServer] != nil {
+		c.persistent = s.isPersistent()
+		var template *twinConn
+		if isNew {
+			template = t.remember(p.flow, s, server)
+		}
+		if c.forwarding == model.NAT && !t.clear(c.fromServer) {
+			t.unremember(template)
 			continue
 		}
 		if !t.create(c) {
+			t.unremember(template)
 			return t.byHash(p, s, connFull)
 		}
 		c.server.counters.Connections++
@@ -284,6 +302,18 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 		return t.forward(p, c)
 	}
 	return p.ends(natClash)
+}
+
+// pick is where the client's template leads, or else whose turn it is.
+func (t *twin) pick(f flow, s *twinService) (server *twinServer, isNew bool) {
+	if server := t.followed(f, s); server != nil {
+		return server, false
+	}
+	slot, ok := s.picker.Pick(s.table, sched.Ask{Client: f.source, Virtual: f.destination, Load: t.loadsOf(s), Full: t.fullOf(s)})
+	if !ok {
+		return nil, false
+	}
+	return s.servers[slot.Server], true
 }
 
 func connection(p parsed, server *twinServer) *twinConn {

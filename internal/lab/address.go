@@ -30,6 +30,14 @@ func (p Pair) In(f Family) netip.Addr {
 	return p.IPv4
 }
 
+// of is the address in the family of a network.
+func (p Pair) of(network netip.Prefix) netip.Addr {
+	if network.Addr().Is6() {
+		return p.IPv6
+	}
+	return p.IPv4
+}
+
 // Addresses are the networks of a lab.
 type Addresses struct{ IPv4, IPv6 Networks }
 

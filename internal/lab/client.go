@@ -137,10 +137,18 @@ func ReadReply(ctx context.Context, conn net.Conn, question []byte) (Answer, err
 }
 
 // Dial connects from one of the client's addresses; network is "tcp" or "udp".
-func (c *Client) Dial(ctx context.Context, network string, from netip.Addr, to netip.AddrPort) (conn net.Conn, err error) {
-	dialer := &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))}
+func (c *Client) Dial(ctx context.Context, network string, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
+	return c.DialFrom(ctx, network, netip.AddrPortFrom(from, 0), to)
+}
+
+// DialFrom connects from a port, too; 0: any. Other connections may have it at the same time, to elsewhere.
+func (c *Client) DialFrom(ctx context.Context, network string, from, to netip.AddrPort) (conn net.Conn, err error) {
+	dialer := &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(from), Control: freebind}
 	if strings.HasPrefix(network, "udp") {
-		dialer.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+		dialer.LocalAddr = net.UDPAddrFromAddrPort(from)
+	}
+	if from.Port() != 0 {
+		dialer.Control = shared
 	}
 	err = c.Do(func() (err error) {
 		conn, err = dialer.DialContext(ctx, network, to.String())

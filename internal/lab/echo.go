@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -44,11 +45,20 @@ func (s *Server) listenUDP(ctx context.Context, local netip.Addr) (*net.UDPConn,
 	return conn.(*net.UDPConn), nil
 }
 
+// freebind takes addresses that no interface holds, such as those of a network elsewhere.
 func freebind(network, _ string, conn syscall.RawConn) error {
-	level, option := unix.SOL_IP, unix.IP_FREEBIND
-	if network == "udp6" {
-		level, option = unix.SOL_IPV6, unix.IPV6_FREEBIND
+	if strings.HasSuffix(network, "6") {
+		return setOption(conn, unix.SOL_IPV6, unix.IPV6_FREEBIND)
 	}
+	return setOption(conn, unix.SOL_IP, unix.IP_FREEBIND)
+}
+
+// shared takes also a port that another socket has.
+func shared(network, address string, conn syscall.RawConn) error {
+	return errors.Join(freebind(network, address, conn), setOption(conn, unix.SOL_SOCKET, unix.SO_REUSEADDR))
+}
+
+func setOption(conn syscall.RawConn, level, option int) error {
 	var refused error
 	err := conn.Control(func(fd uintptr) {
 		refused = unix.SetsockoptInt(int(fd), level, option, 1)

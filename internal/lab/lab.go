@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -33,10 +34,17 @@ type Config struct {
 	Tunnel     string     // by which servers take packets, when the method is TUN; empty: ipip
 	MSS        string     // of those servers, for `weir realserver up --mss`; empty: its default
 	Addresses  Addresses  // zero: DefaultAddresses
+	Elsewhere  Elsewhere
 	Web        Web
 	Weir       string // path of the weir binary; empty: no director and no real server can be started
 	Confined   bool   // daemons run as a systemd unit does: no root, few capabilities
 	Log        *slog.Logger
+}
+
+// Elsewhere are networks that are none of the lab's. The routes are there, and weir is told of the rest.
+type Elsewhere struct {
+	Clients  []netip.Prefix // whose hosts the client is, all of them
+	Services []netip.Prefix // that are the first director's
 }
 
 // Lab is a running topology.

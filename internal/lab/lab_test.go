@@ -5,10 +5,12 @@ package lab_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -154,6 +156,60 @@ func TestAddressesAreParameters(t *testing.T) {
 	for _, f := range lab.Families() {
 		exchange(t, l, l.Servers[0], f)
 	}
+}
+
+// TestNetworksElsewhereAreRouted: their clients reach servers, and are reached; what is for their services
+// comes to the director.
+func TestNetworksElsewhereAreRouted(t *testing.T) {
+	l := start(t, lab.Config{Shape: lab.TwoArm, Servers: 1, Web: lab.WebOwn, Elsewhere: lab.Elsewhere{
+		Clients:  prefixes("10.9.0.0/16", "10.0.0.2/32", "fd00:9::/64"),
+		Services: prefixes("10.0.0.100/32", "fd00:a::100/128"),
+	}})
+	forward(t, l)
+	if err := l.Serve(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.ServeOn(within(t), l.Directors[0]); err != nil {
+		t.Fatal(err)
+	}
+	service := lab.Pair{IPv4: netip.MustParseAddr("10.0.0.100"), IPv6: netip.MustParseAddr("fd00:a::100")}
+	for _, f := range lab.Families() {
+		if _, err := l.Directors[0].Output(within(t), "ip", "address", "add", service.In(f).String(), "dev", "lo"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for client, f := range map[string]lab.Family{"10.9.200.3": lab.IPv4, "10.0.0.2": lab.IPv4, "fd00:9::77": lab.IPv6} {
+		from := netip.AddrPortFrom(netip.MustParseAddr(client), 30001)
+		asked(t, l, from, lab.Answer{Server: "real1", Client: from.Addr(), Local: l.Servers[0].Address.In(f)})
+		asked(t, l, from, lab.Answer{Server: "director1", Client: from.Addr(), Local: service.In(f)})
+	}
+}
+
+// asked asks the web server at an address from a port.
+func asked(t *testing.T, l *lab.Lab, from netip.AddrPort, want lab.Answer) {
+	t.Helper()
+	conn, err := l.Client.DialFrom(within(t), "tcp", from, netip.AddrPortFrom(want.Local, lab.WebPort))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close()
+	if conn.LocalAddr().String() != from.String() {
+		t.Errorf("connected from %v, want %v", conn.LocalAddr(), from)
+	}
+	if _, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		t.Error(err)
+	}
+	if text, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(text), want.String()) {
+		t.Errorf("%v said %q, %v; want %q", want.Local, text, err, want)
+	}
+}
+
+func prefixes(texts ...string) (out []netip.Prefix) {
+	for _, text := range texts {
+		out = append(out, netip.MustParsePrefix(text))
+	}
+	return out
 }
 
 func TestTwoLabsDoNotMeet(t *testing.T) {

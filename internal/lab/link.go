@@ -108,6 +108,20 @@ func (n network) route(to netip.Prefix, via netip.Addr, mtu int) error {
 	return nil
 }
 
+// local makes every address of a network the node's own.
+func (n network) local(p netip.Prefix) error {
+	lo, err := n.netlink.LinkByName("lo")
+	if err == nil {
+		err = n.netlink.RouteAdd(&netlink.Route{
+			Dst: ipNet(p), LinkIndex: lo.Attrs().Index, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("%s: hold %v: %w", n.Name, p, err)
+	}
+	return nil
+}
+
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

@@ -89,7 +89,7 @@ func (l *Lab) build() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(l.buildRouter(front), l.buildDirectors(front)); err != nil {
+	if err := errors.Join(l.buildRouter(front), l.buildDirectors(front), l.buildElsewhere()); err != nil {
 		return err
 	}
 	switch l.Shape {
@@ -147,6 +147,18 @@ func (l *Lab) buildDirectors(front *lan) error {
 		}
 	}
 	return nil
+}
+
+// buildElsewhere routes the networks that are elsewhere.
+func (l *Lab) buildElsewhere() error {
+	var errs []error
+	for _, p := range l.config.Elsewhere.Clients {
+		errs = append(errs, l.Client.local(p), l.Router.route(p, l.Client.Address.of(p), 0))
+	}
+	for _, p := range l.config.Elsewhere.Services {
+		errs = append(errs, l.Router.route(p, l.Directors[0].Address.of(p), 0))
+	}
+	return errors.Join(errs...)
 }
 
 // buildServers puts the servers on a LAN, with a host of it as their way out.

@@ -59,6 +59,8 @@ var table = map[string][]string{
 	"stories":         {"internal/lab", "api", "client"},
 	"faults":          {"internal/lab", "internal/ledger", "api", "client"},
 	"bench":           {"internal/ledger"},
+	// config, because that says what this version does not have.
+	"parity": {"internal/config", "internal/model", "internal/lab", "client"},
 }
 
 // forTests is what the tests of any package may import besides: the lab, the path, packets to send

@@ -43,6 +43,13 @@ func States() []string {
 	return []string{"SYN_RECV", "ESTABLISHED", "FIN_WAIT", "TIME_WAIT", "CLOSE", "UDP"}
 }
 
+// Template is what stands as the state of an entry that is no connection: it says which server the
+// connections of a persistent service's client go to. IPVS lists it as NONE or ASSURED.
+const Template = "TEMPLATE"
+
+// ListedStates are States, and what else the table is listed with.
+func ListedStates() []string { return append(States(), Template) }
+
 // Grouped prints a count for people: 1,048,576.
 func Grouped(n uint64) string {
 	text := strconv.FormatUint(n, 10)

@@ -54,14 +54,16 @@ type InterfaceWant struct {
 
 // ServiceWant is a service as the maps hold it.
 type ServiceWant struct {
-	Key       ServiceKey
-	Scheduler Scheduler
-	Flags     SchedulerFlags
-	Serving   bool   // false: packets to it pass to the kernel (a backup does not balance)
-	MSS       uint16 // largest MSS that a SYN may offer; 0: as it came
-	Timeouts  Timeouts
-	Unknown   Unknown // 0: ForwardUnknown
-	Servers   []ServerWant
+	Key         ServiceKey
+	Scheduler   Scheduler
+	Flags       SchedulerFlags
+	Serving     bool   // false: packets to it pass to the kernel (a backup does not balance)
+	MSS         uint16 // largest MSS that a SYN may offer; 0: as it came
+	Timeouts    Timeouts
+	Persistence Persistence
+	Unknown     Unknown // 0: ForwardUnknown
+	HalfOpen    int     // the most connections that may wait for their client's second packet; 0: no limit
+	Servers     []ServerWant
 }
 
 // ServerWant is a server as the maps hold it.

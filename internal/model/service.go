@@ -45,6 +45,10 @@ func ParseProtocol(s string) (Protocol, bool) {
 // As the port of a server it means the port that the client asked for.
 const AnyPort = 0
 
+// FTP is the port of FTP's control connections. Its data connections go to other ports, so templates of a
+// persistent service of this port are for all ports of its address, as in IPVS.
+const FTP = 21
+
 // ServiceKey says which packets belong to a service.
 type ServiceKey struct {
 	Address  netip.Addr
@@ -75,15 +79,17 @@ func HostPort(a netip.Addr, port uint16) string {
 
 // Service is one virtual service: an address in front of real servers.
 type Service struct {
-	Name      string
-	Key       ServiceKey
-	Scheduler Scheduler
-	Flags     SchedulerFlags
-	MSS       uint16   // TCP: the largest MSS that a SYN may offer; 0: as it came
-	Timeouts  Timeouts // of its protocol's states
-	Leaving   Departure
-	Unknown   Unknown  // 0: ForwardUnknown
-	Servers   []Server // in the order in which they were added; schedulers begin with the last, as IPVS does
+	Name        string
+	Key         ServiceKey
+	Scheduler   Scheduler
+	Flags       SchedulerFlags
+	MSS         uint16   // TCP: the largest MSS that a SYN may offer; 0: as it came
+	Timeouts    Timeouts // of its protocol's states
+	Leaving     Departure
+	Persistence Persistence
+	Unknown     Unknown  // 0: ForwardUnknown
+	HalfOpen    int      // the most connections that may wait for their client's second packet; 0: the default
+	Servers     []Server // in the order in which they were added; schedulers begin with the last, as IPVS does
 }
 
 // MaxServers is the largest number of servers of one service.

@@ -14,6 +14,8 @@ func services(spec model.Spec, network model.Network) []model.ServiceWant {
 		want := model.ServiceWant{
 			Key: service.Key, Scheduler: service.Scheduler, Flags: service.Flags, Serving: true,
 			MSS: service.MSS, Timeouts: service.Timeouts, Unknown: service.Unknown,
+			Persistence: service.Persistence,
+			HalfOpen:    halfOpen(service, spec.Connections),
 		}
 		for _, server := range service.Servers {
 			want.Servers = append(want.Servers, reach(server, network))
@@ -22,6 +24,21 @@ func services(spec model.Spec, network model.Network) []model.ServiceWant {
 		out = append(out, want)
 	}
 	return out
+}
+
+// halfOpen is by default a quarter of the table. Where who comes next could not go without an entry, there
+// is no limit by default: he would be refused, and a small flood could keep everybody out. There the table
+// itself sees to it that new flows replace each other.
+func halfOpen(service model.Service, table model.Connections) int {
+	switch {
+	case service.HalfOpen != 0:
+		return service.HalfOpen
+	case service.Key.Protocol == model.UDP || service.Unknown == model.PassUnknown:
+		return 0
+	case !slices.ContainsFunc(service.Servers, func(s model.Server) bool { return s.Forwarding != model.NAT }):
+		return 0
+	}
+	return table.Size / 4
 }
 
 // leaveOut gives servers that cannot be reached no new connections, as long as another one can take

@@ -47,6 +47,13 @@ func (o Owners) Of(c Connection) (model.ServiceKey, bool) {
 		return key, true
 	}
 	key.Port = model.AnyPort
+	if _, found := o[key]; found {
+		return key, true
+	}
+	if c.State != model.Template {
+		return key, false
+	}
+	key.Port = model.FTP // the only service of one port whose templates are for all
 	_, found := o[key]
 	return key, found
 }

@@ -76,6 +76,27 @@ func TestAnyPortServiceGivesWayToThePortsOwn(t *testing.T) {
 	}
 }
 
+// TestTemplatesOfFTPBelongToIt, though they are for all ports; a connection to no port is nobody's.
+func TestTemplatesOfFTPBelongToIt(t *testing.T) {
+	ftp := model.ServiceKey{Address: webKey.Address, Port: 21, Protocol: model.TCP}
+	virtual := netip.AddrPortFrom(ftp.Address, 0)
+	for _, test := range []struct {
+		owners report.Owners
+		state  string
+		want   string
+	}{
+		{report.Owners{ftp: "ftp"}, model.Template, "ftp"},
+		{report.Owners{ftp: "ftp"}, "ESTABLISHED", ""},
+		{report.Owners{ftp: "ftp", restKey: "rest"}, model.Template, "rest"},
+		{report.Owners{webKey: "web"}, model.Template, ""},
+	} {
+		key, found := test.owners.Of(report.Connection{Protocol: model.TCP, Virtual: virtual, State: test.state})
+		if test.owners[key] != test.want || found != (test.want != "") {
+			t.Errorf("%s of %v belongs to %q (%v), want %q", test.state, test.owners, test.owners[key], found, test.want)
+		}
+	}
+}
+
 // TestPortsOfAnAnyPortServiceAreOneGroup: else a client that tries them all makes 65,535.
 func TestPortsOfAnAnyPortServiceAreOneGroup(t *testing.T) {
 	owners := report.Owners{webKey: "web", restKey: "rest"}

@@ -43,10 +43,11 @@ type Counts struct {
 
 // ServerReading is what the maps say of one server.
 type ServerReading struct {
-	Active   uint64 // connections that are established
-	Inactive uint64 // all others that live, UDP too
-	HalfOpen uint64 // those of Inactive whose handshake is not done; approximate
-	Full     bool   // it takes no new ones, for its thresholds
+	Active     uint64 // connections that are established
+	Inactive   uint64 // all others that live, UDP too
+	HalfOpen   uint64 // those of Inactive whose handshake is not done; approximate
+	Persistent uint64 // clients whose connections go to it (templates), which are no connections
+	Full       bool   // it takes no new ones, for its thresholds
 	Counts
 }
 
@@ -57,7 +58,8 @@ type VerdictCount struct {
 	Count uint64
 }
 
-// Connection is one entry of the connection table. NAT's way back is not listed apart.
+// Connection is one entry of the connection table. NAT's way back is not listed apart. A template's client
+// is what its clients have in common, without a port.
 type Connection struct {
 	Protocol model.Protocol
 	Client   netip.AddrPort

@@ -33,7 +33,7 @@ func (t Totals) Add(c Connection, owners Owners) {
 // Groups are in the order of protocol, state and server.
 func (t Totals) Groups() []Group {
 	stages := map[string]int{}
-	for i, state := range model.States() {
+	for i, state := range model.ListedStates() {
 		stages[state] = i
 	}
 	return slices.SortedFunc(maps.Keys(t), func(a, b Group) int {

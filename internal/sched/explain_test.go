@@ -109,7 +109,7 @@ func TestExplainedInWords(t *testing.T) {
 			"bucket 124 of 256, that of 203.0.113.7, is that of 10.0.0.2:80, which takes no connections; without sh-fallback no other one is asked", "85 of 256 buckets"},
 		{model.SH, model.SchedulerFlags{Fallback: true}, sched.Memory{}, full, 0,
 			"bucket 124 of 256, that of 203.0.113.7, is that of 10.0.0.2:80, and no server takes connections", "85 of 256 buckets"},
-		{model.MH, model.SchedulerFlags{}, sched.Memory{}, busy, 1, "index 227 of 251, that of 203.0.113.7, is this server's", "100 of 251 indexes"},
+		{model.MH, model.SchedulerFlags{}, sched.Memory{}, busy, 1, "index 3712 of 4093, that of 203.0.113.7, is this server's", "1637 of 4093 indexes"},
 		{model.MH, model.SchedulerFlags{}, sched.Memory{}, nil, 0, "no server takes connections", ""},
 	} {
 		table, ask := asked(row.scheduler, row.servers)

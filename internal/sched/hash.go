@@ -19,6 +19,10 @@ var hashSizes = []int{251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131
 // within a percent or two, and few enough for a table to be made at each change.
 const hashPerServer = 100
 
+// mhSize is what IPVS's mh has by default (CONFIG_IP_VS_MH_TAB_INDEX is 12), and the least that ours has: its
+// size stays, and with it nearly every client where it is, as long as no more than 40 servers come and go.
+const mhSize = 4093
+
 // MakeHash returns a consistent hash table (Maglev, as IPVS's mh has it): at each index a server, by its
 // own index in the list. It is empty when nobody takes connections.
 //
@@ -28,8 +32,8 @@ const hashPerServer = 100
 //
 // Permutations and turns depend on addresses, ports and weights alone: two directors with the same
 // servers have the same table, whatever the order of their configurations.
-func MakeHash(servers []model.ServerWant) []int {
-	table := make([]int, HashSize(servers))
+func MakeHash(s model.Scheduler, servers []model.ServerWant) []int {
+	table := make([]int, HashSize(s, servers))
 	d := makeDeal(servers, len(table))
 	for i := range table {
 		table[i] = nobody
@@ -43,21 +47,24 @@ func MakeHash(servers []model.ServerWant) []int {
 // nobody has an index that is free.
 const nobody = -1
 
-// HashSize is how long the table of servers is. It counts those of weight 0, too, if another one has
+// HashSize is how long the table of a scheduler's servers is. It counts those of weight 0, too, if another one has
 // connections: in a table of another size nearly all flows go elsewhere, and that somebody is quiesced, or
 // out of reach for a while, is no reason for that.
-func HashSize(servers []model.ServerWant) int {
+func HashSize(scheduler model.Scheduler, servers []model.ServerWant) int {
 	if !slices.ContainsFunc(servers, func(s model.ServerWant) bool { return s.Weight > 0 }) {
 		return 0
 	}
-	n := 0
+	n, least := 0, 0
 	for _, s := range servers {
 		if s.Leaving == 0 {
 			n++
 		}
 	}
+	if scheduler == model.MH {
+		least = mhSize
+	}
 	for _, size := range hashSizes {
-		if size >= hashPerServer*n {
+		if size >= max(hashPerServer*n, least) {
 			return size
 		}
 	}

@@ -39,7 +39,7 @@ func counted(table []int, servers int) []int {
 
 func TestHashHasTheSizesOfIPVS(t *testing.T) {
 	for n, want := range map[int]int{1: 251, 2: 251, 3: 509, 5: 509, 6: 1021, 100: 16381, 1310: 131071, 4096: 131071} {
-		if got := len(sched.MakeHash(addressed(alike(n, 1)...))); got != want {
+		if got := len(sched.MakeHash(model.WLC, addressed(alike(n, 1)...))); got != want {
 			t.Errorf("%d servers: %d indexes, want %d", n, got, want)
 		}
 	}
@@ -47,7 +47,7 @@ func TestHashHasTheSizesOfIPVS(t *testing.T) {
 
 func TestHashIsEmptyWhenNobodyTakesConnections(t *testing.T) {
 	for _, weights := range [][]int{nil, {0}, {0, 0, 0}} {
-		if got := sched.MakeHash(addressed(weights...)); len(got) != 0 {
+		if got := sched.MakeHash(model.WLC, addressed(weights...)); len(got) != 0 {
 			t.Errorf("%v: %d indexes", weights, len(got))
 		}
 	}
@@ -59,7 +59,7 @@ func TestHashSharesAreByWeight(t *testing.T) {
 		{1}, {65535}, {1, 1}, {1, 2}, {3, 0, 9}, {7, 11, 13}, {100, 1}, {16, 15, 15}, {10, 20, 30, 40}, {65535, 1, 32768},
 		alike(100, 50), slices.Concat(alike(50, 3), alike(50, 1)),
 	} {
-		table := sched.MakeHash(addressed(weights...))
+		table := sched.MakeHash(model.WLC, addressed(weights...))
 		sum := 0
 		for _, w := range weights {
 			sum += w
@@ -79,7 +79,7 @@ func TestHashHeedsNoOrder(t *testing.T) {
 	other := slices.Clone(one)
 	slices.Reverse(other)
 	other[0], other[3] = other[3], other[0]
-	a, b := sched.MakeHash(one), sched.MakeHash(other)
+	a, b := sched.MakeHash(model.WLC, one), sched.MakeHash(model.WLC, other)
 	for i := range a {
 		if one[a[i]].Key != other[b[i]].Key {
 			t.Fatalf("index %d has %s, in another order %s", i, one[a[i]].Key, other[b[i]].Key)
@@ -89,7 +89,7 @@ func TestHashHeedsNoOrder(t *testing.T) {
 
 // TestHashIsTheSameForEver: directors of two releases must agree. These were recorded when it was made.
 func TestHashIsTheSameForEver(t *testing.T) {
-	table := sched.MakeHash(addressed(2, 1, 3))
+	table := sched.MakeHash(model.WLC, addressed(2, 1, 3))
 	if got, want := fmt.Sprint(table[:24], counted(table, 3)), "[2 0 2 1 2 0 0 2 0 0 2 0 1 2 2 0 2 2 0 2 2 0 2 2] [170 84 255]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -99,11 +99,11 @@ func TestHashIsTheSameForEver(t *testing.T) {
 func TestHashKeepsWhoStays(t *testing.T) {
 	for _, n := range []int{2, 3, 5, 10, 40} {
 		before := addressed(alike(n, 1)...)
-		was := sched.MakeHash(before)
+		was := sched.MakeHash(model.WLC, before)
 		for gone := range before {
 			after := slices.Clone(before)
 			after[gone].Weight = 0
-			if moved := moved(was, sched.MakeHash(after), gone); moved > 0.12 {
+			if moved := moved(was, sched.MakeHash(model.WLC, after), gone); moved > 0.12 {
 				t.Errorf("%d servers, %d leaves: %.1f %% of what is not its own moves", n, gone, 100*moved)
 			}
 		}
@@ -125,6 +125,20 @@ func moved(was, is []int, gone int) float64 {
 	return float64(moved) / float64(kept+moved)
 }
 
+// TestHashOfMHKeepsWhoStaysWhenAServerIsRemoved: its size does not depend on how many there are.
+func TestHashOfMHKeepsWhoStaysWhenAServerIsRemoved(t *testing.T) {
+	for n := 2; n <= 40; n++ {
+		before := addressed(alike(n, 1)...)
+		was := sched.MakeHash(model.MH, before)
+		is := sched.MakeHash(model.MH, before[:n-1])
+		if len(is) != len(was) {
+			t.Errorf("%d servers: %d indexes, and %d when one has gone", n, len(was), len(is))
+		} else if moved := moved(was, is, n-1); moved > 0.1 {
+			t.Errorf("%d servers, the last is removed: %.1f %% of what is not its own moves", n, 100*moved)
+		}
+	}
+}
+
 // TestHashKeepsItsSizeWhileServersLeave: one that is leaving does not count, so that its table does not
 // change when it has gone.
 func TestHashKeepsItsSizeWhileServersLeave(t *testing.T) {
@@ -133,10 +147,10 @@ func TestHashKeepsItsSizeWhileServersLeave(t *testing.T) {
 	quiesced[2].Weight = 0
 	leaving := slices.Clone(quiesced)
 	leaving[2].Leaving = model.Drain
-	if got := len(sched.MakeHash(quiesced)); got != 509 {
+	if got := len(sched.MakeHash(model.WLC, quiesced)); got != 509 {
 		t.Errorf("with a server of weight 0: %d indexes, want 509", got)
 	}
-	if !slices.Equal(sched.MakeHash(leaving), sched.MakeHash(leaving[:2])) {
+	if !slices.Equal(sched.MakeHash(model.WLC, leaving), sched.MakeHash(model.WLC, leaving[:2])) {
 		t.Error("the table changes when a server that was leaving has gone")
 	}
 }
@@ -146,6 +160,6 @@ func BenchmarkMakeHash(b *testing.B) {
 	servers := addressed(alike(model.MaxServers, 1)...)
 	servers[0].Weight = model.MaxWeight
 	for b.Loop() {
-		sched.MakeHash(servers)
+		sched.MakeHash(model.WLC, servers)
 	}
 }

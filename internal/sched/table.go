@@ -35,7 +35,7 @@ type Slot struct {
 func Make(s model.Scheduler, servers []model.ServerWant) Table {
 	t := Table{Buckets: makeBuckets(s, servers)}
 	if s == model.MH {
-		t.Hash = MakeHash(servers)
+		t.Hash = MakeHash(s, servers)
 	}
 	var largest uint32
 	for i, server := range slices.Backward(servers) {

@@ -102,7 +102,7 @@ func parseProtocol(text string) (model.Protocol, error) {
 }
 
 func parseState(text string) (string, error) {
-	states := model.States()
+	states := model.ListedStates()
 	state := strings.ToUpper(text)
 	if slices.Contains(states, state) {
 		return state, nil

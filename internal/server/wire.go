@@ -60,6 +60,7 @@ func servers(in report.Snapshot) []api.Server {
 			Active:     s.Reading.Active,
 			Inactive:   s.Reading.Inactive,
 			HalfOpen:   s.Reading.HalfOpen,
+			Persistent: s.Reading.Persistent,
 			State:      string(s.State),
 			Reason:     s.Reason,
 			Traffic:    traffic(s.Reading.Counts, s.Answers()),

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * template.h: what a persistent service remembers of a client: the server that its connections go to. A
+ * template is an entry of the table like a connection's, and comes and goes as they do; how the path uses
+ * it is persist.h's business.
+ *
+ *   protocol + TEMPLATE_MARK, client's address & mask, port 0, service's address, its template_port
+ *
+ * No packet has such a protocol, so none is ever taken for a template's. It has no way back, by whatever
+ * method its server is reached. It is settled with the first of its connections that is, so a flood of
+ * beginnings pushes out no template of a client that has proved itself.
+ */
+#pragma once
+
+#include "conn.h"
+
+/* template_key is the template that a flow to a persistent service belongs to, that of a connection too. */
+static __always_inline void template_key(struct flow *key, const struct flow *flow, const struct service *service)
+{
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		key->source.word[i] = flow->source.word[i] & service->mask.word[i];
+	copy(&key->destination, &flow->destination, sizeof(key->destination));
+	key->source_port = 0;
+	key->destination_port = service->template_port;
+	key->protocol = flow->protocol | TEMPLATE_MARK;
+	key->pad[0] = key->pad[1] = key->pad[2] = 0;
+}
+
+/* template_find looks in both buckets: it is for what is rare. */
+static __always_inline bool template_find(struct found *at, const struct flow *key)
+{
+	return entry_live(at, table_search(key), key);
+}
+
+/* template_service is the persistent service that a flow belongs to. */
+static __always_inline struct service *template_service(const struct flow *flow)
+{
+	struct service *service = service_find(flow);
+
+	return service && service->flags & SERVICE_PERSISTENT ? service : NULL;
+}
+
+/* template_names: it leads to the server of this connection, and not to one that came later. */
+static __always_inline bool template_names(const struct conn *template, const struct conn *conn)
+{
+	return template->server == conn->server && template->server_generation == conn->server_generation;
+}
+
+/* template_same: what was read of a template was all of this one. */
+static __always_inline bool template_same(const struct found *at)
+{
+	return word_life(word_of(at->conn)) == word_life(at->word);
+}
+
+/* template_revive takes the mark of the sweep away. */
+static __always_inline void template_revive(const struct found *at)
+{
+	__u64 mark = (__u64)CONN_DYING << WORD_FLAGS_SHIFT;
+
+	if (at->word & mark)
+		word_swap(at->conn, at->word, at->word & ~mark);
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"net/netip"
+
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// twinMark makes of a protocol one that no packet has: so templates lie in the table among connections, and
+// no packet is of one.
+const twinMark = 64
+
+func (c *twinConn) isTemplate() bool { return c.state.name == model.Template }
+
+func (s *twinService) isPersistent() bool { return s.want.Persistence.Timeout > 0 }
+
+// templateOf is what flows to a service have in common that go to one server: the client's network, and the
+// service's port. FTP's data connections have any port, those of a service of any port do anyway.
+func (s *twinService) templateOf(f flow) flow {
+	client := netip.PrefixFrom(f.source.Addr(), f.source.Addr().BitLen())
+	if bits := s.want.Persistence.Mask; bits > 0 {
+		client = netip.PrefixFrom(f.source.Addr(), int(bits)).Masked()
+	}
+	port := s.want.Key.Port
+	if port == 21 {
+		port = 0
+	}
+	return flow{netip.AddrPortFrom(client.Addr(), 0), netip.AddrPortFrom(f.destination.Addr(), port), f.protocol | twinMark}
+}
+
+// followed is the server that the client's template leads to, which may be full, and quiesced unless that is
+// to count. A template that leads nowhere is forgotten.
+func (t *twin) followed(f flow, s *twinService) *twinServer {
+	if !s.isPersistent() {
+		return nil
+	}
+	template := t.conns[s.templateOf(f)]
+	if template == nil {
+		return nil
+	}
+	server := template.server
+	expires := server.want.Weight == 0 && s.want.Persistence.Quiescent == model.ExpireQuiescent
+	otherPort := server.service != s && server.want.Forwarding == model.NAT && server.want.Key.Port != model.AnyPort
+	if server.gone || server.want.Leaving != 0 || expires || otherPort {
+		t.end(template)
+		return nil
+	}
+	return server
+}
+
+// remember makes a template, if there is room.
+func (t *twin) remember(f flow, s *twinService, server *twinServer) *twinConn {
+	if !s.isPersistent() {
+		return nil
+	}
+	template := &twinConn{toService: s.templateOf(f), server: server, state: tcpState{name: model.Template}, packets: 1}
+	if !t.create(template) {
+		return nil
+	}
+	return template
+}
+
+// unremember takes a template back whose connection did not begin.
+func (t *twin) unremember(template *twinConn) {
+	if template != nil {
+		t.end(template)
+	}
+}
+
+// confirm: a connection is settled, and the template that leads to its server with it. One that had to make
+// room is there again.
+func (t *twin) confirm(c *twinConn) {
+	s := t.service(c.toService)
+	if !c.persistent || s == nil || !s.isPersistent() {
+		return
+	}
+	template := t.conns[s.templateOf(c.toService)]
+	if template == nil {
+		template = t.remember(c.toService, s, c.server)
+	}
+	if template != nil && template.server == c.server {
+		template.packets = twinSettles
+	}
+}
+
+// templateServer is the server of a template as it is listed: for all ports, it has none.
+func (c *twinConn) templateServer() (netip.AddrPort, model.Forwarding) {
+	server, port := c.server.want, c.toService.destination.Port()
+	if server.Forwarding == model.NAT && server.Key.Port != model.AnyPort && port != 0 {
+		port = server.Key.Port
+	}
+	forwarding := server.Forwarding
+	if c.server.gone {
+		forwarding = 0
+	}
+	return netip.AddrPortFrom(server.Key.Address, port), forwarding
+}
+
+// persistentOf counts the templates of a server.
+func (t *twin) persistentOf(key dataplane.ServiceServer) (n uint64) {
+	for _, c := range t.conns {
+		if c.isTemplate() && !c.server.gone && c.server.service.want.Key == key.Service && c.server.want.Key == key.Server {
+			n++
+		}
+	}
+	return n
+}
