@@ -84,10 +84,11 @@ var golden = map[string]any{
 	},
 	"explanation-of-connection": api.Explanation{
 		Client: "[2001:db8::7]:5353", Virtual: "[2001:db8::10]:53", Protocol: "udp",
-		Service: &api.ExplainedService{Name: "dns", Address: "[2001:db8::10]:*", Protocol: "udp", Scheduler: "twos"},
+		Service:  &api.ExplainedService{Name: "dns", Address: "[2001:db8::10]:*", Protocol: "udp", Scheduler: "twos"},
+		Template: &api.ExplainedTemplate{Server: "[2001:db8::53]:*", ExpiresS: 359},
 		Connection: &api.ExplainedConnection{
 			Server: "[2001:db8::53]:53", State: "UDP", ExpiresS: 299, Packet: api.Way{
-				Verdict: "no_neighbour", Means: "not known yet", Server: "[2001:db8::53]:*", Forwarding: "nat",
+				Verdict: "no_neighbour", Means: "not known yet", Server: "[2001:db8::53]:*", Forwarding: "nat", Hashed: true,
 				NextHop: &api.NextHop{Interface: "eth1", Address: "2001:db8::1"},
 			},
 		},
@@ -154,7 +155,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 	for _, value := range []any{
 		api.Status{}, api.Interface{}, api.Usage{}, api.Problem{}, api.Service{}, api.Traffic{},
 		api.Server{}, api.Tunnel{}, api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{}, api.Killed{},
-		api.Explanation{}, api.ExplainedService{}, api.ExplainedConnection{}, api.Way{}, api.NextHop{}, api.Candidate{}, api.Verdict{}, api.Reloaded{},
+		api.Explanation{}, api.ExplainedService{}, api.ExplainedTemplate{}, api.ExplainedConnection{}, api.Way{}, api.NextHop{}, api.Candidate{}, api.Verdict{}, api.Reloaded{},
 	} {
 		kind := reflect.TypeOf(value)
 		for i := range kind.NumField() {

@@ -9,6 +9,7 @@ type Explanation struct {
 	Virtual    string               `json:"virtual" doc:"Address and port that it asks for."`
 	Protocol   string               `json:"protocol" enum:"tcp,udp,sctp" doc:"Transport protocol."`
 	Service    *ExplainedService    `json:"service,omitempty" doc:"The service that has them; absent where none has: then new says why."`
+	Template   *ExplainedTemplate   `json:"template,omitempty" doc:"What the service, which is persistent, remembers of the client; absent where that is nothing."`
 	Connection *ExplainedConnection `json:"connection,omitempty" doc:"The connection that exists; absent where none does."`
 	New        *Way                 `json:"new,omitempty" doc:"What becomes of a packet that begins a connection; absent where all go on with the one that exists."`
 	Unknown    *Way                 `json:"unknown,omitempty" doc:"What becomes of a packet that belongs to no connection and begins none; absent where there is no such packet."`
@@ -21,6 +22,12 @@ type ExplainedService struct {
 	Address   string `json:"address" doc:"Address and port that clients use; port * is all ports of the address."`
 	Protocol  string `json:"protocol" enum:"tcp,udp,sctp" doc:"Transport protocol."`
 	Scheduler string `json:"scheduler" doc:"The rule by which a server is picked for a new connection."`
+}
+
+// ExplainedTemplate says where a persistent service sends a client.
+type ExplainedTemplate struct {
+	Server   string `json:"server,omitempty" doc:"Address and port of the server; port * is the one that the client asked for. Absent when it is gone."`
+	ExpiresS int64  `json:"expires_s" doc:"Seconds until it is forgotten, if no connection begins."`
 }
 
 // ExplainedConnection is a connection, and what becomes of its packets.
@@ -37,6 +44,7 @@ type Way struct {
 	Means      string   `json:"means,omitempty" doc:"What the verdict means."`
 	Reason     string   `json:"reason,omitempty" doc:"Why this server, or why none, in words for people."`
 	Server     string   `json:"server,omitempty" doc:"Address and port of the server; port * is the one that the client asked for. Absent where no server is meant, and where lots decide."`
+	Hashed     bool     `json:"hashed,omitempty" doc:"true: the hash of the flow names the server, and no connection is remembered. Absent: not so."`
 	Forwarding string   `json:"forwarding,omitempty" enum:"nat,tun,dr,local" doc:"How the packet reaches the server."`
 	NextHop    *NextHop `json:"next_hop,omitempty" doc:"Who gets its frame. Absent where there is no way to the server, and where it is the director itself."`
 }

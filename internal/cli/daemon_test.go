@@ -134,7 +134,7 @@ var explanations = map[string]api.Explanation{
 			NextHop: &api.NextHop{Interface: "eth1", Address: "198.51.100.11", Resolved: true, MAC: "02:00:00:00:03:01"},
 		},
 		Unknown: &api.Way{
-			Verdict: "no_neighbour", Means: "the next hop's MAC is not known yet; the daemon was asked to resolve it",
+			Hashed: true, Verdict: "no_neighbour", Means: "the next hop's MAC is not known yet; the daemon was asked to resolve it",
 			Server: "198.51.100.12:80", Forwarding: "tun", Reason: "the hash of the flow names it",
 			NextHop: &api.NextHop{Interface: "eth1", Address: "198.51.100.1"},
 		},
@@ -146,7 +146,8 @@ var explanations = map[string]api.Explanation{
 	},
 	"known": {
 		Client: "203.0.113.7:40001", Virtual: "192.0.2.10:80", Protocol: "tcp",
-		Service: &api.ExplainedService{Name: "web", Address: "192.0.2.10:80", Protocol: "tcp", Scheduler: "wlc"},
+		Service:  &api.ExplainedService{Name: "web", Address: "192.0.2.10:80", Protocol: "tcp", Scheduler: "wlc"},
+		Template: &api.ExplainedTemplate{Server: "198.51.100.1:80", ExpiresS: 359},
 		Connection: &api.ExplainedConnection{
 			Server: "198.51.100.1:80", State: "ESTABLISHED", ExpiresS: 893, Packet: api.Way{
 				Verdict: "local", Means: "the server is this host", Server: "198.51.100.1:80", Forwarding: "local", Reason: "it has the connection",

@@ -90,6 +90,9 @@ func writeExplanation(w io.Writer, e api.Explanation) {
 		service = fmt.Sprintf("%s, %s %s, %s", s.Name, s.Protocol, s.Address, s.Scheduler)
 	}
 	paragraph(w, "service", service)
+	if e.Template != nil {
+		paragraph(w, "template", knownTemplate(*e.Template))
+	}
 	if c := e.Connection; c == nil {
 		paragraph(w, "connection", "none")
 	} else {
@@ -105,6 +108,14 @@ func writeExplanation(w io.Writer, e api.Explanation) {
 
 func paragraph(w io.Writer, title string, lines ...string) {
 	fmt.Fprintf(w, "%-12s%s\n", title, strings.Join(lines, "\n"+strings.Repeat(" ", 12)))
+}
+
+func knownTemplate(t api.ExplainedTemplate) string {
+	server := "a server that is gone"
+	if t.Server != "" {
+		server = t.Server
+	}
+	return "leads to " + server + ", expires in " + minutes(t.ExpiresS)
 }
 
 func knownConnection(c api.ExplainedConnection) string {

@@ -44,8 +44,11 @@ type explaining struct {
 	servers []candidate  // of the service, by id
 	conn    *entryAt     // nil: there is none
 	isBack  bool         // the flow is that of its server's answers, by NAT
+	kept    template     // of the client
 	table   sched.Table  // of the service; a server is named by its index in servers
 	choice  sched.Choice // of the scheduler, if it was asked
+
+	forgotten pathConnState // the state of the connection that ends first; 0: none does
 }
 
 // candidate is a server of the service, and what it has.
@@ -70,8 +73,10 @@ func (x *explaining) look() (err error) {
 	if err := x.lookForServers(use.servers); err != nil {
 		return err
 	}
-	x.table, err = tableOf(use.slots, x.servers)
-	return err
+	if x.table, err = tableOf(use.slots, x.servers); err != nil {
+		return err
+	}
+	return x.lookForTemplate()
 }
 
 // lookForConnection is conn_find of bpf/conn.h.
@@ -84,14 +89,9 @@ func (x *explaining) lookForConnection() (err error) {
 		x.conn = at
 		return nil
 	}
-	forward := entryAt{position: at.conn.Pair}
-	if err := x.d.path.Conns.Lookup(forward.position, &forward.conn); err != nil {
-		return ignoreMissing(err) // an orphan leads nowhere
-	}
-	if word(forward.conn.Word).isForward() && forward.conn.Pair == at.position {
-		x.conn, x.isBack = &forward, true
-	}
-	return nil
+	x.conn, err = x.d.forwardOf(at)
+	x.isBack = x.conn != nil
+	return err
 }
 
 // lookForService is service_find of bpf/service.h; where it finds none it notes those that are near.

@@ -78,6 +78,13 @@ func (x *explaining) begin() (model.Way, error) {
 	if err != nil || refused {
 		return out, err
 	}
+	if n, full, err := x.waits(); err != nil || full {
+		reason := fmt.Sprintf("half_open: %d is reached, %d wait for their client's second packet; ", x.found.HalfOpen, n)
+		return x.byHash(pathVerdictVERDICT_HALF_OPEN, pathVerdictVERDICT_HASHED_HALF_OPEN, reason), err
+	}
+	if x.kept.follows() {
+		return x.persist()
+	}
 	memory, err := x.memory()
 	if err != nil {
 		return out, err
@@ -90,13 +97,27 @@ func (x *explaining) begin() (model.Way, error) {
 	return x.schedule(twin)
 }
 
+// persist is the way to the server that the client's template names, whatever the scheduler would say.
+func (x *explaining) persist() (model.Way, error) {
+	server := x.kept.server
+	if clash, err := x.clashes(server); err != nil || clash {
+		return way(pathVerdictVERDICT_NAT_CLASH, clashText(serverKey(server))), err
+	}
+	forwarding := pathForwarding(server.Forwarding)
+	return toward(forwarded(server, forwarding), server, forwarding, x.kept.reason()), nil
+}
+
+func clashText(server model.ServerKey) string {
+	return fmt.Sprintf("the way back from %s is another connection's", server)
+}
+
 // schedule asks the twin, and again where the way back of what it picks is taken.
 func (x *explaining) schedule(twin sched.Twin) (model.Way, error) {
-	taken := ""
+	taken := x.kept.reason()
 	for range natPicks {
 		x.choice = twin.Explain(x.table, x.ask())
 		if x.choice.Shares != nil {
-			return x.drawn(), nil
+			return x.drawn(taken), nil
 		}
 		if !x.choice.Found {
 			return way(pathVerdictVERDICT_NO_SERVER, x.reason(taken, -1)), nil
@@ -111,15 +132,15 @@ func (x *explaining) schedule(twin sched.Twin) (model.Way, error) {
 			forwarding := pathForwarding(server.Forwarding)
 			return toward(forwarded(server, forwarding), server, forwarding, x.reason(taken, picked)), nil
 		}
-		taken += fmt.Sprintf("the way back from %s is another connection's; ", x.name(picked))
+		taken += clashText(serverKey(x.servers[picked].server)) + "; "
 	}
 	return way(pathVerdictVERDICT_NAT_CLASH, strings.TrimSuffix(taken, "; ")), nil
 }
 
 // drawn is the way where lots are drawn: whatever is the same for every server that may be drawn.
-func (x *explaining) drawn() model.Way {
+func (x *explaining) drawn(before string) model.Way {
 	exits := map[pathVerdict]bool{}
-	out := model.Way{Reason: x.reason("", -1)}
+	out := model.Way{Reason: x.reason(before, -1)}
 	for i := range x.choice.Shares {
 		server := x.servers[i].server
 		v := forwarded(server, pathForwarding(server.Forwarding))
@@ -149,8 +170,12 @@ func (x *explaining) clashes(server pathServer) (bool, error) {
 	if err != nil || at == nil {
 		return false, err
 	}
-	ends := x.conn != nil && word(at.conn.Word).has(pathConnFlagCONN_REVERSE) && at.conn.Pair == x.conn.position
-	return !ends, nil // the way back of the connection that ends first goes with it
+	owner, err := x.d.forwardOf(at)
+	if err != nil || owner == nil {
+		return true, err
+	}
+	ends := x.conn != nil && owner.position == x.conn.position // it goes with the connection that ends first
+	return !ends && !isOver(word(owner.conn.Word)), nil
 }
 
 // ask is what the scheduler may know of the connection and the servers.

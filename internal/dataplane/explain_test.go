@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -77,6 +78,17 @@ func farms(s model.Scheduler, before model.DataplaneWant, random *rand.Rand) (wa
 		}
 		service.Flags = model.SchedulerFlags{Port: random.IntN(2) == 0, Fallback: random.IntN(2) == 0}
 		service.Unknown = model.Unknowns()[random.IntN(2)]
+		service.Persistence = model.Persistence{}
+		if random.IntN(3) == 0 { // clients are of some networks
+			service.Persistence = model.Persistence{Timeout: time.Hour, Mask: 20, Quiescent: model.Quiescents()[random.IntN(2)]}
+			if service.Key.Address.Is6() {
+				service.Persistence.Mask = 36
+			}
+		}
+		service.HalfOpen = 0
+		if random.IntN(3) == 0 && service.Key.Protocol != model.UDP {
+			service.HalfOpen = 1 + random.IntN(12)
+		}
 		service.Servers = staff(service, random)
 		want.Services = append(want.Services, service)
 	}
@@ -220,7 +232,7 @@ func wayOf(e model.Explanation, c talk, flags packet.TCPFlags) *model.Way {
 // explained then is this connection.
 func (b *testbed) remembered(t *testing.T, c talk, want *model.Way, e model.Explanation) {
 	t.Helper()
-	if want != e.New || want.Server == nil {
+	if want != e.New || want.Server == nil || want.Hashed {
 		return
 	}
 	known := b.explain(t, c).Connection
@@ -237,6 +249,9 @@ func (b *testbed) remembered(t *testing.T, c talk, want *model.Way, e model.Expl
 func (b *testbed) known(t *testing.T) {
 	t.Helper()
 	for _, listed := range b.listed(t) {
+		if listed.State == model.Template {
+			continue
+		}
 		got := b.explain(t, talk{listed.Client, listed.Virtual, listed.Protocol}).Connection
 		if got == nil || got.Server != listed.Server || got.State != listed.State {
 			t.Errorf("explained is %+v of %+v", got, listed)
@@ -322,6 +337,119 @@ func TestExplainedIsTheServerWhoseWayBackIsFree(t *testing.T) {
 			t.Errorf("port %d: %+v", port, got)
 		}
 		b.explained(t, c, packet.SYN, true)
+	}
+}
+
+// TestTemplateIsExplained, and why it is not followed.
+func TestTemplateIsExplained(t *testing.T) {
+	b := newTestbed(t, 64)
+	want := small(model.DR)
+	for i := range want.Services {
+		want.Services[i].Persistence.Timeout = time.Hour
+	}
+	b.apply(t, want)
+	next := talkTo(4, 10, 80, model.TCP, 20001)
+	if e := b.explain(t, next); e.Template != nil || e.New.Reason != "rr: it is next in turn of 2 servers" {
+		t.Errorf("%+v", e.New)
+	}
+	expect(t, b, front, talkTo(4, 10, 80, model.TCP, 20000).open(), dr)
+	for _, row := range []struct {
+		change func(*model.ServiceWant)
+		server byte
+		reason string
+	}{
+		{func(*model.ServiceWant) {}, 2, "persistence: the client's template leads there"},
+		{func(s *model.ServiceWant) { s.Servers[1].Weight = 0 }, 2, "persistence: the client's template leads there"},
+		{func(s *model.ServiceWant) {
+			s.Servers[1].Weight, s.Persistence.Quiescent = 0, model.ExpireQuiescent
+		}, 1, "its template leads to 198.51.100.2:80, which has weight 0 (quiescent: expire); so rr: it is next in turn of 1 server; 198.51.100.2:80 has weight 0"},
+		{func(s *model.ServiceWant) {
+			s.Servers[1].Weight, s.Servers[1].Leaving = 0, model.Drain
+		}, 1, "its template leads to 198.51.100.2:80, which is leaving; so rr: it is next in turn of 1 server; 198.51.100.2:80 is leaving"},
+		{withoutSecond, 1, "its template leads to a server that is gone; so rr: it is next in turn of 1 server"},
+	} {
+		b.apply(t, changed(want, row.change))
+		e := b.explain(t, next)
+		isKept := e.Template.Server != nil && e.Template.Expires > 59*time.Minute || strings.Contains(row.reason, "gone")
+		if e.New.Server.Address != serverAddr(4, row.server) || e.New.Reason != row.reason || !isKept {
+			t.Errorf("%s: %s, %+v", e.New.Server, e.New.Reason, e.Template)
+		}
+	}
+	b.explained(t, next, packet.SYN, true)
+}
+
+// TestTemplateOfAllPortsIsNoWayToAPortOfAnotherService, by NAT; else it is.
+func TestTemplateOfAllPortsIsNoWayToAPortOfAnotherService(t *testing.T) {
+	for _, forwarding := range everyForwarding {
+		b := newTestbed(t, 64)
+		want := model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{
+			service(4, 10, model.FTP, model.TCP, toServer(4, 1, model.FTP, forwarding)),
+			service(4, 10, model.AnyPort, model.TCP, toServer(4, 2, model.AnyPort, forwarding)),
+		}}
+		for i := range want.Services {
+			want.Services[i].Persistence.Timeout = time.Hour
+		}
+		b.apply(t, want)
+		expect(t, b, front, talkTo(4, 10, model.FTP, model.TCP, 20000).open(), methodOf(forwarding))
+		c := talkTo(4, 10, 1024, model.TCP, 20001)
+		e, other := b.explain(t, c), "198.51.100.1:21, which is another service's, by NAT to a port of its own"
+		if got := strings.Contains(e.New.Reason, other); got != (forwarding == model.NAT) {
+			t.Errorf("%s: %s", forwarding, e.New.Reason)
+		}
+		b.explained(t, c, packet.SYN, true)
+	}
+}
+
+// TestHalfOpenIsExplained: what comes when too many wait goes by hash, or nowhere.
+func TestHalfOpenIsExplained(t *testing.T) {
+	for _, row := range []struct {
+		forwarding model.Forwarding
+		unknown    model.Unknown
+		verdict    verdict
+		reason     string
+	}{
+		{model.DR, model.ForwardUnknown, hashedHalfOpen, "the hash of the flow names it"},
+		{model.DR, model.PassUnknown, halfOpen, "unknown: pass"},
+		{model.NAT, model.ForwardUnknown, halfOpen, "the hash of the flow names 198.51.100.1:80, which needs a connection, as NAT does"},
+	} {
+		b := newTestbed(t, 64)
+		web := service(4, 10, 80, model.TCP, toServer(4, 1, 80, row.forwarding))
+		web.HalfOpen, web.Unknown = 1, row.unknown
+		b.apply(t, model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{web}})
+		first, c := talkTo(4, 10, 80, model.TCP, 20000), talkTo(4, 10, 80, model.TCP, 20001)
+		expect(t, b, front, first.open(), methodOf(row.forwarding))
+		want := "half_open: 1 is reached, 1 wait for their client's second packet; " + row.reason
+		if got := b.explain(t, c).New; got.Verdict != string(row.verdict) || got.Reason != want {
+			t.Errorf("%s: %s", got.Verdict, got.Reason)
+		}
+		b.explained(t, c, packet.SYN, true)
+		expect(t, b, front, first.more(), methodOf(row.forwarding))
+		if got := b.explain(t, c).New; got.Verdict != string(methodOf(row.forwarding)) {
+			t.Errorf("%s: %s", got.Verdict, got.Reason)
+		}
+	}
+}
+
+// TestExplainedIsAnotherConnectionOnceBothSidesHaveClosed, whatever came then; and the way back of one that
+// is over may be another one's.
+func TestExplainedIsAnotherConnectionOnceBothSidesHaveClosed(t *testing.T) {
+	b := newTestbed(t, 64)
+	web, twin := service(4, 10, 80, model.TCP, toServer(4, 1, 8080, model.NAT)), service(4, 10, 81, model.TCP, toServer(4, 1, 8080, model.NAT))
+	b.apply(t, model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{web, twin}})
+	c, other, server := talkTo(4, 10, 80, model.TCP, 20000), talkTo(4, 10, 81, model.TCP, 20000), netip.AddrPortFrom(serverAddr(4, 1), 8080)
+	expect(t, b, front, c.open(), natIn)
+	expect(t, b, front, c.ask(packet.FIN|packet.ACK), natIn)
+	if got := b.explain(t, other).New; got.Verdict != string(natClash) {
+		t.Errorf("%s: %s", got.Verdict, got.Reason)
+	}
+	expect(t, b, back, c.answer(server, packet.FIN|packet.ACK), natOut)
+	expect(t, b, front, c.ask(packet.RST), natIn)
+	if e := b.explain(t, c); e.Connection.State != "CLOSE" || e.New == nil {
+		t.Errorf("%+v", e.Connection)
+	}
+	b.explained(t, other, packet.SYN, true)
+	if e := b.explain(t, c); e.Connection != nil {
+		t.Errorf("%+v has lost its way back", e.Connection)
 	}
 }
 

@@ -147,9 +147,10 @@ func (x *explaining) beginsAnew(server pathServer) bool {
 	if x.flow.Protocol == model.UDP || !has(server, pathServerFlagSERVER_SERVING) {
 		return false
 	}
-	switch word(x.conn.conn.Word).state() {
-	case pathConnStateCONN_TIME_WAIT:
+	if isClosed(word(x.conn.conn.Word)) {
 		return true
+	}
+	switch word(x.conn.conn.Word).state() {
 	case pathConnStateCONN_FIN_WAIT, pathConnStateCONN_CLOSE:
 		if has(server, pathServerFlagSERVER_QUIESCED) {
 			return true
@@ -158,14 +159,28 @@ func (x *explaining) beginsAnew(server pathServer) bool {
 	return pathLeaving(server.Leaving) == pathLeavingLEAVING_RESET
 }
 
+// isClosed: both sides have closed: conn_closed of bpf/conn.h.
+func isClosed(w word) bool {
+	return w.has(pathConnFlagCONN_FIN_CLIENT) && w.has(pathConnFlagCONN_FIN_SERVER)
+}
+
+// isOver: its way back may become another connection's: conn_is_over of bpf/create.h.
+func isOver(w word) bool {
+	if w.state() == pathConnStateCONN_UDP {
+		return w.has(pathConnFlagCONN_FIN_SERVER) && !w.has(pathConnFlagCONN_SETTLED)
+	}
+	return isClosed(w)
+}
+
 // forget takes the connection out of what its server has: it ends before another one begins in its place.
 func (x *explaining) forget() {
+	x.forgotten = word(x.conn.conn.Word).state()
 	for i := range x.servers {
 		c := &x.servers[i]
 		if c.id != uint32(x.conn.conn.Server) {
 			continue
 		}
-		if word(x.conn.conn.Word).state() == pathConnStateCONN_ESTABLISHED {
+		if x.forgotten == pathConnStateCONN_ESTABLISHED {
 			c.load.Active--
 		} else {
 			c.load.Inactive--
@@ -173,27 +188,48 @@ func (x *explaining) forget() {
 	}
 }
 
-// stray is the way of a packet without a connection that begins none: by_hash of bpf/weir.bpf.c.
+// stray is the way of a packet without a connection that begins none.
 func (x *explaining) stray() (model.Way, error) {
 	out, refused, err := x.refused()
 	if err != nil || refused {
 		return out, err
 	}
+	return x.byHash(pathVerdictVERDICT_UNKNOWN_CONNECTION, pathVerdictVERDICT_HASHED_UNKNOWN, ""), nil
+}
+
+// byHash is by_hash of bpf/weir.bpf.c: what goes nowhere by the hash of its flow ends as otherwise.
+func (x *explaining) byHash(otherwise, hashed pathVerdict, reason string) model.Way {
 	if !x.has(pathServiceFlagSERVICE_FORWARD_UNKNOWN) {
-		return way(pathVerdictVERDICT_UNKNOWN_CONNECTION, "unknown: pass"), nil
+		return way(otherwise, reason+"unknown: pass")
 	}
 	if len(x.table.Hash) == 0 {
-		return way(pathVerdictVERDICT_UNKNOWN_CONNECTION, "no server takes connections"), nil
+		return way(otherwise, reason+"no server takes connections")
 	}
 	hash := hashFlow(toFlow(x.flow), flowSeed)
 	server := x.servers[x.table.Hash[scale(uint32(hash>>32), uint32(len(x.table.Hash)))]].server
 	v, forwarding := forwarded(server, pathForwarding(server.Forwarding)), pathForwarding(server.Forwarding)
 	if forwarding == pathForwardingFORWARDING_NAT && v != pathVerdictVERDICT_LOCAL {
-		return way(pathVerdictVERDICT_UNKNOWN_CONNECTION,
-			fmt.Sprintf("the hash of the flow names %s, which needs a connection, as NAT does", serverKey(server))), nil
+		return way(otherwise, fmt.Sprintf("%sthe hash of the flow names %s, which needs a connection, as NAT does", reason, serverKey(server)))
 	}
 	if v == pathVerdictVERDICT_DR || v == pathVerdictVERDICT_TUN {
-		v = pathVerdictVERDICT_HASHED_UNKNOWN
+		v = hashed
 	}
-	return toward(v, server, forwarding, "the hash of the flow names it"), nil
+	out := toward(v, server, forwarding, reason+"the hash of the flow names it")
+	out.Hashed = true
+	return out
+}
+
+// waits is how many connections of the service wait for their client's second packet, if it may have no
+// more: half_open_full of bpf/service.h.
+func (x *explaining) waits() (count int64, full bool, err error) {
+	if x.found.HalfOpen == 0 || x.flow.Protocol == model.UDP {
+		return 0, false, nil
+	}
+	if err := x.d.path.HalfOpen.Lookup(x.found.Id, &count); err != nil {
+		return 0, false, fmt.Errorf("read half_open: %w", err)
+	}
+	if x.forgotten == pathConnStateCONN_SYN_RECV {
+		count--
+	}
+	return count, count >= int64(x.found.HalfOpen), nil
 }

@@ -347,7 +347,7 @@ func (d *Dataplane) Digests() (map[string]string, error) {
 	for name, digest := range map[string]func() (string, error){
 		"interfaces": arrayOf[pathInterface](p.Interfaces), "servers": arrayOf[uint64](p.Servers),
 		"records": arrayOf[pathServer](p.Records), "positions": arrayOf[uint64](p.Positions),
-		"conns": arrayOf[pathConn](p.Conns), "timeouts": arrayOf[pathTimeouts](p.Timeouts), "loads": arrayOf[pathLoad](p.Loads),
+		"half_open": arrayOf[uint64](p.HalfOpen), "conns": arrayOf[pathConn](p.Conns), "timeouts": arrayOf[pathTimeouts](p.Timeouts), "loads": arrayOf[pathLoad](p.Loads),
 		"services": hashed[pathServiceKey, pathService](p.Services), "vips": hashed[pathAddr, uint32](p.Vips),
 		"nat_servers": hashed[pathAddr, uint32](p.NatServers), "nearest": hashed[pathNearKey, pathNear](p.Nearest),
 		"near_sets": hashed[pathNearKey, pathNearSet](p.NearSets), "fragments": hashed[pathFragmentKey, pathFragment](p.Fragments),

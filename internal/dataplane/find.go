@@ -3,8 +3,11 @@
 package dataplane
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -70,4 +73,22 @@ func (d *Dataplane) find(f pathFlow) (*entryAt, error) {
 		}
 	}
 	return nil, nil
+}
+
+// forwardOf is the connection to which a way back belongs: forward_at of bpf/conn.h; nil: it is an orphan, or
+// no way back.
+func (d *Dataplane) forwardOf(back *entryAt) (*entryAt, error) {
+	if !word(back.conn.Word).has(pathConnFlagCONN_REVERSE) {
+		return nil, nil
+	}
+	at := entryAt{position: back.conn.Pair}
+	err := d.path.Conns.Lookup(at.position, &at.conn)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil, fmt.Errorf("read connections: %w", err)
+	}
+	isPair := err == nil && word(at.conn.Word).isForward() && pathForwarding(at.conn.Forwarding) == pathForwardingFORWARDING_NAT
+	if !isPair || at.conn.Pair != back.position {
+		return nil, nil
+	}
+	return &at, nil
 }

@@ -13,10 +13,17 @@ type Explanation struct {
 	Service    *ServiceKey  // nil: none has it
 	Others     []ServiceKey // those of the same address, where Service is nil
 	Scheduler  Scheduler    // of Service
+	Template   *Remembered  // nil: there is none
 	Connection *Known       // nil: there is none
 	New        *Way         // of a packet that begins a connection; nil: all belong to the one that there is
 	Stray      *Way         // of a packet that belongs to no connection and begins none; nil: there can be none
 	Servers    []Candidate  // of Service, those too that are leaving
+}
+
+// Remembered is what a persistent service remembers of the client: its template.
+type Remembered struct {
+	Server  *ServerKey    // nil: it is gone
+	Expires time.Duration // from now, if no connection begins
 }
 
 // Known is the connection of a flow.
@@ -34,6 +41,7 @@ type Way struct {
 	Reason     string     // why this server, or why none
 	Server     *ServerKey // nil: none
 	Forwarding Forwarding // of the packets to it
+	Hashed     bool       // the hash of the flow named the server, and nothing is remembered of it
 	Local      bool       // it is this host
 	Hop        NextHop
 }

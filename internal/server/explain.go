@@ -60,6 +60,12 @@ func explanation(in report.Explanation) api.Explanation {
 			Scheduler: in.Scheduler.String(),
 		}
 	}
+	if kept := in.Template; kept != nil {
+		out.Template = &api.ExplainedTemplate{ExpiresS: int64(kept.Expires / time.Second)}
+		if kept.Server != nil {
+			out.Template.Server = kept.Server.String()
+		}
+	}
 	if known := in.Connection; known != nil {
 		out.Connection = &api.ExplainedConnection{
 			State: known.State, ExpiresS: int64(known.Expires / time.Second), Packet: *way(&known.Packet),
@@ -82,6 +88,7 @@ func way(in *report.Way) *api.Way {
 	if in.Server == nil {
 		return out
 	}
+	out.Hashed = in.Hashed
 	out.Server, out.Forwarding = in.Server.String(), in.Forwarding.String()
 	if in.Local {
 		out.Forwarding = "local"

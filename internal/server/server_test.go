@@ -126,7 +126,7 @@ func example() director {
 		},
 		explained: map[string]report.Explanation{
 			"192.0.2.10:80": {
-				Explanation: model.Explanation{Service: &webKey, Scheduler: model.WLC}, Service: "web",
+				Explanation: model.Explanation{Service: &webKey, Scheduler: model.WLC, Template: &model.Remembered{}}, Service: "web",
 				New:   toward("198.51.100.11:80", model.Way{Verdict: "dr", Means: "by direct routing", Reason: "wlc: it is the least", Forwarding: model.DR}),
 				Stray: &report.Way{Way: model.Way{Verdict: "unknown_connection", Means: "the kernel resets it", Reason: "unknown: pass"}},
 				Servers: []report.Candidate{
@@ -135,12 +135,16 @@ func example() director {
 				},
 			},
 			"[2001:db8::10]:53": {
-				Explanation: model.Explanation{Service: &dnsKey, Scheduler: model.RR}, Service: "dns",
+				Explanation: model.Explanation{
+					Service: &dnsKey, Scheduler: model.RR,
+					Template: &model.Remembered{Server: &model.ServerKey{Address: netip.MustParseAddr("2001:db8::53")}, Expires: 359900 * time.Millisecond},
+				},
+				Service: "dns",
 				Connection: &report.Known{
 					Known: model.Known{
 						Server: netip.MustParseAddrPort("[2001:db8::53]:53"), State: "UDP", Expires: 299900 * time.Millisecond,
 					},
-					Packet: *toward("[2001:db8::53]:53", model.Way{Verdict: "local", Means: "the server is this host", Forwarding: model.NAT, Local: true}),
+					Packet: *toward("[2001:db8::53]:53", model.Way{Verdict: "local", Means: "the server is this host", Forwarding: model.NAT, Local: true, Hashed: true}),
 				},
 			},
 			"192.0.2.10:81": {
