@@ -68,6 +68,32 @@ var golden = map[string]any{
 		},
 		Problems: []api.Problem{},
 	},
+	"explanation": api.Explanation{
+		Client: "203.0.113.7:40000", Virtual: "192.0.2.10:80", Protocol: "tcp",
+		Service: &api.ExplainedService{Name: "web", Address: "192.0.2.10:80", Protocol: "tcp", Scheduler: "wlc"},
+		New: &api.Way{
+			Verdict: "dr", Means: "forwarded by direct routing", Server: "198.51.100.11:80", Forwarding: "dr",
+			Reason:  "wlc: (active 3 x 256 + inactive 12) / weight 2 = 390 is the least of 1 server; 198.51.100.12:80 is full",
+			NextHop: &api.NextHop{Interface: "eth1", Address: "198.51.100.11", Resolved: true, MAC: "02:00:00:00:03:01"},
+		},
+		Unknown: &api.Way{Verdict: "unknown_connection", Means: "the kernel resets it", Reason: "unknown: pass"},
+		Servers: []api.Candidate{
+			{Address: "198.51.100.11:80", Weight: 2, Active: 3, Inactive: 12, Compared: "(3 x 256 + 12) / 2 = 390"},
+			{Address: "198.51.100.12:80", Weight: 1, Active: 9, PassedOver: "full: upper threshold 9; open again below 7"},
+		},
+	},
+	"explanation-of-connection": api.Explanation{
+		Client: "[2001:db8::7]:5353", Virtual: "[2001:db8::10]:53", Protocol: "udp",
+		Service:  &api.ExplainedService{Name: "dns", Address: "[2001:db8::10]:*", Protocol: "udp", Scheduler: "twos"},
+		Template: &api.ExplainedTemplate{Server: "[2001:db8::53]:*", ExpiresS: 359},
+		Connection: &api.ExplainedConnection{
+			Server: "[2001:db8::53]:53", State: "UDP", ExpiresS: 299, Packet: api.Way{
+				Verdict: "no_neighbour", Means: "not known yet", Server: "[2001:db8::53]:*", Forwarding: "nat", Hashed: true,
+				NextHop: &api.NextHop{Interface: "eth1", Address: "2001:db8::1"},
+			},
+		},
+		Servers: []api.Candidate{{Address: "[2001:db8::53]:*", Weight: 1, Inactive: 1, Share: new(0.75)}},
+	},
 	"counters": api.Counters{"dr": 12, "no_service": 3},
 	"verdicts": []api.Verdict{{Name: "dr", Help: "forwarded by direct routing"}},
 	"reload":   api.Reloaded{Revision: 43},
@@ -129,7 +155,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 	for _, value := range []any{
 		api.Status{}, api.Interface{}, api.Usage{}, api.Problem{}, api.Service{}, api.Traffic{},
 		api.Server{}, api.Tunnel{}, api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{}, api.Killed{},
-		api.Verdict{}, api.Reloaded{},
+		api.Explanation{}, api.ExplainedService{}, api.ExplainedTemplate{}, api.ExplainedConnection{}, api.Way{}, api.NextHop{}, api.Candidate{}, api.Verdict{}, api.Reloaded{},
 	} {
 		kind := reflect.TypeOf(value)
 		for i := range kind.NumField() {

@@ -105,6 +105,16 @@ func (c *Client) KillAllConnections(ctx context.Context) (api.Killed, error) {
 	return ask[api.Killed](ctx, c, http.MethodDelete, "/v1/connections?all=true")
 }
 
+// Explain says what becomes of the packets of a client to a service, each written as ADDRESS:PORT. protocol is
+// tcp, udp or sctp; "" is tcp. What cannot be comes back as an *Error with status 400.
+func (c *Client) Explain(ctx context.Context, from, virtual, protocol string) (api.Explanation, error) {
+	values := url.Values{"client": {from}, "virtual": {virtual}}
+	if protocol != "" {
+		values.Set("protocol", protocol)
+	}
+	return ask[api.Explanation](ctx, c, http.MethodGet, "/v1/explain?"+values.Encode())
+}
+
 // Counters counts packets by the way in which they left the path.
 func (c *Client) Counters(ctx context.Context) (api.Counters, error) {
 	return ask[api.Counters](ctx, c, http.MethodGet, "/v1/counters")

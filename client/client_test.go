@@ -71,6 +71,14 @@ func TestMethodsAskTheirRequests(t *testing.T) {
 			_, err := c.CountConnections(ctx, client.ConnectionsQuery{Service: "web", Limit: 5})
 			return err
 		},
+		"GET /v1/explain?client=203.0.113.7%3A9&virtual=192.0.2.10%3A80": func() error {
+			_, err := c.Explain(ctx, "203.0.113.7:9", "192.0.2.10:80", "")
+			return err
+		},
+		"GET /v1/explain?client=%5B2001%3Adb8%3A%3A7%5D%3A9&protocol=udp&virtual=%5B2001%3Adb8%3A%3A10%5D%3A80": func() error {
+			_, err := c.Explain(ctx, "[2001:db8::7]:9", "[2001:db8::10]:80", "udp")
+			return err
+		},
 		"DELETE /v1/connections?service=web": func() error {
 			_, err := c.KillConnections(ctx, client.ConnectionsQuery{Service: "web", Limit: 5})
 			return err

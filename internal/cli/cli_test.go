@@ -250,6 +250,25 @@ func TestServiceIsCompletedFromTheDaemon(t *testing.T) {
 	}
 }
 
+func TestFlowIsCompletedFromTheDaemon(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, dir, daemons["healthy"])
+	for _, row := range []struct {
+		given []string
+		want  string
+	}{
+		{nil, ":"},
+		{[]string{"203.0.113.7:9"}, "192.0.2.10:80\n[2001:db8::10]:\n:"},
+		{[]string{"203.0.113.7:9", "192.0.2.10:80"}, "tcp\nudp\nsctp\n:"},
+		{[]string{"203.0.113.7:9", "192.0.2.10:80", "udp"}, ":"},
+	} {
+		line := append(append([]string{"__complete", "explain", "--run", dir}, row.given...), "")
+		if got := weir(t, cli.Env{}, line...).stdout.String(); !strings.HasPrefix(got, row.want) {
+			t.Errorf("%q: %q", row.given, got)
+		}
+	}
+}
+
 func TestStatesAreCompleted(t *testing.T) {
 	got := weir(t, cli.Env{}, "__complete", "connections", "--state", "").stdout.String()
 	if !strings.HasPrefix(got, "SYN_RECV\nESTABLISHED\n") {

@@ -157,8 +157,7 @@ func minutes(seconds int64) string {
 
 // serviceNames completes the name of a service from what the daemon has.
 func serviceNames(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	from := daemon{run: c.Flag("run").Value.String(), socket: c.Flag("socket").Value.String()}
-	services, err := from.client().Services(c.Context())
+	services, err := daemonOf(c).Services(c.Context())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -53,6 +53,10 @@ var daemons = map[string]map[string]answer{
 		"GET /v1/connections?service=wbe": {404, api.Error{
 			Status: 404, Detail: "there is no service \"wbe\"; `weir services` lists them",
 		}},
+		"GET /v1/explain?client=203.0.113.7%3A40000&protocol=tcp&virtual=192.0.2.10%3A80":                       {200, explanations["new"]},
+		"GET /v1/explain?client=203.0.113.7%3A40001&protocol=tcp&virtual=192.0.2.10%3A80":                       {200, explanations["known"]},
+		"GET /v1/explain?client=203.0.113.7%3A40000&protocol=udp&virtual=192.0.2.10%3A80":                       {200, explanations["none"]},
+		"GET /v1/explain?client=%5B2001%3Adb8%3A%3A7%5D%3A9&protocol=udp&virtual=%5B2001%3Adb8%3A%3A10%5D%3A53": {200, explanations["lots"]},
 		"GET /v1/counters": {200, api.Counters{"no_service": 12, "dr": 123456, "malformed": 0}},
 		"GET /v1/verdicts": {200, []api.Verdict{
 			{Name: "no_service", Help: "no service has this address, port and protocol"},
@@ -117,5 +121,54 @@ var connections = []api.Connection{
 	{
 		Protocol: "udp", Client: "[2001:db8::7]:5353", Virtual: "[2001:db8::10]:53", Server: "[2001:db8::53]:53",
 		State: "UDP", ExpiresS: 7265,
+	},
+}
+
+var explanations = map[string]api.Explanation{
+	"new": {
+		Client: "203.0.113.7:40000", Virtual: "192.0.2.10:80", Protocol: "tcp",
+		Service: &api.ExplainedService{Name: "web", Address: "192.0.2.10:80", Protocol: "tcp", Scheduler: "wlc"},
+		New: &api.Way{
+			Verdict: "dr", Means: "forwarded by direct routing", Server: "198.51.100.11:80", Forwarding: "dr",
+			Reason:  "wlc: (active 3 x 256 + inactive 12) / weight 2 = 390 is the least of 1 server; 198.51.100.12:80 is full, 198.51.100.13:80 has weight 0",
+			NextHop: &api.NextHop{Interface: "eth1", Address: "198.51.100.11", Resolved: true, MAC: "02:00:00:00:03:01"},
+		},
+		Unknown: &api.Way{
+			Hashed: true, Verdict: "no_neighbour", Means: "the next hop's MAC is not known yet; the daemon was asked to resolve it",
+			Server: "198.51.100.12:80", Forwarding: "tun", Reason: "the hash of the flow names it",
+			NextHop: &api.NextHop{Interface: "eth1", Address: "198.51.100.1"},
+		},
+		Servers: []api.Candidate{
+			{Address: "198.51.100.11:80", Weight: 2, Active: 3, Inactive: 12, Compared: "(3 x 256 + 12) / 2 = 390"},
+			{Address: "198.51.100.12:80", Weight: 1, Active: 9, PassedOver: "full: upper threshold 9; open again below three quarters of it"},
+			{Address: "198.51.100.13:80", PassedOver: "weight 0"},
+		},
+	},
+	"known": {
+		Client: "203.0.113.7:40001", Virtual: "192.0.2.10:80", Protocol: "tcp",
+		Service:  &api.ExplainedService{Name: "web", Address: "192.0.2.10:80", Protocol: "tcp", Scheduler: "wlc"},
+		Template: &api.ExplainedTemplate{Server: "198.51.100.1:80", ExpiresS: 359},
+		Connection: &api.ExplainedConnection{
+			Server: "198.51.100.1:80", State: "ESTABLISHED", ExpiresS: 893, Packet: api.Way{
+				Verdict: "local", Means: "the server is this host", Server: "198.51.100.1:80", Forwarding: "local", Reason: "it has the connection",
+			},
+		},
+		Servers: []api.Candidate{{Address: "198.51.100.1:80", Weight: 1, Active: 1}},
+	},
+	"none": {
+		Client: "203.0.113.7:40000", Virtual: "192.0.2.10:80", Protocol: "udp", Servers: []api.Candidate{},
+		New: &api.Way{
+			Verdict: "no_service", Means: "no service has this address, port and protocol",
+			Reason: "192.0.2.10 has no service at udp port 80; it has web (tcp 192.0.2.10:80)",
+		},
+	},
+	"lots": {
+		Client: "[2001:db8::7]:9", Virtual: "[2001:db8::10]:53", Protocol: "udp",
+		Service: &api.ExplainedService{Name: "dns", Address: "[2001:db8::10]:*", Protocol: "udp", Scheduler: "twos"},
+		New:     &api.Way{Reason: "twos: lots are drawn: of two of 2 servers, which are drawn by weight, that which has less to do for its weight; nobody can say which"},
+		Servers: []api.Candidate{
+			{Address: "[2001:db8::53]:*", Weight: 3, Compared: "(0 x 256 + 0) / 3 = 0", Share: new(0.9377)},
+			{Address: "[2001:db8::54]:*", Weight: 1, Inactive: 7, Compared: "(0 x 256 + 7) / 1 = 7", Share: new(0.0623)},
+		},
 	},
 }

@@ -119,6 +119,7 @@ func TestReferenceNamesEveryField(t *testing.T) {
 	for _, v := range []any{
 		api.Status{}, api.Interface{}, api.Usage{}, api.Problem{}, api.Service{}, api.Traffic{}, api.Server{}, api.Tunnel{},
 		api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{}, api.Killed{},
+		api.Explanation{}, api.ExplainedService{}, api.ExplainedTemplate{}, api.ExplainedConnection{}, api.Way{}, api.NextHop{}, api.Candidate{},
 		api.RealServer{}, api.VIP{}, api.Setting{}, api.Decapsulation{}, api.Reloaded{},
 	} {
 		for f := range reflect.TypeOf(v).Fields() {

@@ -53,6 +53,12 @@ func (d *daemon) client() *client.Client {
 	return client.New(filepath.Join(d.run, socketName))
 }
 
+// daemonOf is the daemon that the flags of a command name, for completion.
+func daemonOf(c *cobra.Command) *client.Client {
+	from := daemon{run: c.Flag("run").Value.String(), socket: c.Flag("socket").Value.String()}
+	return from.client()
+}
+
 // choice is a flag that takes one of a few words.
 type choice struct {
 	value string

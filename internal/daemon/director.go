@@ -18,16 +18,37 @@ var ErrStarting = errors.New("the daemon is still starting")
 
 // Snapshot says how things stand now.
 func (d *daemon) Snapshot(context.Context) (report.Snapshot, error) {
-	s := d.state.Load()
-	if s == nil {
-		return report.Snapshot{}, ErrStarting
-	}
-	readings, err := d.readings()
+	in, err := d.input()
 	if err != nil {
 		return report.Snapshot{}, err
 	}
-	in := report.Input{Spec: s.spec, Seen: s.seen, Desired: s.desired, Readings: readings, Now: time.Now()}
 	return report.Make(in), nil
+}
+
+// Explain says what becomes of a flow.
+func (d *daemon) Explain(_ context.Context, flow model.Flow) (report.Explanation, error) {
+	in, err := d.input()
+	if err != nil {
+		return report.Explanation{}, err
+	}
+	explained, err := d.path.Explain(flow)
+	if err != nil {
+		return report.Explanation{}, fmt.Errorf("explain: %w", err)
+	}
+	return report.Explain(in, explained), nil
+}
+
+// input is what a report is made of.
+func (d *daemon) input() (report.Input, error) {
+	s := d.state.Load()
+	if s == nil {
+		return report.Input{}, ErrStarting
+	}
+	readings, err := d.readings()
+	if err != nil {
+		return report.Input{}, err
+	}
+	return report.Input{Spec: s.spec, Seen: s.seen, Desired: s.desired, Readings: readings, Now: time.Now()}, nil
 }
 
 // Connections calls yield for each connection until it returns false. When ctx ends before that, the

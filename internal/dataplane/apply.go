@@ -67,6 +67,7 @@ func (d *Dataplane) putService(want model.ServiceWant) error {
 	if err := d.putSlots(entry, want); err != nil {
 		return err
 	}
+	d.tell(entry)
 	if err := d.putServiceValue(entry, want); err != nil {
 		return err
 	}
@@ -230,6 +231,7 @@ func (d *Dataplane) removeService(key model.ServiceKey, entry *serviceEntry) err
 	if err := d.removeServers(entry, nil); err != nil {
 		return err
 	}
+	d.untell(entry)
 	d.tables.serviceIDs.free(entry.value.Id)
 	delete(d.tables.services, key)
 	return nil

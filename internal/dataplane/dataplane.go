@@ -5,7 +5,7 @@
 // bpffs, so a stopped or killed daemon drops no packet and the next one goes on with its state.
 //
 // It decides nothing: what the maps shall hold is plan's business. It is the one importer of
-// cilium/ebpf. Read this file first, then open.go, apply.go, attach.go and dump.go.
+// cilium/ebpf. Read this file first, then open.go, apply.go, attach.go, dump.go and explain.go.
 package dataplane
 
 import (
@@ -57,6 +57,7 @@ type Dataplane struct {
 	clock       clock
 	used        uint64
 	rounds      uint32 // of the sweep
+	inUse       map[serviceID]inUse
 }
 
 // Close lets go of everything and leaves it working: packets go on being balanced.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -331,17 +332,63 @@ func (d *Dataplane) CheckTable() error {
 	return errors.Join(append(errs, err)...)
 }
 
-// homeOf is the home bucket of an entry, as table_place in bpf/table.h has it.
+// homeOf is the home bucket of an entry.
 func (d *Dataplane) homeOf(e pathConn) uint32 {
-	words := *(*[5]uint64)(unsafe.Pointer(&e.Source))
-	words[4] &= 0xffffffffff
-	var sum uint64
-	for i, w := range words {
-		sum += uint64(uint32(w)+d.table().seed[2*i]) * uint64(uint32(w>>32)+d.table().seed[2*i+1])
+	home, _ := d.table().bucketsOf(flowOf(e))
+	return home
+}
+
+// Digests stand for all that is in the maps, by their names, but for what is under way to the daemon.
+func (d *Dataplane) Digests() (map[string]string, error) {
+	p := d.path.pathMaps
+	slots, err := d.Dump()
+	out := map[string]string{"slots": strings.Join(slices.Sorted(strings.Lines(slots)), "")}
+	errs := []error{err}
+	for name, digest := range map[string]func() (string, error){
+		"interfaces": arrayOf[pathInterface](p.Interfaces), "servers": arrayOf[uint64](p.Servers),
+		"records": arrayOf[pathServer](p.Records), "positions": arrayOf[uint64](p.Positions),
+		"half_open": arrayOf[uint64](p.HalfOpen), "conns": arrayOf[pathConn](p.Conns), "timeouts": arrayOf[pathTimeouts](p.Timeouts), "loads": arrayOf[pathLoad](p.Loads),
+		"services": hashed[pathServiceKey, pathService](p.Services), "vips": hashed[pathAddr, uint32](p.Vips),
+		"nat_servers": hashed[pathAddr, uint32](p.NatServers), "nearest": hashed[pathNearKey, pathNear](p.Nearest),
+		"near_sets": hashed[pathNearKey, pathNearSet](p.NearSets), "fragments": hashed[pathFragmentKey, pathFragment](p.Fragments),
+		"verdicts": func() (string, error) { v, err := d.CountVerdicts(); return fmt.Sprint(v), err },
+		"counters": func() (string, error) { c, err := d.Counters(); return fmt.Sprint(c), err },
+	} {
+		text, err := digest()
+		out[name] = text
+		errs = append(errs, err)
 	}
-	sum = (sum ^ sum>>32) * 0x9e3779b97f4a7c15
-	sum ^= sum >> 32
-	return uint32(sum >> 32 * uint64(d.table().buckets) >> 32)
+	return out, errors.Join(errs...)
+}
+
+// array digests an array, but for its zeros.
+func arrayOf[V comparable](m *ebpf.Map) func() (string, error) {
+	return func() (string, error) {
+		var zero V
+		var out strings.Builder
+		values, err := readArray[V](m)
+		for i, v := range values {
+			if v != zero {
+				fmt.Fprintln(&out, i, v)
+			}
+		}
+		return out.String(), err
+	}
+}
+
+// hashed digests a hash.
+func hashed[K, V any](m *ebpf.Map) func() (string, error) {
+	return func() (string, error) {
+		var lines []string
+		var key K
+		var value V
+		each := m.Iterate()
+		for each.Next(&key, &value) {
+			lines = append(lines, fmt.Sprintln(key, value))
+		}
+		slices.Sort(lines)
+		return strings.Join(lines, ""), each.Err()
+	}
 }
 
 // FalsifyLayout makes the pins under dir look like those of a version with other structs.

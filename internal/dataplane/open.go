@@ -24,7 +24,7 @@ func Open(o Options) (*Dataplane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dataplane: %w", err)
 	}
-	d := &Dataplane{log: o.Log, pins: pins{o.BPFFS}, links: map[string]*attached{}, waiting: newWaiting(cpus)}
+	d := &Dataplane{log: o.Log, pins: pins{o.BPFFS}, links: map[string]*attached{}, inUse: map[serviceID]inUse{}, waiting: newWaiting(cpus)}
 	if err := d.open(o); err != nil {
 		return nil, fmt.Errorf("dataplane: %w", errors.Join(err, d.Discard()))
 	}

@@ -63,12 +63,18 @@ func expires(t pathTimeouts, e pathConn, now, hz uint32) time.Duration {
 	if w.state() == pathConnStateCONN_UDP && !w.has(pathConnFlagCONN_SETTLED) {
 		timeout = t.Seconds[unsettledUDP]
 	}
-	idle := now - e.Seen
-	if idle >= uint32(pathLimitSEEN_AHEAD) {
-		idle = 0
-		if w.state() == pathConnStateCONN_TEMPLATE { // its connections keep it for longer than its time
-			timeout += (e.Seen - now) / hz
-		}
+	if w.state() == pathConnStateCONN_TEMPLATE && isAhead(e.Seen, now) { // its connections keep it for longer than its time
+		timeout += (e.Seen - now) / hz
 	}
-	return max(time.Duration(timeout)*time.Second-time.Duration(idle)*time.Second/time.Duration(hz), 0)
+	return max(time.Duration(timeout)*time.Second-idle(e.Seen, now, hz), 0)
 }
+
+// idle is for how long nothing was seen; what was seen since the clock was read was seen now.
+func idle(seen, now, hz uint32) time.Duration {
+	if isAhead(seen, now) {
+		return 0
+	}
+	return time.Duration(now-seen) * time.Second / time.Duration(hz)
+}
+
+func isAhead(seen, now uint32) bool { return now-seen >= uint32(pathLimitSEEN_AHEAD) }

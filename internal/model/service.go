@@ -3,6 +3,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -53,6 +54,11 @@ type ServiceKey struct {
 	Address  netip.Addr
 	Port     uint16 // AnyPort: all ports of Address
 	Protocol Protocol
+}
+
+// Compare orders keys by protocol, address and port.
+func (k ServiceKey) Compare(other ServiceKey) int {
+	return cmp.Or(cmp.Compare(k.Protocol, other.Protocol), k.Address.Compare(other.Address), cmp.Compare(k.Port, other.Port))
 }
 
 func (k ServiceKey) String() string {

@@ -4,6 +4,7 @@ package sched
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -51,4 +52,44 @@ func (a Ask) clientKey(port bool) uint32 {
 		key += uint32(a.Client.Port())
 	}
 	return key
+}
+
+// client names what clientKey hashes.
+func (a Ask) client(port bool) string {
+	if port {
+		return a.Client.String()
+	}
+	return a.Client.Addr().String()
+}
+
+// named is the server that an address names.
+type named struct {
+	table    []int // of servers: buckets, or the consistent hash
+	at       int   // what the address names
+	of       string
+	noun     string
+	nouns    string
+	fallback bool   // it is set
+	flag     string // that it is set by; "": there is none
+}
+
+func (a Ask) explainNamed(slot Slot, found bool, n named) Choice {
+	if len(n.table) == 0 {
+		return Choice{Why: nobodyTakes}
+	}
+	c := Choice{Slot: slot, Found: found, Compared: dealt(n.table, n.nouns)}
+	c.Why = fmt.Sprintf("%s %d of %d, that of %s, ", n.noun, n.at, len(n.table), n.of)
+	switch home := n.table[n.at]; {
+	case found && home == slot.Server:
+		c.Why += "is this server's"
+	case found:
+		c.Why += fmt.Sprintf("is that of %s, which takes no connections; %s has others asked", a.Name(home), n.flag)
+	case n.fallback:
+		c.Why += fmt.Sprintf("is that of %s, and %s", a.Name(home), nobodyTakes)
+	case n.flag != "":
+		c.Why += fmt.Sprintf("is that of %s, which takes no connections; without %s no other one is asked", a.Name(home), n.flag)
+	default:
+		c.Why += fmt.Sprintf("is that of %s, which takes no connections", a.Name(home))
+	}
+	return c
 }

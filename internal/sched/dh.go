@@ -29,4 +29,11 @@ func (dh) Pick(t Table, ask Ask) (Slot, bool) {
 	return t.slot(t.Buckets[dhBucket(ask)], ask)
 }
 
+func (d dh) Explain(t Table, ask Ask) Choice {
+	slot, found := d.Pick(t, ask)
+	return ask.explainNamed(slot, found, named{
+		table: t.Buckets, at: dhBucket(ask), noun: "bucket", nouns: "buckets", of: ask.Virtual.Addr().String(),
+	})
+}
+
 func dhBucket(ask Ask) int { return bucketOf(fold(ask.Virtual.Addr())) }

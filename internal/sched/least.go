@@ -2,6 +2,8 @@
 
 package sched
 
+import "fmt"
+
 // lc, wlc, sed and nq pick the server that has least to do. Of servers that are equal the first of the
 // table stays, as in IPVS.
 type (
@@ -15,18 +17,22 @@ type (
 // as much as 256 others.
 func (l Load) overhead() uint64 { return l.Active<<8 + l.Inactive }
 
-func (lc) Pick(t Table, ask Ask) (Slot, bool) {
-	return least(t.open(ask), func(a, b Slot) bool { return ask.Load(a.Server).overhead() < ask.Load(b.Server).overhead() })
+func (lc) Pick(t Table, ask Ask) (Slot, bool) { return least(t.open(ask), ask.fewer) }
+
+func (a Ask) fewer(s, other Slot) bool {
+	return a.Load(s.Server).overhead() < a.Load(other.Server).overhead()
 }
 
-func (wlc) Pick(t Table, ask Ask) (Slot, bool) {
-	overhead := func(s Slot) uint64 { return ask.Load(s.Server).overhead() }
-	return least(t.open(ask), func(a, b Slot) bool { return lighter(overhead(a), a.Weight, overhead(b), b.Weight) })
+func (wlc) Pick(t Table, ask Ask) (Slot, bool) { return least(t.open(ask), ask.fewerForWeight) }
+
+func (a Ask) fewerForWeight(s, other Slot) bool {
+	return lighter(a.Load(s.Server).overhead(), s.Weight, a.Load(other.Server).overhead(), other.Weight)
 }
 
-func (sed) Pick(t Table, ask Ask) (Slot, bool) {
-	delay := func(s Slot) uint64 { return ask.Load(s.Server).Active + 1 }
-	return least(t.open(ask), func(a, b Slot) bool { return lighter(delay(a), a.Weight, delay(b), b.Weight) })
+func (sed) Pick(t Table, ask Ask) (Slot, bool) { return least(t.open(ask), ask.shorter) }
+
+func (a Ask) shorter(s, other Slot) bool {
+	return lighter(a.Load(s.Server).Active+1, s.Weight, a.Load(other.Server).Active+1, other.Weight)
 }
 
 func (nq) Pick(t Table, ask Ask) (Slot, bool) {
@@ -36,6 +42,51 @@ func (nq) Pick(t Table, ask Ask) (Slot, bool) {
 		}
 	}
 	return sed{}.Pick(t, ask)
+}
+
+func (s lc) Explain(t Table, ask Ask) Choice {
+	return ask.explainLeast(s, t, ask.fewer, func(s Slot) figure {
+		load := ask.Load(s.Server)
+		return overheadOf(load).is(load.overhead())
+	})
+}
+
+func (s wlc) Explain(t Table, ask Ask) Choice {
+	return ask.explainLeast(s, t, ask.fewerForWeight, func(s Slot) figure {
+		load := ask.Load(s.Server)
+		return overheadOf(load).over(s.Weight, float64(load.overhead()))
+	})
+}
+
+func (s sed) Explain(t Table, ask Ask) Choice { return ask.explainLeast(s, t, ask.shorter, ask.delay) }
+
+// delay is what sed compares.
+func (a Ask) delay(s Slot) figure {
+	active := a.Load(s.Server).Active
+	f := figure{fmt.Sprintf("active %d + 1", active), fmt.Sprintf("%d + 1", active)}
+	return f.over(s.Weight, float64(active+1))
+}
+
+func (s nq) Explain(t Table, ask Ask) Choice {
+	slot, found := s.Pick(t, ask)
+	if !found || ask.Load(slot.Server).Active > 0 {
+		c := sed{}.Explain(t, ask)
+		if found {
+			c.Why = "every server has active connections; " + c.Why
+		}
+		return c
+	}
+	c := explained(t, ask, func(s Slot) string { return fmt.Sprintf("active %d", ask.Load(s.Server).Active) })
+	return c.picks(slot, found, func() string {
+		return "it has no active connection, and of those that have none it was added last"
+	})
+}
+
+// explainLeast is for those that pick the least figure.
+func (a Ask) explainLeast(by Twin, t Table, less func(s, other Slot) bool, of func(Slot) figure) Choice {
+	slot, found := by.Pick(t, a)
+	c := explained(t, a, func(s Slot) string { return of(s).short })
+	return c.picks(slot, found, func() string { return best(t.open(a), slot, of(slot).words, "least", less) })
 }
 
 // least returns the first slot that none of the others is less than.

@@ -47,4 +47,12 @@ func (s sh) Pick(t Table, ask Ask) (Slot, bool) {
 	return Slot{}, false
 }
 
+func (s sh) Explain(t Table, ask Ask) Choice {
+	slot, found := s.Pick(t, ask)
+	return ask.explainNamed(slot, found, named{
+		table: t.Buckets, at: s.bucket(ask), noun: "bucket", nouns: "buckets", of: ask.client(s.port), fallback: s.fallback,
+		flag: "sh-fallback",
+	})
+}
+
 func (s sh) bucket(ask Ask) int { return bucketOf(ask.clientKey(s.port)) }

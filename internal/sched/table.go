@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package sched makes the tables in which bpf/sched.h looks up servers, and holds a plain twin of
-// every scheduler that walks them, so that tests can say which server comes next. It schedules no
-// packet itself. Read this file first, then rr.go, wrr.go, least.go and highest.go, and hash.go for the
-// consistent hash.
+// every scheduler that walks them, so that tests and people can be told which server comes next, and why.
+// It schedules no packet itself. Read this file first, then rr.go, wrr.go, least.go and highest.go, hash.go
+// for the consistent hash, and explain.go and restore.go for who asks.
 package sched
 
 import (
@@ -91,6 +91,8 @@ type Ask struct {
 	Load    func(server int) Load // by its index in the list from which the table was made
 	Random  func(n uint32) uint32 // a number below n
 	Full    func(server int) bool // it takes no other connection (thresholds); nil: nobody is
+
+	Name func(server int) string // what Explain calls a server, also one without a slot
 }
 
 func (a Ask) takes(s Slot) bool { return a.Full == nil || !a.Full(s.Server) }
@@ -105,6 +107,8 @@ func (t Table) open(ask Ask) Table {
 type Twin interface {
 	// Pick returns the slot of a new connection; false: no server takes it.
 	Pick(t Table, ask Ask) (Slot, bool)
+	// Explain picks, too, and says why. Where lots are drawn, it draws none.
+	Explain(t Table, ask Ask) Choice
 }
 
 // NewTwin returns the twin of s, as it is before its service's first connection; nil: s has none.

@@ -2,6 +2,8 @@
 
 package sched
 
+import "fmt"
+
 // head stands before the first slot.
 const head = -1
 
@@ -54,4 +56,19 @@ func (w *wrr) step(t Table) {
 	} else {
 		w.threshold -= t.Divisor
 	}
+}
+
+// Explain compares with the threshold at which somebody was found.
+func (w *wrr) Explain(t Table, ask Ask) Choice {
+	slot, found := w.Pick(t, ask)
+	c := explained(t, ask, func(s Slot) string {
+		if s.Weight < w.threshold {
+			return fmt.Sprintf("%d < %d", s.Weight, w.threshold)
+		}
+		return fmt.Sprintf("%d >= %d", s.Weight, w.threshold)
+	})
+	return c.picks(slot, found, func() string {
+		return fmt.Sprintf("it is next in turn of those whose weight reaches the threshold, which goes round and stands at %d: weight %d",
+			w.threshold, slot.Weight)
+	})
 }

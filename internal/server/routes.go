@@ -18,6 +18,7 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	routes := humago.New(mux, description(s.version))
 	s.look(routes)
+	s.explain(routes)
 	s.listConnections(routes)
 	s.countConnections(routes)
 	s.killConnections(routes)

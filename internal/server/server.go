@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/report"
 )
 
@@ -25,6 +26,8 @@ type Director interface {
 	Snapshot(ctx context.Context) (report.Snapshot, error)
 	// Connections calls yield for each connection until it returns false.
 	Connections(ctx context.Context, yield func(report.Connection) bool) error
+	// Explain says what becomes of a flow, and changes nothing.
+	Explain(ctx context.Context, flow model.Flow) (report.Explanation, error)
 	// Kill ends every connection that is wanted, and says how many; also when it breaks off.
 	Kill(ctx context.Context, wanted func(report.Connection) bool) (killed uint64, err error)
 	// Reload reads the daemon's own file again and returns the revision that came of it. When it

@@ -33,6 +33,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 type director struct {
 	snapshot    report.Snapshot
 	connections []report.Connection
+	explained   map[string]report.Explanation
 	breakAfter  int   // connections before the list breaks off
 	err         error // of everything
 }
@@ -40,6 +41,13 @@ type director struct {
 func (d director) Snapshot(context.Context) (report.Snapshot, error) { return d.snapshot, d.err }
 
 func (d director) Reload(context.Context) (uint64, error) { return d.snapshot.Revision + 1, d.err }
+
+// Explain says what was explained of the virtual address.
+func (d director) Explain(_ context.Context, flow model.Flow) (report.Explanation, error) {
+	e := d.explained[flow.Virtual.String()]
+	e.Flow = flow
+	return e, d.err
+}
 
 // Kill says how many of the connections are wanted; none is ended.
 func (d director) Kill(_ context.Context, wanted func(report.Connection) bool) (killed uint64, err error) {
@@ -116,7 +124,41 @@ func example() director {
 			conn(model.TCP, "203.0.113.7:40001", "192.0.2.10:80", "198.51.100.12:80", "FIN_WAIT", 119900*time.Millisecond),
 			conn(model.UDP, "[2001:db8::7]:5353", "[2001:db8::10]:53", "[2001:db8::53]:53", "UDP", 0),
 		},
+		explained: map[string]report.Explanation{
+			"192.0.2.10:80": {
+				Explanation: model.Explanation{Service: &webKey, Scheduler: model.WLC, Template: &model.Remembered{}}, Service: "web",
+				New:   toward("198.51.100.11:80", model.Way{Verdict: "dr", Means: "by direct routing", Reason: "wlc: it is the least", Forwarding: model.DR}),
+				Stray: &report.Way{Way: model.Way{Verdict: "unknown_connection", Means: "the kernel resets it", Reason: "unknown: pass"}},
+				Servers: []report.Candidate{
+					{Candidate: model.Candidate{Key: serverKey("198.51.100.11:80"), Weight: 2, Active: 3, Inactive: 12, Compared: "(3 x 256 + 12) / 2 = 390"}},
+					{Candidate: model.Candidate{Key: serverKey("198.51.100.12:80"), Share: new(1.0 / 3)}, Reason: "weight 0"},
+				},
+			},
+			"[2001:db8::10]:53": {
+				Explanation: model.Explanation{
+					Service: &dnsKey, Scheduler: model.RR,
+					Template: &model.Remembered{Server: &model.ServerKey{Address: netip.MustParseAddr("2001:db8::53")}, Expires: 359900 * time.Millisecond},
+				},
+				Service: "dns",
+				Connection: &report.Known{
+					Known: model.Known{
+						Server: netip.MustParseAddrPort("[2001:db8::53]:53"), State: "UDP", Expires: 299900 * time.Millisecond,
+					},
+					Packet: *toward("[2001:db8::53]:53", model.Way{Verdict: "local", Means: "the server is this host", Forwarding: model.NAT, Local: true, Hashed: true}),
+				},
+			},
+			"192.0.2.10:81": {
+				New: &report.Way{Way: model.Way{Verdict: "no_service", Means: "no service has it", Reason: "192.0.2.10 has web"}},
+			},
+		},
 	}
+}
+
+// toward is a way to a server over a neighbour that is resolved.
+func toward(server string, w model.Way) *report.Way {
+	key := serverKey(server)
+	w.Server, w.Hop = &key, model.NextHop{Link: 3, Address: key.Address, MAC: model.MAC{2, 0, 0, 0, 3, 1}}
+	return &report.Way{Way: w, Interface: "eth1"}
 }
 
 func tunnelled(address string, t model.Tunnel) report.Server {
@@ -167,6 +209,9 @@ func TestAnswersKeepTheirForm(t *testing.T) {
 		"connections-limit":  "/v1/connections?limit=1",
 		"connections-count":  "/v1/connections/count",
 		"count-of-web":       "/v1/connections/count?service=web&protocol=tcp&state=established",
+		"explain":            "/v1/explain?client=203.0.113.7:40000&virtual=192.0.2.10:80",
+		"explain-known":      "/v1/explain?client=[2001:db8::7]:5353&virtual=[2001:db8::10]:53&protocol=udp",
+		"explain-nothing":    "/v1/explain?client=203.0.113.7:40000&virtual=192.0.2.10:81&protocol=tcp",
 		"counters":           "/v1/counters",
 		"verdicts":           "/v1/verdicts",
 	} {
@@ -205,14 +250,14 @@ func TestDescriptionListsEveryRequest(t *testing.T) {
 	}
 	for _, want := range []string{
 		"get /v1/status", "get /v1/services", "get /v1/servers", "get /v1/connections",
-		"delete /v1/connections", "get /v1/connections/count", "get /v1/counters", "get /v1/verdicts", "post /v1/reload",
+		"delete /v1/connections", "get /v1/connections/count", "get /v1/explain", "get /v1/counters", "get /v1/verdicts", "post /v1/reload",
 	} {
 		method, path, _ := strings.Cut(want, " ")
 		if description.Paths[path][method].Summary == "" {
 			t.Errorf("%s is not described", want)
 		}
 	}
-	if len(description.Paths) != 8 {
+	if len(description.Paths) != 9 {
 		t.Errorf("%d paths", len(description.Paths))
 	}
 }
@@ -299,6 +344,18 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		{
 			"unknown service", "GET", "/v1/connections?service=wbe", example(),
 			api.Error{Title: "Not Found", Status: 404, Detail: "there is no service \"wbe\"; `weir services` lists them"},
+		},
+		{
+			"explanation of half a flow", "GET", "/v1/explain?client=203.0.113.7:9&virtual=192.0.2.10", example(),
+			api.Error{Title: "Bad Request", Status: 400, Detail: `virtual "192.0.2.10": the port is missing: write it as 192.0.2.10:80 or [2001:db8::10]:80`},
+		},
+		{
+			"explanation of nothing", "GET", "/v1/explain", example(),
+			api.Error{Title: "Bad Request", Status: 400, Detail: `client "": not an address and port, and names are not looked up: write it as 203.0.113.7:40000 or [2001:db8::7]:40000`},
+		},
+		{
+			"explanation that fails", "GET", "/v1/explain?client=203.0.113.7:9&virtual=192.0.2.10:80", director{err: errors.New("the daemon is still starting")},
+			api.Error{Title: "Service Unavailable", Status: 503, Detail: "the daemon is still starting"},
 		},
 		{
 			"unknown parameter", "GET", "/v1/connections?limt=3", example(),

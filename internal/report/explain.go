@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Explanation is what becomes of a flow, with the names of things.
+type Explanation struct {
+	model.Explanation
+	Service    string // its name; "": there is none
+	Connection *Known
+	New        *Way
+	Stray      *Way
+	Servers    []Candidate // in the order of the configuration, those last that are leaving
+}
+
+// Known is the connection of a flow.
+type Known struct {
+	model.Known
+	Packet Way
+}
+
+// Way is what becomes of a packet.
+type Way struct {
+	model.Way
+	Interface string // towards the server; "": there is none
+}
+
+// Candidate is a server, as the scheduler saw it.
+type Candidate struct {
+	model.Candidate
+	Reason string // why it gets no new connections; "": it can
+}
+
+// Explain adds to what the maps say of a flow what only the configuration and the network know.
+func Explain(in Input, e model.Explanation) Explanation {
+	out := Explanation{Explanation: e, New: in.way(e.New), Stray: in.way(e.Stray)}
+	if known := e.Connection; known != nil {
+		out.Connection = &Known{*known, *in.way(&known.Packet)}
+	}
+	if e.Service == nil {
+		if out.New != nil { // else it is an answer, or a connection whose service is just being removed
+			out.New.Reason = noService(in, e)
+		}
+		return out
+	}
+	for _, service := range in.Spec.Services {
+		if service.Key == *e.Service {
+			out.Service = service.Name
+			out.Servers = candidates(in, service, e.Servers)
+		}
+	}
+	return out
+}
+
+func (in Input) way(w *model.Way) *Way {
+	if w == nil {
+		return nil
+	}
+	link, _ := wayOut(in.Seen.Network, model.ServerWant{Link: w.Hop.Link, VLAN: w.Hop.VLAN})
+	return &Way{*w, link.Name}
+}
+
+// candidates brings servers into the order of the configuration, and says more of those that are passed over.
+func candidates(in Input, service model.Service, list []model.Candidate) (out []Candidate) {
+	wants := serverWants(in.Desired.Dataplane)
+	lines := append(servers(in, service, wants), leaving(in, service, wants)...)
+	for _, c := range list {
+		out = append(out, Candidate{c, passedOver(c, lines)})
+	}
+	place := func(c Candidate) int {
+		i := slices.IndexFunc(lines, func(s Server) bool { return s.Key == c.Key })
+		if i < 0 {
+			return len(lines) // it was just removed
+		}
+		return i
+	}
+	slices.SortStableFunc(out, func(a, b Candidate) int { return place(a) - place(b) })
+	return out
+}
+
+// stateOf is the state of a server that is passed over.
+var stateOf = map[model.Passed]State{
+	model.PassedFull: Full, model.PassedUnreachable: Unreachable, model.PassedLeaving: Leaving,
+}
+
+func passedOver(c model.Candidate, lines []Server) string {
+	for _, line := range lines {
+		if line.Key == c.Key && line.State == stateOf[c.Passed] && line.Reason != "" {
+			return c.Passed.String() + ": " + line.Reason
+		}
+	}
+	return c.Passed.String()
+}
+
+// othersAtMost is how many services of the same address are named.
+const othersAtMost = 4
+
+// noService says why none has a flow.
+func noService(in Input, e model.Explanation) string {
+	names := Owners{}
+	for _, service := range in.Spec.Services {
+		names[service.Key] = service.Name
+	}
+	if key, configured := names.Of(Connection{Protocol: e.Flow.Protocol, Virtual: e.Flow.Virtual}); configured {
+		return fmt.Sprintf("service %s (%s) is not in the maps; `weir status` says why", names[key], key)
+	}
+	address := e.Flow.Virtual.Addr()
+	if len(e.Others) == 0 {
+		return fmt.Sprintf("no service has the address %s", address)
+	}
+	var others []string
+	for _, key := range e.Others[:min(len(e.Others), othersAtMost)] {
+		others = append(others, strings.TrimSpace(names[key]+" "+fmt.Sprintf("(%s)", key)))
+	}
+	text := strings.Join(others, ", ")
+	if more := len(e.Others) - len(others); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("%s has no service at %s port %d; it has %s", address, e.Flow.Protocol, e.Flow.Virtual.Port(), text)
+}
