@@ -100,13 +100,15 @@ static long least_step(__u32 turn, void *arg)
 		return 1;
 	const struct slot *slot = block->slot;
 	__u32 index = turn * SLOTS_TOGETHER;
+	least_look(w, slot, index);
+	/*
+	 * The pointer never moves behind the last slot: without CAP_PERFMON it may not even be made. And the loop ends
+	 * in its condition: Linux 6.1 takes no other.
+	 */
 #pragma clang loop unroll(disable)
-	for (int i = 1;; i++) {
-		least_look(w, slot, index++);
-		if (i == SLOTS_TOGETHER)
-			return 0;
-		slot++; /* never behind the last one: without CAP_PERFMON such a pointer may not even be made */
-	}
+	for (int i = 1; i < SLOTS_TOGETHER; i++)
+		least_look(w, ++slot, ++index);
+	return 0;
 }
 
 __noinline __u64 sched_least(__u32 service, __u32 scheduler)
