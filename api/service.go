@@ -5,15 +5,16 @@ package api
 // Service is a virtual service: one address in front of its servers. GET /v1/services lists them
 // in the order of the configuration.
 type Service struct {
-	Name      string `json:"name" doc:"Name from the configuration."`
-	Address   string `json:"address" doc:"Address and port that clients use; port * is all ports of the address."`
-	Protocol  string `json:"protocol" enum:"tcp,udp,sctp" doc:"Transport protocol."`
-	Scheduler string `json:"scheduler" doc:"The rule by which a server is picked for a new connection."`
-	MSS       uint16 `json:"mss,omitempty" doc:"Largest TCP segment size (MSS) that a SYN is let offer. Absent where it is not limited."`
-	Servers   int    `json:"servers" doc:"How many servers it has."`
-	Up        int    `json:"up" doc:"How many of them take new connections."`
-	Active    uint64 `json:"active" doc:"Established connections of all its servers."`
-	Inactive  uint64 `json:"inactive" doc:"All other connections of its servers that live, UDP too."`
+	Name      string   `json:"name" doc:"Name from the configuration."`
+	Address   string   `json:"address" doc:"Address and port that clients use, the first of several. Port * is all ports of the address, 3000-3999 a range; 0.0.0.0/0 and ::/0 are any destination."`
+	Addresses []string `json:"addresses,omitempty" doc:"All addresses with their ports and protocols, as in 192.0.2.10:80/tcp. Absent where there is only one."`
+	Protocol  string   `json:"protocol" enum:"tcp,udp,sctp" doc:"Transport protocol."`
+	Scheduler string   `json:"scheduler" doc:"The rule by which a server is picked for a new connection."`
+	MSS       uint16   `json:"mss,omitempty" doc:"Largest TCP segment size (MSS) that a SYN is let offer. Absent where it is not limited."`
+	Servers   int      `json:"servers" doc:"How many servers it has."`
+	Up        int      `json:"up" doc:"How many of them take new connections."`
+	Active    uint64   `json:"active" doc:"Established connections of all its servers."`
+	Inactive  uint64   `json:"inactive" doc:"All other connections of its servers that live, UDP too."`
 	Traffic
 }
 

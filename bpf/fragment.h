@@ -152,7 +152,7 @@ __noinline enum verdict fragment_begin(struct headers *h)
  */
 __noinline int fragment_aside(struct headers *h)
 {
-	if (!h || (!service_owns(&h->flow.destination) && !is_nat_server(&h->flow.source)))
+	if (!h || (!service_may_have(&h->flow) && !is_nat_server(&h->flow.source)))
 		return 0;
 	struct fragment_key key = fragment_key_of(h);
 	struct fragment *f = fragment_find(&key);
@@ -175,7 +175,7 @@ static __noinline enum verdict fragment_hold(struct xdp_md *ctx, const struct he
 	struct fragment_key key = fragment_key_of(h);
 	__u32 length = bpf_xdp_get_buff_len(ctx);
 
-	if (!service_owns(&h->flow.destination) && !is_nat_server(&h->flow.source))
+	if (!service_may_have(&h->flow) && !is_nat_server(&h->flow.source))
 		return VERDICT_NO_SERVICE;
 	if (length > HELD_BYTES || length < ETH_HLEN || !fragment_make(&key))
 		return VERDICT_FRAGMENT_ORPHAN;

@@ -29,18 +29,35 @@ struct {
 /* Address, port and protocol → service. Written by Go. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_SERVICES);
+	__uint(max_entries, MAX_KEYS);
 	__type(key, struct service_key);
 	__type(value, struct service);
 } services SEC(".maps");
 
-/* Addresses of services → how many services: asked about packets that cannot be balanced. Written by Go. */
+/* Address, protocol and a range of ports, cut into such as have their first bits in common → service. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_KEYS);
+	__type(key, struct range_key);
+	__type(value, struct service);
+} ranges SEC(".maps");
+
+/* Addresses of services → how many keys have them: asked about packets that cannot be balanced. Written by Go. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_SERVICES);
+	__uint(max_entries, MAX_KEYS);
 	__type(key, struct addr);
 	__type(value, __u32);
 } vips SEC(".maps");
+
+/* Address → enum host, while a service has any destination; else nobody asks. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_HOSTS);
+	__type(key, struct addr);
+	__type(value, __u32);
+} hosts SEC(".maps");
 
 /* Addresses of NAT servers → how many: their fragments may be answers to clients. Written by Go. */
 struct {
@@ -83,6 +100,7 @@ const enum leaving *leaving_in_btf __attribute__((unused));
 const enum conn_state *conn_state_in_btf __attribute__((unused));
 const enum event_kind *event_kind_in_btf __attribute__((unused));
 const enum limit *limit_in_btf __attribute__((unused));
+const enum host *host_in_btf __attribute__((unused));
 const enum conn_flag *conn_flag_in_btf __attribute__((unused));
 const enum xdp_mode *xdp_mode_in_btf __attribute__((unused));
 const struct flow *flow_in_btf __attribute__((unused));
@@ -149,6 +167,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct timeouts);
 } timeouts SEC(".maps");
+
+/* Service id → by what its templates are found. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVICES);
+	__type(key, __u32);
+	__type(value, struct template);
+} templates SEC(".maps");
 
 /*
  * Service id → half-open connections: the sum of those that the loads of its places for servers have, of
@@ -221,6 +247,22 @@ struct {
 	__uint(max_entries, 4 * 1024 * 1024);
 } held_frames SEC(".maps");
 
+/* Answers that may come by NAT to a one-packet service; the one asked longest ago makes room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, MAX_QUESTIONS);
+	__type(key, struct flow);
+	__type(value, struct question);
+} questions SEC(".maps");
+
+/* When a question was asked last, jiffies: else no packet need be looked for among answers. Written by the path. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} asking SEC(".maps");
+
 /* How many senders were told of errors lately. Written by tell.h. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -246,6 +288,7 @@ struct scratch {
 	struct fragment fragment; /* fragment.h: a new entry */
 	struct near_set set;      /* lblcr.h: a new one */
 	struct flow template;     /* persist.h: the key of the client's template */
+	struct question question; /* question.h: a new one */
 };
 
 struct {

@@ -85,7 +85,10 @@ __noinline __u64 persist_follow(struct headers *h, struct service *service, __u3
 
 	if (!h || !service || !scratch)
 		return NOBODY;
-	template_key(&scratch->template, &h->flow, service);
+	struct template *t = template_of(service->id, service->generation);
+	if (!t)
+		return NOBODY;
+	template_key(&scratch->template, &h->flow, t);
 	struct follow f = { .key = &scratch->template, .service = service, .next = NOBODY };
 	bpf_loop(looks, follow_step, &f, 0);
 	return f.next;
@@ -176,12 +179,12 @@ __noinline __u64 persist_confirm(__u32 position)
 {
 	struct scratch *scratch = scratch_of_cpu();
 	struct conn *conn = entry_at(position);
-	struct service *service = conn ? template_service(entry_flow(conn)) : NULL;
+	struct template *t = conn ? template_of_conn(conn) : NULL;
 	struct found at = {};
 
-	if (!scratch || !conn || !service)
+	if (!scratch || !conn || !t)
 		return NOBODY;
-	template_key(&scratch->template, entry_flow(conn), service);
+	template_key(&scratch->template, entry_flow(conn), t);
 	if (!template_find(&at, &scratch->template))
 		return table_moves ? NOBODY : (__u64)conn->server_generation << 32 | conn->server;
 	if (template_names(at.conn, conn))

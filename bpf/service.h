@@ -5,25 +5,31 @@
 #include "maps.h"
 #include "packet.h"
 
-/*
- * service_find prefers the service of the very port to the one of all ports, as IPVS does. Port 0 is
- * nobody's (RFC 6335 section 6), though it is how all ports are written in the map.
- */
-static __always_inline struct service *service_find(const struct flow *flow)
+static __always_inline struct service *service_of_port(const struct addr *address, __be16 port, __u8 protocol)
 {
-	struct service_key key = {
-		.address = flow->destination,
-		.port = flow->destination_port,
-		.protocol = flow->protocol,
+	struct service_key key = { .address = *address, .port = port, .protocol = protocol };
+
+	return bpf_map_lookup_elem(&services, &key);
+}
+
+static __always_inline struct service *service_of_range(const struct addr *address, __be16 port, __u8 protocol)
+{
+	struct range_key key = {
+		.bits = 8 * (sizeof(key) - offsetof(struct range_key, address)),
+		.address = *address,
+		.protocol = protocol,
+		.port = port,
 	};
 
-	if (!key.port)
-		return NULL;
-	struct service *service = bpf_map_lookup_elem(&services, &key);
-	if (service)
-		return service;
-	key.port = 0;
-	return bpf_map_lookup_elem(&services, &key);
+	return bpf_map_lookup_elem(&ranges, &key);
+}
+
+/* service_of_ports is the one of a range that the port is in, or else of all ports. */
+static __always_inline struct service *service_of_ports(const struct addr *address, __be16 port, __u8 protocol)
+{
+	struct service *service = service_of_range(address, port, protocol);
+
+	return service ?: service_of_port(address, 0, protocol);
 }
 
 /*
@@ -35,6 +41,74 @@ static __always_inline bool service_owns(const struct addr *address)
 	struct addr key = *address;
 
 	return bpf_map_lookup_elem(&vips, &key) != NULL;
+}
+
+/* anywhere is how any destination of a family is written in the maps. */
+static __always_inline struct addr anywhere(const struct addr *like)
+{
+	struct addr any = {};
+
+	if (addr_is_v4(like))
+		addr_v4(&any, 0);
+	return any;
+}
+
+static __always_inline bool host_is(const struct addr *address, enum host what)
+{
+	struct addr key = *address;
+	__u32 *host = bpf_map_lookup_elem(&hosts, &key);
+
+	return host && *host & what;
+}
+
+/* passes_by: what neither is for this host nor comes from a server may be for a service of any destination. */
+static __always_inline bool passes_by(const struct flow *flow)
+{
+	return !host_is(&flow->destination, HOST_OURS) && !host_is(&flow->source, HOST_SERVER);
+}
+
+/*
+ * service_anywhere is the one of any destination, as LVS has it by firewall marks: it is behind routers
+ * and caches that the packets of others pass through.
+ */
+static __noinline struct service *service_anywhere(const struct flow *flow)
+{
+	struct addr any = anywhere(&flow->destination);
+
+	if (!service_owns(&any) || !passes_by(flow))
+		return NULL;
+	struct service *service = service_of_port(&any, flow->destination_port, flow->protocol);
+	return service ?: service_of_ports(&any, flow->destination_port, flow->protocol);
+}
+
+/* service_wide is the one that has more than the very address and port of a flow. */
+static __noinline struct service *service_wide(const struct flow *flow)
+{
+	struct service *service = service_of_ports(&flow->destination, flow->destination_port, flow->protocol);
+
+	return service ?: service_anywhere(flow);
+}
+
+/*
+ * service_find prefers the service of the very port to that of a range, that to the one of all ports, as
+ * IPVS does, and all of these to one of any destination. Port 0 is nobody's (RFC 6335 section 6), though it
+ * is how all ports are written in the map.
+ */
+static __always_inline struct service *service_find(const struct flow *flow)
+{
+	if (!flow->destination_port)
+		return NULL;
+	struct service *service = service_of_port(&flow->destination, flow->destination_port, flow->protocol);
+	return service ?: service_wide(flow);
+}
+
+/* service_may_have: a service has the destination of a flow, though perhaps not its port. */
+static __always_inline bool service_may_have(const struct flow *flow)
+{
+	if (service_owns(&flow->destination))
+		return true;
+	struct addr any = anywhere(&flow->destination);
+	return service_owns(&any) && passes_by(flow);
 }
 
 /* is_nat_server says whether answers to clients may come from this address. */

@@ -54,13 +54,13 @@ static __always_inline __u32 template_seen(const struct conn *template, __u32 ti
 __noinline int template_keep(__u32 position, __u32 seconds, __u32 now)
 {
 	struct conn *conn = entry_at(position);
-	struct service *service = conn ? template_service(entry_flow(conn)) : NULL;
+	struct template *t = conn ? template_of_conn(conn) : NULL;
 	struct found at = {};
 	struct flow key;
 
-	if (!conn || !service)
+	if (!conn || !t)
 		return 0;
-	template_key(&key, entry_flow(conn), service);
+	template_key(&key, entry_flow(conn), t);
 	if (!template_find(&at, &key) || !template_names(at.conn, conn))
 		return 0;
 	__u64 *half = (__u64 *)&at.conn->seen, old = *half;

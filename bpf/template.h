@@ -4,7 +4,9 @@
  * template is an entry of the table like a connection's, and comes and goes as they do; how the path uses
  * it is persist.h's business.
  *
- *   protocol + TEMPLATE_MARK, client's address & mask, port 0, service's address, its template_port
+ *   protocol + TEMPLATE_MARK, client's address & mask, port 0, service's address and port
+ *
+ * Of a service that has several addresses, it is the first.
  *
  * No packet has such a protocol, so none is ever taken for a template's. It has no way back, by whatever
  * method its server is reached. It is settled with the first of its connections that is, so a flood of
@@ -14,16 +16,24 @@
 
 #include "conn.h"
 
-/* template_key is the template that a flow to a persistent service belongs to, that of a connection too. */
-static __always_inline void template_key(struct flow *key, const struct flow *flow, const struct service *service)
+/* template_of is what is said of the templates of a service; NULL: it is not persistent. */
+static __always_inline struct template *template_of(__u32 id, __u32 generation)
+{
+	struct template *t = bpf_map_lookup_elem(&templates, &id);
+
+	return t && t->generation == generation ? t : NULL;
+}
+
+/* template_key is the template that a client's flow belongs to, that of a connection too. */
+static __always_inline void template_key(struct flow *key, const struct flow *flow, const struct template *t)
 {
 #pragma unroll
 	for (int i = 0; i < 4; i++)
-		key->source.word[i] = flow->source.word[i] & service->mask.word[i];
-	copy(&key->destination, &flow->destination, sizeof(key->destination));
+		key->source.word[i] = flow->source.word[i] & t->mask.word[i];
+	copy(&key->destination, &t->address, sizeof(key->destination));
 	key->source_port = 0;
-	key->destination_port = service->template_port;
-	key->protocol = flow->protocol | TEMPLATE_MARK;
+	key->destination_port = t->port;
+	key->protocol = t->protocol;
 	key->pad[0] = key->pad[1] = key->pad[2] = 0;
 }
 
@@ -33,12 +43,12 @@ static __always_inline bool template_find(struct found *at, const struct flow *k
 	return entry_live(at, table_search(key), key);
 }
 
-/* template_service is the persistent service that a flow belongs to. */
-static __always_inline struct service *template_service(const struct flow *flow)
+/* template_of_conn is of the service whose server a connection has. */
+static __always_inline struct template *template_of_conn(const struct conn *conn)
 {
-	struct service *service = service_find(flow);
+	struct server *server = server_find(conn->server, conn->server_generation);
 
-	return service && service->flags & SERVICE_PERSISTENT ? service : NULL;
+	return server ? template_of(server->service, server->service_generation) : NULL;
 }
 
 /* template_names: it leads to the server of this connection, and not to one that came later. */

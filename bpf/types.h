@@ -16,7 +16,9 @@
 /* Sizes of the maps and of what is in them. */
 enum limit {
 	MAX_SERVICES = 4096,
+	MAX_KEYS = 16384,              /* by which services are found: addresses with a port, and parts of ranges */
 	MAX_SERVERS = 16384,           /* of all services */
+	MAX_HOSTS = 4 * MAX_SERVERS,   /* addresses that services of any destination leave alone */
 	MAX_RECORDS = 2 * MAX_SERVERS, /* of servers: one that is no more in use is not soon used again */
 	MAX_INTERFACES = 1024,
 	BUCKET_SLOTS = 16,   /* of the connection table, the first of which is the bucket's own */
@@ -37,6 +39,8 @@ enum limit {
 	MAX_NEAREST = 16384,             /* addresses, of all services with lblc, and with lblcr */
 	NEAR_MEMBERS = 16,               /* servers of an address, a power of two */
 	MAX_ENDINGS = 512,               /* connections that are ended in one run */
+	MAX_QUESTIONS = 16384,           /* datagrams by NAT of one-packet services, whose answers may come */
+	QUESTION_SECONDS = 60,           /* an answer that comes later is nobody's */
 	TEMPLATE_MARK = 64,              /* a bit of the protocol in a template's key: so no packet's flow is one */
 	TEMPLATE_TURNS = 8, /* rounds of the sweep in which each connection once looks after its template */
 	TEMPLATE_KEPT = 60, /* seconds that a template has left at least while connections of it live */
@@ -57,12 +61,27 @@ struct flow {
 	__u8 pad[3];   /* zero: flows are compared in words of 64 bits */
 } __attribute__((aligned(8)));
 
-/* Key of `services`. Written by Go. */
+/* Key of `services`. A service has one for each of its addresses, ports and protocols. Written by Go. */
 struct service_key {
+	struct addr address; /* 0.0.0.0 (mapped) or ::: any destination of this family */
+	__be16 port;         /* 0: any port of the address */
+	__u8 protocol;       /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
+	__u8 pad;            /* zero: it is part of the key */
+};
+
+/* Key of `ranges`: the beginning of an address, protocol and port. Written by Go. */
+struct range_key {
+	__u32 bits; /* of what follows that are compared: all but the last ones of the port */
 	struct addr address;
-	__be16 port;   /* 0: any port of the address */
-	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
-	__u8 pad;      /* zero: it is part of the key */
+	__u8 protocol;
+	__u8 pad; /* zero: it is part of the key */
+	__be16 port;
+};
+
+/* Value of `hosts`: why services of any destination leave an address alone. Written by Go. */
+enum host {
+	HOST_OURS = 1,   /* it is this host's: what goes there is for the host itself */
+	HOST_SERVER = 2, /* it is a real server's: what comes from there was not sent by a client */
 };
 
 enum scheduler {
@@ -90,17 +109,32 @@ enum service_flag {
 		8, /* sh-fallback, mh-fallback: in place of a server that takes no connections another one has them */
 	SERVICE_PERSISTENT = 16,       /* a client's connections go to one server: template.h */
 	SERVICE_EXPIRE_QUIESCENT = 32, /* a template that leads to a server of weight 0 is not followed */
+	SERVICE_ONE_PACKET = 64,       /* UDP: each datagram is scheduled for itself, and begins no connection */
 };
 
-/* Value of `services`. Written by Go. */
+/* Value of `services` and `ranges`. Written by Go. */
 struct service {
-	__u32 id;             /* index into `slots`, `positions`, `half_open` and `counters`; below MAX_SERVICES */
-	__u32 generation;     /* never 0; another one after the id was given to another service */
-	__u8 scheduler;       /* enum scheduler */
-	__u8 flags;           /* enum service_flag */
-	__be16 template_port; /* in the keys of its templates; 0: one for all ports of the address */
-	struct addr mask;     /* the bits of a client's address by which it is known again; of IPv4 as it is mapped */
-	__u32 half_open;      /* so many connections may wait for their client's second packet; 0: no limit */
+	__u32 id; /* index into `slots`, `positions`, `templates`, `half_open` and `counters`; below MAX_SERVICES */
+	__u32 generation;         /* never 0; another one after the id was given to another service */
+	__u8 scheduler;           /* enum scheduler */
+	__u8 flags;               /* enum service_flag */
+	__be16 last;              /* where its first key is a range: the last port; else 0 */
+	struct service_key first; /* by which the daemon knows it again */
+	__u32 half_open;          /* so many connections may wait for their client's second packet; 0: no limit */
+};
+
+/*
+ * Value of `templates`, index = service id: by what a persistent service knows its clients again, whichever
+ * of its addresses they ask for. Written by Go.
+ */
+struct template
+{
+	__u32 generation;    /* of the service; 0: it is not persistent */
+	struct addr mask;    /* the bits of a client's address that count; of IPv4 as it is mapped */
+	struct addr address; /* of the service's first key */
+	__be16 port;         /* of the service's first key; 0: one template for all ports of the address */
+	__u8 protocol;       /* of the service's first key, with TEMPLATE_MARK */
+	__u8 pad;
 };
 
 /*
@@ -298,10 +332,10 @@ struct conn {
 	 */
 	__u64 word;
 	struct addr source;      /* the client; of a template: what its clients have in common */
-	struct addr destination; /* the service */
+	struct addr destination; /* what the client asked for; of a template: the address of its service's first key */
 	__be16 source_port;      /* of a template: 0 */
-	__be16 destination_port; /* of a template: the service's template_port */
-	__u8 protocol;           /* of a template: with TEMPLATE_MARK */
+	__be16 destination_port; /* of a template: that of its service's first key, or 0 */
+	__u8 protocol;           /* of a template: the first key's, with TEMPLATE_MARK */
 	__u8 forwarding;         /* enum forwarding, when it was created; of a template: 0 */
 	__u16 server;            /* id */
 	__u32 seen;              /* jiffies, low 32 bits: when the last packet came, of either side */
@@ -403,6 +437,15 @@ struct counters {
 	__u64 bytes_in;
 	__u64 packets_out; /* NAT only: answers of DR and TUN do not pass here */
 	__u64 bytes_out;
+};
+
+/*
+ * Value of `questions`: a datagram of a one-packet service that NAT has translated, by the flow of its
+ * answer. It is like a connection with its way back, but of no place in the table. Written by the path.
+ */
+struct question {
+	struct conn conn;
+	struct reverse back; /* hop_seen: when it was asked */
 };
 
 /* What the path tells the daemon through the ring `events`. */

@@ -20,6 +20,7 @@
 #include "packet.h"
 #include "parse.h"
 #include "persist.h"
+#include "question.h"
 #include "reset.h"
 #include "sched.h"
 #include "service.h"
@@ -65,6 +66,8 @@ static __always_inline enum verdict schedule_once(struct packet *p)
 		return VERDICT_TTL_EXCEEDED;
 	if (p->template && !remember(p))
 		return VERDICT_CONN_BUSY;
+	if (is_one_packet(p))
+		return question(p);
 	enum verdict v = create(p);
 	if (v != VERDICT_CONTINUE && p->template)
 		persist_forget();
@@ -259,8 +262,10 @@ static __always_inline enum verdict known(struct packet *p)
 	conn_find(p);
 	if (table_moves && !p->conn && !move_fetch(p))
 		return VERDICT_CONN_BUSY;
+	if (!p->conn)
+		question_find(p);
 	if (p->kind == KIND_QUOTE)
-		return icmp_judge(p->ctx, headers_of(p), p->conn && (p->back == NULL) == p->quoted.at_service);
+		return icmp_judge(p->ctx, headers_of(p), p->conn && !(p->back && p->quoted.at_service));
 	return p->conn || p->kind <= KIND_FIRST ? VERDICT_CONTINUE : VERDICT_FRAGMENT_ORPHAN;
 }
 
@@ -332,7 +337,7 @@ static __always_inline enum verdict told(struct packet *p, enum verdict v)
 /* refuse keeps from the host's stack what cannot be balanced, but only if it is for a service. */
 static __always_inline enum verdict refuse(struct packet *p, enum verdict v)
 {
-	if (v < VERDICT_FIRST_DROPPED || service_owns(&p->flow.destination))
+	if (v < VERDICT_FIRST_DROPPED || service_may_have(&p->flow))
 		return v;
 	return VERDICT_NO_SERVICE;
 }

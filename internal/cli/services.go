@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/weir-lb/weir/api"
 	"github.com/weir-lb/weir/client"
 )
 
@@ -28,11 +30,22 @@ func showServices(ctx context.Context, daemon *client.Client, out *output) error
 		t.hide("MSS")
 	}
 	for _, s := range services {
-		t.add(s.Name, s.Protocol, s.Address, s.Scheduler, mss(s.MSS), fmt.Sprintf("%d/%d", s.Up, s.Servers),
+		t.add(s.Name, s.Protocol, where(s, out.isWide()), s.Scheduler, mss(s.MSS), fmt.Sprintf("%d/%d", s.Up, s.Servers),
 			number(&s.Active), number(&s.Inactive), number(&s.Connections),
 			number(&s.PacketsIn), number(s.PacketsOut), number(&s.BytesIn), number(s.BytesOut))
 	}
 	return out.print(services, t.write)
+}
+
+// where is the service's address, and how many more it has, or all of them.
+func where(s api.Service, isWide bool) string {
+	switch {
+	case len(s.Addresses) == 0:
+		return s.Address
+	case isWide:
+		return strings.Join(s.Addresses, ",")
+	}
+	return fmt.Sprintf("%s +%d", s.Address, len(s.Addresses)-1)
 }
 
 // mss is a dash where it is not limited.

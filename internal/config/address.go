@@ -19,6 +19,7 @@ type endpoint struct {
 type portRef struct {
 	kind   portKind
 	number uint16
+	last   uint16 // of a range
 }
 
 type portKind uint8
@@ -27,7 +28,22 @@ const (
 	portLeftOut portKind = iota
 	portAny              // written as *
 	portNumber
+	portRange // of services only
 )
+
+// parseServiceEndpoint takes what parseEndpoint does, with a range of ports (IP:FIRST-LAST), and any
+// destination: 0.0.0.0/0:PORT, ::/0:PORT.
+func parseServiceEndpoint(text string) (endpoint, *mistake) {
+	for prefix, any := range map[string]netip.Addr{
+		"0.0.0.0/0": netip.IPv4Unspecified(), "::/0": netip.IPv6Unspecified(), "[::]/0": netip.IPv6Unspecified(), "[::/0]": netip.IPv6Unspecified(),
+	} {
+		if port, ok := strings.CutPrefix(text, prefix); ok && (port == "" || port[0] == ':') {
+			ref, m := parsePort(port)
+			return endpoint{any, ref}, m
+		}
+	}
+	return parseEndpoint(text)
+}
 
 // parseEndpoint takes IP, IP:PORT, IP:*, [IP6], [IP6]:PORT, [IP6]:* and a bare IPv6 address.
 func parseEndpoint(text string) (endpoint, *mistake) {
@@ -77,27 +93,48 @@ func parsePort(text string) (portRef, *mistake) {
 	case port == "0":
 		return portRef{}, &mistake{"port 0 is not a port", "write * for any port"}
 	case isRange && isDecimal(low) && isDecimal(high):
-		return portRef{}, &mistake{"not in this version yet: a range of ports",
-			"write one service for each port, or * for any port"}
+		return parseRange(low, high)
 	case !isDecimal(port):
 		return portRef{}, &mistake{fmt.Sprintf("port %s is not a number", quote(port)),
 			"from 1 to 65535, or * for any port; names of ports are not looked up"}
 	}
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return portRef{}, &mistake{fmt.Sprintf("port %s is out of range", abbreviate(port)), "from 1 to 65535"}
+	number, m := parsePortNumber(port)
+	return portRef{kind: portNumber, number: number}, m
+}
+
+func parsePortNumber(text string) (uint16, *mistake) {
+	number, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || number == 0 {
+		return 0, &mistake{fmt.Sprintf("port %s is out of range", abbreviate(text)), "from 1 to 65535"}
 	}
-	return portRef{portNumber, uint16(number)}, nil
+	return uint16(number), nil
+}
+
+func parseRange(low, high string) (portRef, *mistake) {
+	first, m := parsePortNumber(low)
+	if m != nil {
+		return portRef{}, m
+	}
+	last, m := parsePortNumber(high)
+	switch {
+	case m != nil:
+		return portRef{}, m
+	case first == last:
+		return portRef{}, &mistake{fmt.Sprintf("%s-%s is one port", low, high), "write " + low}
+	case first > last:
+		return portRef{}, &mistake{fmt.Sprintf("%s-%s ends before it begins", low, high), fmt.Sprintf("write %s-%s", high, low)}
+	}
+	return portRef{portRange, first, last}, nil
 }
 
 // parseAddress takes an address that one host can have and others can reach.
 func parseAddress(text string) (netip.Addr, *mistake) {
 	switch {
 	case text == "0.0.0.0/0" || text == "::/0":
-		return netip.Addr{}, &mistake{"not in this version yet: any destination", "write one address"}
+		return netip.Addr{}, &mistake{"any destination is no server's address", "write one address"}
 	case strings.Contains(text, "/"):
 		return netip.Addr{}, &mistake{fmt.Sprintf("%s is a network, not an address", quote(text)),
-			"write one address, without a length"}
+			"write one address, without a length; a service may have any destination: 0.0.0.0/0:80"}
 	case strings.Contains(text, "%"):
 		return netip.Addr{}, &mistake{"zones (%) are not supported", "write an address that is not link-local"}
 	}

@@ -18,21 +18,6 @@ func (f *file) check(services []service) {
 	f.checkVIPs(services)
 }
 
-func (f *file) checkKeys(services []service) {
-	first := map[model.ServiceKey]service{}
-	for _, s := range services {
-		before, twice := first[s.Key]
-		switch {
-		case !s.Key.Address.IsValid():
-		case twice:
-			f.complain(at(s.address), mistake{fmt.Sprintf("%s: %s stands twice", s.label, s.Key),
-				fmt.Sprintf("%s in line %d has it already: put the servers of both there", before.label, before.address.Line)})
-		default:
-			first[s.Key] = s
-		}
-	}
-}
-
 func (f *file) checkNames(services []service) {
 	first := map[string]service{}
 	for _, s := range services {
@@ -69,7 +54,9 @@ func (f *file) checkServers(s service) {
 func (f *file) checkVIPs(services []service) {
 	owners := map[model.Addr]service{}
 	for i := len(services) - 1; i >= 0; i-- {
-		owners[services[i].Key.Address] = services[i]
+		for _, key := range services[i].Keys() {
+			owners[key.Address] = services[i]
+		}
 	}
 	for _, s := range services {
 		for _, server := range s.servers {

@@ -12,11 +12,11 @@ import (
 
 // halfOpen returns 0 for the default, and after a complaint. What the table has room for is known later:
 // checkHalfOpen.
-func (s scope) halfOpen(n *yaml.Node, of model.ServiceKey) int {
+func (s scope) halfOpen(n *yaml.Node, of model.Service) int {
 	if n == nil {
 		return 0
 	}
-	if of.Address.IsValid() && of.Protocol == model.UDP {
+	if of.Key.Address.IsValid() && !of.Speaks(model.TCP) && !of.Speaks(model.SCTP) {
 		s.complain(n, mistake{"half_open for a service of protocol udp, whose flows never are", "leave it out"})
 		return 0
 	}

@@ -25,7 +25,7 @@ func TestLaterWordsAreRefusedByName(t *testing.T) {
 	for _, key := range []string{"vrrp", "sync", "notify"} {
 		check("services: []\n%s: []\n", key)
 	}
-	for _, key := range strings.Fields(`addresses check fwmark one_packet sorry`) {
+	for _, key := range strings.Fields(`check sorry`) {
 		check(service, key)
 	}
 	check(server, "check")

@@ -61,7 +61,13 @@ func serviceNode(s model.Service) *yaml.Node {
 	if s.Name != defaultName(s.Key) {
 		pairs = append(pairs, pair{"name", textNode(s.Name)})
 	}
-	pairs = append(pairs, pair{"address", textNode(model.HostPort(s.Key.Address, s.Key.Port))})
+	if len(s.Also) > 0 {
+		pairs = append(pairs, pair{"addresses", listNode(s.Keys(), func(k model.ServiceKey) *yaml.Node {
+			return textNode(keyText(k, s.Key.Protocol))
+		})})
+	} else {
+		pairs = append(pairs, pair{"address", textNode(s.Key.Where())})
+	}
 	if s.Key.Protocol != model.TCP {
 		pairs = append(pairs, pair{"protocol", textNode(s.Key.Protocol.String())})
 	}
@@ -80,6 +86,9 @@ func serviceNode(s model.Service) *yaml.Node {
 	}
 	if persistence := persistenceNode(s.Persistence); persistence != nil {
 		pairs = append(pairs, pair{"persistence", persistence})
+	}
+	if s.OnePacket {
+		pairs = append(pairs, pair{"one_packet", trueNode()})
 	}
 	if s.Unknown != 0 {
 		pairs = append(pairs, pair{"unknown", textNode(s.Unknown.String())})
@@ -100,6 +109,14 @@ func serviceNode(s model.Service) *yaml.Node {
 		})})
 	}
 	return mapNode(pairs...)
+}
+
+// keyText names the protocol where it is not that of the service.
+func keyText(k model.ServiceKey, standard model.Protocol) string {
+	if k.Protocol == standard {
+		return k.Where()
+	}
+	return k.Where() + "/" + k.Protocol.String()
 }
 
 // common is what most servers have, which is written once at their service.

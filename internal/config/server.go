@@ -41,7 +41,7 @@ func (s scope) server(n *yaml.Node, number int, standard defaults) server {
 			return out
 		}
 	}
-	out.Key = s.serverKey(out.node, standard.key, out.Forwarding)
+	out.Key = s.serverKey(out.node, standard, out.Forwarding)
 	out.Tunnel = s.tunnelTo(out, own, standard.tunnel)
 	return out
 }
@@ -54,7 +54,8 @@ func (s scope) weight(n *yaml.Node) uint16 {
 	return uint16(weight)
 }
 
-func (s scope) serverKey(n *yaml.Node, of model.ServiceKey, method model.Forwarding) model.ServerKey {
+func (s scope) serverKey(n *yaml.Node, standard defaults, method model.Forwarding) model.ServerKey {
+	of := standard.key
 	e, ok := s.endpoint(n)
 	if !ok {
 		return model.ServerKey{}
@@ -66,7 +67,7 @@ func (s scope) serverKey(n *yaml.Node, of model.ServiceKey, method model.Forward
 	if of.Address.IsValid() {
 		s.complainIf(n, looksLikePort(n.Value, e, of))
 		s.complainIf(n, wrongFamily(key, of, method))
-		s.complainIf(n, wrongPort(e.port, of, method))
+		s.complainIf(n, wrongPort(e.port, standard, method))
 	}
 	return key
 }
@@ -108,12 +109,18 @@ func wrongFamily(key model.ServerKey, of model.ServiceKey, method model.Forwardi
 
 // wrongPort refuses a port that the method cannot bring about. Only NAT rewrites packets, and it
 // leads an any-port service to the port that the client asked for.
-func wrongPort(port portRef, of model.ServiceKey, method model.Forwarding) *mistake {
+func wrongPort(port portRef, standard defaults, method model.Forwarding) *mistake {
+	of, any := standard.key, "any port"
+	if standard.several {
+		any = "several ports"
+	}
 	switch {
 	case port.kind == portLeftOut:
 		return nil
+	case port.kind == portRange:
+		return &mistake{"a range of ports for a server", "leave the port out: the server is asked for the port that the client asked for"}
 	case of.Port == model.AnyPort && port.kind == portNumber:
-		return &mistake{fmt.Sprintf("fixed port %d for a service of any port", port.number),
+		return &mistake{fmt.Sprintf("fixed port %d for a service of %s", port.number, any),
 			"leave the port out: the server is asked for the port that the client asked for"}
 	case of.Port != model.AnyPort && port.kind == portAny:
 		return &mistake{fmt.Sprintf("any port for a service of port %d", of.Port), "leave the port out"}

@@ -16,6 +16,7 @@ type service struct {
 	model.Service
 	label   string     // what messages call it
 	address *yaml.Node // never nil: the item itself when the address is missing
+	keys    []placedKey
 	name    *yaml.Node // nil: the name is the default
 	servers []server
 
@@ -43,19 +44,23 @@ func (s scope) service(n *yaml.Node, number int) service {
 	}
 	if address := values["address"]; address != nil {
 		out.address = address
+	} else if addresses := values["addresses"]; addresses != nil {
+		out.address = addresses
 	}
 	out.name = values["name"]
-	out.Key = s.serviceKey(n, values["address"], values["protocol"])
+	out.keys = s.serviceKeys(n, values["address"], values["addresses"], values["protocol"])
+	out.Key, out.Also = split(out.keys)
 	out.Name = s.serviceName(out.name, out.Key)
 	out.Scheduler = s.scheduler(values["scheduler"])
 	out.Flags = s.flags(values["flags"], out.Scheduler)
-	out.MSS = s.mss(values["mss"], out.Key)
-	out.Timeouts = s.timeouts(values["timeouts"], out.Key)
+	out.MSS = s.mss(values["mss"], out.Service)
+	out.Timeouts = s.timeouts(values["timeouts"], out.Service)
 	out.Leaving = s.leaving(values["leaving"])
 	out.Persistence = s.persistence(values["persistence"], out.Key)
+	out.OnePacket = s.onePacket(values["one_packet"], out.Service)
 	out.halfOpen = values["half_open"]
-	out.HalfOpen = s.halfOpen(out.halfOpen, out.Key)
-	standard := defaults{out.Key, s.forwarding(values["forwarding"], model.DR), s.tunnel(values["tunnel"])}
+	out.HalfOpen = s.halfOpen(out.halfOpen, out.Service)
+	standard := defaults{forServers(out.Service), len(out.Also) > 0 || out.Key.IsRange(), s.forwarding(values["forwarding"], model.DR), s.tunnel(values["tunnel"])}
 	for i, item := range s.list(values["servers"], "servers") {
 		out.servers = append(out.servers, s.server(item, i+1, standard))
 	}
@@ -66,28 +71,10 @@ func (s scope) service(n *yaml.Node, number int) service {
 
 // defaults is what servers take over from their service. What could not be read is zero.
 type defaults struct {
-	key        model.ServiceKey
+	key        model.ServiceKey // its port is that of all keys; any, where they differ
+	several    bool             // keys, or ports
 	forwarding model.Forwarding
 	tunnel     tunnel
-}
-
-// serviceKey returns the zero key after a complaint; what depends on it is not looked at then.
-func (s scope) serviceKey(n, address, protocol *yaml.Node) model.ServiceKey {
-	proto, known := s.protocol(protocol)
-	if address == nil {
-		s.complain(n, mistake{"no address", `write "address: 192.0.2.10:80"`})
-		return model.ServiceKey{}
-	}
-	e, ok := s.endpoint(address)
-	if ok && e.port.kind == portLeftOut {
-		s.complain(address, mistake{"no port", fmt.Sprintf("write %q, or %q for any port",
-			model.HostPort(e.address, 80), model.HostPort(e.address, model.AnyPort))})
-		ok = false
-	}
-	if !ok || !known {
-		return model.ServiceKey{}
-	}
-	return model.ServiceKey{Address: e.address, Port: e.port.number, Protocol: proto}
 }
 
 func (s scope) protocol(n *yaml.Node) (model.Protocol, bool) {
@@ -100,18 +87,18 @@ func (s scope) protocol(n *yaml.Node) (model.Protocol, bool) {
 
 // mss has the bounds of what a host may assume without being told (RFC 9293 section 3.7.1), and of
 // the largest packet (RFC 6691).
-func (s scope) mss(n *yaml.Node, of model.ServiceKey) uint16 {
+func (s scope) mss(n *yaml.Node, of model.Service) uint16 {
 	const least4, least6, most = 576 - 40, 1280 - 60, 65535 - 40
 	if n == nil {
 		return 0
 	}
-	if of.Address.IsValid() && of.Protocol != model.TCP {
-		s.complain(n, mistake{fmt.Sprintf("mss for a service of protocol %s, which has none", of.Protocol),
+	if of.Key.Address.IsValid() && !of.Speaks(model.TCP) {
+		s.complain(n, mistake{fmt.Sprintf("mss for a service of protocol %s, which has none", of.Key.Protocol),
 			"leave it out: a maximum segment size is TCP's"})
 		return 0
 	}
 	least := least4
-	if of.Address.Is6() {
+	if of.Key.Address.Is6() {
 		least = least6
 	}
 	mss, _ := s.number(n, "mss", least, most)
@@ -152,7 +139,7 @@ func defaultName(key model.ServiceKey) string {
 	if !key.Address.IsValid() {
 		return ""
 	}
-	return key.Protocol.String() + "-" + model.HostPort(key.Address, key.Port)
+	return key.Protocol.String() + "-" + key.Where()
 }
 
 func notInName(r rune) bool {

@@ -14,15 +14,15 @@ import (
 
 // timeouts reads how long a service's connections are remembered. A state that its protocol does not
 // have is a mistake: it would be heeded by nobody. The default is the same, written or not.
-func (s scope) timeouts(n *yaml.Node, of model.ServiceKey) (out model.Timeouts) {
+func (s scope) timeouts(n *yaml.Node, of model.Service) (out model.Timeouts) {
 	if n == nil {
 		return out
 	}
 	s = s.in("timeouts")
 	values := s.mapping(n, "they", timeoutKeys)
 	fits := model.States()
-	if of.Address.IsValid() {
-		fits = model.StatesOf(of.Protocol)
+	if of.Key.Address.IsValid() {
+		fits = statesOf(of)
 	}
 	standard := model.DefaultTimeouts()
 	for _, state := range model.States() {
@@ -30,7 +30,7 @@ func (s scope) timeouts(n *yaml.Node, of model.ServiceKey) (out model.Timeouts) 
 		switch {
 		case value == nil:
 		case !slices.Contains(fits, state):
-			s.complain(value, mistake{fmt.Sprintf("%s for a service of protocol %s, which has none", key, of.Protocol),
+			s.complain(value, mistake{fmt.Sprintf("%s for a service of protocol %s, which has none", key, of.Key.Protocol),
 				"its states are " + strings.Join(stateKeys(fits), ", ")})
 		default:
 			if d := s.duration(value, key, model.MinTimeout, model.MaxTimeout); d != *standard.Of(state) {
@@ -39,6 +39,15 @@ func (s scope) timeouts(n *yaml.Node, of model.ServiceKey) (out model.Timeouts) 
 		}
 	}
 	return out
+}
+
+// statesOf are those of a service's protocols.
+func statesOf(s model.Service) []string {
+	return slices.DeleteFunc(model.States(), func(state string) bool {
+		return !slices.ContainsFunc(s.Keys(), func(k model.ServiceKey) bool {
+			return slices.Contains(model.StatesOf(k.Protocol), state)
+		})
+	})
 }
 
 // stateKey is a state as the file writes it.

@@ -17,7 +17,7 @@ var fileKeys = vocabulary{
 	foreign: map[string]string{
 		"<<":                   "merge keys are not supported: write the keys out",
 		"virtual_server":       `write "services:" and one item for each`,
-		"virtual_server_group": `write "services:" and one item for each address`,
+		"virtual_server_group": `write "services:", and "addresses:" in one of them`,
 		"vrrp_instance":        "leave it out: this version is a single director",
 		"global_defs":          "leave it out: weir has no such section",
 		"conn_tab_bits":        `write "connections: {size: 1048576}", the connections themselves: ip_vs counts the bits of its hash`,
@@ -40,17 +40,17 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "persistence", "unknown", "half_open", "servers"},
+	known: []string{"name", "address", "addresses", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "persistence", "one_packet", "unknown", "half_open", "servers"},
 	later: map[string]string{
-		"addresses":   "write one service for each address",
 		"check":       "leave it out: servers are not probed; weight 0 takes one out of service",
 		"connections": "leave it out: a service's connections are not limited",
-		"fwmark":      `firewall marks are not read: write "address: 192.0.2.10:80"`,
-		"one_packet":  "leave it out: all datagrams of one client port go to one server",
 		"sorry":       "leave it out: without a server the host itself refuses clients",
 	},
 	foreign: map[string]string{
 		"<<":                  "merge keys are not supported: write the keys out",
+		"fwmark":              `write "addresses:" with all that the firewall marks: [192.0.2.10:80, 192.0.2.10:443], or 0.0.0.0/0:80`,
+		"ports":               `write "addresses: [192.0.2.10:80, 192.0.2.10:443]"`,
+		"protocols":           `write "addresses: [192.0.2.10:53/tcp, 192.0.2.10:53/udp]"`,
 		"port":                `write the port behind the address: "address: 192.0.2.10:80"`,
 		"ip":                  `write "address: 192.0.2.10:80"`,
 		"vip":                 `write "address: 192.0.2.10:80"`,
@@ -74,7 +74,7 @@ var serviceKeys = vocabulary{
 		"sloppy_tcp":          `write "unknown: forward", or leave it out: it is the default`,
 		"sorry_server":        "not in this version yet: leave it out",
 		"delay_loop":          "not in this version yet: servers are not probed",
-		"ops":                 "not in this version yet: leave it out",
+		"ops":                 `write "one_packet: true"`,
 		"weight":              "a weight belongs to a server",
 		"thresholds":          "thresholds belong to a server",
 		"netmask":             `write "persistence: {mask: 24}": the length of the prefix`,
@@ -107,6 +107,7 @@ var serverKeys = vocabulary{
 		"leaving":     "it belongs to a service",
 		"unknown":     "it belongs to a service",
 		"half_open":   "it belongs to a service",
+		"one_packet":  "it belongs to a service",
 		"timeouts":    "timeouts belong to a service",
 		"persistence": "it belongs to a service",
 	},

@@ -10,7 +10,7 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// addressCounts is what a map of addresses holds: how many services or servers have each.
+// addressCounts is what a map of addresses holds: how many keys or servers have each, or what each is.
 type addressCounts map[pathAddr]uint32
 
 func readAddresses(m *ebpf.Map) (addressCounts, error) {
@@ -50,9 +50,27 @@ func applyAddresses(m *ebpf.Map, have, want addressCounts) error {
 func countVIPs(wants []model.ServiceWant) addressCounts {
 	counts := addressCounts{}
 	for _, want := range wants {
-		counts[toAddr(want.Key.Address)]++
+		for _, key := range want.Keys() {
+			counts[toAddr(key.Address)]++
+		}
 	}
 	return counts
+}
+
+// hosts are the addresses that services of any destination leave alone; none where there is no such service.
+func hosts(wants []model.ServiceWant, own []model.Addr) addressCounts {
+	out := addressCounts{}
+	for _, address := range own {
+		out[toAddr(address)] |= uint32(pathHostHOST_OURS)
+	}
+	for _, want := range wants {
+		for _, server := range want.Servers {
+			if len(own) > 0 {
+				out[toAddr(server.Key.Address)] |= uint32(pathHostHOST_SERVER)
+			}
+		}
+	}
+	return out
 }
 
 func countNATServers(wants []model.ServiceWant) addressCounts {

@@ -20,14 +20,14 @@ var ErrFull = errors.New("no room")
 // Order of writes: what is pointed at before what points at it, the reverse on removal. The tables
 // are complete before a program is attached.
 func (d *Dataplane) Apply(ctx context.Context, want model.DataplaneWant) error {
-	services := d.applyServices(ctx, want.Services)
+	services := d.applyServices(ctx, want.Services, want.Own)
 	if services != nil {
 		d.tables = nil // what was remembered of the maps may be wrong: read it again next time
 	}
 	return errors.Join(services, d.applyInterfaces(want.Interfaces))
 }
 
-func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant) error {
+func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant, own []model.Addr) error {
 	if d.tables == nil {
 		t, err := d.readTables()
 		if err != nil {
@@ -45,11 +45,11 @@ func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant
 			errs = append(errs, fmt.Errorf("service %s: %w", want.Key, err))
 		}
 	}
-	errs = append(errs, d.applyAddresses(wants), d.settleFree())
+	errs = append(errs, d.removeKeys(wants), d.applyAddresses(wants, own), d.settleFree())
 	return errors.Join(errs...)
 }
 
-// putService writes how long connections live, then servers, then the table that names them, then the
+// putService writes how long connections live, and by what clients are known again, then servers, then the table that names them, then the
 // service. Then no new connection goes to the servers that leave: they are told so, and those that nobody
 // names any more are taken away.
 func (d *Dataplane) putService(want model.ServiceWant) error {
@@ -58,6 +58,9 @@ func (d *Dataplane) putService(want model.ServiceWant) error {
 		return err
 	}
 	if err := d.putServiceTimeouts(entry, want); err != nil {
+		return err
+	}
+	if err := d.putTemplate(entry, want); err != nil {
 		return err
 	}
 	isLeaving := func(w model.ServerWant) bool { return w.Leaving != 0 }
@@ -119,15 +122,23 @@ func (d *Dataplane) putServiceValue(entry *serviceEntry, want model.ServiceWant)
 	value := entry.value
 	value.Scheduler = uint8(toScheduler[want.Scheduler])
 	value.Flags, value.HalfOpen = serviceFlags(want), uint32(want.HalfOpen)
-	value.Mask, value.TemplatePort = toPersistence(want)
-	if value == entry.value {
-		return nil
-	}
-	key := toServiceKey(want.Key)
-	if err := d.path.Services.Put(&key, &value); err != nil {
-		return fmt.Errorf("write: %w", err)
+	value.First, value.Last = toServiceKey(want.Key), toPort(want.Key.Last)
+	if err := d.putKeys(want.Keys(), value); err != nil {
+		return err
 	}
 	entry.value = value
+	return nil
+}
+
+func (d *Dataplane) putTemplate(entry *serviceEntry, want model.ServiceWant) error {
+	value := toTemplate(want, entry.value.Generation)
+	if value == entry.template {
+		return nil
+	}
+	if err := d.path.Templates.Put(entry.value.Id, &value); err != nil {
+		return fmt.Errorf("template: %w", err)
+	}
+	entry.template = value
 	return nil
 }
 
@@ -221,8 +232,7 @@ func (d *Dataplane) removeServices(wants []model.ServiceWant) error {
 }
 
 func (d *Dataplane) removeService(key model.ServiceKey, entry *serviceEntry) error {
-	k := toServiceKey(key)
-	if err := ignoreMissing(d.path.Services.Delete(&k)); err != nil {
+	if err := d.removeKeysOf(entry.value); err != nil {
 		return err
 	}
 	if err := ignoreMissing(d.path.Slots.Delete(entry.value.Id)); err != nil {
@@ -237,13 +247,17 @@ func (d *Dataplane) removeService(key model.ServiceKey, entry *serviceEntry) err
 	return nil
 }
 
-// applyAddresses tells the path which addresses are services', and which are NAT servers'.
-func (d *Dataplane) applyAddresses(wants []model.ServiceWant) error {
+// applyAddresses tells the path which addresses are services', which are NAT servers', and which a service
+// of any destination leaves alone.
+func (d *Dataplane) applyAddresses(wants []model.ServiceWant, own []model.Addr) error {
 	if err := applyAddresses(d.path.Vips, d.tables.vips, countVIPs(wants)); err != nil {
 		return fmt.Errorf("vip %w", err)
 	}
 	if err := applyAddresses(d.path.NatServers, d.tables.natServers, countNATServers(wants)); err != nil {
 		return fmt.Errorf("nat server %w", err)
+	}
+	if err := applyAddresses(d.path.Hosts, d.tables.hosts, hosts(wants, own)); err != nil {
+		return fmt.Errorf("host %w", err)
 	}
 	return nil
 }

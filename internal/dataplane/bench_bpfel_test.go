@@ -25,6 +25,7 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	benchMapAsking             = "asking"
 	benchMapConns              = "conns"
 	benchMapConnsBefore        = "conns_before"
 	benchMapCounters           = "counters"
@@ -33,18 +34,22 @@ const (
 	benchMapFrame              = "frame"
 	benchMapHalfOpen           = "half_open"
 	benchMapHeldFrames         = "held_frames"
+	benchMapHosts              = "hosts"
 	benchMapInterfaces         = "interfaces"
 	benchMapLoads              = "loads"
 	benchMapNatServers         = "nat_servers"
 	benchMapNearSets           = "near_sets"
 	benchMapNearest            = "nearest"
 	benchMapPositions          = "positions"
+	benchMapQuestions          = "questions"
+	benchMapRanges             = "ranges"
 	benchMapRecords            = "records"
 	benchMapScratch            = "scratch"
 	benchMapServers            = "servers"
 	benchMapServices           = "services"
 	benchMapSlots              = "slots"
 	benchMapTellings           = "tellings"
+	benchMapTemplates          = "templates"
 	benchMapTimeouts           = "timeouts"
 	benchMapTurn               = "turn"
 	benchMapVerdicts           = "verdicts"
@@ -68,6 +73,7 @@ const (
 	benchVarHeldInBtf          = "held_in_btf"
 	benchVarHeldKindInBtf      = "held_kind_in_btf"
 	benchVarHopInBtf           = "hop_in_btf"
+	benchVarHostInBtf          = "host_in_btf"
 	benchVarJiffiesPerSecond   = "jiffies_per_second"
 	benchVarLeavingInBtf       = "leaving_in_btf"
 	benchVarLimitInBtf         = "limit_in_btf"
@@ -140,6 +146,7 @@ type benchProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type benchMapSpecs struct {
+	Asking      *ebpf.MapSpec `ebpf:"asking"`
 	Conns       *ebpf.MapSpec `ebpf:"conns"`
 	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
@@ -148,18 +155,22 @@ type benchMapSpecs struct {
 	Frame       *ebpf.MapSpec `ebpf:"frame"`
 	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
+	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
 	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Questions   *ebpf.MapSpec `ebpf:"questions"`
+	Ranges      *ebpf.MapSpec `ebpf:"ranges"`
 	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Templates   *ebpf.MapSpec `ebpf:"templates"`
 	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
 	Turn        *ebpf.MapSpec `ebpf:"turn"`
 	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
@@ -187,6 +198,7 @@ type benchVariableSpecs struct {
 	HeldInBtf          *ebpf.VariableSpec `ebpf:"held_in_btf"`
 	HeldKindInBtf      *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf           *ebpf.VariableSpec `ebpf:"hop_in_btf"`
+	HostInBtf          *ebpf.VariableSpec `ebpf:"host_in_btf"`
 	JiffiesPerSecond   *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LeavingInBtf       *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf         *ebpf.VariableSpec `ebpf:"limit_in_btf"`
@@ -229,6 +241,7 @@ func (o *benchObjects) Close() error {
 //
 // It can be passed to loadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type benchMaps struct {
+	Asking      *ebpf.Map `ebpf:"asking"`
 	Conns       *ebpf.Map `ebpf:"conns"`
 	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
 	Counters    *ebpf.Map `ebpf:"counters"`
@@ -237,18 +250,22 @@ type benchMaps struct {
 	Frame       *ebpf.Map `ebpf:"frame"`
 	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
+	Hosts       *ebpf.Map `ebpf:"hosts"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	NearSets    *ebpf.Map `ebpf:"near_sets"`
 	Nearest     *ebpf.Map `ebpf:"nearest"`
 	Positions   *ebpf.Map `ebpf:"positions"`
+	Questions   *ebpf.Map `ebpf:"questions"`
+	Ranges      *ebpf.Map `ebpf:"ranges"`
 	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Templates   *ebpf.Map `ebpf:"templates"`
 	Timeouts    *ebpf.Map `ebpf:"timeouts"`
 	Turn        *ebpf.Map `ebpf:"turn"`
 	Verdicts    *ebpf.Map `ebpf:"verdicts"`
@@ -258,6 +275,7 @@ type benchMaps struct {
 
 func (m *benchMaps) Close() error {
 	return _BenchClose(
+		m.Asking,
 		m.Conns,
 		m.ConnsBefore,
 		m.Counters,
@@ -266,18 +284,22 @@ func (m *benchMaps) Close() error {
 		m.Frame,
 		m.HalfOpen,
 		m.HeldFrames,
+		m.Hosts,
 		m.Interfaces,
 		m.Loads,
 		m.NatServers,
 		m.NearSets,
 		m.Nearest,
 		m.Positions,
+		m.Questions,
+		m.Ranges,
 		m.Records,
 		m.Scratch,
 		m.Servers,
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Templates,
 		m.Timeouts,
 		m.Turn,
 		m.Verdicts,
@@ -306,6 +328,7 @@ type benchVariables struct {
 	HeldInBtf          *ebpf.Variable `ebpf:"held_in_btf"`
 	HeldKindInBtf      *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf           *ebpf.Variable `ebpf:"hop_in_btf"`
+	HostInBtf          *ebpf.Variable `ebpf:"host_in_btf"`
 	JiffiesPerSecond   *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LeavingInBtf       *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf         *ebpf.Variable `ebpf:"limit_in_btf"`

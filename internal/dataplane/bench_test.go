@@ -146,7 +146,7 @@ func openBench(t *testing.T, bpffs string, c benchCase) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.applyServices(context.Background(), c.want().Services); err != nil {
+	if err := d.applyServices(context.Background(), c.want().Services, nil); err != nil {
 		t.Fatal(err)
 	}
 	self := model.InterfaceWant{Name: "lo", Index: loopbackLink, MAC: benchMAC, MTU: 1500}

@@ -44,8 +44,12 @@ func toServiceKey(k model.ServiceKey) pathServiceKey {
 	return pathServiceKey{Address: toAddr(k.Address), Port: toPort(k.Port), Protocol: uint8(k.Protocol)}
 }
 
-func fromServiceKey(k pathServiceKey) model.ServiceKey {
-	return model.ServiceKey{Address: fromAddr(k.Address), Port: fromPort(k.Port), Protocol: model.Protocol(k.Protocol)}
+// firstKey is the one by which a service is known.
+func firstKey(s pathService) model.ServiceKey {
+	return model.ServiceKey{
+		Address: fromAddr(s.First.Address), Port: fromPort(s.First.Port), Last: fromPort(s.Last),
+		Protocol: model.Protocol(s.First.Protocol),
+	}
 }
 
 var toForwarding = map[model.Forwarding]pathForwarding{
@@ -119,19 +123,26 @@ func serviceFlags(w model.ServiceWant) uint8 {
 	if w.Persistence.Quiescent == model.ExpireQuiescent {
 		flags |= pathServiceFlagSERVICE_EXPIRE_QUIESCENT
 	}
+	if w.OnePacket {
+		flags |= pathServiceFlagSERVICE_ONE_PACKET
+	}
 	return uint8(flags)
 }
 
-// toPersistence is by what a service's templates are found; nothing where it has none. FTP's are for all
-// ports, as in IPVS (ip_vs_sched_persist): its data connections follow the control connection.
-func toPersistence(w model.ServiceWant) (mask pathAddr, port uint16) {
+// toTemplate is by what a service's clients are known again. FTP's templates are for all ports, as in IPVS
+// (ip_vs_sched_persist): its data connections follow the control connection. A service of more than one key
+// has templates of its own: the ports that belong together are its keys.
+func toTemplate(w model.ServiceWant, generation uint32) (out pathTemplate) {
 	if w.Persistence.Timeout == 0 {
-		return mask, 0
+		return out
 	}
-	if w.Key.Port != model.FTP {
-		port = toPort(w.Key.Port)
+	if w.Key.Port != model.FTP || len(w.Also) > 0 {
+		out.Port = toPort(w.Key.Port)
 	}
-	return toMask(w.Persistence.Mask, w.Key.Address.BitLen()), port
+	out.Generation, out.Address = generation, toAddr(w.Key.Address)
+	out.Mask = toMask(w.Persistence.Mask, w.Key.Address.BitLen())
+	out.Protocol = uint8(w.Key.Protocol) | uint8(pathLimitTEMPLATE_MARK)
+	return out
 }
 
 // toMask is the mask of a prefix in an address that has so many bits; 0: all.

@@ -24,6 +24,7 @@ type enderEnding struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	enderMapAsking           = "asking"
 	enderMapConns            = "conns"
 	enderMapConnsBefore      = "conns_before"
 	enderMapCounters         = "counters"
@@ -32,18 +33,22 @@ const (
 	enderMapFragments        = "fragments"
 	enderMapHalfOpen         = "half_open"
 	enderMapHeldFrames       = "held_frames"
+	enderMapHosts            = "hosts"
 	enderMapInterfaces       = "interfaces"
 	enderMapLoads            = "loads"
 	enderMapNatServers       = "nat_servers"
 	enderMapNearSets         = "near_sets"
 	enderMapNearest          = "nearest"
 	enderMapPositions        = "positions"
+	enderMapQuestions        = "questions"
+	enderMapRanges           = "ranges"
 	enderMapRecords          = "records"
 	enderMapScratch          = "scratch"
 	enderMapServers          = "servers"
 	enderMapServices         = "services"
 	enderMapSlots            = "slots"
 	enderMapTellings         = "tellings"
+	enderMapTemplates        = "templates"
 	enderMapTimeouts         = "timeouts"
 	enderMapVerdicts         = "verdicts"
 	enderMapVips             = "vips"
@@ -60,6 +65,7 @@ const (
 	enderVarHeldInBtf        = "held_in_btf"
 	enderVarHeldKindInBtf    = "held_kind_in_btf"
 	enderVarHopInBtf         = "hop_in_btf"
+	enderVarHostInBtf        = "host_in_btf"
 	enderVarJiffiesPerSecond = "jiffies_per_second"
 	enderVarLeavingInBtf     = "leaving_in_btf"
 	enderVarLimitInBtf       = "limit_in_btf"
@@ -128,6 +134,7 @@ type enderProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type enderMapSpecs struct {
+	Asking      *ebpf.MapSpec `ebpf:"asking"`
 	Conns       *ebpf.MapSpec `ebpf:"conns"`
 	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
@@ -136,18 +143,22 @@ type enderMapSpecs struct {
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
 	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
+	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
 	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Questions   *ebpf.MapSpec `ebpf:"questions"`
+	Ranges      *ebpf.MapSpec `ebpf:"ranges"`
 	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Templates   *ebpf.MapSpec `ebpf:"templates"`
 	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
 	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips        *ebpf.MapSpec `ebpf:"vips"`
@@ -168,6 +179,7 @@ type enderVariableSpecs struct {
 	HeldInBtf        *ebpf.VariableSpec `ebpf:"held_in_btf"`
 	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
+	HostInBtf        *ebpf.VariableSpec `ebpf:"host_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LeavingInBtf     *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
@@ -206,6 +218,7 @@ func (o *enderObjects) Close() error {
 //
 // It can be passed to loadEnderObjects or ebpf.CollectionSpec.LoadAndAssign.
 type enderMaps struct {
+	Asking      *ebpf.Map `ebpf:"asking"`
 	Conns       *ebpf.Map `ebpf:"conns"`
 	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
 	Counters    *ebpf.Map `ebpf:"counters"`
@@ -214,18 +227,22 @@ type enderMaps struct {
 	Fragments   *ebpf.Map `ebpf:"fragments"`
 	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
+	Hosts       *ebpf.Map `ebpf:"hosts"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	NearSets    *ebpf.Map `ebpf:"near_sets"`
 	Nearest     *ebpf.Map `ebpf:"nearest"`
 	Positions   *ebpf.Map `ebpf:"positions"`
+	Questions   *ebpf.Map `ebpf:"questions"`
+	Ranges      *ebpf.Map `ebpf:"ranges"`
 	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Templates   *ebpf.Map `ebpf:"templates"`
 	Timeouts    *ebpf.Map `ebpf:"timeouts"`
 	Verdicts    *ebpf.Map `ebpf:"verdicts"`
 	Vips        *ebpf.Map `ebpf:"vips"`
@@ -234,6 +251,7 @@ type enderMaps struct {
 
 func (m *enderMaps) Close() error {
 	return _EnderClose(
+		m.Asking,
 		m.Conns,
 		m.ConnsBefore,
 		m.Counters,
@@ -242,18 +260,22 @@ func (m *enderMaps) Close() error {
 		m.Fragments,
 		m.HalfOpen,
 		m.HeldFrames,
+		m.Hosts,
 		m.Interfaces,
 		m.Loads,
 		m.NatServers,
 		m.NearSets,
 		m.Nearest,
 		m.Positions,
+		m.Questions,
+		m.Ranges,
 		m.Records,
 		m.Scratch,
 		m.Servers,
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Templates,
 		m.Timeouts,
 		m.Verdicts,
 		m.Vips,
@@ -275,6 +297,7 @@ type enderVariables struct {
 	HeldInBtf        *ebpf.Variable `ebpf:"held_in_btf"`
 	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
+	HostInBtf        *ebpf.Variable `ebpf:"host_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LeavingInBtf     *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`

@@ -5,9 +5,6 @@ package dataplane
 import (
 	"errors"
 	"fmt"
-	"slices"
-
-	"github.com/cilium/ebpf"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/sched"
@@ -96,26 +93,18 @@ func (x *explaining) lookForConnection() (err error) {
 
 // lookForService is service_find of bpf/service.h; where it finds none it notes those that are near.
 func (x *explaining) lookForService() error {
-	key := model.ServiceKey{Address: x.flow.Virtual.Addr(), Port: x.flow.Virtual.Port(), Protocol: x.flow.Protocol}
-	for _, key.Port = range []uint16{x.flow.Virtual.Port(), model.AnyPort} {
-		k := toServiceKey(key)
-		err := x.d.path.Services.Lookup(&k, &x.found)
-		if err == nil {
-			x.out.Service = &key
-			x.out.Scheduler = fromScheduler(pathScheduler(x.found.Scheduler))
-			return nil
-		}
-		if !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("read services: %w", err)
-		}
+	found, err := x.d.serviceOf(x.flow)
+	if err != nil {
+		return err
 	}
-	services, err := x.d.serviceKeys()
-	for _, near := range services {
-		if near.Address == key.Address {
-			x.out.Others = append(x.out.Others, near)
-		}
+	if found != nil {
+		key := firstKey(*found)
+		x.found, x.out.Service = *found, &key
+		x.out.Scheduler = fromScheduler(pathScheduler(found.Scheduler))
+		return nil
 	}
-	slices.SortFunc(x.out.Others, model.ServiceKey.Compare)
+	keys, err := x.d.readKeys()
+	x.out.Others = keys.at(toAddr(x.flow.Virtual.Addr()))
 	return err
 }
 

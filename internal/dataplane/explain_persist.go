@@ -20,7 +20,11 @@ func (x *explaining) lookForTemplate() (err error) {
 	if !x.has(pathServiceFlagSERVICE_PERSISTENT) {
 		return nil
 	}
-	at, err := x.d.find(x.templateKey())
+	key, err := x.templateKey()
+	if err != nil {
+		return err
+	}
+	at, err := x.d.find(key)
 	if err != nil || at == nil {
 		return err
 	}
@@ -36,22 +40,28 @@ func (x *explaining) lookForTemplate() (err error) {
 	x.out.Template = &model.Remembered{Expires: expires(timeouts, at.conn, x.d.now(), x.d.hz)}
 	if server.Generation == at.conn.ServerGeneration {
 		x.kept.server = server
-		key := serverKey(server)
-		x.out.Template.Server = &key
+		name := serverKey(server)
+		x.out.Template.Server = &name
 	}
 	x.kept.leaves = x.unfollowed(x.kept.server)
 	return nil
 }
 
 // templateKey is template_key of bpf/template.h.
-func (x *explaining) templateKey() pathFlow {
+func (x *explaining) templateKey() (pathFlow, error) {
+	var t pathTemplate
+	if err := x.d.path.Templates.Lookup(x.found.Id, &t); err != nil {
+		return pathFlow{}, fmt.Errorf("read templates: %w", err)
+	}
+	if t.Generation != x.found.Generation {
+		return pathFlow{}, ErrChanging
+	}
 	key := toFlow(x.flow)
 	for i := range key.Source.Word {
-		key.Source.Word[i] &= x.found.Mask.Word[i]
+		key.Source.Word[i] &= t.Mask.Word[i]
 	}
-	key.SourcePort, key.DestinationPort = 0, x.found.TemplatePort
-	key.Protocol |= uint8(pathLimitTEMPLATE_MARK)
-	return key
+	key.Destination, key.SourcePort, key.DestinationPort, key.Protocol = t.Address, 0, t.Port, t.Protocol
+	return key, nil
 }
 
 // unfollowed is why the server of a template does not get the client's next connection; "": it does.

@@ -16,7 +16,7 @@ import (
 // layouts are the types that lie in maps that are kept forever. The kernel compares sizes only: two
 // fields that changed places would pass, so names and offsets of all fields go into the hash.
 var layouts = []any{
-	pathBucket{}, pathConn{}, pathReverse{}, pathServiceKey{}, pathService{}, pathServer{}, pathSlot{}, pathSlotBlock{}, pathInterface{},
+	pathBucket{}, pathConn{}, pathReverse{}, pathServiceKey{}, pathRangeKey{}, pathQuestion{}, pathTemplate{}, pathService{}, pathServer{}, pathSlot{}, pathSlotBlock{}, pathInterface{},
 	pathLoad{}, pathCounters{}, pathVlanKey{}, pathTimeouts{},
 }
 

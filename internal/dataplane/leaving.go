@@ -71,15 +71,13 @@ type serviceID struct{ id, generation uint32 }
 
 // serviceKeys are the services in the maps.
 func (d *Dataplane) serviceKeys() (map[serviceID]model.ServiceKey, error) {
-	services := map[serviceID]model.ServiceKey{}
-	var key pathServiceKey
-	var value pathService
-	each := d.path.Services.Iterate()
-	for each.Next(&key, &value) {
-		services[serviceID{value.Id, value.Generation}] = fromServiceKey(key)
+	keys, err := d.readKeys()
+	if err != nil {
+		return nil, err
 	}
-	if err := each.Err(); err != nil {
-		return nil, fmt.Errorf("read services: %w", err)
+	services := map[serviceID]model.ServiceKey{}
+	for id, value := range keys.services() {
+		services[id] = firstKey(value)
 	}
 	return services, nil
 }

@@ -16,6 +16,7 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	moverMapAsking             = "asking"
 	moverMapConns              = "conns"
 	moverMapConnsBefore        = "conns_before"
 	moverMapCounters           = "counters"
@@ -23,18 +24,22 @@ const (
 	moverMapFragments          = "fragments"
 	moverMapHalfOpen           = "half_open"
 	moverMapHeldFrames         = "held_frames"
+	moverMapHosts              = "hosts"
 	moverMapInterfaces         = "interfaces"
 	moverMapLoads              = "loads"
 	moverMapNatServers         = "nat_servers"
 	moverMapNearSets           = "near_sets"
 	moverMapNearest            = "nearest"
 	moverMapPositions          = "positions"
+	moverMapQuestions          = "questions"
+	moverMapRanges             = "ranges"
 	moverMapRecords            = "records"
 	moverMapScratch            = "scratch"
 	moverMapServers            = "servers"
 	moverMapServices           = "services"
 	moverMapSlots              = "slots"
 	moverMapTellings           = "tellings"
+	moverMapTemplates          = "templates"
 	moverMapTimeouts           = "timeouts"
 	moverMapVerdicts           = "verdicts"
 	moverMapVips               = "vips"
@@ -50,6 +55,7 @@ const (
 	moverVarHeldInBtf          = "held_in_btf"
 	moverVarHeldKindInBtf      = "held_kind_in_btf"
 	moverVarHopInBtf           = "hop_in_btf"
+	moverVarHostInBtf          = "host_in_btf"
 	moverVarJiffiesPerSecond   = "jiffies_per_second"
 	moverVarLeavingInBtf       = "leaving_in_btf"
 	moverVarLimitInBtf         = "limit_in_btf"
@@ -119,6 +125,7 @@ type moverProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type moverMapSpecs struct {
+	Asking      *ebpf.MapSpec `ebpf:"asking"`
 	Conns       *ebpf.MapSpec `ebpf:"conns"`
 	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
@@ -126,18 +133,22 @@ type moverMapSpecs struct {
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
 	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
+	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
 	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Questions   *ebpf.MapSpec `ebpf:"questions"`
+	Ranges      *ebpf.MapSpec `ebpf:"ranges"`
 	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Templates   *ebpf.MapSpec `ebpf:"templates"`
 	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
 	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips        *ebpf.MapSpec `ebpf:"vips"`
@@ -158,6 +169,7 @@ type moverVariableSpecs struct {
 	HeldInBtf          *ebpf.VariableSpec `ebpf:"held_in_btf"`
 	HeldKindInBtf      *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf           *ebpf.VariableSpec `ebpf:"hop_in_btf"`
+	HostInBtf          *ebpf.VariableSpec `ebpf:"host_in_btf"`
 	JiffiesPerSecond   *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LeavingInBtf       *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf         *ebpf.VariableSpec `ebpf:"limit_in_btf"`
@@ -198,6 +210,7 @@ func (o *moverObjects) Close() error {
 //
 // It can be passed to loadMoverObjects or ebpf.CollectionSpec.LoadAndAssign.
 type moverMaps struct {
+	Asking      *ebpf.Map `ebpf:"asking"`
 	Conns       *ebpf.Map `ebpf:"conns"`
 	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
 	Counters    *ebpf.Map `ebpf:"counters"`
@@ -205,18 +218,22 @@ type moverMaps struct {
 	Fragments   *ebpf.Map `ebpf:"fragments"`
 	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
+	Hosts       *ebpf.Map `ebpf:"hosts"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	NearSets    *ebpf.Map `ebpf:"near_sets"`
 	Nearest     *ebpf.Map `ebpf:"nearest"`
 	Positions   *ebpf.Map `ebpf:"positions"`
+	Questions   *ebpf.Map `ebpf:"questions"`
+	Ranges      *ebpf.Map `ebpf:"ranges"`
 	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Templates   *ebpf.Map `ebpf:"templates"`
 	Timeouts    *ebpf.Map `ebpf:"timeouts"`
 	Verdicts    *ebpf.Map `ebpf:"verdicts"`
 	Vips        *ebpf.Map `ebpf:"vips"`
@@ -225,6 +242,7 @@ type moverMaps struct {
 
 func (m *moverMaps) Close() error {
 	return _MoverClose(
+		m.Asking,
 		m.Conns,
 		m.ConnsBefore,
 		m.Counters,
@@ -232,18 +250,22 @@ func (m *moverMaps) Close() error {
 		m.Fragments,
 		m.HalfOpen,
 		m.HeldFrames,
+		m.Hosts,
 		m.Interfaces,
 		m.Loads,
 		m.NatServers,
 		m.NearSets,
 		m.Nearest,
 		m.Positions,
+		m.Questions,
+		m.Ranges,
 		m.Records,
 		m.Scratch,
 		m.Servers,
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Templates,
 		m.Timeouts,
 		m.Verdicts,
 		m.Vips,
@@ -265,6 +287,7 @@ type moverVariables struct {
 	HeldInBtf          *ebpf.Variable `ebpf:"held_in_btf"`
 	HeldKindInBtf      *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf           *ebpf.Variable `ebpf:"hop_in_btf"`
+	HostInBtf          *ebpf.Variable `ebpf:"host_in_btf"`
 	JiffiesPerSecond   *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LeavingInBtf       *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf         *ebpf.Variable `ebpf:"limit_in_btf"`

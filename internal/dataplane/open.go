@@ -154,24 +154,30 @@ func (d *Dataplane) loadSweeper(hz uint32) error {
 	return nil
 }
 
-// share gives another program the path's maps, as far as it knows them.
-func (d *Dataplane) share(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+// shared are the path's maps by their names, but for the table that connections leave while they move.
+func (d *Dataplane) shared() map[string]*ebpf.Map {
 	p := d.path.pathMaps
-	shared := map[string]*ebpf.Map{}
-	for name, m := range map[string]*ebpf.Map{
+	return map[string]*ebpf.Map{
 		"interfaces": p.Interfaces, "services": p.Services, "vips": p.Vips, "servers": p.Servers, "records": p.Records,
 		"slots": p.Slots, "positions": p.Positions, "conns": p.Conns, "loads": p.Loads, "half_open": p.HalfOpen,
 		"counters": p.Counters, "verdicts": p.Verdicts, "events": p.Events,
 		"vlans": p.Vlans, "nat_servers": p.NatServers, "fragments": p.Fragments, "held_frames": p.HeldFrames,
 		"tellings": p.Tellings, "scratch": p.Scratch, "timeouts": p.Timeouts,
-		"nearest": p.Nearest, "near_sets": p.NearSets,
-	} {
+		"nearest": p.Nearest, "near_sets": p.NearSets, "ranges": p.Ranges, "hosts": p.Hosts, "templates": p.Templates,
+		"questions": p.Questions, "asking": p.Asking,
+	}
+}
+
+// share gives another program the path's maps, as far as it knows them.
+func (d *Dataplane) share(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+	out := map[string]*ebpf.Map{}
+	for name, m := range d.shared() {
 		if s := spec.Maps[name]; s != nil {
-			shared[name] = m
+			out[name] = m
 			s.MaxEntries = m.MaxEntries() // the path's sizes are set before load
 		}
 	}
-	return shared
+	return out
 }
 
 func setClock(spec *ebpf.CollectionSpec) (uint32, error) {

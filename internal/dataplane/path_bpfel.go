@@ -160,6 +160,13 @@ type pathHop struct {
 	Vlan    uint16
 }
 
+type pathHost uint32
+
+const (
+	pathHostHOST_OURS   pathHost = 1
+	pathHostHOST_SERVER pathHost = 2
+)
+
 type pathInterface struct {
 	_       structs.HostLayout
 	Ifindex uint32
@@ -182,27 +189,31 @@ const (
 type pathLimit uint32
 
 const (
-	pathLimitMAX_SERVICES    pathLimit = 4096
-	pathLimitMAX_SERVERS     pathLimit = 16384
-	pathLimitMAX_RECORDS     pathLimit = 32768
-	pathLimitMAX_INTERFACES  pathLimit = 1024
-	pathLimitBUCKET_SLOTS    pathLimit = 16
-	pathLimitUNSETTLED_SLOTS pathLimit = 7
-	pathLimitSETTLED_PACKETS pathLimit = 4
-	pathLimitSLOTS_TOGETHER  pathLimit = 8
-	pathLimitMAX_LOCKS       pathLimit = 4096
-	pathLimitTIMEOUTS        pathLimit = 16
-	pathLimitSEEN_AHEAD      pathLimit = 3758096384
-	pathLimitMAX_VLANS       pathLimit = 4096
-	pathLimitMAX_FRAGMENTS   pathLimit = 1024
-	pathLimitFRAGMENT_WORDS  pathLimit = 128
-	pathLimitHELD_BYTES      pathLimit = 3584
-	pathLimitMAX_NEAREST     pathLimit = 16384
-	pathLimitNEAR_MEMBERS    pathLimit = 16
-	pathLimitMAX_ENDINGS     pathLimit = 512
-	pathLimitTEMPLATE_MARK   pathLimit = 64
-	pathLimitTEMPLATE_TURNS  pathLimit = 8
-	pathLimitTEMPLATE_KEPT   pathLimit = 60
+	pathLimitMAX_SERVICES     pathLimit = 4096
+	pathLimitMAX_KEYS         pathLimit = 16384
+	pathLimitMAX_SERVERS      pathLimit = 16384
+	pathLimitMAX_HOSTS        pathLimit = 65536
+	pathLimitMAX_RECORDS      pathLimit = 32768
+	pathLimitMAX_INTERFACES   pathLimit = 1024
+	pathLimitBUCKET_SLOTS     pathLimit = 16
+	pathLimitUNSETTLED_SLOTS  pathLimit = 7
+	pathLimitSETTLED_PACKETS  pathLimit = 4
+	pathLimitSLOTS_TOGETHER   pathLimit = 8
+	pathLimitMAX_LOCKS        pathLimit = 4096
+	pathLimitTIMEOUTS         pathLimit = 16
+	pathLimitSEEN_AHEAD       pathLimit = 3758096384
+	pathLimitMAX_VLANS        pathLimit = 4096
+	pathLimitMAX_FRAGMENTS    pathLimit = 1024
+	pathLimitFRAGMENT_WORDS   pathLimit = 128
+	pathLimitHELD_BYTES       pathLimit = 3584
+	pathLimitMAX_NEAREST      pathLimit = 16384
+	pathLimitNEAR_MEMBERS     pathLimit = 16
+	pathLimitMAX_ENDINGS      pathLimit = 512
+	pathLimitMAX_QUESTIONS    pathLimit = 16384
+	pathLimitQUESTION_SECONDS pathLimit = 60
+	pathLimitTEMPLATE_MARK    pathLimit = 64
+	pathLimitTEMPLATE_TURNS   pathLimit = 8
+	pathLimitTEMPLATE_KEPT    pathLimit = 60
 )
 
 type pathLoad struct {
@@ -252,6 +263,21 @@ type pathNearSet struct {
 		Server     uint32
 		Generation uint32
 	}
+}
+
+type pathQuestion struct {
+	_    structs.HostLayout
+	Conn pathConn
+	Back pathReverse
+}
+
+type pathRangeKey struct {
+	_        structs.HostLayout
+	Bits     uint32
+	Address  pathAddr
+	Protocol uint8
+	Pad      uint8
+	Port     uint16
 }
 
 type pathReverse struct {
@@ -306,6 +332,7 @@ type pathScratch struct {
 	Fragment pathFragment
 	Set      pathNearSet
 	Template pathFlow
+	Question pathQuestion
 }
 
 type pathServer struct {
@@ -346,14 +373,14 @@ const (
 )
 
 type pathService struct {
-	_            structs.HostLayout
-	Id           uint32
-	Generation   uint32
-	Scheduler    uint8
-	Flags        uint8
-	TemplatePort uint16
-	Mask         pathAddr
-	HalfOpen     uint32
+	_          structs.HostLayout
+	Id         uint32
+	Generation uint32
+	Scheduler  uint8
+	Flags      uint8
+	Last       uint16
+	First      pathServiceKey
+	HalfOpen   uint32
 }
 
 type pathServiceFlag uint32
@@ -365,6 +392,7 @@ const (
 	pathServiceFlagSERVICE_HASH_FALLBACK    pathServiceFlag = 8
 	pathServiceFlagSERVICE_PERSISTENT       pathServiceFlag = 16
 	pathServiceFlagSERVICE_EXPIRE_QUIESCENT pathServiceFlag = 32
+	pathServiceFlagSERVICE_ONE_PACKET       pathServiceFlag = 64
 )
 
 type pathServiceKey struct {
@@ -398,6 +426,16 @@ type pathSweep struct {
 	Marked  uint32
 	Deleted uint32
 	Orphans uint32
+}
+
+type pathTemplate struct {
+	_          structs.HostLayout
+	Generation uint32
+	Mask       pathAddr
+	Address    pathAddr
+	Port       uint16
+	Protocol   uint8
+	Pad        uint8
 }
 
 type pathTimeouts struct {
@@ -493,6 +531,7 @@ const (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	pathMapAsking             = "asking"
 	pathMapConns              = "conns"
 	pathMapConnsBefore        = "conns_before"
 	pathMapCounters           = "counters"
@@ -500,18 +539,22 @@ const (
 	pathMapFragments          = "fragments"
 	pathMapHalfOpen           = "half_open"
 	pathMapHeldFrames         = "held_frames"
+	pathMapHosts              = "hosts"
 	pathMapInterfaces         = "interfaces"
 	pathMapLoads              = "loads"
 	pathMapNatServers         = "nat_servers"
 	pathMapNearSets           = "near_sets"
 	pathMapNearest            = "nearest"
 	pathMapPositions          = "positions"
+	pathMapQuestions          = "questions"
+	pathMapRanges             = "ranges"
 	pathMapRecords            = "records"
 	pathMapScratch            = "scratch"
 	pathMapServers            = "servers"
 	pathMapServices           = "services"
 	pathMapSlots              = "slots"
 	pathMapTellings           = "tellings"
+	pathMapTemplates          = "templates"
 	pathMapTimeouts           = "timeouts"
 	pathMapVerdicts           = "verdicts"
 	pathMapVips               = "vips"
@@ -527,6 +570,7 @@ const (
 	pathVarHeldInBtf          = "held_in_btf"
 	pathVarHeldKindInBtf      = "held_kind_in_btf"
 	pathVarHopInBtf           = "hop_in_btf"
+	pathVarHostInBtf          = "host_in_btf"
 	pathVarJiffiesPerSecond   = "jiffies_per_second"
 	pathVarLeavingInBtf       = "leaving_in_btf"
 	pathVarLimitInBtf         = "limit_in_btf"
@@ -598,6 +642,7 @@ type pathProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type pathMapSpecs struct {
+	Asking      *ebpf.MapSpec `ebpf:"asking"`
 	Conns       *ebpf.MapSpec `ebpf:"conns"`
 	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
@@ -605,18 +650,22 @@ type pathMapSpecs struct {
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
 	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
+	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
 	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Questions   *ebpf.MapSpec `ebpf:"questions"`
+	Ranges      *ebpf.MapSpec `ebpf:"ranges"`
 	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Templates   *ebpf.MapSpec `ebpf:"templates"`
 	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
 	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips        *ebpf.MapSpec `ebpf:"vips"`
@@ -637,6 +686,7 @@ type pathVariableSpecs struct {
 	HeldInBtf          *ebpf.VariableSpec `ebpf:"held_in_btf"`
 	HeldKindInBtf      *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf           *ebpf.VariableSpec `ebpf:"hop_in_btf"`
+	HostInBtf          *ebpf.VariableSpec `ebpf:"host_in_btf"`
 	JiffiesPerSecond   *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LeavingInBtf       *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf         *ebpf.VariableSpec `ebpf:"limit_in_btf"`
@@ -679,6 +729,7 @@ func (o *pathObjects) Close() error {
 //
 // It can be passed to loadPathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type pathMaps struct {
+	Asking      *ebpf.Map `ebpf:"asking"`
 	Conns       *ebpf.Map `ebpf:"conns"`
 	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
 	Counters    *ebpf.Map `ebpf:"counters"`
@@ -686,18 +737,22 @@ type pathMaps struct {
 	Fragments   *ebpf.Map `ebpf:"fragments"`
 	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
+	Hosts       *ebpf.Map `ebpf:"hosts"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	NearSets    *ebpf.Map `ebpf:"near_sets"`
 	Nearest     *ebpf.Map `ebpf:"nearest"`
 	Positions   *ebpf.Map `ebpf:"positions"`
+	Questions   *ebpf.Map `ebpf:"questions"`
+	Ranges      *ebpf.Map `ebpf:"ranges"`
 	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Templates   *ebpf.Map `ebpf:"templates"`
 	Timeouts    *ebpf.Map `ebpf:"timeouts"`
 	Verdicts    *ebpf.Map `ebpf:"verdicts"`
 	Vips        *ebpf.Map `ebpf:"vips"`
@@ -706,6 +761,7 @@ type pathMaps struct {
 
 func (m *pathMaps) Close() error {
 	return _PathClose(
+		m.Asking,
 		m.Conns,
 		m.ConnsBefore,
 		m.Counters,
@@ -713,18 +769,22 @@ func (m *pathMaps) Close() error {
 		m.Fragments,
 		m.HalfOpen,
 		m.HeldFrames,
+		m.Hosts,
 		m.Interfaces,
 		m.Loads,
 		m.NatServers,
 		m.NearSets,
 		m.Nearest,
 		m.Positions,
+		m.Questions,
+		m.Ranges,
 		m.Records,
 		m.Scratch,
 		m.Servers,
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Templates,
 		m.Timeouts,
 		m.Verdicts,
 		m.Vips,
@@ -746,6 +806,7 @@ type pathVariables struct {
 	HeldInBtf          *ebpf.Variable `ebpf:"held_in_btf"`
 	HeldKindInBtf      *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf           *ebpf.Variable `ebpf:"hop_in_btf"`
+	HostInBtf          *ebpf.Variable `ebpf:"host_in_btf"`
 	JiffiesPerSecond   *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LeavingInBtf       *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf         *ebpf.Variable `ebpf:"limit_in_btf"`

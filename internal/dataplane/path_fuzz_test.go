@@ -113,7 +113,7 @@ func newWalk(t *testing.T, number uint64, length int) *walk {
 func (w *walk) run(t *testing.T) {
 	for i := 0; w.sent < w.length; i++ {
 		if i%(w.length/9) == 0 { // three times or so: it takes as long as thousands of frames
-			w.apply(t, shaken(w.random, world()))
+			w.apply(t, widened(w.random, shaken(w.random, world())))
 		}
 		if i%1000 == 0 {
 			w.tend(t)
@@ -222,6 +222,7 @@ func shaken(random *rand.Rand, want model.DataplaneWant) model.DataplaneWant {
 		if random.IntN(3) == 0 {
 			s.Persistence = anyPersistence(random, s.Key.Address)
 		}
+		s.OnePacket = s.Key.Protocol == model.UDP && random.IntN(4) == 0
 		if random.IntN(20) == 0 && s.Key.Protocol == model.TCP {
 			s.MSS = uint16(random.IntN(2000))
 		}
@@ -262,6 +263,40 @@ func shaken(random *rand.Rand, want model.DataplaneWant) model.DataplaneWant {
 			s.Servers = slices.Delete(s.Servers, at, at+1)
 		}
 	})
+}
+
+// widened is a world in which services have keys more, and perhaps any destination.
+func widened(random *rand.Rand, want model.DataplaneWant) model.DataplaneWant {
+	var taken []model.ServiceKey
+	for _, s := range want.Services {
+		taken = append(taken, s.Keys()...)
+	}
+	for range random.IntN(20) {
+		s := &want.Services[random.IntN(len(want.Services))]
+		key := s.Key
+		switch first := uint16(1 + random.IntN(100)); random.IntN(4) {
+		case 0:
+			key.Port, key.Last = first, first+1+uint16(random.IntN(100))
+		case 1:
+			key.Port = first
+		case 2:
+			key.Address = vip(familyOf(key.Address), byte(random.IntN(100)))
+		case 3:
+			key.Address, key.Port = anyOf(key.Address), []uint16{model.AnyPort, 80, 53}[random.IntN(3)]
+			want.Own = []model.Addr{director4, director6, vip(4, 99), vip(6, 99)}
+		}
+		if !slices.ContainsFunc(taken, key.Overlaps) {
+			s.Also, taken = append(slices.Clip(s.Also), key), append(taken, key)
+		}
+	}
+	return want
+}
+
+func familyOf(a netip.Addr) family {
+	if a.Is4() {
+		return 4
+	}
+	return 6
 }
 
 // mutated is a frame with a few fields and bytes changed; one in four stays good.

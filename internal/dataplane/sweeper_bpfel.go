@@ -16,6 +16,7 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	sweeperMapAsking           = "asking"
 	sweeperMapConns            = "conns"
 	sweeperMapConnsBefore      = "conns_before"
 	sweeperMapCounters         = "counters"
@@ -23,18 +24,22 @@ const (
 	sweeperMapFragments        = "fragments"
 	sweeperMapHalfOpen         = "half_open"
 	sweeperMapHeldFrames       = "held_frames"
+	sweeperMapHosts            = "hosts"
 	sweeperMapInterfaces       = "interfaces"
 	sweeperMapLoads            = "loads"
 	sweeperMapNatServers       = "nat_servers"
 	sweeperMapNearSets         = "near_sets"
 	sweeperMapNearest          = "nearest"
 	sweeperMapPositions        = "positions"
+	sweeperMapQuestions        = "questions"
+	sweeperMapRanges           = "ranges"
 	sweeperMapRecords          = "records"
 	sweeperMapScratch          = "scratch"
 	sweeperMapServers          = "servers"
 	sweeperMapServices         = "services"
 	sweeperMapSlots            = "slots"
 	sweeperMapTellings         = "tellings"
+	sweeperMapTemplates        = "templates"
 	sweeperMapTimeouts         = "timeouts"
 	sweeperMapVerdicts         = "verdicts"
 	sweeperMapVips             = "vips"
@@ -50,6 +55,7 @@ const (
 	sweeperVarHeldInBtf        = "held_in_btf"
 	sweeperVarHeldKindInBtf    = "held_kind_in_btf"
 	sweeperVarHopInBtf         = "hop_in_btf"
+	sweeperVarHostInBtf        = "host_in_btf"
 	sweeperVarJiffiesPerSecond = "jiffies_per_second"
 	sweeperVarLeavingInBtf     = "leaving_in_btf"
 	sweeperVarLimitInBtf       = "limit_in_btf"
@@ -117,6 +123,7 @@ type sweeperProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type sweeperMapSpecs struct {
+	Asking      *ebpf.MapSpec `ebpf:"asking"`
 	Conns       *ebpf.MapSpec `ebpf:"conns"`
 	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
@@ -124,18 +131,22 @@ type sweeperMapSpecs struct {
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
 	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
+	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
 	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
 	Positions   *ebpf.MapSpec `ebpf:"positions"`
+	Questions   *ebpf.MapSpec `ebpf:"questions"`
+	Ranges      *ebpf.MapSpec `ebpf:"ranges"`
 	Records     *ebpf.MapSpec `ebpf:"records"`
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
+	Templates   *ebpf.MapSpec `ebpf:"templates"`
 	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
 	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
 	Vips        *ebpf.MapSpec `ebpf:"vips"`
@@ -156,6 +167,7 @@ type sweeperVariableSpecs struct {
 	HeldInBtf        *ebpf.VariableSpec `ebpf:"held_in_btf"`
 	HeldKindInBtf    *ebpf.VariableSpec `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.VariableSpec `ebpf:"hop_in_btf"`
+	HostInBtf        *ebpf.VariableSpec `ebpf:"host_in_btf"`
 	JiffiesPerSecond *ebpf.VariableSpec `ebpf:"jiffies_per_second"`
 	LeavingInBtf     *ebpf.VariableSpec `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.VariableSpec `ebpf:"limit_in_btf"`
@@ -194,6 +206,7 @@ func (o *sweeperObjects) Close() error {
 //
 // It can be passed to loadSweeperObjects or ebpf.CollectionSpec.LoadAndAssign.
 type sweeperMaps struct {
+	Asking      *ebpf.Map `ebpf:"asking"`
 	Conns       *ebpf.Map `ebpf:"conns"`
 	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
 	Counters    *ebpf.Map `ebpf:"counters"`
@@ -201,18 +214,22 @@ type sweeperMaps struct {
 	Fragments   *ebpf.Map `ebpf:"fragments"`
 	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
+	Hosts       *ebpf.Map `ebpf:"hosts"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	NearSets    *ebpf.Map `ebpf:"near_sets"`
 	Nearest     *ebpf.Map `ebpf:"nearest"`
 	Positions   *ebpf.Map `ebpf:"positions"`
+	Questions   *ebpf.Map `ebpf:"questions"`
+	Ranges      *ebpf.Map `ebpf:"ranges"`
 	Records     *ebpf.Map `ebpf:"records"`
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
+	Templates   *ebpf.Map `ebpf:"templates"`
 	Timeouts    *ebpf.Map `ebpf:"timeouts"`
 	Verdicts    *ebpf.Map `ebpf:"verdicts"`
 	Vips        *ebpf.Map `ebpf:"vips"`
@@ -221,6 +238,7 @@ type sweeperMaps struct {
 
 func (m *sweeperMaps) Close() error {
 	return _SweeperClose(
+		m.Asking,
 		m.Conns,
 		m.ConnsBefore,
 		m.Counters,
@@ -228,18 +246,22 @@ func (m *sweeperMaps) Close() error {
 		m.Fragments,
 		m.HalfOpen,
 		m.HeldFrames,
+		m.Hosts,
 		m.Interfaces,
 		m.Loads,
 		m.NatServers,
 		m.NearSets,
 		m.Nearest,
 		m.Positions,
+		m.Questions,
+		m.Ranges,
 		m.Records,
 		m.Scratch,
 		m.Servers,
 		m.Services,
 		m.Slots,
 		m.Tellings,
+		m.Templates,
 		m.Timeouts,
 		m.Verdicts,
 		m.Vips,
@@ -261,6 +283,7 @@ type sweeperVariables struct {
 	HeldInBtf        *ebpf.Variable `ebpf:"held_in_btf"`
 	HeldKindInBtf    *ebpf.Variable `ebpf:"held_kind_in_btf"`
 	HopInBtf         *ebpf.Variable `ebpf:"hop_in_btf"`
+	HostInBtf        *ebpf.Variable `ebpf:"host_in_btf"`
 	JiffiesPerSecond *ebpf.Variable `ebpf:"jiffies_per_second"`
 	LeavingInBtf     *ebpf.Variable `ebpf:"leaving_in_btf"`
 	LimitInBtf       *ebpf.Variable `ebpf:"limit_in_btf"`

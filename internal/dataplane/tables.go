@@ -21,8 +21,10 @@ const (
 // tables is what the maps hold: read from them once, then kept beside them while writes succeed.
 type tables struct {
 	services   map[model.ServiceKey]*serviceEntry
+	keys       keys
 	vips       addressCounts
 	natServers addressCounts
+	hosts      addressCounts
 	serviceIDs ids
 	serverIDs  ids
 	records    records
@@ -31,6 +33,7 @@ type tables struct {
 type serviceEntry struct {
 	value    pathService
 	timeouts pathTimeouts
+	template pathTemplate
 	slots    []pathSlot // as they lie in the map; empty: there is no table yet
 	heads    []pathSlot // of what is wanted: makeHeads
 	servers  map[model.ServerKey]*serverEntry
@@ -67,21 +70,26 @@ func (d *Dataplane) readServices(t *tables) (map[uint32]*serviceEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	var key pathServiceKey
-	var value pathService
-	each := d.path.Services.Iterate()
-	for each.Next(&key, &value) {
-		entry := &serviceEntry{value: value, timeouts: timeouts[value.Id], servers: map[model.ServerKey]*serverEntry{}}
-		slots, err := d.readSlots(value.Id)
-		if err != nil {
+	templates, err := readArray[pathTemplate](d.path.Templates)
+	if err != nil {
+		return nil, err
+	}
+	if t.keys, err = d.readKeys(); err != nil {
+		return nil, err
+	}
+	for _, value := range t.keys.services() {
+		entry := &serviceEntry{
+			value: value, timeouts: timeouts[value.Id], template: templates[value.Id],
+			servers: map[model.ServerKey]*serverEntry{},
+		}
+		if entry.slots, err = d.readSlots(value.Id); err != nil {
 			return nil, err
 		}
-		entry.slots = slots
-		t.services[fromServiceKey(key)] = entry
+		t.services[firstKey(value)] = entry
 		t.serviceIDs.keep(value.Id)
 		byID[value.Id] = entry
 	}
-	return byID, each.Err()
+	return byID, nil
 }
 
 func (d *Dataplane) readSlots(id uint32) ([]pathSlot, error) {
@@ -135,6 +143,9 @@ func (d *Dataplane) readAddresses(t *tables) (err error) {
 	}
 	if t.natServers, err = readAddresses(d.path.NatServers); err != nil {
 		return fmt.Errorf("read nat_servers: %w", err)
+	}
+	if t.hosts, err = readAddresses(d.path.Hosts); err != nil {
+		return fmt.Errorf("read hosts: %w", err)
 	}
 	return nil
 }

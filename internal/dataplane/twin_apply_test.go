@@ -21,6 +21,7 @@ func (t *twin) apply(want model.DataplaneWant) {
 		}
 		t.interfaces[at] = w
 	}
+	t.own = want.Own
 	before := t.services
 	t.services = map[model.ServiceKey]*twinService{}
 	for _, w := range want.Services {
@@ -86,12 +87,39 @@ func markGone(servers []*twinServer) {
 
 // isVIP: a service is at this address.
 func (t *twin) isVIP(a netip.Addr) bool {
-	for key := range t.services {
-		if key.Address == a {
+	for _, s := range t.services {
+		if slices.ContainsFunc(s.want.Keys(), func(k model.ServiceKey) bool { return k.Address == a }) {
 			return true
 		}
 	}
 	return false
+}
+
+// mayHave: a service is at this address, or has any destination and does not leave these alone.
+func (t *twin) mayHave(from, to netip.Addr) bool {
+	return t.isVIP(to) || t.isVIP(anyOf(to)) && t.passesBy(from, to)
+}
+
+// passesBy: the packet is neither for this host, nor of a server.
+func (t *twin) passesBy(from, to netip.Addr) bool {
+	return !slices.Contains(t.own, to) && !t.isServer(from)
+}
+
+func (t *twin) isServer(a netip.Addr) bool {
+	for _, s := range t.services {
+		if slices.ContainsFunc(s.servers, func(server *twinServer) bool { return server.want.Key.Address == a }) {
+			return true
+		}
+	}
+	return false
+}
+
+// anyOf is any destination of the family.
+func anyOf(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
 }
 
 // isNATServer: answers come from this address.

@@ -111,7 +111,7 @@ func (t *twin) later(p parsed) outcome {
 		return p.ends(v)
 	}
 	p.flow = flow{netip.AddrPortFrom(p.from, f.ports[0]), netip.AddrPortFrom(p.to, f.ports[1]), f.protocol}
-	c := t.conns[p.flow]
+	c := t.connOf(p.flow)
 	if c == nil {
 		return p.ends(fragmentOrphan)
 	}
@@ -120,7 +120,7 @@ func (t *twin) later(p parsed) outcome {
 
 // hold is for a fragment that came before its first one; the daemon keeps it.
 func (t *twin) hold(p parsed, f *twinFragment) outcome {
-	if !t.isVIP(p.to) && !t.isNATServer(p.from) {
+	if !t.mayHave(p.from, p.to) && !t.isNATServer(p.from) {
 		return p.ends(noService)
 	}
 	if f == nil {
@@ -153,7 +153,7 @@ func (t *twin) aside(p parsed, v verdict) {
 	if p.piece == nil || p.isLater() || v == local || !slices.Contains(passes, v) {
 		return
 	}
-	if !t.isVIP(p.to) && !t.isNATServer(p.from) {
+	if !t.mayHave(p.from, p.to) && !t.isNATServer(p.from) {
 		return
 	}
 	f := t.fragments[p.piece.key]

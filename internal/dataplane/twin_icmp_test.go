@@ -120,6 +120,11 @@ func (t *twin) errorToService(p parsed) outcome {
 		}
 		return p.ends(icmpNoConnection)
 	}
+	return t.errorOf(p, c)
+}
+
+// errorOf brings an error to the server of a connection.
+func (t *twin) errorOf(p parsed, c *twinConn) outcome {
 	switch {
 	case p.lowMTU():
 		return p.ends(icmpLowMTU)
@@ -134,10 +139,12 @@ func (t *twin) errorToService(p parsed) outcome {
 }
 
 func (t *twin) errorToClient(p parsed) outcome {
-	c := t.conns[p.flow]
+	c := t.connOf(p.flow)
 	switch {
-	case !p.quote.readable, c == nil, p.flow != c.fromServer, p.flow.destination.Addr() != p.to:
+	case !p.quote.readable, c == nil, p.flow.destination.Addr() != p.to:
 		return p.ends(icmp)
+	case p.flow == c.toService: // of any destination
+		return t.errorOf(p, c)
 	case p.lowMTU():
 		return p.ends(icmpLowMTU)
 	}

@@ -51,7 +51,7 @@ func (t *twin) parse(ifindex int, frame []byte) (parsed, verdict) {
 	v := p.network(etherType)
 	switch v {
 	case malformed, fragmentTiny, extensionHeaders, sourceRoute:
-		if !t.isVIP(p.to) {
+		if !t.mayHave(p.from, p.to) {
 			v = noService
 		}
 	}

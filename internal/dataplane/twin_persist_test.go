@@ -18,17 +18,18 @@ func (c *twinConn) isTemplate() bool { return c.state.name == model.Template }
 func (s *twinService) isPersistent() bool { return s.want.Persistence.Timeout > 0 }
 
 // templateOf is what flows to a service have in common that go to one server: the client's network, and the
-// service's port. FTP's data connections have any port, those of a service of any port do anyway.
+// service's first address, port and protocol, whatever the client asked for. FTP's data connections have any
+// port, those of a service of any port do anyway.
 func (s *twinService) templateOf(f flow) flow {
 	client := netip.PrefixFrom(f.source.Addr(), f.source.Addr().BitLen())
 	if bits := s.want.Persistence.Mask; bits > 0 {
 		client = netip.PrefixFrom(f.source.Addr(), int(bits)).Masked()
 	}
-	port := s.want.Key.Port
-	if port == 21 {
-		port = 0
+	key := s.want.Key
+	if key.Port == 21 && len(s.want.Also) == 0 {
+		key.Port = 0
 	}
-	return flow{netip.AddrPortFrom(client.Addr(), 0), netip.AddrPortFrom(f.destination.Addr(), port), f.protocol | twinMark}
+	return flow{netip.AddrPortFrom(client.Addr(), 0), netip.AddrPortFrom(key.Address, key.Port), key.Protocol | twinMark}
 }
 
 // followed is the server that the client's template leads to, which may be full, and quiesced unless that is

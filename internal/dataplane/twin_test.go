@@ -95,7 +95,9 @@ const natPicks = 3
 type twin struct {
 	interfaces map[way]model.InterfaceWant // VLAN devices by the tags of their frames
 	services   map[model.ServiceKey]*twinService
+	own        []model.Addr // what services of any destination leave alone
 	conns      map[flow]*twinConn
+	questions  map[flow]*twinConn // by their answers; they are in no table
 	fragments  map[fragmentKey]*twinFragment
 	table      *twinTable
 	versions   uint32
@@ -169,7 +171,7 @@ type outcome struct {
 
 func newTwin(buckets uint32, seed [10]uint32) *twin {
 	return &twin{
-		services: map[model.ServiceKey]*twinService{}, conns: map[flow]*twinConn{},
+		services: map[model.ServiceKey]*twinService{}, conns: map[flow]*twinConn{}, questions: map[flow]*twinConn{},
 		fragments: map[fragmentKey]*twinFragment{}, table: newTwinTable(buckets, seed),
 	}
 }
@@ -192,7 +194,7 @@ func (t *twin) balance(p parsed) outcome {
 	case p.isLater():
 		return t.later(p)
 	}
-	if c := t.conns[p.flow]; c != nil {
+	if c := t.connOf(p.flow); c != nil {
 		return t.connected(p, c)
 	}
 	return t.fresh(p)
@@ -257,18 +259,39 @@ func (t *twin) fresh(p parsed) outcome {
 	return t.schedule(p, s)
 }
 
-// service finds the one with this very port before the one with any port. Port 0 is reserved
-// (RFC 6335 section 6): nobody listens there, and in keys it means any port.
+// service finds the one with this very port before that of a range, and this before the one with any port;
+// then the one of any destination, unless it leaves the packet alone. Port 0 is reserved (RFC 6335 section
+// 6): nobody listens there, and in keys it means any port.
 func (t *twin) service(f flow) *twinService {
+	from, to := f.source.Addr(), f.destination.Addr()
 	if f.destination.Port() == 0 {
 		return nil
 	}
-	key := model.ServiceKey{Address: f.destination.Addr(), Port: f.destination.Port(), Protocol: f.protocol}
-	if s := t.services[key]; s != nil {
+	if s := t.serviceAt(to, f); s != nil {
 		return s
 	}
-	key.Port = model.AnyPort
-	return t.services[key]
+	if t.passesBy(from, to) {
+		return t.serviceAt(anyOf(to), f)
+	}
+	return nil
+}
+
+func (t *twin) serviceAt(address netip.Addr, f flow) *twinService {
+	port := f.destination.Port()
+	for _, fits := range []func(model.ServiceKey) bool{
+		func(k model.ServiceKey) bool { return k.Port == port && k.Last == 0 },
+		func(k model.ServiceKey) bool { return k.Port <= port && port <= k.Last },
+		func(k model.ServiceKey) bool { return k.Port == model.AnyPort },
+	} {
+		for _, s := range t.services {
+			for _, key := range s.want.Keys() {
+				if key.Address == address && key.Protocol == f.protocol && fits(key) {
+					return s
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func (t *twin) schedule(p parsed, s *twinService) outcome {
@@ -285,6 +308,9 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 		var template *twinConn
 		if isNew {
 			template = t.remember(p.flow, s, server)
+		}
+		if s.want.OnePacket && p.piece == nil {
+			return t.ask(p, c)
 		}
 		if c.forwarding == model.NAT && !t.clear(c.fromServer) {
 			t.unremember(template)

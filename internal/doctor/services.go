@@ -155,7 +155,7 @@ func (h host) device(name string) address.Device {
 func (h host) serversOf(vip netip.Addr) []model.Server {
 	var out []model.Server
 	for _, s := range h.Spec.Services {
-		if s.Key.Address == vip {
+		if slices.ContainsFunc(s.Keys(), func(k model.ServiceKey) bool { return k.Address == vip }) {
 			out = append(out, s.Servers...)
 		}
 	}

@@ -38,6 +38,7 @@ type DataplaneWant struct {
 	Revision   uint64
 	Interfaces []InterfaceWant
 	Services   []ServiceWant
+	Own        []Addr // the host's addresses, which services of any destination leave alone; empty: there are none
 }
 
 // InterfaceWant is a program on an interface, or a VLAN device whose frames the program on its
@@ -55,6 +56,7 @@ type InterfaceWant struct {
 // ServiceWant is a service as the maps hold it.
 type ServiceWant struct {
 	Key         ServiceKey
+	Also        []ServiceKey
 	Scheduler   Scheduler
 	Flags       SchedulerFlags
 	Serving     bool   // false: packets to it pass to the kernel (a backup does not balance)
@@ -62,9 +64,13 @@ type ServiceWant struct {
 	Timeouts    Timeouts
 	Persistence Persistence
 	Unknown     Unknown // 0: ForwardUnknown
-	HalfOpen    int     // the most connections that may wait for their client's second packet; 0: no limit
+	OnePacket   bool
+	HalfOpen    int // the most connections that may wait for their client's second packet; 0: no limit
 	Servers     []ServerWant
 }
+
+// Keys are all that the service has, the one first by which it is known.
+func (w ServiceWant) Keys() []ServiceKey { return append([]ServiceKey{w.Key}, w.Also...) }
 
 // ServerWant is a server as the maps hold it.
 type ServerWant struct {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -51,36 +52,76 @@ const FTP = 21
 
 // ServiceKey says which packets belong to a service.
 type ServiceKey struct {
-	Address  netip.Addr
-	Port     uint16 // AnyPort: all ports of Address
+	Address  netip.Addr // 0.0.0.0 or ::, any destination of this family
+	Port     uint16     // AnyPort: all ports of Address
+	Last     uint16     // of a range of ports that begins with Port; 0: Port alone
 	Protocol Protocol
 }
 
 // Compare orders keys by protocol, address and port.
 func (k ServiceKey) Compare(other ServiceKey) int {
-	return cmp.Or(cmp.Compare(k.Protocol, other.Protocol), k.Address.Compare(other.Address), cmp.Compare(k.Port, other.Port))
+	return cmp.Or(cmp.Compare(k.Protocol, other.Protocol), k.Address.Compare(other.Address),
+		cmp.Compare(k.Port, other.Port), cmp.Compare(k.Last, other.Last))
 }
 
-func (k ServiceKey) String() string {
-	return k.Protocol.String() + " " + HostPort(k.Address, k.Port)
+func (k ServiceKey) String() string { return k.Protocol.String() + " " + k.Where() }
+
+// Where prints address and port as the config file writes them: 192.0.2.10:80, 192.0.2.10:*,
+// 192.0.2.10:3000-3999, 0.0.0.0/0:80, [2001:db8::10]:80, ::/0:80.
+func (k ServiceKey) Where() string {
+	where := HostPort(k.Address, k.Port)
+	if k.IsAnyDestination() {
+		where = k.Address.String() + "/0:" + printPort(k.Port)
+	}
+	if k.IsRange() {
+		where += "-" + strconv.Itoa(int(k.Last))
+	}
+	return where
+}
+
+// IsAnyDestination tells whether packets to every address are meant that is not the host's own.
+func (k ServiceKey) IsAnyDestination() bool { return k.Address.IsUnspecified() }
+
+// IsRange tells whether more than one port is meant, but not all.
+func (k ServiceKey) IsRange() bool { return k.Last != 0 }
+
+// HasPort tells whether packets to a port are meant.
+func (k ServiceKey) HasPort(port uint16) bool {
+	return k.Port == AnyPort || k.Port == port || k.Port <= port && port <= k.Last
+}
+
+// Overlaps tells whether packets belong to both keys, and neither is the more special one: a port, or a
+// range, is more special than all ports.
+func (k ServiceKey) Overlaps(other ServiceKey) bool {
+	if k.Protocol != other.Protocol || k.Address != other.Address {
+		return false
+	}
+	if k.Port == AnyPort || other.Port == AnyPort {
+		return k.Port == other.Port
+	}
+	return k.Port <= max(other.Port, other.Last) && other.Port <= max(k.Port, k.Last)
 }
 
 // HostPort prints an address and port as the config file writes them: any port is "*".
 func HostPort(a netip.Addr, port uint16) string {
-	p := "*"
-	if port != AnyPort {
-		p = strconv.Itoa(int(port))
-	}
 	if a.Is6() {
-		return "[" + a.String() + "]:" + p
+		return "[" + a.String() + "]:" + printPort(port)
 	}
-	return a.String() + ":" + p
+	return a.String() + ":" + printPort(port)
 }
 
-// Service is one virtual service: an address in front of real servers.
+func printPort(port uint16) string {
+	if port == AnyPort {
+		return "*"
+	}
+	return strconv.Itoa(int(port))
+}
+
+// Service is one virtual service: an address in front of real servers, or several.
 type Service struct {
 	Name        string
-	Key         ServiceKey
+	Key         ServiceKey   // the service is known by it
+	Also        []ServiceKey // what else it has, all of the same family: LVS does it with firewall marks
 	Scheduler   Scheduler
 	Flags       SchedulerFlags
 	MSS         uint16   // TCP: the largest MSS that a SYN may offer; 0: as it came
@@ -88,8 +129,17 @@ type Service struct {
 	Leaving     Departure
 	Persistence Persistence
 	Unknown     Unknown  // 0: ForwardUnknown
+	OnePacket   bool     // UDP: each datagram is scheduled for itself, without a connection
 	HalfOpen    int      // the most connections that may wait for their client's second packet; 0: the default
 	Servers     []Server // in the order in which they were added; schedulers begin with the last, as IPVS does
+}
+
+// Keys are all that the service has, the one first by which it is known.
+func (s Service) Keys() []ServiceKey { return append([]ServiceKey{s.Key}, s.Also...) }
+
+// Speaks tells whether the service has a key of a protocol.
+func (s Service) Speaks(p Protocol) bool {
+	return slices.ContainsFunc(s.Keys(), func(k ServiceKey) bool { return k.Protocol == p })
 }
 
 // MaxServers is the largest number of servers of one service.

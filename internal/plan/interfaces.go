@@ -46,9 +46,17 @@ func wantedMode(spec model.Spec, network model.Network, link model.Link) (model.
 }
 
 func holdsVIP(spec model.Spec, link model.Link) bool {
-	return slices.ContainsFunc(spec.Services, func(s model.Service) bool {
-		return hasSubnet(link, s.Key.Address)
+	return slices.ContainsFunc(keys(spec), func(k model.ServiceKey) bool {
+		return hasSubnet(link, k)
 	})
+}
+
+// keys are those of all services.
+func keys(spec model.Spec) (out []model.ServiceKey) {
+	for _, service := range spec.Services {
+		out = append(out, service.Keys()...)
+	}
+	return out
 }
 
 func leadsToServer(spec model.Spec, network model.Network, link model.Link) bool {
@@ -58,37 +66,52 @@ func leadsToServer(spec model.Spec, network model.Network, link model.Link) bool
 	})
 }
 
-// hasSubnet says whether an address is in a subnet of the link: a host route, such as a VIP's own,
-// is none.
-func hasSubnet(link model.Link, a netip.Addr) bool {
+// hasSubnet says whether the address of a service is in a subnet of the link: a host route, such as a VIP's
+// own, is none. Packets to any destination come in wherever the host has a network.
+func hasSubnet(link model.Link, k model.ServiceKey) bool {
 	return slices.ContainsFunc(link.Prefixes, func(p netip.Prefix) bool {
-		return !p.IsSingleIP() && p.Contains(a)
+		if k.IsAnyDestination() {
+			return !p.IsSingleIP() && !p.Addr().IsLinkLocalUnicast() && p.Addr().Is4() == k.Address.Is4()
+		}
+		return !p.IsSingleIP() && p.Contains(k.Address)
 	})
 }
 
-// vips puts each service's address on the interface that has its subnet, else where it already is,
+// vips puts each service's addresses on the interface that has their subnet, else where they already are,
 // else on the loopback.
 func vips(spec model.Spec, network model.Network) []model.VIP {
 	var out []model.VIP
 	known := map[model.Addr]bool{}
-	for _, service := range spec.Services {
-		a := service.Key.Address
-		if known[a] {
+	for _, k := range keys(spec) {
+		if known[k.Address] || k.IsAnyDestination() {
 			continue
 		}
-		known[a] = true
-		out = append(out, model.VIP{Address: a, Interface: placeOf(network, a)})
+		known[k.Address] = true
+		out = append(out, model.VIP{Address: k.Address, Interface: placeOf(network, k)})
 	}
 	return out
 }
 
-func placeOf(network model.Network, a model.Addr) string {
+// own are the host's addresses, if a service of any destination must leave them alone.
+func own(spec model.Spec, network model.Network) (out []model.Addr) {
+	if !slices.ContainsFunc(keys(spec), model.ServiceKey.IsAnyDestination) {
+		return nil
+	}
+	for _, link := range network.Links {
+		for _, p := range link.Prefixes {
+			out = append(out, p.Addr())
+		}
+	}
+	return out
+}
+
+func placeOf(network model.Network, k model.ServiceKey) string {
 	holder := ""
 	for _, link := range network.Links {
-		if !link.Loopback && hasSubnet(link, a) {
+		if !link.Loopback && hasSubnet(link, k) {
 			return link.Name
 		}
-		if slices.ContainsFunc(link.Prefixes, func(p netip.Prefix) bool { return p.Addr() == a }) {
+		if slices.ContainsFunc(link.Prefixes, func(p netip.Prefix) bool { return p.Addr() == k.Address }) {
 			holder = link.Name
 		}
 	}

@@ -28,6 +28,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			Revision:   spec.Revision,
 			Interfaces: interfaces,
 			Services:   services(all, network),
+			Own:        own(spec, network),
 		},
 		Problems: problems(spec, network),
 	}

@@ -12,10 +12,10 @@ func services(spec model.Spec, network model.Network) []model.ServiceWant {
 	var out []model.ServiceWant
 	for _, service := range spec.Services {
 		want := model.ServiceWant{
-			Key: service.Key, Scheduler: service.Scheduler, Flags: service.Flags, Serving: true,
+			Key: service.Key, Also: service.Also, Scheduler: service.Scheduler, Flags: service.Flags, Serving: true,
 			MSS: service.MSS, Timeouts: service.Timeouts, Unknown: service.Unknown,
-			Persistence: service.Persistence,
-			HalfOpen:    halfOpen(service, spec.Connections),
+			Persistence: service.Persistence, OnePacket: service.OnePacket,
+			HalfOpen: halfOpen(service, spec.Connections),
 		}
 		for _, server := range service.Servers {
 			want.Servers = append(want.Servers, reach(server, network))
@@ -33,13 +33,15 @@ func halfOpen(service model.Service, table model.Connections) int {
 	switch {
 	case service.HalfOpen != 0:
 		return service.HalfOpen
-	case service.Key.Protocol == model.UDP || service.Unknown == model.PassUnknown:
+	case !slices.ContainsFunc(service.Keys(), mayBeHalfOpen), service.Unknown == model.PassUnknown:
 		return 0
 	case !slices.ContainsFunc(service.Servers, func(s model.Server) bool { return s.Forwarding != model.NAT }):
 		return 0
 	}
 	return table.Size / 4
 }
+
+func mayBeHalfOpen(k model.ServiceKey) bool { return k.Protocol != model.UDP }
 
 // leaveOut gives servers that cannot be reached no new connections, as long as another one can take
 // them. Where none can, all stay: at start their neighbours are only being asked for, and a SYN that

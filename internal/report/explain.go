@@ -104,14 +104,19 @@ const othersAtMost = 4
 
 // noService says why none has a flow.
 func noService(in Input, e model.Explanation) string {
-	names := Owners{}
+	var owners Owners
+	names := map[model.ServiceKey]string{}
 	for _, service := range in.Spec.Services {
+		owners.add(service.Name, service.Key, service.Also)
 		names[service.Key] = service.Name
 	}
-	if key, configured := names.Of(Connection{Protocol: e.Flow.Protocol, Virtual: e.Flow.Virtual}); configured {
-		return fmt.Sprintf("service %s (%s) is not in the maps; `weir status` says why", names[key], key)
-	}
 	address := e.Flow.Virtual.Addr()
+	if owner, configured := owners.Of(Connection{Protocol: e.Flow.Protocol, Virtual: e.Flow.Virtual}); configured {
+		if why := leftAlone(in, owner.By, e.Flow); why != "" {
+			return fmt.Sprintf("service %s (%s) leaves it alone: %s", owner.Name, owner.By, why)
+		}
+		return fmt.Sprintf("service %s (%s) is not in the maps; `weir status` says why", owner.Name, owner.By)
+	}
 	if len(e.Others) == 0 {
 		return fmt.Sprintf("no service has the address %s", address)
 	}
@@ -124,4 +129,17 @@ func noService(in Input, e model.Explanation) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return fmt.Sprintf("%s has no service at %s port %d; it has %s", address, e.Flow.Protocol, e.Flow.Virtual.Port(), text)
+}
+
+// leftAlone says why a service of any destination does not have a flow; "": it should.
+func leftAlone(in Input, by model.ServiceKey, f model.Flow) string {
+	switch {
+	case !by.IsAnyDestination():
+		return ""
+	case slices.Contains(in.Desired.Dataplane.Own, f.Virtual.Addr()):
+		return fmt.Sprintf("%s is an address of this host", f.Virtual.Addr())
+	case slices.Contains(in.Spec.ServerAddresses(), f.Client.Addr()):
+		return fmt.Sprintf("%s is a server, not a client", f.Client.Addr())
+	}
+	return ""
 }

@@ -26,34 +26,3 @@ func (f Filter) Matches(c Connection) bool {
 		(f.Server.Port == model.AnyPort || f.Server.Port == c.Server.Port()) &&
 		(f.Service == nil || f.Service(c))
 }
-
-// Owners are the names of services by their keys, to find the services of many connections.
-type Owners map[model.ServiceKey]string
-
-// Owners are those of this moment.
-func (s Snapshot) Owners() Owners {
-	out := Owners{}
-	for _, service := range s.Services {
-		out[service.Key] = service.Name
-	}
-	return out
-}
-
-// Of finds the service that a connection belongs to: the one of its very port before the one of all
-// ports, as the path looks it up. It is false when there is none any more.
-func (o Owners) Of(c Connection) (model.ServiceKey, bool) {
-	key := model.ServiceKey{Address: c.Virtual.Addr(), Port: c.Virtual.Port(), Protocol: c.Protocol}
-	if _, found := o[key]; found {
-		return key, true
-	}
-	key.Port = model.AnyPort
-	if _, found := o[key]; found {
-		return key, true
-	}
-	if c.State != model.Template {
-		return key, false
-	}
-	key.Port = model.FTP // the only service of one port whose templates are for all
-	_, found := o[key]
-	return key, found
-}

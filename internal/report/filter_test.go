@@ -57,8 +57,13 @@ func TestFilterMeansWhatMeetsAllOfIt(t *testing.T) {
 
 var restKey = model.ServiceKey{Address: webKey.Address, Protocol: model.TCP}
 
-func TestAnyPortServiceGivesWayToThePortsOwn(t *testing.T) {
-	owners := report.Snapshot{Services: []report.Service{{Name: "rest", Key: restKey}, {Name: "web", Key: webKey}}}.Owners()
+func TestMoreSpecialServiceHasAConnection(t *testing.T) {
+	owners := report.Snapshot{Services: []report.Service{
+		{Name: "rest", Key: restKey}, {Name: "web", Key: webKey},
+		{Name: "passive", Key: model.ServiceKey{Address: webKey.Address, Port: 3000, Last: 3999, Protocol: model.TCP}},
+		{Name: "fetch", Key: model.ServiceKey{Address: webKey.Address, Port: 53, Protocol: model.UDP},
+			Also: []model.ServiceKey{{Address: netip.IPv4Unspecified(), Port: 80, Protocol: model.UDP}}},
+	}}.Owners()
 	for _, test := range []struct {
 		protocol model.Protocol
 		virtual  string
@@ -67,11 +72,16 @@ func TestAnyPortServiceGivesWayToThePortsOwn(t *testing.T) {
 		{model.TCP, "192.0.2.10:80", "web"},
 		{model.TCP, "192.0.2.10:443", "rest"},
 		{model.TCP, "192.0.2.11:80", ""},
-		{model.UDP, "192.0.2.10:80", ""},
+		{model.UDP, "192.0.2.10:80", "fetch"},
+		{model.TCP, "192.0.2.10:3500", "passive"},
+		{model.TCP, "192.0.2.10:4000", "rest"},
+		{model.UDP, "192.0.2.10:81", ""},
+		{model.UDP, "203.0.113.9:80", "fetch"},
+		{model.UDP, "[2001:db8::9]:80", ""},
 	} {
-		key, found := owners.Of(report.Connection{Protocol: test.protocol, Virtual: netip.MustParseAddrPort(test.virtual)})
-		if owners[key] != test.want || found != (test.want != "") {
-			t.Errorf("%s %s belongs to %q (%v), want %q", test.protocol, test.virtual, owners[key], found, test.want)
+		owner, found := owners.Of(report.Connection{Protocol: test.protocol, Virtual: netip.MustParseAddrPort(test.virtual)})
+		if owner.Name != test.want || found != (test.want != "") {
+			t.Errorf("%s %s belongs to %q (%v), want %q", test.protocol, test.virtual, owner.Name, found, test.want)
 		}
 	}
 }
@@ -81,25 +91,26 @@ func TestTemplatesOfFTPBelongToIt(t *testing.T) {
 	ftp := model.ServiceKey{Address: webKey.Address, Port: 21, Protocol: model.TCP}
 	virtual := netip.AddrPortFrom(ftp.Address, 0)
 	for _, test := range []struct {
-		owners report.Owners
-		state  string
-		want   string
+		services []report.Service
+		state    string
+		want     string
 	}{
-		{report.Owners{ftp: "ftp"}, model.Template, "ftp"},
-		{report.Owners{ftp: "ftp"}, "ESTABLISHED", ""},
-		{report.Owners{ftp: "ftp", restKey: "rest"}, model.Template, "rest"},
-		{report.Owners{webKey: "web"}, model.Template, ""},
+		{[]report.Service{{Name: "ftp", Key: ftp}}, model.Template, "ftp"},
+		{[]report.Service{{Name: "ftp", Key: ftp}}, "ESTABLISHED", ""},
+		{[]report.Service{{Name: "ftp", Key: ftp}, {Name: "rest", Key: restKey}}, model.Template, "rest"},
+		{[]report.Service{{Name: "web", Key: webKey}}, model.Template, ""},
 	} {
-		key, found := test.owners.Of(report.Connection{Protocol: model.TCP, Virtual: virtual, State: test.state})
-		if test.owners[key] != test.want || found != (test.want != "") {
-			t.Errorf("%s of %v belongs to %q (%v), want %q", test.state, test.owners, test.owners[key], found, test.want)
+		owners := report.Snapshot{Services: test.services}.Owners()
+		owner, found := owners.Of(report.Connection{Protocol: model.TCP, Virtual: virtual, State: test.state})
+		if owner.Name != test.want || found != (test.want != "") {
+			t.Errorf("%s of %v belongs to %q (%v), want %q", test.state, test.services, owner.Name, found, test.want)
 		}
 	}
 }
 
 // TestPortsOfAnAnyPortServiceAreOneGroup: else a client that tries them all makes 65,535.
 func TestPortsOfAnAnyPortServiceAreOneGroup(t *testing.T) {
-	owners := report.Owners{webKey: "web", restKey: "rest"}
+	owners := report.Snapshot{Services: []report.Service{{Name: "web", Key: webKey}, {Name: "rest", Key: restKey}}}.Owners()
 	totals := report.Totals{}
 	for _, c := range []report.Connection{
 		connection(model.UDP, "203.0.113.7:1", "192.0.2.10:53", "198.51.100.11:53", "UDP"), // its service is gone

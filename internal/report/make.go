@@ -43,6 +43,7 @@ func sum(service model.Service, counts Counts, servers []Server) Service {
 	s := Service{
 		Name:      service.Name,
 		Key:       service.Key,
+		Also:      service.Also,
 		Scheduler: service.Scheduler,
 		MSS:       service.MSS,
 		Counts:    counts,

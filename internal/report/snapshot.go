@@ -61,6 +61,7 @@ type Interface struct {
 type Service struct {
 	Name      string
 	Key       model.ServiceKey
+	Also      []model.ServiceKey
 	Scheduler model.Scheduler
 	MSS       uint16 // largest MSS that a SYN may offer; 0: as it came
 	Servers   int    // how many it has, without those that are leaving

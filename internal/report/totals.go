@@ -14,7 +14,7 @@ import (
 type Group struct {
 	Protocol model.Protocol
 	State    string
-	Server   model.ServerKey // AnyPort: of a service of all ports, or of one that is gone
+	Server   model.ServerKey // AnyPort: of a service of all ports, or a range, or of one that is gone
 }
 
 // Totals are counts of connections by group. There are as many groups as servers have states, however
@@ -24,7 +24,7 @@ type Totals map[Group]uint64
 // Add counts a connection.
 func (t Totals) Add(c Connection, owners Owners) {
 	g := Group{c.Protocol, c.State, model.ServerKey{Address: c.Server.Addr(), Port: c.Server.Port()}}
-	if key, _ := owners.Of(c); key.Port == model.AnyPort {
+	if owner, _ := owners.Of(c); owner.By.Port == model.AnyPort || owner.By.IsRange() {
 		g.Server.Port = model.AnyPort
 	}
 	t[g]++

@@ -56,7 +56,7 @@ func explanation(in report.Explanation) api.Explanation {
 	}
 	if key := in.Explanation.Service; key != nil {
 		out.Service = &api.ExplainedService{
-			Name: in.Service, Address: model.HostPort(key.Address, key.Port), Protocol: key.Protocol.String(),
+			Name: in.Service, Address: key.Where(), Protocol: key.Protocol.String(),
 			Scheduler: in.Scheduler.String(),
 		}
 	}

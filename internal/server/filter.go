@@ -47,7 +47,7 @@ func (s *Server) filter(ctx context.Context, q ConnectionsFilter) (report.Filter
 func (s *Server) owners(ctx context.Context) (report.Owners, error) {
 	snapshot, err := s.director.Snapshot(ctx)
 	if err != nil {
-		return nil, huma.Error503ServiceUnavailable(err.Error())
+		return report.Owners{}, huma.Error503ServiceUnavailable(err.Error())
 	}
 	return snapshot.Owners(), nil
 }
@@ -56,17 +56,18 @@ func (s *Server) owners(ctx context.Context) (report.Owners, error) {
 func ofService(text string, owners report.Owners) (func(report.Connection) bool, error) {
 	address, port, isEndpoint := endpoint(text)
 	wanted := map[model.ServiceKey]bool{}
-	for key, name := range owners {
-		if name == text || isEndpoint && key.Address == address && key.Port == port {
-			wanted[key] = true
+	for _, owner := range owners.All() {
+		isIt := isEndpoint && !owner.By.IsRange() && owner.By.Address == address && owner.By.Port == port
+		if isIt || owner.Name == text || owner.By.Where() == text {
+			wanted[owner.Key] = true
 		}
 	}
 	if len(wanted) == 0 {
 		return nil, huma.Error404NotFound(fmt.Sprintf("there is no service %q; `weir services` lists them", text))
 	}
 	return func(c report.Connection) bool {
-		key, _ := owners.Of(c)
-		return wanted[key]
+		owner, _ := owners.Of(c)
+		return wanted[owner.Key]
 	}, nil
 }
 

@@ -34,7 +34,8 @@ func services(in report.Snapshot) []api.Service {
 	for _, s := range in.Services {
 		out = append(out, api.Service{
 			Name:      s.Name,
-			Address:   model.HostPort(s.Key.Address, s.Key.Port),
+			Address:   s.Key.Where(),
+			Addresses: addresses(s),
 			Protocol:  s.Key.Protocol.String(),
 			Scheduler: s.Scheduler.String(),
 			MSS:       s.MSS,
@@ -44,6 +45,17 @@ func services(in report.Snapshot) []api.Service {
 			Inactive:  s.Inactive,
 			Traffic:   traffic(s.Counts, s.Answers),
 		})
+	}
+	return out
+}
+
+// addresses are all of a service that has more than one.
+func addresses(s report.Service) (out []string) {
+	if len(s.Also) == 0 {
+		return nil
+	}
+	for _, key := range append([]model.ServiceKey{s.Key}, s.Also...) {
+		out = append(out, key.Where()+"/"+key.Protocol.String())
 	}
 	return out
 }

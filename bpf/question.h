@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * question.h: one-packet scheduling. Each datagram is scheduled for itself and begins no connection, as in
+ * IPVS (IP_VS_CONN_F_ONE_PACKET). By NAT it is remembered, so that its answer is translated, which IPVS does
+ * not do. A client may ask several servers from one port: each question has its own answer.
+ *
+ * A datagram in pieces begins a connection, or its pieces would go to different servers.
+ */
+#pragma once
+
+#include "conn.h"
+#include "csum_bytes.h"
+#include "lblc.h"
+#include "service.h"
+
+static __always_inline bool is_one_packet(const struct packet *p)
+{
+	return p->service->flags & SERVICE_ONE_PACKET && p->kind == KIND_WHOLE;
+}
+
+/* question_asked has packets looked for among answers, for some time. */
+static __always_inline void question_asked(__u32 now)
+{
+	__u32 only = 0, *last = bpf_map_lookup_elem(&asking, &only);
+
+	if (last && *last != now)
+		*last = now;
+}
+
+/* question_conn is the connection that the datagram would have begun. Its life tells it from the next question that has its place. */
+static __always_inline void question_conn(struct conn *c, struct packet *p, __u32 now)
+{
+	c->word = word_make(bpf_get_prandom_u32(), 0, 0, CONN_UDP);
+	c->source = p->flow.source;
+	c->destination = p->flow.destination;
+	c->source_port = p->flow.source_port;
+	c->destination_port = p->flow.destination_port;
+	c->protocol = p->flow.protocol;
+	c->forwarding = FORWARDING_NAT;
+	c->server = p->server_id;
+	c->seen = now;
+	c->pair = NOWHERE;
+	c->server_generation = p->server->generation;
+	c->hop = 0;
+}
+
+/* question_back is its way back: to the neighbour that the datagram came from. */
+static __always_inline void question_back(struct reverse *r, struct packet *p, __u32 now)
+{
+	union next_hop hop = hop_of(p);
+
+	r->word = word_make(0, 0, CONN_REVERSE, CONN_UDP);
+	r->source = p->server->address;
+	r->destination = p->flow.source;
+	r->source_port = nat_port(p);
+	r->destination_port = p->flow.source_port;
+	r->protocol = p->flow.protocol;
+	r->pad = 0;
+	r->interface = p->ingress % MAX_INTERFACES;
+	r->hop_seen = now;
+	r->pair = NOWHERE;
+	mac_copy(r->mac, hop.mac);
+	r->vlan = hop.vlan;
+}
+
+/* question_keep remembers who asked what, and from where. */
+static __noinline void question_keep(struct packet *p)
+{
+	struct scratch *scratch = scratch_of_cpu();
+	__u32 now = jiffies();
+	struct flow flow;
+
+	if (!scratch)
+		return;
+	struct question *q = &scratch->question;
+	question_conn(&q->conn, p, now);
+	question_back(&q->back, p, now);
+	copy(&flow, &q->back.source, offsetof(struct flow, pad));
+	flow.protocol = q->back.protocol;
+	flow.pad[0] = flow.pad[1] = flow.pad[2] = 0;
+	bpf_map_update_elem(&questions, &flow, q, BPF_ANY);
+	question_asked(now);
+}
+
+/* question sends a datagram on without a connection. */
+static __always_inline enum verdict question(struct packet *p)
+{
+	p->forwarding = p->server->forwarding;
+	count_connection(p->server_id);
+	if (p->forwarding == FORWARDING_NAT && !(p->server->flags & SERVER_LOCAL))
+		question_keep(p);
+	return VERDICT_CONTINUE;
+}
+
+/* question_answered makes p the answer to what somebody asked lately, if it is one. */
+static __noinline void question_answered(struct packet *p)
+{
+	struct flow flow = p->flow;
+	struct question *q = bpf_map_lookup_elem(&questions, &flow);
+
+	if (!q || ago(q->back.hop_seen, QUESTION_SECONDS))
+		return;
+	p->life = word_life(word_of(&q->conn));
+	p->position = NOWHERE;
+	p->conn = &q->conn;
+	p->back = &q->back;
+}
+
+/* question_find looks among the answers while somebody asks. */
+static __always_inline void question_find(struct packet *p)
+{
+	__u32 only = 0, *last = bpf_map_lookup_elem(&asking, &only);
+
+	if (p->flow.protocol == IPPROTO_UDP && last && *last && !ago(*last, QUESTION_SECONDS))
+		question_answered(p);
+}

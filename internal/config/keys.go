@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// placedKey is an address of a service and where it stands.
+type placedKey struct {
+	model.ServiceKey
+	node *yaml.Node
+}
+
+// split parts the key by which the service is known from the others; zero: none could be read.
+func split(keys []placedKey) (first model.ServiceKey, also []model.ServiceKey) {
+	for i, k := range keys {
+		if i == 0 {
+			first = k.ServiceKey
+			continue
+		}
+		also = append(also, k.ServiceKey)
+	}
+	return first, also
+}
+
+// forServers is what servers may take over: the one port that all have, or any.
+func forServers(of model.Service) model.ServiceKey {
+	out := of.Key
+	for _, k := range of.Keys() {
+		if k.Port != out.Port || k.IsRange() {
+			out.Port = model.AnyPort
+		}
+	}
+	out.Last = 0
+	return out
+}
+
+// serviceKeys reads the address of a service, or its addresses. It returns none after a complaint; what
+// depends on them is not looked at then.
+func (s scope) serviceKeys(n, address, addresses, protocol *yaml.Node) []placedKey {
+	standard, known := s.protocol(protocol)
+	switch {
+	case address != nil && addresses != nil:
+		s.complain(addresses, mistake{"address and addresses", "write all of them as addresses"})
+		return nil
+	case addresses != nil:
+		return s.severalKeys(addresses, standard, known)
+	case address == nil:
+		s.complain(n, mistake{"no address", `write "address: 192.0.2.10:80"`})
+		return nil
+	}
+	key, ok := s.serviceKey(address, standard)
+	if !ok || !known {
+		return nil
+	}
+	return []placedKey{key}
+}
+
+// severalKeys are of one family, as in IPVS services by firewall mark are.
+func (s scope) severalKeys(n *yaml.Node, standard model.Protocol, known bool) (out []placedKey) {
+	items := s.list(n, "addresses")
+	if len(items) == 0 && n.Kind == yaml.SequenceNode {
+		s.complain(n, mistake{"no address", `write "addresses: [192.0.2.10:80, 192.0.2.10:443]"`})
+	}
+	good := known
+	for _, item := range items {
+		key, ok := s.serviceKey(item, standard)
+		if ok && len(out) > 0 && key.Address.Is4() != out[0].Address.Is4() {
+			s.complain(item, mistake{fmt.Sprintf("%s in a service of %s", familyName(key.Address), familyName(out[0].Address)),
+				"write one service for each family"})
+			ok = false
+		}
+		good = good && ok
+		if ok {
+			out = append(out, key)
+		}
+	}
+	if !good {
+		return nil
+	}
+	return out
+}
+
+// serviceKey reads one of them: an address with a port, and perhaps a protocol of its own.
+func (s scope) serviceKey(n *yaml.Node, protocol model.Protocol) (out placedKey, ok bool) {
+	text, ok := s.text(n, "address")
+	if !ok {
+		return out, false
+	}
+	text, protocol = cutProtocol(text, protocol)
+	e, m := parseServiceEndpoint(text)
+	if m == nil && e.port.kind == portLeftOut {
+		one, all := model.ServiceKey{Address: e.address, Port: 80}, model.ServiceKey{Address: e.address}
+		m = &mistake{"no port", fmt.Sprintf("write %q, or %q for any port", one.Where(), all.Where())}
+	}
+	if m != nil {
+		s.complain(n, *m)
+		return out, false
+	}
+	return placedKey{model.ServiceKey{Address: e.address, Port: e.port.number, Last: e.port.last, Protocol: protocol}, n}, true
+}
+
+// cutProtocol takes the protocol off the end: 192.0.2.10:443/udp.
+func cutProtocol(text string, standard model.Protocol) (string, model.Protocol) {
+	if i := strings.LastIndex(text, "/"); i >= 0 {
+		if protocol, ok := model.ParseProtocol(text[i+1:]); ok {
+			return text[:i], protocol
+		}
+	}
+	return text, standard
+}
+
+// checkKeys refuses what two services would have to share, or one has twice.
+func (f *file) checkKeys(services []service) {
+	type owned struct {
+		placedKey
+		by *service
+	}
+	type place struct {
+		address  model.Addr
+		protocol model.Protocol
+	}
+	before := map[place][]owned{}
+	for i := range services {
+		s := &services[i]
+		for _, key := range s.keys {
+			here := place{key.Address, key.Protocol}
+			for _, other := range before[here] {
+				if key.Overlaps(other.ServiceKey) {
+					f.complain(at(key.node), overlap(s, key, other.by, other.placedKey))
+					break
+				}
+			}
+			before[here] = append(before[here], owned{key, s})
+		}
+	}
+}
+
+func overlap(s *service, key placedKey, by *service, other placedKey) mistake {
+	line := other.node.Line
+	switch {
+	case key.ServiceKey != other.ServiceKey:
+		return mistake{fmt.Sprintf("%s: %s overlaps %s of %s in line %d", s.label, key, other, by.label, line),
+			"give each port to one of them"}
+	case s == by:
+		return mistake{fmt.Sprintf("%s: %s stands twice", s.label, key), fmt.Sprintf("the first is in line %d: keep one", line)}
+	}
+	return mistake{fmt.Sprintf("%s: %s stands twice", s.label, key),
+		fmt.Sprintf("%s in line %d has it already: put the servers of both there", by.label, line)}
+}

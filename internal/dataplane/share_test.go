@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+)
+
+// TestProgramsShareTheirMaps: a map that is not shared is an empty one of the program's own, and nobody says so.
+func TestProgramsShareTheirMaps(t *testing.T) {
+	shared := new(Dataplane).shared()
+	for _, load := range []func() (*ebpf.CollectionSpec, error){loadSweeper, loadEnder, loadMover} {
+		spec, err := load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range spec.Maps {
+			if _, ok := shared[name]; !ok && !strings.HasPrefix(name, ".") && name != "conns_before" && name != "endings" {
+				t.Errorf("map %s is not shared", name)
+			}
+		}
+	}
+}
