@@ -31,6 +31,7 @@ func (b *testbed) onTwoCPUs(t testing.TB, work func(cpu int) error) {
 	results := make(chan error)
 	space := b.namespace(t)
 	defer space.Close()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU() + spinners))
 	for cpu := range 2 {
 		go func() { results <- onCPU(cpu, space, work) }()
 	}
@@ -38,6 +39,10 @@ func (b *testbed) onTwoCPUs(t testing.TB, work func(cpu int) error) {
 		t.Fatal(err)
 	}
 }
+
+// spinners are the goroutines that wait for each other without sleep. Go would give them all that there is of
+// its processors, and whoever changes the maps meanwhile would have each for ten milliseconds at a time.
+const spinners = 2
 
 // onCPU never unlocks its thread, which ends with the goroutine.
 func onCPU(cpu int, space *os.File, work func(cpu int) error) error {
