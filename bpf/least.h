@@ -77,11 +77,14 @@ static __always_inline void least_take(struct least_walk *w, __u64 server, __u64
 	w->cost ^= (w->cost ^ cost) & better;
 }
 
-/* least_look compares one more slot with the best so far. Others than servers' lie behind them. */
-static __always_inline void least_look(struct least_walk *w, const struct slot *slot, __u32 index)
+/*
+ * least_look compares one more slot with the best so far. Others than servers' lie behind them. The key is the
+ * caller's: one place on the stack for all looks.
+ */
+static __always_inline void least_look(struct least_walk *w, const struct slot *slot, __u32 index, __u32 *key)
 {
-	__u32 server = slot->server;
-	struct load *load = bpf_map_lookup_elem(&loads, &server);
+	*key = slot->server;
+	struct load *load = bpf_map_lookup_elem(&loads, key);
 
 	if (!load || slot_full(slot, load))
 		return;
@@ -90,24 +93,21 @@ static __always_inline void least_look(struct least_walk *w, const struct slot *
 	least_take(w, slot_member(slot), weight, rule_cost(&w->rule, active, load->inactive));
 }
 
-/* least_step looks at some slots: each turn costs calls, which are dear. */
+/*
+ * least_step looks at some slots: each turn costs calls, which are dear. They are written out, not a loop:
+ * without CAP_PERFMON a pointer may not even be made to what lies behind the last one.
+ */
 static long least_step(__u32 turn, void *arg)
 {
 	struct least_walk *w = arg;
 	struct slot_block *block = block_at(w->table, turn);
+	__u32 key;
 
 	if (!block)
 		return 1;
-	const struct slot *slot = block->slot;
-	__u32 index = turn * SLOTS_TOGETHER;
-	least_look(w, slot, index);
-	/*
-	 * The pointer never moves behind the last slot: without CAP_PERFMON it may not even be made. And the loop ends
-	 * in its condition: Linux 6.1 takes no other.
-	 */
-#pragma clang loop unroll(disable)
-	for (int i = 1; i < SLOTS_TOGETHER; i++)
-		least_look(w, ++slot, ++index);
+#pragma unroll
+	for (__u32 i = 0; i < SLOTS_TOGETHER; i++)
+		least_look(w, &block->slot[i], turn * SLOTS_TOGETHER + i, &key);
 	return 0;
 }
 

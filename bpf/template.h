@@ -43,12 +43,26 @@ static __always_inline bool template_find(struct found *at, const struct flow *k
 	return entry_live(at, table_search(key), key);
 }
 
-/* template_of_conn is of the service whose server a connection has. */
+/* template_shared is that of the service which a connection was made to, of those that share their templates. */
+static __always_inline struct template *template_shared(const struct conn *conn)
+{
+	struct service *service = service_of_port(&conn->destination, conn->destination_port, conn->protocol);
+
+	if (!service)
+		service = service_of_port(&conn->destination, 0, conn->protocol);
+	return service ? template_of(service->id, service->generation) : NULL;
+}
+
+/*
+ * template_of_conn is by what the template of a connection is found: as its server's service has it, but
+ * where services share templates, its server may be another one's. The sweep may not look for ranges.
+ */
 static __always_inline struct template *template_of_conn(const struct conn *conn)
 {
 	struct server *server = server_find(conn->server, conn->server_generation);
+	struct template *t = server ? template_of(server->service, server->service_generation) : NULL;
 
-	return server ? template_of(server->service, server->service_generation) : NULL;
+	return t && !t->port ? template_shared(conn) : t;
 }
 
 /* template_names: it leads to the server of this connection, and not to one that came later. */
