@@ -179,6 +179,7 @@ func (d *Dataplane) newServer(service *serviceEntry) (*serverEntry, error) {
 	if err := d.settle(id); err != nil {
 		return nil, err
 	}
+	delete(d.tables.freed, id)
 	if err := d.clearServerCounters(id); err != nil {
 		return nil, err
 	}
@@ -198,6 +199,9 @@ func (d *Dataplane) removeServers(entry *serviceEntry, wants []model.ServerWant)
 			return fmt.Errorf("remove server %s: %w", key, err)
 		}
 		d.tables.serverIDs.free(server.id)
+		if d.tables.freed != nil {
+			d.tables.freed[server.id] = true
+		}
 		delete(entry.servers, key)
 	}
 	return nil

@@ -34,14 +34,14 @@ func explainAtRandom(t *testing.T, b *testbed, s model.Scheduler, random *rand.R
 	t.Helper()
 	var want model.DataplaneWant
 	var talks []talk
-	for turn := range uint16(600) {
+	for turn := range uint16(300) {
 		if turn%50 == 0 {
 			want = farms(s, want, random)
 			b.applyHere(t, want)
 		}
 		c, flags := anyPacket(want, talks, turn, random)
 		talks = append(talks, c)
-		b.explained(t, c, flags, turn%200 == 120)
+		b.explained(t, c, flags, turn%100 == 60)
 		if t.Failed() {
 			t.FailNow() // what follows follows from it
 		}

@@ -22,7 +22,7 @@ type records struct {
 
 // readRecords finds which records are in use.
 func (d *Dataplane) readRecords() (records, error) {
-	current, err := readArray[uint64](d.path.Servers)
+	current, err := d.currentRecords()
 	if err != nil {
 		return records{}, err
 	}
@@ -37,9 +37,9 @@ func (d *Dataplane) readRecords() (records, error) {
 
 // readServers reads the record of each place of a server, by server id.
 func (d *Dataplane) readServers() ([]pathServer, error) {
-	current, err := readArray[uint64](d.path.Servers)
+	current, err := d.currentRecords()
 	if err != nil {
-		return nil, fmt.Errorf("read servers: %w", err)
+		return nil, err
 	}
 	servers := make([]pathServer, len(current))
 	for id, record := range current {
@@ -51,6 +51,23 @@ func (d *Dataplane) readServers() ([]pathServer, error) {
 		}
 	}
 	return servers, nil
+}
+
+// currentRecords are the numbers of the servers' records, by server id.
+func (d *Dataplane) currentRecords() ([]uint64, error) {
+	memory, err := d.path.Servers.Memory()
+	if err != nil {
+		return nil, fmt.Errorf("map servers: %w", err)
+	}
+	bytes := make([]byte, maxServers*8)
+	if _, err := memory.ReadAt(bytes, 0); err != nil {
+		return nil, fmt.Errorf("read servers: %w", err)
+	}
+	out := make([]uint64, maxServers)
+	for id := range out {
+		out[id] = binary.NativeEndian.Uint64(bytes[8*id:])
+	}
+	return out, nil
 }
 
 // putRecord gives a server another record. The kernel copies a record word by word, so it is written

@@ -17,20 +17,50 @@ func (d *Dataplane) settle(place uint32) error {
 	return nil
 }
 
+// manyPlaces are so many that to read them one by one takes longer than to read all that there are.
+const manyPlaces = 512
+
 // settleFree does so where it must be done: of servers that were just removed, or by a daemon that died
-// before it came to this, or that a CPU had found before they went. Each Apply looks anew.
+// before it came to this, or that a CPU had found before they went. Each Apply looks anew at all places that
+// were freed, the first one at all that are free.
 func (d *Dataplane) settleFree() error {
+	if d.tables.freed == nil || len(d.tables.freed) > manyPlaces {
+		return d.settleAllFree()
+	}
+	for id := range d.tables.freed {
+		var load pathLoad
+		if err := d.path.Loads.Lookup(id, &load); err != nil {
+			return fmt.Errorf("read load of place %d: %w", id, err)
+		}
+		if err := d.settleIf(id, load); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Dataplane) settleAllFree() error {
 	loads, err := readArray[pathLoad](d.path.Loads)
 	if err != nil {
 		return fmt.Errorf("read loads: %w", err)
 	}
 	for id, load := range loads {
-		if load.HalfOpen == 0 || d.tables.serverIDs.taken[uint32(id)] {
+		if d.tables.serverIDs.taken[uint32(id)] {
 			continue
 		}
-		if err := d.settle(uint32(id)); err != nil {
+		if err := d.settleIf(uint32(id), load); err != nil {
 			return err
 		}
 	}
+	if d.tables.freed == nil {
+		d.tables.freed = map[uint32]bool{}
+	}
 	return nil
+}
+
+func (d *Dataplane) settleIf(place uint32, load pathLoad) error {
+	if load.HalfOpen == 0 {
+		return nil
+	}
+	return d.settle(place)
 }

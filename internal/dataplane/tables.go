@@ -28,6 +28,7 @@ type tables struct {
 	serviceIDs ids
 	serverIDs  ids
 	records    records
+	freed      map[uint32]bool // places whose servers were removed; nil: not all that are free were looked at yet
 }
 
 type serviceEntry struct {
