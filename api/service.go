@@ -25,4 +25,15 @@ type Traffic struct {
 	BytesIn     uint64  `json:"bytes_in" doc:"Bytes of IP packets from clients."`
 	PacketsOut  *uint64 `json:"packets_out,omitempty" doc:"Packets to clients. Absent where answers do not pass here: DR, TUN, local."`
 	BytesOut    *uint64 `json:"bytes_out,omitempty" doc:"Bytes of IP packets to clients. Absent as packets_out is."`
+	Rates       *Rates  `json:"rates,omitempty" doc:"The same a second, by IPVS's estimator. Absent in the first seconds."`
+}
+
+// Rates are counts a second, of the last ten seconds or so: every two seconds a quarter of what was counted in
+// these takes the place of a quarter of the rate before.
+type Rates struct {
+	Connections uint64  `json:"connections" doc:"Connections that were begun."`
+	PacketsIn   uint64  `json:"packets_in" doc:"Packets from clients."`
+	BytesIn     uint64  `json:"bytes_in" doc:"Bytes of IP packets from clients."`
+	PacketsOut  *uint64 `json:"packets_out,omitempty" doc:"Packets to clients. Absent where answers do not pass here: DR, TUN, local."`
+	BytesOut    *uint64 `json:"bytes_out,omitempty" doc:"Bytes of IP packets to clients. Absent as packets_out is."`
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "conn.h"
+#include "create.h"
 #include "csum_bytes.h"
 #include "lblc.h"
 #include "service.h"
@@ -44,51 +45,37 @@ static __always_inline void question_conn(struct conn *c, struct packet *p, __u3
 	c->hop = 0;
 }
 
-/* question_back is its way back: to the neighbour that the datagram came from. */
-static __always_inline void question_back(struct reverse *r, struct packet *p, __u32 now)
-{
-	union next_hop hop = hop_of(p);
-
-	r->word = word_make(0, 0, CONN_REVERSE, CONN_UDP);
-	r->source = p->server->address;
-	r->destination = p->flow.source;
-	r->source_port = nat_port(p);
-	r->destination_port = p->flow.source_port;
-	r->protocol = p->flow.protocol;
-	r->pad = 0;
-	r->interface = p->ingress % MAX_INTERFACES;
-	r->hop_seen = now;
-	r->pair = NOWHERE;
-	mac_copy(r->mac, hop.mac);
-	r->vlan = hop.vlan;
-}
-
-/* question_keep remembers who asked what, and from where. */
-static __noinline void question_keep(struct packet *p)
+/*
+ * question_keep remembers who asked what, and from where. False: the way back is a connection's that is not
+ * over, which would have the answer.
+ */
+static __noinline bool question_keep(struct packet *p)
 {
 	struct scratch *scratch = scratch_of_cpu();
 	__u32 now = jiffies();
 	struct flow flow;
 
-	if (!scratch)
-		return;
+	draft_reverse(p);
+	if (!scratch || reverse_taken())
+		return false;
 	struct question *q = &scratch->question;
 	question_conn(&q->conn, p, now);
-	question_back(&q->back, p, now);
+	copy(&q->back, &scratch->newcomer.draft, sizeof(q->back));
 	copy(&flow, &q->back.source, offsetof(struct flow, pad));
 	flow.protocol = q->back.protocol;
 	flow.pad[0] = flow.pad[1] = flow.pad[2] = 0;
 	bpf_map_update_elem(&questions, &flow, q, BPF_ANY);
 	question_asked(now);
+	return true;
 }
 
 /* question sends a datagram on without a connection. */
 static __always_inline enum verdict question(struct packet *p)
 {
 	p->forwarding = p->server->forwarding;
+	if (p->forwarding == FORWARDING_NAT && !question_keep(p))
+		return VERDICT_NAT_CLASH;
 	count_connection(p->server_id);
-	if (p->forwarding == FORWARDING_NAT && !(p->server->flags & SERVER_LOCAL))
-		question_keep(p);
 	return VERDICT_CONTINUE;
 }
 

@@ -169,6 +169,8 @@ enum server_flag {
 	SERVER_LOCAL = 2,    /* the address is this host's: packets pass to the kernel as they are */
 	SERVER_RESOLVED = 4, /* hop.mac is known */
 	SERVER_QUIESCED = 8, /* weight 0: it keeps its connections, and takes no new ones */
+	SERVER_REUSE_CLOSING = 16, /* its service's: a SYN begins another connection where one side has closed */
+	SERVER_REUSE_KEPT = 32,    /* its service's: a SYN goes to the same server even where both sides have closed */
 };
 
 /* What becomes of the connections of a server that was taken out of its service. The names are the config's. */

@@ -66,12 +66,10 @@ static __always_inline enum verdict schedule_once(struct packet *p)
 		return VERDICT_TTL_EXCEEDED;
 	if (p->template && !remember(p))
 		return VERDICT_CONN_BUSY;
-	if (is_one_packet(p))
-		return question(p);
-	enum verdict v = create(p);
+	enum verdict v = is_one_packet(p) ? question(p) : create(p);
 	if (v != VERDICT_CONTINUE && p->template)
 		persist_forget();
-	if (v != VERDICT_CONTINUE)
+	if (v != VERDICT_CONTINUE || !p->conn)
 		return v;
 	/* Another CPU may have been first with the same flow, and picked another server. */
 	p->server_id = p->conn->server;
@@ -190,10 +188,15 @@ static __always_inline enum verdict admit(struct packet *p)
 	return p->service ? by_hash(p, begin(p)) : VERDICT_NO_SERVICE;
 }
 
+static __always_inline bool reuse_closing(__u8 flags)
+{
+	return flags & (SERVER_QUIESCED | SERVER_REUSE_CLOSING) && !(flags & SERVER_REUSE_KEPT);
+}
+
 /*
  * begins_anew: the client uses a port again whose connection is over, and any server may have the next
  * one. Where only one side has closed, or somebody sent an RST, that may have been a stranger: then the
- * same server has it, unless that takes no new ones.
+ * same server has it, unless that takes no new ones, or the service says otherwise.
  */
 static __always_inline bool begins_anew(const struct packet *p)
 {
@@ -201,10 +204,10 @@ static __always_inline bool begins_anew(const struct packet *p)
 	enum conn_state state = word_state(word);
 
 	if (conn_closed(word))
-		return starts_connection(p);
+		return !(p->server->flags & SERVER_REUSE_KEPT) && starts_connection(p);
 	if (state != CONN_FIN_WAIT && state != CONN_CLOSE)
 		return false;
-	return p->server->flags & SERVER_QUIESCED && starts_connection(p);
+	return reuse_closing(p->server->flags) && starts_connection(p);
 }
 
 /* anew forgets the connection of a packet that may begin one. */

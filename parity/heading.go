@@ -20,6 +20,7 @@ type section struct {
 	protocol  model.Protocol
 	vip       netip.Addr
 	marked    bool
+	edits     bool // rows are one service, and what it has of connections stays from row to row
 	next      int // the port of the next row, where rows do not tell it; 0: they do
 	one, many clients
 	apart     int // by how much ports of clients are higher with each row
@@ -39,7 +40,7 @@ var headings = []struct {
 	{regexp.MustCompile(`^([a-z]+(?: -[a-z] \S+| -o)*)(?:[,:]| \(| weights? |$)`), (*section).ofScheduler},
 	{regexp.MustCompile(`^IPv6: ` + address + `,.*'many': `), (*section).ofIPv6},
 	{regexp.MustCompile(`^UDP: \S+ ports `), (*section).ofUDP},
-	{regexp.MustCompile(`^fwmark service.* (\d+) destination(?: addresse)?s ` + address + `\.\.\d+(?: port |:)(\d+).*client ` + address), (*section).ofMark},
+	{regexp.MustCompile(`^fwmark service.* (\d+) destination(?: addresse)?s ` + address + `\.\.\d+(?: port |:)(\d+).*client ` + address + `(.*)`), (*section).ofMark},
 	{regexp.MustCompile(`^one-packet scheduling, UDP VIP:(\d+)\.\..* (\d+) datagrams of one socket address \(` + address +
 		`:(\d+)\), then (\d+) of ports (\d+)\.\.`), (*section).ofSockets},
 }
@@ -73,6 +74,9 @@ func (s *section) ofUDP([]string) error {
 	return nil
 }
 
+// newMark in a text says that a row has a service of its own. Else they were one, and its scheduler was edited.
+const newMark = "new mark"
+
 // ofMark: the client goes round the addresses of the service, from another port each time. The text does
 // not tell them, and no rule asks for them but with flag sh-port or mh-port.
 func (s *section) ofMark(words []string) error {
@@ -84,7 +88,7 @@ func (s *section) ofMark(words []string) error {
 	if err != nil {
 		return err
 	}
-	s.label, s.marked = fmt.Sprintf("%d addresses", n[0]), true
+	s.label, s.marked, s.edits = fmt.Sprintf("%d addresses", n[0]), true, !strings.Contains(words[4], newMark)
 	for _, host := range to {
 		s.one.to = append(s.one.to, netip.AddrPortFrom(host, uint16(n[1])))
 	}

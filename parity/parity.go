@@ -29,6 +29,7 @@ type Row struct {
 	OnePacket bool
 	Marked    bool           // the service is a firewall mark, of many addresses
 	Service   netip.AddrPort // zero when Marked
+	Continues bool           // it is the service of the row above, which was edited
 	Keep      bool           // connections stay open to the end
 	Weights   []int          // of servers 1, 2, 3 and so on, in the order of adding
 	Change    Change

@@ -27,9 +27,10 @@ func TestParity(t *testing.T) {
 	}
 	results := map[string]parity.Result{}
 	comparable := sift(t, rows, results)
-	weir := buildWeir(t)
+	s := open(t, buildWeir(t), comparable)
 	for _, batch := range parity.Batches(comparable) {
-		open(t, weir, batch).play(t, results)
+		s.serve(t, batch)
+		s.play(t, results)
 	}
 	var all []parity.Result
 	for _, row := range rows {

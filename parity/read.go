@@ -113,6 +113,7 @@ func (r *reader) row(name, port string, picks []string) error {
 	if !row.Marked {
 		row.Service = netip.AddrPortFrom(r.section.vip, at)
 	}
+	row.Continues = r.section.edits && len(r.rows) > 0 && r.rows[len(r.rows)-1].Marked
 	who := r.section.one
 	if strings.HasPrefix(row.Traffic, "many") {
 		who = r.section.many

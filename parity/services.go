@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/weir-lb/weir/internal/config"
@@ -16,6 +17,9 @@ import (
 // before their first connection.
 func Services(rows []Row, changed bool) string {
 	var out strings.Builder
+	if len(rows) == 0 {
+		return "services: []\n"
+	}
 	out.WriteString("services:\n")
 	for _, r := range rows {
 		r.write(&out, changed)
@@ -41,6 +45,17 @@ func (r Row) write(out *strings.Builder, changed bool) {
 		}
 		fmt.Fprintf(out, "      - {address: %q, weight: %d}\n", r.Server(i+1), weight)
 	}
+}
+
+// Continued are those whose services the next rows go on with.
+func Continued(rows, next []Row) (out []Row) {
+	for _, r := range rows {
+		goesOn := func(n Row) bool { return n.Continues && n.Protocol == r.Protocol && n.virtual() == r.virtual() }
+		if slices.ContainsFunc(next, goesOn) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // ServiceName is what the row's service is called in the configuration: after the place of the row, in

@@ -57,8 +57,7 @@ func network(weir string, rows []parity.Row) lab.Config {
 	return config
 }
 
-// open builds the network, starts its servers and the daemon, and does what was done in the records
-// before the first connection. All goes with the test.
+// open builds the network of the rows, and starts its servers and the daemon. All goes with the test.
 func open(t *testing.T, weir string, rows []parity.Row) *stage {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -72,14 +71,15 @@ func open(t *testing.T, weir string, rows []parity.Row) *stage {
 			t.Error(err)
 		}
 	})
-	s := &stage{lab: l, rows: rows, picks: map[string][]string{}}
+	s := &stage{lab: l, picks: map[string][]string{}}
 	s.daemon = client.New(filepath.Join(l.Directors[0].Run, "weir.sock"))
 	for i, server := range l.Servers {
 		if err := serve(t, server, i+1); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.direct(ctx); err != nil {
+	director := l.Directors[0]
+	if err := errors.Join(director.Start(interfaces+parity.Services(nil, false)), director.WaitReady(ctx)); err != nil {
 		s.tell(t)
 		t.Fatal(err)
 	}
@@ -89,16 +89,26 @@ func open(t *testing.T, weir string, rows []parity.Row) *stage {
 // interfaces must be named, since no subnet of the director has the services' addresses.
 const interfaces = "interfaces: [" + lab.FirstLink + ", " + lab.SecondLink + "]\n"
 
-// direct starts the daemon with all servers, and then changes some.
-func (s *stage) direct(ctx context.Context) error {
+// serve has the daemon serve rows, as before their first connection in the records. Services that these do
+// not go on with are taken away first: what is added again is another one, without connections.
+func (s *stage) serve(t *testing.T, rows []parity.Row) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, services := range []string{
+		parity.Services(parity.Continued(s.rows, rows), true), parity.Services(rows, false), parity.Services(rows, true),
+	} {
+		if err := s.become(ctx, interfaces+services); err != nil {
+			s.tell(t)
+			t.Fatal(err)
+		}
+	}
+	s.rows = rows
+}
+
+func (s *stage) become(ctx context.Context, config string) error {
 	director := s.lab.Directors[0]
-	if err := director.Start(interfaces + parity.Services(s.rows, false)); err != nil {
-		return err
-	}
-	if err := director.WaitReady(ctx); err != nil {
-		return err
-	}
-	if err := director.Configure(interfaces + parity.Services(s.rows, true)); err != nil {
+	if err := director.Configure(config); err != nil {
 		return err
 	}
 	if _, err := s.daemon.Reload(ctx); err != nil {

@@ -37,7 +37,8 @@ func footprint(ctx context.Context, s *stage, args []string) (string, error) {
 	return "", os.WriteFile(s.path(args[1]), []byte(strings.Join(lines, "\n")+"\n"), 0o644)
 }
 
-// looks is what iproute2 says of links with their programs, addresses, routes and neighbours.
+// looks is what iproute2 says of links with their programs, addresses, routes and neighbours. An address that the
+// kernel still asks around for (tentative) is there.
 func looks(ctx context.Context, host *lab.Node) ([]string, error) {
 	var out []string
 	for _, what := range []string{"link", "address", "-4 route show table all", "-6 route show table all", "neighbour"} {
@@ -47,7 +48,7 @@ func looks(ctx context.Context, host *lab.Node) ([]string, error) {
 		}
 		for line := range strings.Lines(text) {
 			if what != "neighbour" || kept.MatchString(line) {
-				out = append(out, what+": "+strings.TrimSpace(line))
+				out = append(out, what+": "+strings.TrimSpace(strings.Replace(line, " tentative", "", 1)))
 			}
 		}
 	}

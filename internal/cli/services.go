@@ -16,13 +16,25 @@ import (
 
 // servicesCommand lists services with what they have done, in the columns of `ipvsadm -Ln --stats`.
 func servicesCommand(env Env) *cobra.Command {
-	return look{name: "services", short: "services, and what they have done", wide: true, ask: showServices}.command(env)
+	var rates bool
+	c := look{name: "services", short: "services, and what they have done", wide: true, ask: func(ctx context.Context, daemon *client.Client, out *output) error {
+		return showServices(ctx, daemon, out, rates)
+	}}.command(env)
+	ratesFlag(c, &rates)
+	return c
 }
 
-func showServices(ctx context.Context, daemon *client.Client, out *output) error {
+func ratesFlag(c *cobra.Command, rates *bool) {
+	c.Flags().BoolVar(rates, "rates", false, "what comes in a second, in the columns of ipvsadm -Ln --rate")
+}
+
+func showServices(ctx context.Context, daemon *client.Client, out *output, rates bool) error {
 	services, err := daemon.Services(ctx)
 	if err != nil {
 		return err
+	}
+	if rates {
+		return showServiceRates(services, out)
 	}
 	t := newTable("SERVICE", "PRO", "ADDRESS", "SCHEDULER", ">MSS", ">UP", ">ACTIVECONN", ">INACTCONN",
 		">CONNS", ">INPKTS", ">OUTPKTS", ">INBYTES", ">OUTBYTES")
@@ -54,4 +66,20 @@ func mss(limit uint16) string {
 		return "-"
 	}
 	return strconv.Itoa(int(limit))
+}
+
+func showServiceRates(services []api.Service, out *output) error {
+	t := newTable("SERVICE", "PRO", "ADDRESS", ">CPS", ">INPPS", ">OUTPPS", ">INBPS", ">OUTBPS")
+	for _, s := range services {
+		t.add(append([]string{s.Name, s.Protocol, where(s, out.isWide())}, rateColumns(s.Rates)...)...)
+	}
+	return out.print(services, t.write)
+}
+
+// rateColumns are dashes where a rate is not known.
+func rateColumns(r *api.Rates) []string {
+	if r == nil {
+		return []string{"-", "-", "-", "-", "-"}
+	}
+	return []string{number(&r.Connections), number(&r.PacketsIn), number(r.PacketsOut), number(&r.BytesIn), number(r.BytesOut)}
 }

@@ -87,6 +87,9 @@ func serviceNode(s model.Service) *yaml.Node {
 	if persistence := persistenceNode(s.Persistence); persistence != nil {
 		pairs = append(pairs, pair{"persistence", persistence})
 	}
+	if s.Reuse != 0 {
+		pairs = append(pairs, pair{"reuse", textNode(s.Reuse.String())})
+	}
 	if s.OnePacket {
 		pairs = append(pairs, pair{"one_packet", trueNode()})
 	}

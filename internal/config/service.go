@@ -57,6 +57,7 @@ func (s scope) service(n *yaml.Node, number int) service {
 	out.Timeouts = s.timeouts(values["timeouts"], out.Service)
 	out.Leaving = s.leaving(values["leaving"])
 	out.Persistence = s.persistence(values["persistence"], out.Key)
+	out.Reuse = s.reuse(values["reuse"], out.Service)
 	out.OnePacket = s.onePacket(values["one_packet"], out.Service)
 	out.halfOpen = values["half_open"]
 	out.HalfOpen = s.halfOpen(out.halfOpen, out.Service)

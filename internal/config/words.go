@@ -40,7 +40,7 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "addresses", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "persistence", "one_packet", "unknown", "half_open", "servers"},
+	known: []string{"name", "address", "addresses", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "persistence", "one_packet", "reuse", "unknown", "half_open", "servers"},
 	later: map[string]string{
 		"check":       "leave it out: servers are not probed; weight 0 takes one out of service",
 		"connections": "leave it out: a service's connections are not limited",
@@ -70,6 +70,7 @@ var serviceKeys = vocabulary{
 		"expire_nodest_conn":  `write "leaving: reset"`,
 		"removed":             `write "leaving:"`,
 		"drain":               `write "leaving: {policy: drain, for: 1h}"`,
+		"conn_reuse_mode":     `write "reuse: kept" for 0, "closing" for 2; "closed" is the default`,
 		"syn_backlog":         `write "half_open:"`,
 		"sloppy_tcp":          `write "unknown: forward", or leave it out: it is the default`,
 		"sorry_server":        "not in this version yet: leave it out",
@@ -108,6 +109,7 @@ var serverKeys = vocabulary{
 		"unknown":     "it belongs to a service",
 		"half_open":   "it belongs to a service",
 		"one_packet":  "it belongs to a service",
+		"reuse":       "it belongs to a service",
 		"timeouts":    "timeouts belong to a service",
 		"persistence": "it belongs to a service",
 	},
@@ -171,6 +173,11 @@ var unknowns = vocabulary{
 		"reset":  `write "pass": the host's kernel resets them`,
 		"kernel": `write "pass"`,
 	},
+}
+
+var reuses = vocabulary{
+	known:   names(model.Reuses()...),
+	foreign: map[string]string{"0": `write "kept"`, "1": `write "closed", or leave it out: it is the default`, "2": `write "closing"`},
 }
 
 var tunnelKeys = vocabulary{

@@ -169,6 +169,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		func(ctx context.Context) error { return d.path.Run(ctx, d.unresolved) },
 		func(ctx context.Context) error { return watchTable(ctx, d.path.Usage, d.log) },
 		func(ctx context.Context) error { return d.watchLeft(ctx, d.path.Remaining) },
+		d.estimate,
 		d.hear,
 		func(ctx context.Context) error { return d.systemd.Run(ctx, d.pulses) },
 	} {

@@ -96,6 +96,9 @@ func (d *daemon) readings() (report.Readings, error) {
 	}
 	out.ConnKept.Size, out.ConnKept.Why = d.path.Kept()
 	out.Services, out.Servers = fromCounters(counters)
+	if rates := d.rates.Load(); rates != nil {
+		out.Rates = *rates
+	}
 	for _, v := range verdicts {
 		out.Verdicts = append(out.Verdicts, report.VerdictCount(v))
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/plan"
 	"github.com/weir-lb/weir/internal/reconcile"
+	"github.com/weir-lb/weir/internal/report"
 )
 
 // settle is how long a burst of events may grow before it becomes one plan.
@@ -44,6 +45,8 @@ type daemon struct {
 	edits  chan edit
 	pulses chan chan<- pulse
 	state  atomic.Pointer[state] // what own made last; everybody reads it
+
+	rates atomic.Pointer[report.Estimates] // what estimate made last
 
 	reload  sync.Mutex      // one reload at a time: the last one wins
 	running context.Context // ends with the daemon: nobody sends to an owner that is gone

@@ -81,12 +81,17 @@ var toLeaving = map[model.Leaving]pathLeaving{
 	model.Drop:  pathLeavingLEAVING_DROP,
 }
 
+var toReuse = map[model.Reuse]pathServerFlag{
+	model.ReuseClosing: pathServerFlagSERVER_REUSE_CLOSING,
+	model.ReuseKept:    pathServerFlagSERVER_REUSE_KEPT,
+}
+
 // toServer is a server's value in the maps, without what only the maps know: ids and generations.
 func toServer(w model.ServerWant, service model.ServiceWant) pathServer {
 	s := pathServer{
 		Port:       toPort(w.Key.Port),
 		Forwarding: uint8(toForwarding[w.Forwarding]),
-		Flags:      serverFlags(w, service.Serving),
+		Flags:      serverFlags(w, service),
 		Address:    toAddr(w.Key.Address),
 		Next:       toAddr(w.Next),
 		Hop:        pathHop{Ifindex: uint32(w.Link), Mac: w.MAC, Vlan: w.VLAN},
@@ -157,9 +162,9 @@ func toMask(length uint8, bits int) pathAddr {
 	return toAddr(netip.AddrFrom16(bytes))
 }
 
-func serverFlags(w model.ServerWant, serving bool) uint8 {
-	var flags pathServerFlag
-	if serving {
+func serverFlags(w model.ServerWant, service model.ServiceWant) uint8 {
+	flags := toReuse[service.Reuse]
+	if service.Serving {
 		flags |= pathServerFlagSERVER_SERVING
 	}
 	if w.Local {

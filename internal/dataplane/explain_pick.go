@@ -155,7 +155,7 @@ func (x *explaining) drawn(before string) model.Way {
 
 // clashes: the entry by which a NAT server's answers would come back is another connection's.
 func (x *explaining) clashes(server pathServer) (bool, error) {
-	if pathForwarding(server.Forwarding) != pathForwardingFORWARDING_NAT || x.has(pathServiceFlagSERVICE_ONE_PACKET) {
+	if pathForwarding(server.Forwarding) != pathForwardingFORWARDING_NAT {
 		return false, nil
 	}
 	port := server.Port

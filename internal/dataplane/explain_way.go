@@ -147,12 +147,13 @@ func (x *explaining) beginsAnew(server pathServer) bool {
 	if x.flow.Protocol == model.UDP || !has(server, pathServerFlagSERVER_SERVING) {
 		return false
 	}
-	if isClosed(word(x.conn.conn.Word)) {
+	kept := has(server, pathServerFlagSERVER_REUSE_KEPT)
+	if isClosed(word(x.conn.conn.Word)) && !kept {
 		return true
 	}
 	switch word(x.conn.conn.Word).state() {
 	case pathConnStateCONN_FIN_WAIT, pathConnStateCONN_CLOSE:
-		if has(server, pathServerFlagSERVER_QUIESCED) {
+		if has(server, pathServerFlagSERVER_QUIESCED|pathServerFlagSERVER_REUSE_CLOSING) && !kept {
 			return true
 		}
 	}

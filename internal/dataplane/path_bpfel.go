@@ -366,10 +366,12 @@ type pathServer struct {
 type pathServerFlag uint32
 
 const (
-	pathServerFlagSERVER_SERVING  pathServerFlag = 1
-	pathServerFlagSERVER_LOCAL    pathServerFlag = 2
-	pathServerFlagSERVER_RESOLVED pathServerFlag = 4
-	pathServerFlagSERVER_QUIESCED pathServerFlag = 8
+	pathServerFlagSERVER_SERVING       pathServerFlag = 1
+	pathServerFlagSERVER_LOCAL         pathServerFlag = 2
+	pathServerFlagSERVER_RESOLVED      pathServerFlag = 4
+	pathServerFlagSERVER_QUIESCED      pathServerFlag = 8
+	pathServerFlagSERVER_REUSE_CLOSING pathServerFlag = 16
+	pathServerFlagSERVER_REUSE_KEPT    pathServerFlag = 32
 )
 
 type pathService struct {

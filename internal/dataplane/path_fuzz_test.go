@@ -222,6 +222,7 @@ func shaken(random *rand.Rand, want model.DataplaneWant) model.DataplaneWant {
 		if random.IntN(3) == 0 {
 			s.Persistence = anyPersistence(random, s.Key.Address)
 		}
+		s.Reuse = model.Reuse(random.IntN(4))
 		s.OnePacket = s.Key.Protocol == model.UDP && random.IntN(4) == 0
 		if random.IntN(20) == 0 && s.Key.Protocol == model.TCP {
 			s.MSS = uint16(random.IntN(2000))

@@ -75,3 +75,22 @@ func TestDatagramInPiecesIsAConnection(t *testing.T) {
 	}
 	b.compareConnections(t)
 }
+
+// TestAnswersOfConnectionsAreNotAsked: a server whose answers to this client's port are a connection's is not
+// asked from there.
+func TestAnswersOfConnectionsAreNotAsked(t *testing.T) {
+	b := newTestbed(t, 64)
+	want := askers(4, model.NAT)
+	want.Services = append(want.Services, service(4, 10, 54, model.UDP, toServer(4, 1, 5353, model.NAT)))
+	b.apply(t, want)
+	expect(t, b, front, talkTo(4, 10, 54, model.UDP, 20000).more(), natIn)
+	c := talkTo(4, 10, 53, model.UDP, 20000)
+	for range 3 {
+		got := b.frame(t, front, packet.Build(c.more()...))
+		if got.verdict != natIn || packet.MAC(got.out) != macOf(2) {
+			t.Errorf("%s to %x", got.verdict, got.out[:6])
+		}
+	}
+	b.compareCounters(t)
+	b.compareConnections(t)
+}

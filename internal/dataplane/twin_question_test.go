@@ -8,7 +8,7 @@ import "github.com/weir-lb/weir/internal/model"
 func (t *twin) ask(p parsed, c *twinConn) outcome {
 	c.server.counters.Connections++
 	c.server.service.counters.Connections++
-	if c.forwarding == model.NAT && !c.server.want.Local {
+	if c.forwarding == model.NAT {
 		t.questions[c.fromServer] = c
 	}
 	return t.forward(p, c)

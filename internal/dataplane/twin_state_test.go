@@ -62,12 +62,18 @@ func (s tcpState) reopened(client bool) tcpState {
 }
 
 // isOver: a SYN of the client begins another connection, which any server may have. Where only one side
-// has closed, it goes to the same server, unless that takes no new ones.
+// has closed, it goes to the same server, unless that takes no new ones. The service may say otherwise.
 func (c *twinConn) isOver(p parsed) bool {
 	if !p.opens() || p.flow.protocol == model.UDP {
 		return false
 	}
 	half := c.state.name == "FIN_WAIT" || c.state.name == "CLOSE"
+	switch c.server.service.want.Reuse {
+	case model.ReuseKept:
+		return false
+	case model.ReuseClosing:
+		return c.state.closed() || half
+	}
 	return c.state.closed() || half && c.server.want.Weight == 0
 }
 

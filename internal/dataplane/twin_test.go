@@ -309,12 +309,12 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 		if isNew {
 			template = t.remember(p.flow, s, server)
 		}
-		if s.want.OnePacket && p.piece == nil {
-			return t.ask(p, c)
-		}
 		if c.forwarding == model.NAT && !t.clear(c.fromServer) {
 			t.unremember(template)
 			continue
+		}
+		if s.want.OnePacket && p.piece == nil {
+			return t.ask(p, c)
 		}
 		if !t.create(c) {
 			t.unremember(template)

@@ -60,6 +60,9 @@ func mapMemory(pin string) (int, error) {
 		return 0, err
 	}
 	bytes, known := info.Memlock()
+	if !known && m.Type() == ebpf.LPMTrie {
+		return 0, nil // it is empty, and the kernel names no size of what has none
+	}
 	if !known {
 		return 0, errors.New("the kernel does not say how large it is")
 	}

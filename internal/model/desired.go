@@ -63,6 +63,7 @@ type ServiceWant struct {
 	MSS         uint16 // largest MSS that a SYN may offer; 0: as it came
 	Timeouts    Timeouts
 	Persistence Persistence
+	Reuse       Reuse   // 0: ReuseClosed
 	Unknown     Unknown // 0: ForwardUnknown
 	OnePacket   bool
 	HalfOpen    int // the most connections that may wait for their client's second packet; 0: no limit

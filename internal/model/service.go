@@ -128,6 +128,7 @@ type Service struct {
 	Timeouts    Timeouts // of its protocol's states
 	Leaving     Departure
 	Persistence Persistence
+	Reuse       Reuse    // 0: ReuseClosed
 	Unknown     Unknown  // 0: ForwardUnknown
 	OnePacket   bool     // UDP: each datagram is scheduled for itself, without a connection
 	HalfOpen    int      // the most connections that may wait for their client's second packet; 0: the default

@@ -14,7 +14,7 @@ func services(spec model.Spec, network model.Network) []model.ServiceWant {
 		want := model.ServiceWant{
 			Key: service.Key, Also: service.Also, Scheduler: service.Scheduler, Flags: service.Flags, Serving: true,
 			MSS: service.MSS, Timeouts: service.Timeouts, Unknown: service.Unknown,
-			Persistence: service.Persistence, OnePacket: service.OnePacket,
+			Persistence: service.Persistence, OnePacket: service.OnePacket, Reuse: service.Reuse,
 			HalfOpen: halfOpen(service, spec.Connections),
 		}
 		for _, server := range service.Servers {

@@ -31,11 +31,21 @@ func Make(in Input) Snapshot {
 	wants := serverWants(in.Desired.Dataplane)
 	for _, service := range in.Spec.Services {
 		servers := append(servers(in, service, wants), leaving(in, service, wants)...)
-		s.Services = append(s.Services, sum(service, in.Readings.Services[service.Key], servers))
+		line := sum(service, in.Readings.Services[service.Key], servers)
+		line.Rates = known(in.Readings.Rates.Services, service.Key)
+		s.Services = append(s.Services, line)
 		s.Servers = append(s.Servers, servers...)
 	}
 	s.Problems = problems(in, s)
 	return s
+}
+
+// known is a rate, or nil.
+func known[K comparable](rates map[K]Rates, of K) *Rates {
+	if r, ok := rates[of]; ok {
+		return &r
+	}
+	return nil
 }
 
 // sum makes the line of a service from those of its servers.

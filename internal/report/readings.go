@@ -17,6 +17,7 @@ type Readings struct {
 	ConnKept   Kept
 	Servers    map[ServiceServer]ServerReading
 	Services   map[model.ServiceKey]Counts
+	Rates      Estimates
 	Verdicts   []VerdictCount // in the order of the path, those that are 0 too
 }
 

@@ -46,6 +46,7 @@ func line(in Input, service model.Service, server model.Server, want model.Serve
 		Local:      want.Local,
 		Weight:     server.Weight,
 		Reading:    in.Readings.Servers[ServiceServer{service.Key, server.Key}],
+		Rates:      known(in.Readings.Rates.Servers, ServiceServer{service.Key, server.Key}),
 	}
 }
 

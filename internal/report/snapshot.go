@@ -69,7 +69,8 @@ type Service struct {
 	Active    uint64
 	Inactive  uint64
 	Counts    Counts
-	Answers   bool // its servers' answers pass here, so that packets_out means something
+	Rates     *Rates // nil: not known yet
+	Answers   bool   // its servers' answers pass here, so that packets_out means something
 }
 
 // Server is a real server of one service and what it has done.
@@ -84,6 +85,7 @@ type Server struct {
 	State      State
 	Reason     string // why it is not up, or what a router said of the way to it; else ""
 	Reading    ServerReading
+	Rates      *Rates // nil: not known yet
 }
 
 // Answers tells whether the server's answers pass through this director.

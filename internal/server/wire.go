@@ -43,7 +43,7 @@ func services(in report.Snapshot) []api.Service {
 			Up:        s.Up,
 			Active:    s.Active,
 			Inactive:  s.Inactive,
-			Traffic:   traffic(s.Counts, s.Answers),
+			Traffic:   traffic(s.Counts, s.Rates, s.Answers),
 		})
 	}
 	return out
@@ -75,7 +75,7 @@ func servers(in report.Snapshot) []api.Server {
 			Persistent: s.Reading.Persistent,
 			State:      string(s.State),
 			Reason:     s.Reason,
-			Traffic:    traffic(s.Reading.Counts, s.Answers()),
+			Traffic:    traffic(s.Reading.Counts, s.Rates, s.Answers()),
 		})
 	}
 	return out
@@ -102,10 +102,17 @@ func tunnel(s report.Server) *api.Tunnel {
 }
 
 // traffic leaves out what cannot be known: answers that do not pass here are not counted as none.
-func traffic(c report.Counts, answers bool) api.Traffic {
+func traffic(c report.Counts, r *report.Rates, answers bool) api.Traffic {
 	out := api.Traffic{Connections: c.Connections, PacketsIn: c.PacketsIn, BytesIn: c.BytesIn}
-	if answers {
-		out.PacketsOut, out.BytesOut = &c.PacketsOut, &c.BytesOut
+	if r != nil {
+		out.Rates = &api.Rates{Connections: r.Connections, PacketsIn: r.PacketsIn, BytesIn: r.BytesIn}
+	}
+	if !answers {
+		return out
+	}
+	out.PacketsOut, out.BytesOut = &c.PacketsOut, &c.BytesOut
+	if r != nil {
+		out.Rates.PacketsOut, out.Rates.BytesOut = &r.PacketsOut, &r.BytesOut
 	}
 	return out
 }
