@@ -21,7 +21,7 @@ type section struct {
 	vip       netip.Addr
 	marked    bool
 	edits     bool // rows are one service, and what it has of connections stays from row to row
-	next      int // the port of the next row, where rows do not tell it; 0: they do
+	next      int  // the port of the next row, where rows do not tell it; 0: they do
 	one, many clients
 	apart     int // by how much ports of clients are higher with each row
 }
