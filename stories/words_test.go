@@ -62,6 +62,9 @@ func words() map[string]word {
 		"occupy":    occupy,    // occupy HOST LINK: somebody else's XDP program is there
 		"footprint": footprint, // footprint HOST FILE: writes what weir might change there
 
+		// program_test.go
+		"runs": runs, // runs HOST PORT COMMAND...: a program that stays to the end, from when it listens; PORT -: at once
+
 		// time_test.go
 		"within": within, // within DURATION WORD... [says PATTERN]: until it goes well, and says so
 		"pause":  pause,  // pause DURATION
