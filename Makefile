@@ -50,7 +50,7 @@ test-unit:
 
 .PHONY: test-root
 test-root: build
-	$(GO) test -count=1 -p 2 -timeout 9m $(ROOT)
+	$(GO) test -count=1 -p 2 -timeout 15m $(ROOT)
 
 # test-vm proves the oldest kernel that weir supports: the program ring, the demo, a start with few
 # capabilities, and VLAN devices and SCTP on Debian 12's Linux 6.1, in qemu. Its logs are in $(VM)/out.

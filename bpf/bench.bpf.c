@@ -17,10 +17,12 @@ const volatile __u32 bench_what = BENCH_PATH;
 const volatile __u32 bench_flows = 1;
 const volatile bool bench_ipv6 = false;
 const volatile bool bench_answers = false; /* servers' frames: the client is the destination */
+const volatile bool bench_spreads = false; /* IPv4: flows are to BENCH_DESTINATIONS addresses, of one client */
 const volatile __u32 bench_grows = 0;      /* bytes that the path puts in front of each frame */
 
 /* A TCP segment without data: 60 bytes is Ethernet's least, IPv6 needs 74. */
 #define BENCH_V4 60
+#define BENCH_DESTINATIONS 10000
 #define BENCH_V6 74
 
 /* Written by Go: the frame of flow 0. */
@@ -86,12 +88,11 @@ struct bench_offsets {
 };
 
 /*
- * bench_number writes the client's number, and takes it off again in fields that nobody reads, so
- * that the checksums of flow 0 are right for all.
+ * bench_write writes a flow's number, and takes it off again in fields that nobody reads, so that the
+ * checksums of flow 0 are right for all.
  */
-static __always_inline bool bench_number(struct xdp_md *ctx, struct bench_offsets o, __u32 n)
+static __always_inline bool bench_write(struct xdp_md *ctx, struct bench_offsets o, __u16 address, __u16 port)
 {
-	__u16 address = n >> 4, port = bpf_htons(1024 + (n & 15));
 	__u32 sum = (__u32)address + port;
 
 	if (!bench_store(ctx, o.address, address) || !bench_store(ctx, o.port, port))
@@ -101,9 +102,17 @@ static __always_inline bool bench_number(struct xdp_md *ctx, struct bench_offset
 	return bench_store(ctx, o.window, ~((sum & 0xffff) + (sum >> 16)));
 }
 
+static __always_inline bool bench_number(struct xdp_md *ctx, struct bench_offsets o, __u32 n)
+{
+	return bench_write(ctx, o, n >> 4, bpf_htons(1024 + (n & 15)));
+}
+
 /* bench_client makes the frame that of client n: other last 16 bits of its address, another port. */
 static __always_inline bool bench_client(struct xdp_md *ctx, __u32 n)
 {
+	if (bench_spreads)
+		return bench_write(ctx, (struct bench_offsets){ 32, 34, 48, 18 }, n % BENCH_DESTINATIONS,
+				   bpf_htons(1024 + n / BENCH_DESTINATIONS));
 	if (bench_ipv6 && bench_answers)
 		return bench_number(ctx, (struct bench_offsets){ 52, 56, 68 }, n);
 	if (bench_ipv6)

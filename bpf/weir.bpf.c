@@ -130,6 +130,20 @@ __noinline bool sound(struct xdp_md *ctx, struct headers *h)
 	return csum_fold(sum + segment_sum(ctx, h, segment)) == 0xffff;
 }
 
+/*
+ * begins_backwards: the client answers a connection that its server has opened as the service, which this
+ * director did not see: FTP's active data connections by DR and TUN. In IPVS any SYN with ACK begins one
+ * (tcp_conn_schedule); here one whose client has a template, so no flood of them gets a place.
+ */
+static __always_inline bool begins_backwards(struct packet *p)
+{
+	if (p->flow.protocol != IPPROTO_TCP || p->kind > KIND_FIRST || !(p->service->flags & SERVICE_PERSISTENT))
+		return false;
+	if ((p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != (TCP_SYN | TCP_ACK))
+		return false;
+	return persist_follow(headers_of(p), p->service, 1) != NOBODY;
+}
+
 /* begin decides about a packet for a service, without a connection: does it begin one? */
 static __always_inline enum verdict begin(struct packet *p)
 {
@@ -137,7 +151,7 @@ static __always_inline enum verdict begin(struct packet *p)
 		return VERDICT_NOT_SERVING;
 	if (martian(&p->flow))
 		return VERDICT_MARTIAN;
-	if (!starts_connection(p))
+	if (!starts_connection(p) && !begins_backwards(p))
 		return VERDICT_UNKNOWN_CONNECTION;
 	if (!sound(p->ctx, headers_of(p)))
 		return VERDICT_BAD_CHECKSUM;

@@ -62,6 +62,7 @@ const (
 	benchVarBenchGrows         = "bench_grows"
 	benchVarBenchIpv6          = "bench_ipv6"
 	benchVarBenchModeInBtf     = "bench_mode_in_btf"
+	benchVarBenchSpreads       = "bench_spreads"
 	benchVarBenchWhat          = "bench_what"
 	benchVarBucketInBtf        = "bucket_in_btf"
 	benchVarConnFlagInBtf      = "conn_flag_in_btf"
@@ -187,6 +188,7 @@ type benchVariableSpecs struct {
 	BenchGrows         *ebpf.VariableSpec `ebpf:"bench_grows"`
 	BenchIpv6          *ebpf.VariableSpec `ebpf:"bench_ipv6"`
 	BenchModeInBtf     *ebpf.VariableSpec `ebpf:"bench_mode_in_btf"`
+	BenchSpreads       *ebpf.VariableSpec `ebpf:"bench_spreads"`
 	BenchWhat          *ebpf.VariableSpec `ebpf:"bench_what"`
 	BucketInBtf        *ebpf.VariableSpec `ebpf:"bucket_in_btf"`
 	ConnFlagInBtf      *ebpf.VariableSpec `ebpf:"conn_flag_in_btf"`
@@ -317,6 +319,7 @@ type benchVariables struct {
 	BenchGrows         *ebpf.Variable `ebpf:"bench_grows"`
 	BenchIpv6          *ebpf.Variable `ebpf:"bench_ipv6"`
 	BenchModeInBtf     *ebpf.Variable `ebpf:"bench_mode_in_btf"`
+	BenchSpreads       *ebpf.Variable `ebpf:"bench_spreads"`
 	BenchWhat          *ebpf.Variable `ebpf:"bench_what"`
 	BucketInBtf        *ebpf.Variable `ebpf:"bucket_in_btf"`
 	ConnFlagInBtf      *ebpf.Variable `ebpf:"conn_flag_in_btf"`

@@ -49,6 +49,8 @@ type benchCase struct {
 	tunnel     model.Tunnel
 	scheduler  model.Scheduler // 0: wrr
 	servers    int             // 0: one
+	persistent bool            // its clients have sixteen connections each
+	spreads    bool            // IPv4: one client asks for BENCH_DESTINATIONS
 }
 
 func (c benchCase) family() string {
@@ -78,11 +80,18 @@ func (c benchCase) addresses() (client, vip, server netip.Addr) {
 	if c.ipv6 {
 		return netip.MustParseAddr("2001:db8:c::"), netip.MustParseAddr("2001:db8::10"), netip.MustParseAddr("2001:db8:b::11")
 	}
-	return netip.MustParseAddr("203.0.0.0"), netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("198.51.100.11")
+	vip = netip.MustParseAddr("192.0.2.10")
+	if c.spreads {
+		vip = netip.MustParseAddr("192.0.0.0") // and those behind it
+	}
+	return netip.MustParseAddr("203.0.0.0"), vip, netip.MustParseAddr("198.51.100.11")
 }
 
 func (c benchCase) want() model.DataplaneWant {
 	_, vip, server := c.addresses()
+	if c.spreads {
+		vip = netip.IPv4Unspecified()
+	}
 	source := netip.MustParseAddr("198.51.100.1")
 	if c.ipv6 {
 		source = netip.MustParseAddr("2001:db8:b::1")
@@ -91,6 +100,9 @@ func (c benchCase) want() model.DataplaneWant {
 		Key:       model.ServiceKey{Address: vip, Port: 80, Protocol: model.TCP},
 		Scheduler: cmp.Or(c.scheduler, model.WRR),
 		Serving:   true,
+	}
+	if c.persistent {
+		service.Persistence.Timeout = model.DefaultPersistence
 	}
 	port := uint16(80)
 	if c.forwarding == model.NAT {
@@ -175,7 +187,7 @@ func (b *bench) load(mode benchBenchMode, flows int, answers bool) *benchObjects
 	}
 	for name, value := range map[string]any{
 		"jiffies_per_second": b.d.hz, "bench_what": uint32(mode), "bench_flows": uint32(flows),
-		"bench_ipv6": b.c.ipv6, "bench_answers": answers, "bench_grows": b.grows(mode),
+		"bench_ipv6": b.c.ipv6, "bench_answers": answers, "bench_grows": b.grows(mode), "bench_spreads": b.c.spreads,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			b.t.Fatal(err)
@@ -377,16 +389,23 @@ func measureCase(t *testing.T, bpffs string, c benchCase, sizes []int) []result 
 	return out
 }
 
-// measureSchedulers is what a new connection costs with so many servers to look at.
+// measureSchedulers is what a new connection costs with so many servers to look at, to so many destinations,
+// and of clients that are known.
 func measureSchedulers(t *testing.T, bpffs string) (out []result) {
+	fresh := func(name string, c benchCase) {
+		c.method, c.forwarding = "dr", model.DR
+		b := openBench(t, bpffs, c)
+		defer b.close()
+		floor, _ := b.floor()
+		out = append(out, b.fresh("new/dr/ipv4/"+name, floor.Value))
+	}
 	for _, s := range []model.Scheduler{model.WLC, model.LBLC} {
 		for _, servers := range []int{3, 64, 1024} {
-			b := openBench(t, bpffs, benchCase{method: "dr", forwarding: model.DR, scheduler: s, servers: servers})
-			floor, _ := b.floor()
-			out = append(out, b.fresh(fmt.Sprintf("new/dr/ipv4/%s/%d-servers", s, servers), floor.Value))
-			b.close()
+			fresh(fmt.Sprintf("%s/%d-servers", s, servers), benchCase{scheduler: s, servers: servers})
 		}
 	}
+	fresh("lblc/10000-destinations", benchCase{scheduler: model.LBLC, servers: 64, spreads: true})
+	fresh("wlc/persistence", benchCase{scheduler: model.WLC, servers: 3, persistent: true})
 	return out
 }
 

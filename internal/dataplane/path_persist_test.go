@@ -531,3 +531,27 @@ func TestTemplateIsFollowedIntoTheOtherTable(t *testing.T) {
 		c.tend(t)
 	}
 }
+
+// TestAnswerToAServerFollowsTheTemplate: an FTP server opens the data connection, as the service, and the client's
+// answer is the first that the director sees of it. Of a client that has no template it begins nothing.
+func TestAnswerToAServerFollowsTheTemplate(t *testing.T) {
+	for _, f := range []model.Forwarding{model.DR, model.TUN} {
+		b := newTestbed(t, 64)
+		s := service(4, 10, model.AnyPort, model.TCP, toServer(4, 1, model.AnyPort, f), toServer(4, 2, model.AnyPort, f))
+		s.Persistence.Timeout = time.Minute
+		b.apply(t, model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{s}})
+		data := talkTo(4, 10, 20, model.TCP, 40000)
+		got := b.frame(t, front, packet.Build(data.ask(packet.SYN|packet.ACK)...))
+		if got.verdict != hashedUnknown {
+			t.Errorf("without a template: %s", got.verdict)
+		}
+		expect(t, b, front, talkTo(4, 10, 21, model.TCP, 20000).open(), methodOf(f))
+		expect(t, b, front, data.ask(packet.SYN|packet.ACK), methodOf(f))
+		got = b.frame(t, front, packet.Build(data.more()...))
+		if got.verdict != methodOf(f) || packet.MAC(got.out) != macOf(2) {
+			t.Errorf("%s to %x, want server 2", got.verdict, got.out[:6])
+		}
+		b.compareCounters(t)
+		b.compareConnections(t)
+	}
+}

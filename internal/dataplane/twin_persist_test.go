@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
 )
 
 // twinMark makes of a protocol one that no packet has: so templates lie in the table among connections, and
@@ -50,6 +51,12 @@ func (t *twin) followed(f flow, s *twinService) *twinServer {
 		return nil
 	}
 	return server
+}
+
+// opensBackwards: the client answers a connection of its server.
+func (t *twin) opensBackwards(p parsed, s *twinService) bool {
+	const all = packet.SYN | packet.ACK | packet.RST | packet.FIN
+	return p.flow.protocol == model.TCP && p.flags&all == packet.SYN|packet.ACK && t.followed(p.flow, s) != nil
 }
 
 // remember makes a template, if there is room.

@@ -249,7 +249,7 @@ func (t *twin) fresh(p parsed) outcome {
 		return p.ends(notServing)
 	case t.isMartian(p.from, p.to):
 		return p.ends(martian)
-	case !p.opens():
+	case !p.opens() && !t.opensBackwards(p, s):
 		return t.byHash(p, s, unknownConnection)
 	case !p.rightSums():
 		return p.ends(badChecksum)
