@@ -232,7 +232,7 @@ func TestLostNeighbourIsAskedForAgain(t *testing.T) {
 	managed := func() bool { return strings.Contains(left.managed(), "192.0.2.2") }
 	l.apply(model.AddressWant{Neighbours: []model.Hop{hop}})
 	within(t, "managed", managed)
-	time.Sleep(50 * time.Millisecond) // let Run begin to listen
+	time.Sleep(50 * time.Millisecond)           // let Run begin to listen
 	left.run("ip neigh del 192.0.2.2 dev eth0") // flush goes on as long as somebody adds them again
 	within(t, "managed after it was deleted", managed)
 	left.run("ip link set eth0 down")
