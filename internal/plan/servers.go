@@ -35,11 +35,13 @@ func halfOpen(service model.Service, table model.Connections) int {
 		return service.HalfOpen
 	case !slices.ContainsFunc(service.Keys(), mayBeHalfOpen), service.Unknown == model.PassUnknown:
 		return 0
-	case !slices.ContainsFunc(service.Servers, func(s model.Server) bool { return s.Forwarding != model.NAT }):
+	case len(service.Servers) == 0, slices.ContainsFunc(service.Servers, isByNAT):
 		return 0
 	}
 	return table.Size / 4
 }
+
+func isByNAT(s model.Server) bool { return s.Forwarding == model.NAT }
 
 func mayBeHalfOpen(k model.ServiceKey) bool { return k.Protocol != model.UDP }
 

@@ -41,7 +41,7 @@ func TestHalfOpenIsAQuarterOfTheTable(t *testing.T) {
 		want    int
 	}{
 		{"dr", model.Service{Servers: []model.Server{dr}}, 1000},
-		{"nat and dr", model.Service{Servers: []model.Server{nat, dr}}, 1000},
+		{"nat and dr", model.Service{Servers: []model.Server{nat, dr}}, 0},
 		{"nat", model.Service{Servers: []model.Server{nat}}, 0},
 		{"no server", model.Service{}, 0},
 		{"pass", model.Service{Servers: []model.Server{dr}, Unknown: model.PassUnknown}, 0},
