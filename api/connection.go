@@ -27,6 +27,6 @@ type Killed struct {
 type ConnectionGroup struct {
 	Protocol    string `json:"protocol" enum:"tcp,udp,sctp" doc:"Transport protocol."`
 	State       string `json:"state" doc:"State in LVS's words."`
-	Server      string `json:"server" doc:"Address and port of the server; port * is any, of a service of all ports or one that is gone."`
+	Server      string `json:"server" doc:"Address and port of the server; port * is any, of a service of all ports or a range, or one that is gone."`
 	Connections uint64 `json:"connections" doc:"How many there are."`
 }

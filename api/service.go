@@ -2,7 +2,7 @@
 
 package api
 
-// Service is a virtual service: one address in front of its servers. GET /v1/services lists them
+// Service is a virtual service: an address in front of its servers, or several. GET /v1/services lists them
 // in the order of the configuration.
 type Service struct {
 	Name      string   `json:"name" doc:"Name from the configuration."`

@@ -53,7 +53,7 @@ static __always_inline struct addr anywhere(const struct addr *like)
 	return any;
 }
 
-static __always_inline bool host_is(const struct addr *address, enum host what)
+static __always_inline bool host_is(const struct addr *address, __u32 what)
 {
 	struct addr key = *address;
 	__u32 *host = bpf_map_lookup_elem(&hosts, &key);
@@ -61,10 +61,10 @@ static __always_inline bool host_is(const struct addr *address, enum host what)
 	return host && *host & what;
 }
 
-/* passes_by: what neither is for this host nor comes from a server may be for a service of any destination. */
+/* passes_by: what is neither for this host nor for a server, nor comes from one, may be for a service of any destination. */
 static __always_inline bool passes_by(const struct flow *flow)
 {
-	return !host_is(&flow->destination, HOST_OURS) && !host_is(&flow->source, HOST_SERVER);
+	return !host_is(&flow->destination, HOST_OURS | HOST_SERVER) && !host_is(&flow->source, HOST_SERVER);
 }
 
 /*

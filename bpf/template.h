@@ -62,7 +62,7 @@ static __always_inline struct template *template_of_conn(const struct conn *conn
 	struct server *server = server_find(conn->server, conn->server_generation);
 	struct template *t = server ? template_of(server->service, server->service_generation) : NULL;
 
-	return t && !t->port ? template_shared(conn) : t;
+	return t && !t->port ? template_shared(conn) ?: t : t;
 }
 
 /* template_names: it leads to the server of this connection, and not to one that came later. */

@@ -80,8 +80,9 @@ struct range_key {
 
 /* Value of `hosts`: why services of any destination leave an address alone. Written by Go. */
 enum host {
-	HOST_OURS = 1,   /* it is this host's: what goes there is for the host itself */
-	HOST_SERVER = 2, /* it is a real server's: what comes from there was not sent by a client */
+	HOST_OURS = 1, /* it is this host's: what goes there is for the host itself */
+	HOST_SERVER =
+		2, /* it is a real server's: what comes from there was not sent by a client, and what goes there was not for somebody behind */
 };
 
 enum scheduler {

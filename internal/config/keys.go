@@ -50,27 +50,31 @@ func (s scope) serviceKeys(n, address, addresses, protocol *yaml.Node) []placedK
 		s.complain(addresses, mistake{"address and addresses", "write all of them as addresses"})
 		return nil
 	case addresses != nil:
-		return s.severalKeys(addresses, standard, known)
+		return s.severalKeys(addresses, protocol, standard, known)
 	case address == nil:
 		s.complain(n, mistake{"no address", `write "address: 192.0.2.10:80"`})
 		return nil
 	}
-	key, ok := s.serviceKey(address, standard)
-	if !ok || !known {
+	key, own, ok := s.keyOf(address, standard)
+	if own {
+		s.complain(address, mistake{"a protocol behind the address", fmt.Sprintf(`write "protocol: %s"; behind an address it stands in "addresses:"`, key.Protocol)})
+	}
+	if !ok || !known || own {
 		return nil
 	}
 	return []placedKey{key}
 }
 
 // severalKeys are of one family, as in IPVS services by firewall mark are.
-func (s scope) severalKeys(n *yaml.Node, standard model.Protocol, known bool) (out []placedKey) {
+func (s scope) severalKeys(n, protocol *yaml.Node, standard model.Protocol, known bool) (out []placedKey) {
 	items := s.list(n, "addresses")
-	if len(items) == 0 && n.Kind == yaml.SequenceNode {
+	if len(items) == 0 && (n.Kind == yaml.SequenceNode || isNull(n)) {
 		s.complain(n, mistake{"no address", `write "addresses: [192.0.2.10:80, 192.0.2.10:443]"`})
 	}
-	good := known
+	good, used := known, false
 	for _, item := range items {
-		key, ok := s.serviceKey(item, standard)
+		key, own, ok := s.keyOf(item, standard)
+		used = used || !own
 		if ok && len(out) > 0 && key.Address.Is4() != out[0].Address.Is4() {
 			s.complain(item, mistake{fmt.Sprintf("%s in a service of %s", familyName(key.Address), familyName(out[0].Address)),
 				"write one service for each family"})
@@ -81,19 +85,23 @@ func (s scope) severalKeys(n *yaml.Node, standard model.Protocol, known bool) (o
 			out = append(out, key)
 		}
 	}
+	if good && len(out) > 0 && !used && protocol != nil {
+		s.complain(protocol, mistake{"protocol, but each of the addresses has its own", "leave it out"})
+		return nil
+	}
 	if !good {
 		return nil
 	}
 	return out
 }
 
-// serviceKey reads one of them: an address with a port, and perhaps a protocol of its own.
-func (s scope) serviceKey(n *yaml.Node, protocol model.Protocol) (out placedKey, ok bool) {
+// keyOf reads one of them: an address with a port, and perhaps a protocol of its own.
+func (s scope) keyOf(n *yaml.Node, protocol model.Protocol) (out placedKey, own, ok bool) {
 	text, ok := s.text(n, "address")
 	if !ok {
-		return out, false
+		return out, false, false
 	}
-	text, protocol = cutProtocol(text, protocol)
+	text, protocol, own = cutProtocol(text, protocol)
 	e, m := parseServiceEndpoint(text)
 	if m == nil && e.port.kind == portLeftOut {
 		one, all := model.ServiceKey{Address: e.address, Port: 80}, model.ServiceKey{Address: e.address}
@@ -101,19 +109,20 @@ func (s scope) serviceKey(n *yaml.Node, protocol model.Protocol) (out placedKey,
 	}
 	if m != nil {
 		s.complain(n, *m)
-		return out, false
+		return out, false, false
 	}
-	return placedKey{model.ServiceKey{Address: e.address, Port: e.port.number, Last: e.port.last, Protocol: protocol}, n}, true
+	key := model.ServiceKey{Address: e.address, Port: e.port.number, Last: e.port.last, Protocol: protocol}
+	return placedKey{key, n}, own, true
 }
 
 // cutProtocol takes the protocol off the end: 192.0.2.10:443/udp.
-func cutProtocol(text string, standard model.Protocol) (string, model.Protocol) {
+func cutProtocol(text string, standard model.Protocol) (host string, protocol model.Protocol, own bool) {
 	if i := strings.LastIndex(text, "/"); i >= 0 {
 		if protocol, ok := model.ParseProtocol(text[i+1:]); ok {
-			return text[:i], protocol
+			return text[:i], protocol, true
 		}
 	}
-	return text, standard
+	return text, standard, false
 }
 
 // checkKeys refuses what two services would have to share, or one has twice.

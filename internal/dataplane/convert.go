@@ -141,7 +141,7 @@ func toTemplate(w model.ServiceWant, generation uint32) (out pathTemplate) {
 	if w.Persistence.Timeout == 0 {
 		return out
 	}
-	if w.Key.Port != model.FTP || len(w.Also) > 0 {
+	if w.Key.Port != model.FTP || w.Key.IsRange() || len(w.Also) > 0 {
 		out.Port = toPort(w.Key.Port)
 	}
 	out.Generation, out.Address = generation, toAddr(w.Key.Address)

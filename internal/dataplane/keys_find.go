@@ -23,7 +23,7 @@ func (d *Dataplane) serviceOf(f model.Flow) (*pathService, error) {
 	if f.Virtual.Addr().Is4() {
 		anywhere = netip.IPv4Unspecified()
 	}
-	ours, err := d.isHost(f.Virtual.Addr(), pathHostHOST_OURS)
+	ours, err := d.isHost(f.Virtual.Addr(), pathHostHOST_OURS|pathHostHOST_SERVER)
 	if ours || err != nil {
 		return nil, err
 	}

@@ -100,9 +100,9 @@ func (t *twin) mayHave(from, to netip.Addr) bool {
 	return t.isVIP(to) || t.isVIP(anyOf(to)) && t.passesBy(from, to)
 }
 
-// passesBy: the packet is neither for this host, nor of a server.
+// passesBy: the packet is neither for this host, nor for a server, nor of one.
 func (t *twin) passesBy(from, to netip.Addr) bool {
-	return !slices.Contains(t.own, to) && !t.isServer(from)
+	return !slices.Contains(t.own, to) && !t.isServer(to) && !t.isServer(from)
 }
 
 func (t *twin) isServer(a netip.Addr) bool {

@@ -27,7 +27,7 @@ func (s *twinService) templateOf(f flow) flow {
 		client = netip.PrefixFrom(f.source.Addr(), int(bits)).Masked()
 	}
 	key := s.want.Key
-	if key.Port == 21 && len(s.want.Also) == 0 {
+	if key.Port == 21 && key.Last == 0 && len(s.want.Also) == 0 {
 		key.Port = 0
 	}
 	return flow{netip.AddrPortFrom(client.Addr(), 0), netip.AddrPortFrom(key.Address, key.Port), key.Protocol | twinMark}

@@ -108,7 +108,7 @@ const (
 )
 
 func (h host) room(s model.Service, l model.Link, overhead int) []api.Finding {
-	client, room, least := h.clientMTU(s.Key.Address), l.MTU-overhead, least4
+	client, room, least := h.clientMTU(s), l.MTU-overhead, least4
 	if s.Key.Address.Is6() {
 		least = least6
 	}
@@ -124,15 +124,24 @@ func (h host) room(s model.Service, l model.Link, overhead int) []api.Finding {
 		return found(api.LevelError, what, fmt.Sprintf("%d bytes are left, and no sender believes that less than %d fit", room, least), fix)
 	case l.MTU < client:
 		return found(api.LevelWarning, what, "larger ones are answered with packet too big; who does not hear that, hangs", fix)
-	case s.Key.Protocol == model.TCP:
+	case !s.Speaks(model.UDP) && s.Key.IsAnyDestination():
+		return found(api.LevelNote, what, "without `mss:` in the service each connection first learns it by packet too big", fix)
+	case !s.Speaks(model.UDP):
 		return found(api.LevelNote, what,
 			"`weir realserver up` on the servers makes clients send smaller segments; without it each connection first learns it by packet too big", fix)
 	}
 	return found(api.LevelWarning, what, "datagrams cannot be made smaller by the servers: clients must heed packet too big", fix)
 }
 
-// clientMTU is the largest packet that clients of a service send.
-func (h host) clientMTU(vip netip.Addr) int {
+// clientMTU is the largest packet that clients of a service send, to whichever of its addresses.
+func (h host) clientMTU(s model.Service) (most int) {
+	for _, key := range s.Keys() {
+		most = max(most, h.clientMTUOf(key.Address))
+	}
+	return most
+}
+
+func (h host) clientMTUOf(vip netip.Addr) int {
 	for _, v := range h.desired.Address.VIPs {
 		if l := h.link(h.device(v.Interface).Index); v.Address == vip && v.Interface != loopback && l.MTU > 0 {
 			return min(l.MTU, usual)
@@ -200,12 +209,29 @@ func (h host) natSubnets() []natSubnet {
 			if server.Forwarding != model.NAT || !ok {
 				continue
 			}
-			i := slices.IndexFunc(out, func(n natSubnet) bool { return n.vip == s.Key.Address && n.subnet == own.Masked() })
-			if i < 0 {
-				i = len(out)
-				out = append(out, natSubnet{vip: s.Key.Address, subnet: own.Masked(), director: own.Addr()})
+			for _, vip := range addresses(s) {
+				out = with(out, natSubnet{vip: vip, subnet: own.Masked(), director: own.Addr()}, server.Key)
 			}
-			out[i].servers = append(out[i].servers, server.Key)
+		}
+	}
+	return out
+}
+
+// with adds a server to its subnet.
+func with(list []natSubnet, n natSubnet, server model.ServerKey) []natSubnet {
+	i := slices.IndexFunc(list, func(o natSubnet) bool { return o.vip == n.vip && o.subnet == n.subnet })
+	if i < 0 {
+		i, list = len(list), append(list, n)
+	}
+	list[i].servers = append(list[i].servers, server)
+	return list
+}
+
+// addresses are those of a service, each once.
+func addresses(s model.Service) (out []netip.Addr) {
+	for _, key := range s.Keys() {
+		if !slices.Contains(out, key.Address) {
+			out = append(out, key.Address)
 		}
 	}
 	return out
@@ -232,7 +258,7 @@ func (h host) clientIn(n natSubnet) string {
 		client, err1 := netip.ParseAddrPort(c.Client)
 		virtual, err2 := netip.ParseAddrPort(c.Virtual)
 		server, err3 := netip.ParseAddrPort(c.Server)
-		if err1 != nil || err2 != nil || err3 != nil || virtual.Addr() != n.vip || !n.subnet.Contains(client.Addr()) {
+		if err1 != nil || err2 != nil || err3 != nil || (virtual.Addr() != n.vip && !n.vip.IsUnspecified()) || !n.subnet.Contains(client.Addr()) {
 			continue
 		}
 		if slices.ContainsFunc(n.servers, func(k model.ServerKey) bool { return k.Address == server.Addr() }) {
@@ -274,19 +300,20 @@ func (h host) heldVIPs() []netip.Addr {
 // askDirectly is how to try a server from here.
 func (h host) askDirectly(vip netip.Addr) string {
 	for _, s := range h.Spec.Services {
-		if s.Key.Address == vip && s.Key.Port != model.AnyPort && len(s.Servers) > 0 {
-			return fmt.Sprintf("nc -vz %s %d # asks a server itself; ask the virtual address from another host", s.Servers[0].Key.Address, port(s))
+		i := slices.IndexFunc(s.Keys(), func(k model.ServiceKey) bool { return k.Address == vip && k.Port != model.AnyPort })
+		if i >= 0 && len(s.Servers) > 0 {
+			return fmt.Sprintf("nc -vz %s %d # asks a server itself; ask the virtual address from another host", s.Servers[0].Key.Address, port(s, s.Keys()[i]))
 		}
 	}
 	return fmt.Sprintf("ip route get %s # ask it from another host", vip)
 }
 
-// port is that of a service's first server.
-func port(s model.Service) uint16 {
+// port is that of a service's first server for a key.
+func port(s model.Service, asked model.ServiceKey) uint16 {
 	if p := s.Servers[0].Key.Port; p != model.AnyPort {
 		return p
 	}
-	return s.Key.Port
+	return asked.Port
 }
 
 func isGlobal(p netip.Prefix) bool { return p.Addr().IsGlobalUnicast() }

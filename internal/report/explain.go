@@ -138,8 +138,17 @@ func leftAlone(in Input, by model.ServiceKey, f model.Flow) string {
 		return ""
 	case slices.Contains(in.Desired.Dataplane.Own, f.Virtual.Addr()):
 		return fmt.Sprintf("%s is an address of this host", f.Virtual.Addr())
-	case slices.Contains(in.Spec.ServerAddresses(), f.Client.Addr()):
+	case hasServer(in.Desired.Dataplane, f.Virtual.Addr()):
+		return fmt.Sprintf("%s is a server's own address", f.Virtual.Addr())
+	case hasServer(in.Desired.Dataplane, f.Client.Addr()):
 		return fmt.Sprintf("%s is a server, not a client", f.Client.Addr())
 	}
 	return ""
+}
+
+// hasServer: one of a service, be it leaving, has the address.
+func hasServer(want model.DataplaneWant, a model.Addr) bool {
+	return slices.ContainsFunc(want.Services, func(s model.ServiceWant) bool {
+		return slices.ContainsFunc(s.Servers, func(w model.ServerWant) bool { return w.Key.Address == a })
+	})
 }

@@ -53,7 +53,8 @@ func (e *estimates[K]) tick(counts map[K]Counts) map[K]Rates {
 }
 
 func (c Counts) less(other Counts) bool {
-	return c.Connections < other.Connections || c.PacketsIn < other.PacketsIn || c.PacketsOut < other.PacketsOut
+	return c.Connections < other.Connections || c.PacketsIn < other.PacketsIn || c.PacketsOut < other.PacketsOut ||
+		c.BytesIn < other.BytesIn || c.BytesOut < other.BytesOut
 }
 
 // estimate is in the units of IPVS: 1024ths of a connection or packet a second, 32nds of a byte.

@@ -58,7 +58,7 @@ func ofService(text string, owners report.Owners) (func(report.Connection) bool,
 	wanted := map[model.ServiceKey]bool{}
 	for _, owner := range owners.All() {
 		isIt := isEndpoint && !owner.By.IsRange() && owner.By.Address == address && owner.By.Port == port
-		if isIt || owner.Name == text || owner.By.Where() == text {
+		if isIt || owner.Name == text || owner.By.Where() == text || owner.By.Where()+"/"+owner.By.Protocol.String() == text {
 			wanted[owner.Key] = true
 		}
 	}
