@@ -2,7 +2,8 @@
 /*
  * question.h: one-packet scheduling. Each datagram is scheduled for itself and begins no connection, as in
  * IPVS (IP_VS_CONN_F_ONE_PACKET). By NAT it is remembered, so that its answer is translated, which IPVS does
- * not do. A client may ask several servers from one port: each question has its own answer.
+ * not do. A client may ask several servers from one port: each question has its own answer. Of two services
+ * with one server the second is not asked there while the first question waits: its answer would be the first's.
  *
  * A datagram in pieces begins a connection, or its pieces would go to different servers.
  */
@@ -45,9 +46,20 @@ static __always_inline void question_conn(struct conn *c, struct packet *p, __u3
 	c->hop = 0;
 }
 
+/* question_waits: what p would ask was asked for somebody else, and has had no answer yet. */
+static __always_inline bool question_waits(const struct flow *answer, const struct packet *p)
+{
+	struct question *q = bpf_map_lookup_elem(&questions, answer);
+
+	if (!q || ago(q->back.hop_seen, QUESTION_SECONDS) || word_flags(word_of(&q->conn)) & CONN_FIN_SERVER)
+		return false;
+	return q->conn.destination_port != p->flow.destination_port ||
+	       !addr_equal(&q->conn.destination, &p->flow.destination);
+}
+
 /*
  * question_keep remembers who asked what, and from where. False: the way back is a connection's that is not
- * over, which would have the answer.
+ * over, or another question's, which would have the answer.
  */
 static __noinline bool question_keep(struct packet *p)
 {
@@ -59,11 +71,13 @@ static __noinline bool question_keep(struct packet *p)
 	if (!scratch || reverse_taken())
 		return false;
 	struct question *q = &scratch->question;
-	question_conn(&q->conn, p, now);
 	copy(&q->back, &scratch->newcomer.draft, sizeof(q->back));
 	copy(&flow, &q->back.source, offsetof(struct flow, pad));
 	flow.protocol = q->back.protocol;
 	flow.pad[0] = flow.pad[1] = flow.pad[2] = 0;
+	if (question_waits(&flow, p))
+		return false;
+	question_conn(&q->conn, p, now);
 	bpf_map_update_elem(&questions, &flow, q, BPF_ANY);
 	question_asked(now);
 	return true;
@@ -85,9 +99,12 @@ static __noinline void question_answered(struct packet *p)
 	struct flow flow = p->flow;
 	struct question *q = bpf_map_lookup_elem(&questions, &flow);
 
-	if (!q || ago(q->back.hop_seen, QUESTION_SECONDS))
+	if (!q)
 		return;
 	p->life = word_life(word_of(&q->conn));
+	/* Its place may be another question's meanwhile: then it is compared now, or its life is, in the end. */
+	if (ago(q->back.hop_seen, QUESTION_SECONDS) || !entry_is((struct conn *)&q->back, &p->flow))
+		return;
 	p->position = NOWHERE;
 	p->conn = &q->conn;
 	p->back = &q->back;

@@ -127,7 +127,7 @@ static __always_inline bool martian(const struct flow *flow)
 {
 	const struct addr *s = &flow->source;
 
-	if (service_owns(s))
+	if (service_owns(s) || addr_equal(s, &flow->destination))
 		return true;
 	if (addr_is_v4(s)) {
 		__u8 first = *(__u8 *)&s->word[3];

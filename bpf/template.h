@@ -43,8 +43,8 @@ static __always_inline bool template_find(struct found *at, const struct flow *k
 	return entry_live(at, table_search(key), key);
 }
 
-/* template_shared is that of the service which a connection was made to, of those that share their templates. */
-static __always_inline struct template *template_shared(const struct conn *conn)
+/* template_asked is that of the service which a connection was made to, as those that share their templates are found. */
+static __always_inline struct template *template_asked(const struct conn *conn)
 {
 	struct service *service = service_of_port(&conn->destination, conn->destination_port, conn->protocol);
 
@@ -54,15 +54,18 @@ static __always_inline struct template *template_shared(const struct conn *conn)
 }
 
 /*
- * template_of_conn is by what the template of a connection is found: as its server's service has it, but
- * where services share templates, its server may be another one's. The sweep may not look for ranges.
+ * template_of_conn is by what the template of a connection is found: as its server's service has it. But
+ * where the services of an address share templates, its server may be another one's. The sweep may not look
+ * for ranges: those have templates of their own.
  */
 static __always_inline struct template *template_of_conn(const struct conn *conn)
 {
 	struct server *server = server_find(conn->server, conn->server_generation);
-	struct template *t = server ? template_of(server->service, server->service_generation) : NULL;
+	struct template *own = server ? template_of(server->service, server->service_generation) : NULL;
 
-	return t && !t->port ? template_shared(conn) ?: t : t;
+	if (!own || own->port || !addr_equal(&own->address, &conn->destination))
+		return own;
+	return template_asked(conn);
 }
 
 /* template_names: it leads to the server of this connection, and not to one that came later. */

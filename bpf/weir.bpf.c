@@ -26,16 +26,28 @@
 #include "service.h"
 #include "tell.h"
 
+/* is_persistent: while the daemon changes that, flag and template may differ; then there are none. */
+static __always_inline bool is_persistent(const struct service *service)
+{
+	return service->flags & SERVICE_PERSISTENT && template_of(service->id, service->generation);
+}
+
+/* follow is where the template of a client of a persistent service leads; while connections move, it may be where they come from. */
+static __always_inline __u64 follow(struct packet *p)
+{
+	__u64 next = persist_follow(headers_of(p), p->service, 1);
+
+	if (table_moves && next == NOBODY && persist_fetch())
+		next = persist_follow(headers_of(p), p->service, 1);
+	return next;
+}
+
 /* pick sets p->server: where the client's template leads, or else the one whose turn it is. */
 static __always_inline void pick(struct packet *p)
 {
-	bool persistent = p->service->flags & SERVICE_PERSISTENT;
-	__u64 next = NOBODY;
+	bool persistent = is_persistent(p->service);
+	__u64 next = persistent ? follow(p) : NOBODY;
 
-	if (persistent)
-		next = persist_follow(headers_of(p), p->service, 1);
-	if (persistent && table_moves && next == NOBODY && persist_fetch())
-		next = persist_follow(headers_of(p), p->service, 1);
 	p->template = persistent && next == NOBODY;
 	if (next == NOBODY)
 		next = sched_next(p);
@@ -137,11 +149,11 @@ __noinline bool sound(struct xdp_md *ctx, struct headers *h)
  */
 static __always_inline bool begins_backwards(struct packet *p)
 {
-	if (p->flow.protocol != IPPROTO_TCP || p->kind > KIND_FIRST || !(p->service->flags & SERVICE_PERSISTENT))
+	if (p->flow.protocol != IPPROTO_TCP || p->kind > KIND_FIRST || !is_persistent(p->service))
 		return false;
 	if ((p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != (TCP_SYN | TCP_ACK))
 		return false;
-	return persist_follow(headers_of(p), p->service, 1) != NOBODY;
+	return follow(p) != NOBODY;
 }
 
 /* begin decides about a packet for a service, without a connection: does it begin one? */

@@ -36,7 +36,7 @@ func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant
 		d.tables = t
 	}
 	wants = d.tables.withoutStrangers(wants)
-	errs := []error{d.removeServices(wants)}
+	var errs []error
 	for _, want := range wants {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -45,7 +45,7 @@ func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant
 			errs = append(errs, fmt.Errorf("service %s: %w", want.Key, err))
 		}
 	}
-	errs = append(errs, d.removeKeys(wants), d.applyAddresses(wants, own), d.settleFree())
+	errs = append(errs, d.removeServices(wants), d.removeKeys(wants), d.applyAddresses(wants, own), d.settleFree())
 	return errors.Join(errs...)
 }
 
@@ -60,7 +60,8 @@ func (d *Dataplane) putService(want model.ServiceWant) error {
 	if err := d.putServiceTimeouts(entry, want); err != nil {
 		return err
 	}
-	if err := d.putTemplate(entry, want); err != nil {
+	template := toTemplate(want, entry.value.Generation)
+	if err := d.putTemplate(entry, template, template.Generation != 0); err != nil {
 		return err
 	}
 	isLeaving := func(w model.ServerWant) bool { return w.Leaving != 0 }
@@ -72,6 +73,9 @@ func (d *Dataplane) putService(want model.ServiceWant) error {
 	}
 	d.tell(entry)
 	if err := d.putServiceValue(entry, want); err != nil {
+		return err
+	}
+	if err := d.putTemplate(entry, template, true); err != nil {
 		return err
 	}
 	if err := d.putServers(entry, want, isLeaving); err != nil {
@@ -130,9 +134,9 @@ func (d *Dataplane) putServiceValue(entry *serviceEntry, want model.ServiceWant)
 	return nil
 }
 
-func (d *Dataplane) putTemplate(entry *serviceEntry, want model.ServiceWant) error {
-	value := toTemplate(want, entry.value.Generation)
-	if value == entry.template {
+// putTemplate: that there are none any more is said when the service is no more persistent.
+func (d *Dataplane) putTemplate(entry *serviceEntry, value pathTemplate, due bool) error {
+	if value == entry.template || !due {
 		return nil
 	}
 	if err := d.path.Templates.Put(entry.value.Id, &value); err != nil {
@@ -199,9 +203,7 @@ func (d *Dataplane) removeServers(entry *serviceEntry, wants []model.ServerWant)
 			return fmt.Errorf("remove server %s: %w", key, err)
 		}
 		d.tables.serverIDs.free(server.id)
-		if d.tables.freed != nil {
-			d.tables.freed[server.id] = true
-		}
+		d.tables.freed[server.id] = true
 		delete(entry.servers, key)
 	}
 	return nil
@@ -216,8 +218,8 @@ func freePlace(s pathServer) pathServer {
 	}
 }
 
-// removeServices takes away the services that are not wanted: first the service, so that nothing
-// new begins, then its table, then its servers.
+// removeServices takes away the services that are not wanted, when those that are have taken over their keys:
+// first the service, so that nothing new begins, then its table, then its servers.
 func (d *Dataplane) removeServices(wants []model.ServiceWant) error {
 	wanted := map[model.ServiceKey]bool{}
 	for _, want := range wants {
@@ -252,16 +254,16 @@ func (d *Dataplane) removeService(key model.ServiceKey, entry *serviceEntry) err
 }
 
 // applyAddresses tells the path which addresses are services', which are NAT servers', and which a service
-// of any destination leaves alone.
+// of any destination leaves alone: the latter first, since by its address such a service begins.
 func (d *Dataplane) applyAddresses(wants []model.ServiceWant, own []model.Addr) error {
+	if err := applyAddresses(d.path.Hosts, d.tables.hosts, hosts(wants, own)); err != nil {
+		return fmt.Errorf("host %w", err)
+	}
 	if err := applyAddresses(d.path.Vips, d.tables.vips, countVIPs(wants)); err != nil {
 		return fmt.Errorf("vip %w", err)
 	}
 	if err := applyAddresses(d.path.NatServers, d.tables.natServers, countNATServers(wants)); err != nil {
 		return fmt.Errorf("nat server %w", err)
-	}
-	if err := applyAddresses(d.path.Hosts, d.tables.hosts, hosts(wants, own)); err != nil {
-		return fmt.Errorf("host %w", err)
 	}
 	return nil
 }

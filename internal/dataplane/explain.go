@@ -79,7 +79,12 @@ func (x *explaining) look() (err error) {
 // lookForConnection is conn_find of bpf/conn.h.
 func (x *explaining) lookForConnection() (err error) {
 	at, err := x.d.find(toFlow(x.flow))
-	if err != nil || at == nil {
+	if err != nil {
+		return err
+	}
+	if at == nil {
+		x.conn, err = x.d.question(toFlow(x.flow))
+		x.isBack = x.conn != nil
 		return err
 	}
 	if word(at.conn.Word).isForward() {

@@ -167,8 +167,11 @@ func (x *explaining) clashes(server pathServer) (bool, error) {
 		Destination: toAddr(x.flow.Client.Addr()), DestinationPort: toPort(x.flow.Client.Port()),
 	}
 	at, err := x.d.find(back)
-	if err != nil || at == nil {
+	if err != nil {
 		return false, err
+	}
+	if at == nil {
+		return x.isAwaited(back)
 	}
 	owner, err := x.d.forwardOf(at)
 	if err != nil || owner == nil {
@@ -176,6 +179,19 @@ func (x *explaining) clashes(server pathServer) (bool, error) {
 	}
 	ends := x.conn != nil && owner.position == x.conn.position // it goes with the connection that ends first
 	return !ends && !isOver(word(owner.conn.Word)), nil
+}
+
+// isAwaited: the answer would be that of another question, which waits: question_waits of bpf/question.h.
+func (x *explaining) isAwaited(answer pathFlow) (bool, error) {
+	if !x.has(pathServiceFlagSERVICE_ONE_PACKET) {
+		return false, nil
+	}
+	other, err := x.d.question(answer)
+	if err != nil || other == nil || word(other.conn.Word).has(pathConnFlagCONN_FIN_SERVER) {
+		return false, err
+	}
+	asked := toFlow(x.flow)
+	return other.conn.Destination != asked.Destination || other.conn.DestinationPort != asked.DestinationPort, nil
 }
 
 // ask is what the scheduler may know of the connection and the servers.

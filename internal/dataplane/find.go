@@ -5,6 +5,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -91,4 +92,20 @@ func (d *Dataplane) forwardOf(back *entryAt) (*entryAt, error) {
 		return nil, nil
 	}
 	return &at, nil
+}
+
+// question is what a flow answers, if somebody asked; nil: nobody did: bpf/question.h.
+func (d *Dataplane) question(f pathFlow) (*entryAt, error) {
+	var q pathQuestion
+	err := d.path.Questions.Lookup(&f, &q)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read questions: %w", err)
+	}
+	if idle(q.Back.HopSeen, d.now(), d.hz) > time.Duration(pathLimitQUESTION_SECONDS)*time.Second {
+		return nil, nil
+	}
+	return &entryAt{conn: q.Conn}, nil
 }

@@ -16,7 +16,7 @@ import (
 // layouts are the types that lie in maps that are kept forever. The kernel compares sizes only: two
 // fields that changed places would pass, so names and offsets of all fields go into the hash.
 var layouts = []any{
-	pathBucket{}, pathConn{}, pathReverse{}, pathServiceKey{}, pathRangeKey{}, pathQuestion{}, pathTemplate{}, pathService{}, pathServer{}, pathSlot{}, pathSlotBlock{}, pathInterface{},
+	pathBucket{}, pathConn{}, pathReverse{}, pathServiceKey{}, pathRangeKey{}, pathTemplate{}, pathService{}, pathServer{}, pathSlot{}, pathSlotBlock{}, pathInterface{},
 	pathLoad{}, pathCounters{}, pathVlanKey{}, pathTimeouts{},
 }
 
@@ -50,6 +50,9 @@ func layoutName(name string, m *ebpf.MapSpec) string {
 	case "near_sets":
 		hashType(h, reflect.TypeOf(pathNearKey{}))
 		hashType(h, reflect.TypeOf(pathNearSet{}))
+	case "questions":
+		hashType(h, reflect.TypeOf(pathFlow{}))
+		hashType(h, reflect.TypeOf(pathQuestion{}))
 	case "fragments":
 		hashType(h, reflect.TypeOf(pathFragmentKey{}))
 		hashType(h, reflect.TypeOf(pathFragment{}))

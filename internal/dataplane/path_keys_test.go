@@ -100,6 +100,8 @@ func TestServersAreNoClientsOfAnyDestination(t *testing.T) {
 	expect(t, b, front, fetch.open(), noService)
 	answer := talk{netip.AddrPortFrom(origin, 80), netip.AddrPortFrom(serverAddr(4, 4), 8050), model.TCP}
 	expect(t, b, front, answer.ask(packet.SYN|packet.ACK), noService)
+	land := talk{netip.AddrPortFrom(origin, 20000), netip.AddrPortFrom(origin, 80), model.TCP}
+	expect(t, b, front, land.open(), martian)
 	want := wide(model.DR)
 	want.Services, want.Own = want.Services[:2], nil
 	b.apply(t, want)

@@ -94,3 +94,21 @@ func TestAnswersOfConnectionsAreNotAsked(t *testing.T) {
 	b.compareCounters(t)
 	b.compareConnections(t)
 }
+
+// TestQuestionsOfOneServerWait: a client that asks two addresses of one server from one port would not know whose
+// the answer is. When the first has its answer, the second may be asked.
+func TestQuestionsOfOneServerWait(t *testing.T) {
+	b := newTestbed(t, 64)
+	want := askers(4, model.NAT)
+	want.Services[0].Servers = want.Services[0].Servers[:1]
+	want.Services[0].Also = []model.ServiceKey{{Address: vip(4, 11), Port: 53, Protocol: model.UDP}}
+	b.apply(t, want)
+	first, second := talkTo(4, 10, 53, model.UDP, 20000), talkTo(4, 11, 53, model.UDP, 20000)
+	expect(t, b, front, first.more(), natIn)
+	expect(t, b, front, second.more(), natClash)
+	expect(t, b, front, first.more(), natIn) // it asks again
+	expect(t, b, back, first.answer(netip.AddrPortFrom(serverAddr(4, 1), 5353), 0), natOut)
+	expect(t, b, front, second.more(), natIn)
+	expect(t, b, front, first.more(), natClash)
+	b.compareCounters(t)
+}

@@ -24,7 +24,7 @@ const manyPlaces = 512
 // before it came to this, or that a CPU had found before they went. Each Apply looks anew at all places that
 // were freed, the first one at all that are free.
 func (d *Dataplane) settleFree() error {
-	if d.tables.freed == nil || len(d.tables.freed) > manyPlaces {
+	if !d.tables.looked || len(d.tables.freed) > manyPlaces {
 		return d.settleAllFree()
 	}
 	for id := range d.tables.freed {
@@ -52,9 +52,7 @@ func (d *Dataplane) settleAllFree() error {
 			return err
 		}
 	}
-	if d.tables.freed == nil {
-		d.tables.freed = map[uint32]bool{}
-	}
+	d.tables.looked = true
 	return nil
 }
 

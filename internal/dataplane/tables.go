@@ -28,7 +28,8 @@ type tables struct {
 	serviceIDs ids
 	serverIDs  ids
 	records    records
-	freed      map[uint32]bool // places whose servers were removed; nil: not all that are free were looked at yet
+	freed      map[uint32]bool // places whose servers were removed
+	looked     bool            // at all that are free
 }
 
 type serviceEntry struct {
@@ -51,6 +52,7 @@ func (d *Dataplane) readTables() (*tables, error) {
 		services:   map[model.ServiceKey]*serviceEntry{},
 		serviceIDs: newIDs(maxServices),
 		serverIDs:  newIDs(maxServers),
+		freed:      map[uint32]bool{},
 	}
 	byID, err := d.readServices(t)
 	if err != nil {

@@ -4,8 +4,12 @@ package dataplane_test
 
 import "github.com/weir-lb/weir/internal/model"
 
-// ask is for a datagram that is scheduled for itself. By NAT its answer is known again.
+// ask is for a datagram that is scheduled for itself. By NAT its answer is known again; undecided: its answer would
+// be that of another question, which waits.
 func (t *twin) ask(p parsed, c *twinConn) outcome {
+	if other := t.questions[c.fromServer]; c.forwarding == model.NAT && other != nil && !other.answered && other.toService != c.toService {
+		return outcome{verdict: undecided}
+	}
 	c.server.counters.Connections++
 	c.server.service.counters.Connections++
 	if c.forwarding == model.NAT {

@@ -314,7 +314,11 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 			continue
 		}
 		if s.want.OnePacket && p.piece == nil {
-			return t.ask(p, c)
+			if o := t.ask(p, c); o.verdict != undecided {
+				return o
+			}
+			t.unremember(template)
+			continue
 		}
 		if !t.create(c) {
 			t.unremember(template)

@@ -94,8 +94,14 @@ func vips(spec model.Spec, network model.Network) []model.VIP {
 
 // own are the host's addresses, if a service of any destination must leave them alone.
 func own(spec model.Spec, network model.Network) (out []model.Addr) {
-	if !slices.ContainsFunc(keys(spec), model.ServiceKey.IsAnyDestination) {
+	all := keys(spec)
+	if !slices.ContainsFunc(all, model.ServiceKey.IsAnyDestination) {
 		return nil
+	}
+	for _, key := range all {
+		if !key.IsAnyDestination() {
+			out = append(out, key.Address) // it may not be there yet
+		}
 	}
 	for _, link := range network.Links {
 		for _, p := range link.Prefixes {
