@@ -289,6 +289,7 @@ struct scratch {
 	struct near_set set;      /* lblcr.h: a new one */
 	struct flow template;     /* persist.h: the key of the client's template */
 	struct question question; /* question.h: a new one */
+	struct flow answer;       /* question.h: its key */
 };
 
 struct {

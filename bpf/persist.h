@@ -61,17 +61,20 @@ static __always_inline __u64 template_follow(const struct flow *key, const struc
 	return template_same(&at) ? next : NOBODY;
 }
 
+/* The key is in the CPU's scratch. */
 struct follow {
-	const struct flow *key;
 	const struct service *service;
 	__u64 next;
 };
 
 static long follow_step(__u32 turn, void *arg)
 {
+	struct scratch *scratch = scratch_of_cpu();
 	struct follow *f = arg;
 
-	f->next = template_follow(f->key, f->service);
+	if (!scratch)
+		return 1;
+	f->next = template_follow(&scratch->template, f->service);
 	return f->next != NOBODY;
 }
 
@@ -89,7 +92,7 @@ __noinline __u64 persist_follow(struct headers *h, struct service *service, __u3
 	if (!t)
 		return NOBODY;
 	template_key(&scratch->template, &h->flow, t);
-	struct follow f = { .key = &scratch->template, .service = service, .next = NOBODY };
+	struct follow f = { .service = service, .next = NOBODY };
 	bpf_loop(looks, follow_step, &f, 0);
 	return f.next;
 }

@@ -65,20 +65,19 @@ static __noinline bool question_keep(struct packet *p)
 {
 	struct scratch *scratch = scratch_of_cpu();
 	__u32 now = jiffies();
-	struct flow flow;
 
 	draft_reverse(p);
 	if (!scratch || reverse_taken())
 		return false;
 	struct question *q = &scratch->question;
+	struct flow *answer = &scratch->answer;
 	copy(&q->back, &scratch->newcomer.draft, sizeof(q->back));
-	copy(&flow, &q->back.source, offsetof(struct flow, pad));
-	flow.protocol = q->back.protocol;
-	flow.pad[0] = flow.pad[1] = flow.pad[2] = 0;
-	if (question_waits(&flow, p))
+	copy(answer, &q->back.source, offsetof(struct flow, pad));
+	answer->protocol = q->back.protocol;
+	if (question_waits(answer, p))
 		return false;
 	question_conn(&q->conn, p, now);
-	bpf_map_update_elem(&questions, &flow, q, BPF_ANY);
+	bpf_map_update_elem(&questions, answer, q, BPF_ANY);
 	question_asked(now);
 	return true;
 }

@@ -333,6 +333,7 @@ type pathScratch struct {
 	Set      pathNearSet
 	Template pathFlow
 	Question pathQuestion
+	Answer   pathFlow
 }
 
 type pathServer struct {
