@@ -49,7 +49,6 @@ static long near_step(__u32 turn, void *arg)
 
 static __always_inline struct member near_find(struct near_set *set, bool most)
 {
-	/* Linux 6.1 judges a callback by its first turn alone: what it knew to be 0 then, it would take for 0 in all. */
 	struct near_walk w = { .set = set, .most = most, .weight = unknown_zero, .cost = unknown_zero };
 
 	w.found.generation = unknown_zero;

@@ -29,23 +29,6 @@ static __always_inline void question_asked(__u32 now)
 		*last = now;
 }
 
-/* question_conn is the connection that the datagram would have begun. Its life tells it from the next question that has its place. */
-static __always_inline void question_conn(struct conn *c, struct packet *p, __u32 now)
-{
-	c->word = word_make(bpf_get_prandom_u32(), 0, 0, CONN_UDP);
-	c->source = p->flow.source;
-	c->destination = p->flow.destination;
-	c->source_port = p->flow.source_port;
-	c->destination_port = p->flow.destination_port;
-	c->protocol = p->flow.protocol;
-	c->forwarding = FORWARDING_NAT;
-	c->server = p->server_id;
-	c->seen = now;
-	c->pair = NOWHERE;
-	c->server_generation = p->server->generation;
-	c->hop = 0;
-}
-
 /* question_waits: what p would ask was asked for somebody else, and has had no answer yet. */
 static __always_inline bool question_waits(const struct flow *answer, const struct packet *p)
 {
@@ -58,13 +41,12 @@ static __always_inline bool question_waits(const struct flow *answer, const stru
 }
 
 /*
- * question_keep remembers who asked what, and from where. False: the way back is a connection's that is not
- * over, or another question's, which would have the answer.
+ * question_keep remembers who asked what, and from where, as create makes it a pair of entries. False: the way
+ * back is a connection's that is not over, or another question's, which would have the answer.
  */
 static __noinline bool question_keep(struct packet *p)
 {
 	struct scratch *scratch = scratch_of_cpu();
-	__u32 now = jiffies();
 
 	draft_reverse(p);
 	if (!scratch || reverse_taken())
@@ -76,9 +58,12 @@ static __noinline bool question_keep(struct packet *p)
 	answer->protocol = q->back.protocol;
 	if (question_waits(answer, p))
 		return false;
-	question_conn(&q->conn, p, now);
+	draft_forward(p, NOWHERE);
+	copy(&q->conn, &scratch->newcomer.draft, sizeof(q->conn));
+	q->conn.word = word_make(bpf_get_prandom_u32(), 0, 0,
+				 CONN_UDP); /* its life tells it from the next that has its place */
 	bpf_map_update_elem(&questions, answer, q, BPF_ANY);
-	question_asked(now);
+	question_asked(q->conn.seen);
 	return true;
 }
 
@@ -112,8 +97,11 @@ static __noinline void question_answered(struct packet *p)
 /* question_find looks among the answers while somebody asks. */
 static __always_inline void question_find(struct packet *p)
 {
-	__u32 only = 0, *last = bpf_map_lookup_elem(&asking, &only);
+	__u32 only = 0;
 
-	if (p->flow.protocol == IPPROTO_UDP && last && *last && !ago(*last, QUESTION_SECONDS))
+	if (p->flow.protocol != IPPROTO_UDP)
+		return;
+	__u32 *last = bpf_map_lookup_elem(&asking, &only);
+	if (last && *last && !ago(*last, QUESTION_SECONDS))
 		question_answered(p);
 }

@@ -21,7 +21,11 @@ static __always_inline struct slot_block *block_at(void *table, __u32 block)
 	return bpf_map_lookup_elem(table, &block);
 }
 
-/* It is 0, but not for the verifier: without CAP_PERFMON it wants an offset to be known on all ways, or on none. */
+/*
+ * It is 0, but not for the verifier. Without CAP_PERFMON that wants an offset to be known on all ways, or on none.
+ * And Linux 6.1 judges a callback of bpf_loop by its first turn alone: what is known to be 0 then is 0 for good, and
+ * what a callback would do where it is not is thrown away. So what it compares with earlier turns begins as this.
+ */
 __u32 unknown_zero;
 
 static __always_inline struct slot *slot_at(void *table, __u32 index)

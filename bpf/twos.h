@@ -86,6 +86,7 @@ __noinline __u64 sched_twos(__u32 service)
 		return NOBODY;
 	w.first.left = draw(w.total);
 	w.second.left = draw(w.total);
+	w.first.slot = w.second.slot = unknown_zero; /* slots.h: the callback asks whether it is still 0 */
 	bpf_loop(head->server, twos_draw_step, &w, 0);
 	return slot_server(table, twos_better(&w.first, &w.second));
 }

@@ -14,21 +14,15 @@ import (
 
 // serversCommand lists servers in the columns of `ipvsadm -Ln`, with state and reason.
 func serversCommand(env Env) *cobra.Command {
-	var rates bool
-	c := look{name: "servers", short: "servers of each service, their state and its reason", wide: true, ask: func(ctx context.Context, daemon *client.Client, out *output) error {
-		return showServers(ctx, daemon, out, rates)
-	}}.command(env)
-	ratesFlag(c, &rates)
-	return c
+	return look{
+		name: "servers", short: "servers of each service, their state and its reason", wide: true, ask: showServers, rates: showServerRates,
+	}.command(env)
 }
 
-func showServers(ctx context.Context, daemon *client.Client, out *output, rates bool) error {
+func showServers(ctx context.Context, daemon *client.Client, out *output) error {
 	servers, err := daemon.Servers(ctx)
 	if err != nil {
 		return err
-	}
-	if rates {
-		return showServerRates(servers, out)
 	}
 	const stateColumn = 14
 	t := newTable("SERVICE", "SERVER", "FORWARD", "TUNNEL", ">WEIGHT", ">ACTIVECONN", ">INACTCONN", ">HALFOPEN", ">PERSISTCONN",
@@ -50,7 +44,11 @@ func showServers(ctx context.Context, daemon *client.Client, out *output, rates 
 	return out.print(servers, t.write)
 }
 
-func showServerRates(servers []api.Server, out *output) error {
+func showServerRates(ctx context.Context, daemon *client.Client, out *output) error {
+	servers, err := daemon.Servers(ctx)
+	if err != nil {
+		return err
+	}
 	t := newTable("SERVICE", "SERVER", ">CPS", ">INPPS", ">OUTPPS", ">INBPS", ">OUTBPS")
 	for _, s := range servers {
 		t.add(append([]string{s.Service, s.Address}, rateColumns(s.Rates)...)...)

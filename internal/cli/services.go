@@ -16,25 +16,15 @@ import (
 
 // servicesCommand lists services with what they have done, in the columns of `ipvsadm -Ln --stats`.
 func servicesCommand(env Env) *cobra.Command {
-	var rates bool
-	c := look{name: "services", short: "services, and what they have done", wide: true, ask: func(ctx context.Context, daemon *client.Client, out *output) error {
-		return showServices(ctx, daemon, out, rates)
-	}}.command(env)
-	ratesFlag(c, &rates)
-	return c
+	return look{
+		name: "services", short: "services, and what they have done", wide: true, ask: showServices, rates: showServiceRates,
+	}.command(env)
 }
 
-func ratesFlag(c *cobra.Command, rates *bool) {
-	c.Flags().BoolVar(rates, "rates", false, "what comes in a second, in the columns of ipvsadm -Ln --rate")
-}
-
-func showServices(ctx context.Context, daemon *client.Client, out *output, rates bool) error {
+func showServices(ctx context.Context, daemon *client.Client, out *output) error {
 	services, err := daemon.Services(ctx)
 	if err != nil {
 		return err
-	}
-	if rates {
-		return showServiceRates(services, out)
 	}
 	t := newTable("SERVICE", "PRO", "ADDRESS", "SCHEDULER", ">MSS", ">UP", ">ACTIVECONN", ">INACTCONN",
 		">CONNS", ">INPKTS", ">OUTPKTS", ">INBYTES", ">OUTBYTES")
@@ -68,7 +58,11 @@ func mss(limit uint16) string {
 	return strconv.Itoa(int(limit))
 }
 
-func showServiceRates(services []api.Service, out *output) error {
+func showServiceRates(ctx context.Context, daemon *client.Client, out *output) error {
+	services, err := daemon.Services(ctx)
+	if err != nil {
+		return err
+	}
 	t := newTable("SERVICE", "PRO", "ADDRESS", ">CPS", ">INPPS", ">OUTPPS", ">INBPS", ">OUTBPS")
 	for _, s := range services {
 		t.add(append([]string{s.Name, s.Protocol, where(s, out.isWide())}, rateColumns(s.Rates)...)...)

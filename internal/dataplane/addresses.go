@@ -14,14 +14,7 @@ import (
 type addressCounts map[pathAddr]uint32
 
 func readAddresses(m *ebpf.Map) (addressCounts, error) {
-	out := addressCounts{}
-	var key pathAddr
-	var value uint32
-	each := m.Iterate()
-	for each.Next(&key, &value) {
-		out[key] = value
-	}
-	return out, each.Err()
+	return readMap[pathAddr, uint32](m)
 }
 
 // applyAddresses makes a map of addresses equal to want; have is what it is known to hold.

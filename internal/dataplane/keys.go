@@ -39,19 +39,20 @@ func toKeys(k model.ServiceKey) (single []pathServiceKey, parts []pathRangeKey) 
 }
 
 func (d *Dataplane) readKeys() (out keys, err error) {
-	if out.single, err = readMap[pathServiceKey](d.path.Services); err != nil {
+	if out.single, err = readMap[pathServiceKey, pathService](d.path.Services); err != nil {
 		return out, fmt.Errorf("read services: %w", err)
 	}
-	if out.parts, err = readMap[pathRangeKey](d.path.Ranges); err != nil {
+	if out.parts, err = readMap[pathRangeKey, pathService](d.path.Ranges); err != nil {
 		return out, fmt.Errorf("read ranges: %w", err)
 	}
 	return out, nil
 }
 
-func readMap[K comparable](m *ebpf.Map) (map[K]pathService, error) {
-	out := map[K]pathService{}
+// readMap reads a hash, or a trie.
+func readMap[K comparable, V any](m *ebpf.Map) (map[K]V, error) {
+	out := map[K]V{}
 	var key K
-	var value pathService
+	var value V
 	each := m.Iterate()
 	for each.Next(&key, &value) {
 		out[key] = value

@@ -19,10 +19,6 @@ func (d *Dataplane) serviceOf(f model.Flow) (*pathService, error) {
 	if found != nil || err != nil {
 		return found, err
 	}
-	anywhere := netip.IPv6Unspecified()
-	if f.Virtual.Addr().Is4() {
-		anywhere = netip.IPv4Unspecified()
-	}
 	ours, err := d.isHost(f.Virtual.Addr(), pathHostHOST_OURS|pathHostHOST_SERVER)
 	if ours || err != nil {
 		return nil, err
@@ -31,7 +27,7 @@ func (d *Dataplane) serviceOf(f model.Flow) (*pathService, error) {
 	if servers || err != nil {
 		return nil, err
 	}
-	return d.serviceAt(anywhere, f)
+	return d.serviceAt(model.AnyDestination(f.Virtual.Addr()), f)
 }
 
 // serviceAt is the one that an address has for the port of a flow: of this port, of a range, of all ports.

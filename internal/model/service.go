@@ -79,6 +79,14 @@ func (k ServiceKey) Where() string {
 	return where
 }
 
+// AnyDestination is that of the family of an address.
+func AnyDestination(like netip.Addr) netip.Addr {
+	if like.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
 // IsAnyDestination tells whether packets to every address are meant that is not the host's own.
 func (k ServiceKey) IsAnyDestination() bool { return k.Address.IsUnspecified() }
 

@@ -107,7 +107,7 @@ func noService(in Input, e model.Explanation) string {
 	var owners Owners
 	names := map[model.ServiceKey]string{}
 	for _, service := range in.Spec.Services {
-		owners.add(service.Name, service.Key, service.Also)
+		owners.add(service.Name, service.Keys())
 		names[service.Key] = service.Name
 	}
 	address := e.Flow.Virtual.Addr()

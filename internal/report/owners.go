@@ -27,17 +27,18 @@ type Owner struct {
 func (s Snapshot) Owners() Owners {
 	var out Owners
 	for _, service := range s.Services {
-		out.add(service.Name, service.Key, service.Also)
+		out.add(service.Name, service.Keys())
 	}
 	return out
 }
 
-func (o *Owners) add(name string, key model.ServiceKey, also []model.ServiceKey) {
+// add takes the keys of a service, the one first by which it is known.
+func (o *Owners) add(name string, keys []model.ServiceKey) {
 	if o.single == nil {
 		o.single = map[model.ServiceKey]Owner{}
 	}
-	for _, by := range append([]model.ServiceKey{key}, also...) {
-		owner := Owner{name, key, by}
+	for _, by := range keys {
+		owner := Owner{name, keys[0], by}
 		if by.IsRange() {
 			o.ranges = append(o.ranges, owner)
 		} else {
@@ -57,7 +58,7 @@ func (o Owners) All() []Owner {
 func (o Owners) Of(c Connection) (Owner, bool) {
 	owner, found := o.at(c.Virtual.Addr(), c)
 	if !found {
-		owner, found = o.at(anywhere(c.Virtual.Addr()), c)
+		owner, found = o.at(model.AnyDestination(c.Virtual.Addr()), c)
 	}
 	return owner, found
 }
@@ -79,12 +80,4 @@ func (o Owners) at(address netip.Addr, c Connection) (Owner, bool) {
 	key.Port = model.FTP // the only service of one port whose templates are for all
 	owner, found := o.single[key]
 	return owner, found
-}
-
-// anywhere is any destination of the family of an address.
-func anywhere(like netip.Addr) netip.Addr {
-	if like.Is4() {
-		return netip.IPv4Unspecified()
-	}
-	return netip.IPv6Unspecified()
 }

@@ -73,6 +73,9 @@ type Service struct {
 	Answers   bool   // its servers' answers pass here, so that packets_out means something
 }
 
+// Keys are all that the service has, the one first by which it is known.
+func (s Service) Keys() []model.ServiceKey { return append([]model.ServiceKey{s.Key}, s.Also...) }
+
 // Server is a real server of one service and what it has done.
 type Server struct {
 	Service    string // name of its service

@@ -54,7 +54,7 @@ func addresses(s report.Service) (out []string) {
 	if len(s.Also) == 0 {
 		return nil
 	}
-	for _, key := range append([]model.ServiceKey{s.Key}, s.Also...) {
+	for _, key := range s.Keys() {
 		out = append(out, key.Where()+"/"+key.Protocol.String())
 	}
 	return out
