@@ -4,6 +4,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -14,6 +15,7 @@ import (
 // placedKey is an address of a service and where it stands.
 type placedKey struct {
 	model.ServiceKey
+	own  bool // it names its protocol
 	node *yaml.Node
 }
 
@@ -55,53 +57,57 @@ func (s scope) serviceKeys(n, address, addresses, protocol *yaml.Node) []placedK
 		s.complain(n, mistake{"no address", `write "address: 192.0.2.10:80"`})
 		return nil
 	}
-	key, own, ok := s.keyOf(address, standard)
-	if own {
+	key, ok := s.keyOf(address, standard)
+	if key.own {
 		s.complain(address, mistake{"a protocol behind the address", fmt.Sprintf(`write "protocol: %s"; behind an address it stands in "addresses:"`, key.Protocol)})
 	}
-	if !ok || !known || own {
+	if !ok || !known || key.own {
 		return nil
 	}
 	return []placedKey{key}
 }
 
-// severalKeys are of one family, as in IPVS services by firewall mark are.
-func (s scope) severalKeys(n, protocol *yaml.Node, standard model.Protocol, known bool) (out []placedKey) {
+func (s scope) severalKeys(n, protocol *yaml.Node, standard model.Protocol, good bool) (out []placedKey) {
 	items := s.list(n, "addresses")
 	if len(items) == 0 && (n.Kind == yaml.SequenceNode || isNull(n)) {
 		s.complain(n, mistake{"no address", `write "addresses: [192.0.2.10:80, 192.0.2.10:443]"`})
 	}
-	good, used := known, false
 	for _, item := range items {
-		key, own, ok := s.keyOf(item, standard)
-		used = used || !own
-		if ok && len(out) > 0 && key.Address.Is4() != out[0].Address.Is4() {
-			s.complain(item, mistake{fmt.Sprintf("%s in a service of %s", familyName(key.Address), familyName(out[0].Address)),
-				"write one service for each family"})
-			ok = false
-		}
-		good = good && ok
-		if ok {
+		key, ok := s.keyOf(item, standard)
+		if good = good && ok; ok {
 			out = append(out, key)
 		}
 	}
-	if good && len(out) > 0 && !used && protocol != nil {
-		s.complain(protocol, mistake{"protocol, but each of the addresses has its own", "leave it out"})
+	if !s.ofOneFamily(out) || !good {
 		return nil
 	}
-	if !good {
+	if protocol != nil && len(out) > 0 && !slices.ContainsFunc(out, func(k placedKey) bool { return !k.own }) {
+		s.complain(protocol, mistake{"protocol, but each of the addresses has its own", "leave it out"})
 		return nil
 	}
 	return out
 }
 
+// ofOneFamily is what services by firewall mark are in IPVS, too.
+func (s scope) ofOneFamily(keys []placedKey) bool {
+	good := true
+	for _, key := range keys {
+		if key.Address.Is4() != keys[0].Address.Is4() {
+			s.complain(key.node, mistake{fmt.Sprintf("%s in a service of %s", familyName(key.Address), familyName(keys[0].Address)),
+				"write one service for each family"})
+			good = false
+		}
+	}
+	return good
+}
+
 // keyOf reads one of them: an address with a port, and perhaps a protocol of its own.
-func (s scope) keyOf(n *yaml.Node, protocol model.Protocol) (out placedKey, own, ok bool) {
+func (s scope) keyOf(n *yaml.Node, protocol model.Protocol) (out placedKey, ok bool) {
 	text, ok := s.text(n, "address")
 	if !ok {
-		return out, false, false
+		return out, false
 	}
-	text, protocol, own = cutProtocol(text, protocol)
+	text, protocol, own := cutProtocol(text, protocol)
 	e, m := parseServiceEndpoint(text)
 	if m == nil && e.port.kind == portLeftOut {
 		one, all := model.ServiceKey{Address: e.address, Port: 80}, model.ServiceKey{Address: e.address}
@@ -109,10 +115,10 @@ func (s scope) keyOf(n *yaml.Node, protocol model.Protocol) (out placedKey, own,
 	}
 	if m != nil {
 		s.complain(n, *m)
-		return out, false, false
+		return out, false
 	}
 	key := model.ServiceKey{Address: e.address, Port: e.port.number, Last: e.port.last, Protocol: protocol}
-	return placedKey{key, n}, own, true
+	return placedKey{key, own, n}, true
 }
 
 // cutProtocol takes the protocol off the end: 192.0.2.10:443/udp.
