@@ -22,6 +22,12 @@
 #define MOVE_LOOKS 64 /* for a connection that another CPU has in hand: some microseconds */
 #define MOVE_MISSES 3 /* in a row: then a flow is nowhere, and not just there where nobody looked last */
 
+/*
+ * Slots of a bucket that are taken, before what moves goes to its second one. For a new flow that is CROWDED,
+ * which saves its packets a look there; what moves must not find both full (docs/why/growing.md).
+ */
+#define MOVE_CROWDED 8
+
 /* room_claim makes a free slot of the bucket the caller's. */
 static __always_inline __u32 room_claim(__u32 index, __u32 best)
 {
@@ -46,7 +52,7 @@ __noinline __u32 move_claim(void)
 	if (!home || !second)
 		return NOWHERE;
 	__u32 taken = bits_in(home->taken), first = n->home;
-	if (taken >= CROWDED && bits_in(second->taken) < taken)
+	if (taken >= MOVE_CROWDED && bits_in(second->taken) < taken)
 		first = n->second;
 	__u32 position = room_claim(first, n->slot);
 	if (position == NOWHERE)

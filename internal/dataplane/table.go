@@ -21,7 +21,7 @@ type table struct {
 	seed    [10]uint32
 }
 
-// tableFor has room for conns entries when it is four fifths full: until then all but one of a million
+// tableFor has room for conns entries when it is four fifths full: until then all but three of a million
 // flows find a place in one of their two buckets.
 func tableFor(conns uint32, seed [10]uint32) table {
 	slots := (uint64(conns)*5 + 3) / 4

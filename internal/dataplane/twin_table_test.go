@@ -10,10 +10,11 @@ import (
 
 // The shape of the connection table, as bpf/types.h and bpf/place.h have it.
 const (
-	twinSlots     = 15
-	twinUnsettled = 7 // slots of a bucket that flows may have which are not settled
-	twinCrowded   = 12
-	twinSettles   = 4 // packets of the client
+	twinSlots       = 15
+	twinUnsettled   = 7 // slots of a bucket that flows may have which are not settled
+	twinCrowded     = 12
+	twinMoveCrowded = 8
+	twinSettles     = 4 // packets of the client
 )
 
 // twinTable says who has which slot. What is found it does not say: that is a map's business.
@@ -196,7 +197,7 @@ func (t *twin) resize(buckets uint32, seed [10]uint32) {
 func (t *twinTable) move(f flow, c *twinConn) *twinEntry {
 	home, second, _ := t.place(f)
 	first, other := home, second
-	if taken := t.buckets[home].count(isTaken); taken >= twinCrowded && t.buckets[second].count(isTaken) < taken {
+	if taken := t.buckets[home].count(isTaken); taken >= twinMoveCrowded && t.buckets[second].count(isTaken) < taken {
 		first, other = second, home
 	}
 	for _, bucket := range []int{first, other} {
