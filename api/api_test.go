@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -56,6 +57,12 @@ var golden = map[string]any{
 			{Protocol: "tcp", State: "ESTABLISHED", Server: "198.51.100.11:80", Connections: 2},
 			{Protocol: "udp", State: "UDP", Server: "[2001:db8::53]:*", Connections: 1},
 		},
+	},
+	"trace": api.Trace{
+		Time: time.Date(2026, 11, 25, 12, 3, 11, 204518000, time.UTC), Missed: 3, Interface: "eth0", Packet: "ipv4 203.0.113.7 > 192.0.2.10",
+		Stages:  []api.TraceStage{{Name: "connection", Result: "none"}},
+		Verdict: "dr", Means: "forwarded by direct routing", Sent: "ipv4 203.0.113.7 > 192.0.2.10",
+		FrameIn: &api.Frame{Bytes: []byte("frame"), Length: 1500}, FrameSent: &api.Frame{Bytes: []byte("sent"), Length: 4},
 	},
 	"connections-kill": api.Killed{Killed: 12},
 	"realserver": api.RealServer{

@@ -41,6 +41,7 @@ enum limit {
 	MAX_ENDINGS = 512,               /* connections that are ended in one run */
 	MAX_QUESTIONS = 16384,           /* datagrams by NAT of one-packet services, whose answers may come */
 	QUESTION_SECONDS = 60,           /* an answer that comes later is nobody's */
+	TRACE_BYTES = 2048,              /* of a frame that is traced, at most */
 	TEMPLATE_MARK = 64,              /* a bit of the protocol in a template's key: so no packet's flow is one */
 	TEMPLATE_TURNS = 8, /* rounds of the sweep in which each connection once looks after its template */
 	TEMPLATE_KEPT = 60, /* seconds that a template has left at least while connections of it live */
@@ -460,6 +461,50 @@ struct event {
 	__u32 kind; /* enum event_kind */
 	__u32 ifindex;
 	struct addr address;
+};
+
+/* A frame as `weir trace` sees it. */
+struct trace_frame {
+	__u32 length; /* bytes */
+	__u32 taken;  /* of them: the first ones */
+	__u8 bytes[TRACE_BYTES];
+};
+
+/* What the path found of a packet that is traced. */
+enum trace_note {
+	TRACE_CONNECTION = 1, /* it has one, or has begun one */
+	TRACE_FRESH = 2,      /* it has begun it */
+	TRACE_ENDED = 4,      /* it had one, which is over */
+	TRACE_BACK = 8,       /* it is the server's */
+	TRACE_SERVICE = 16,   /* its service was looked for, and found */
+	TRACE_BEGUN = 32,     /* it has begun its client's template */
+	TRACE_FOLLOWED = 64,  /* its client's template named the server */
+	TRACE_SERVER = 128,
+	TRACE_HASHED = 256, /* the hash of its flow named the server */
+	TRACE_SENT = 512,
+	TRACE_TOLD = 1024, /* what was sent tells its sender that it cannot go on */
+};
+
+/* What the traced path tells the daemon of a packet through the ring `traces`. */
+struct trace {
+	__u64 time;   /* ns of CLOCK_MONOTONIC */
+	__u64 untold; /* packets until now that found no room in the ring */
+	__u64 word;   /* of its connection */
+	__u32 ingress;
+	__u32 egress;
+	__u32 verdict;    /* enum verdict */
+	__u32 notes;      /* enum trace_note */
+	__u32 active;     /* it is looked at */
+	__u32 kind;       /* enum kind */
+	struct flow flow; /* of its connection, as the client began it; without one as it came */
+	struct service_key service;
+	struct addr server;
+	__be16 service_last; /* where that key is a range: the last port; else 0 */
+	__be16 server_port;  /* 0: the port that the client asked for */
+	__u8 forwarding;     /* enum forwarding */
+	__u8 scheduler;      /* enum scheduler */
+	__u8 pad[2];
+	struct trace_frame in, out;
 };
 
 /* Argument of the sweep program, in and out. */

@@ -25,6 +25,7 @@
 #include "sched.h"
 #include "service.h"
 #include "tell.h"
+#include "trace.h"
 
 /* is_persistent: while the daemon changes that, flag and template may differ; then there are none. */
 static __always_inline bool is_persistent(const struct service *service)
@@ -49,6 +50,7 @@ static __always_inline void pick(struct packet *p)
 	__u64 next = persistent ? follow(p) : NOBODY;
 
 	p->template = persistent && next == NOBODY;
+	trace_template(next == NOBODY ? 0 : TRACE_FOLLOWED);
 	if (next == NOBODY)
 		next = sched_next(p);
 	sched_set(p, next);
@@ -61,8 +63,11 @@ static __always_inline bool remember(struct packet *p)
 	__u32 position = persist_remember(next);
 
 	p->template = position < PRESENT;
+	if (p->template)
+		trace_template(TRACE_BEGUN);
 	if (position != PRESENT)
 		return true;
+	trace_template(TRACE_FOLLOWED);
 	next = persist_follow(headers_of(p), p->service, REMEMBER_LOOKS);
 	sched_set(p, next);
 	return p->server;
@@ -79,8 +84,10 @@ static __always_inline enum verdict schedule_once(struct packet *p)
 	if (p->template && !remember(p))
 		return VERDICT_CONN_BUSY;
 	enum verdict v = is_one_packet(p) ? question(p) : create(p);
-	if (v != VERDICT_CONTINUE && p->template)
+	if (v != VERDICT_CONTINUE && p->template) {
 		persist_forget();
+		trace_template(0);
+	}
 	if (v != VERDICT_CONTINUE || !p->conn)
 		return v;
 	/* Another CPU may have been first with the same flow, and picked another server. */
@@ -200,8 +207,10 @@ static __always_inline enum verdict by_hash(struct packet *p, enum verdict v)
 	if (!exit || p->kind != KIND_WHOLE || !(p->service->flags & SERVICE_FORWARD_UNKNOWN))
 		return v;
 	sched_by_hash(p);
-	if (!p->server || (p->server->forwarding == FORWARDING_NAT && !(p->server->flags & SERVER_LOCAL)))
+	if (!p->server || (p->server->forwarding == FORWARDING_NAT && !(p->server->flags & SERVER_LOCAL))) {
+		p->server = NULL;
 		return v;
+	}
 	p->forwarding = p->server->forwarding;
 	p->hashed = exit;
 	return VERDICT_CONTINUE;
@@ -243,6 +252,7 @@ static __always_inline enum verdict anew(struct packet *p)
 		return VERDICT_CONN_BUSY;
 	p->conn = NULL;
 	p->server = NULL;
+	trace_ended();
 	return VERDICT_CONTINUE;
 }
 
@@ -376,12 +386,14 @@ static __always_inline int path(struct xdp_md *ctx)
 	struct packet p = { .ctx = ctx, .ingress = ctx->ingress_ifindex };
 	enum verdict v = parse(&p);
 
+	trace_in(&p);
 	if (v == VERDICT_CONTINUE)
 		v = told(&p, same(&p, balance(&p)));
 	else
 		v = refuse(&p, v);
 	if (p.kind == KIND_FIRST && v < VERDICT_LOCAL)
 		fragment_aside(headers_of(&p));
+	trace_out(&p, v);
 	return finish(&p, v);
 }
 

@@ -115,6 +115,49 @@ func (c *Client) Explain(ctx context.Context, from, virtual, protocol string) (a
 	return ask[api.Explanation](ctx, c, http.MethodGet, "/v1/explain?"+values.Encode())
 }
 
+// TraceQuery says whose packets are traced: those of a client to what it asks for, and those for it. Its zero
+// value is all packets for services.
+type TraceQuery struct {
+	Client   string // address, or address and port; "" is anybody
+	Virtual  string // address, or address and port, that it asks for; "" is any
+	Protocol string // tcp, udp or sctp; "" is any
+	Frames   bool   // with the bytes of each packet
+}
+
+// Trace calls begun when it has begun, and yield for each packet as it comes, until ctx ends, which is no error,
+// or one of them fails. Where somebody traces already, that comes back as an *Error with status 409.
+func (c *Client) Trace(ctx context.Context, q TraceQuery, begun func() error, yield func(api.Trace) error) error {
+	values := url.Values{"frames": {strconv.FormatBool(q.Frames)}}
+	for name, value := range map[string]string{"client": q.Client, "virtual": q.Virtual, "protocol": q.Protocol} {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	response, err := c.open(ctx, http.MethodGet, "/v1/trace?"+values.Encode())
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	defer response.Body.Close()
+	if err := begun(); err != nil {
+		return err
+	}
+	for lines := json.NewDecoder(response.Body); ; {
+		var t api.Trace
+		if err := lines.Decode(&t); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("the daemon at %s ended the trace: %w", c.socket, err)
+		}
+		if err := yield(t); err != nil {
+			return err
+		}
+	}
+}
+
 // Counters counts packets by the way in which they left the path.
 func (c *Client) Counters(ctx context.Context) (api.Counters, error) {
 	return ask[api.Counters](ctx, c, http.MethodGet, "/v1/counters")
@@ -134,22 +177,32 @@ func (c *Client) Reload(ctx context.Context) (api.Reloaded, error) {
 // ask sends one request and reads its answer.
 func ask[T any](ctx context.Context, c *Client, method, target string) (T, error) {
 	var answer T
-	request, err := http.NewRequestWithContext(ctx, method, "http://weir"+target, nil)
+	response, err := c.open(ctx, method, target)
 	if err != nil {
 		return answer, err
 	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return answer, c.unreached(err)
-	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return answer, refused(response)
-	}
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
 		return answer, fmt.Errorf("answer of the daemon at %s: %w", c.socket, err)
 	}
 	return answer, nil
+}
+
+// open sends one request. Whoever has the answer closes it.
+func (c *Client) open(ctx context.Context, method, target string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://weir"+target, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, c.unreached(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
+		return nil, refused(response)
+	}
+	return response, nil
 }
 
 // unreached names the socket, and tells an absent daemon from one that must not be asked.

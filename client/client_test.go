@@ -3,6 +3,7 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -77,6 +78,15 @@ func TestMethodsAskTheirRequests(t *testing.T) {
 		},
 		"GET /v1/explain?client=%5B2001%3Adb8%3A%3A7%5D%3A9&protocol=udp&virtual=%5B2001%3Adb8%3A%3A10%5D%3A80": func() error {
 			_, err := c.Explain(ctx, "[2001:db8::7]:9", "[2001:db8::10]:80", "udp")
+			return err
+		},
+		"GET /v1/trace?client=203.0.113.7&frames=true&protocol=udp&virtual=192.0.2.10%3A53": func() error {
+			enough := errors.New("enough")
+			err := c.Trace(ctx, client.TraceQuery{Client: "203.0.113.7", Virtual: "192.0.2.10:53", Protocol: "udp", Frames: true},
+				func() error { return nil }, func(api.Trace) error { return enough })
+			if errors.Is(err, enough) {
+				return nil
+			}
 			return err
 		},
 		"DELETE /v1/connections?service=web": func() error {
@@ -157,5 +167,33 @@ func TestCutAnswerIsAnError(t *testing.T) {
 	got, err := client.New(socket).Connections(t.Context(), client.ConnectionsQuery{})
 	if err == nil || !strings.Contains(err.Error(), "unexpected EOF") {
 		t.Errorf("took %v for the whole list, %v", got, err)
+	}
+}
+
+// TestTraceIsReadLineByLine until its reader has enough, it is ended, or the daemon goes away.
+func TestTraceIsReadLineByLine(t *testing.T) {
+	c := client.New(daemon(t, says(http.StatusOK, `{"verdict":"dr"}`+"\n"+`{"verdict":"tun","missed":3}`+"\n")))
+	var got []string
+	begun := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	never := func() error { t.Error("it has begun"); return nil }
+	tell := func(p api.Trace) error { got = append(got, p.Verdict); return nil }
+	err := c.Trace(ctx, client.TraceQuery{}, func() error { begun++; return nil }, tell)
+	if err == nil || !strings.Contains(err.Error(), "ended the trace") || begun != 1 || len(got) != 2 || got[1] != "tun" {
+		t.Errorf("a daemon that goes away: %v after %v", err, got)
+	}
+	err = c.Trace(ctx, client.TraceQuery{}, func() error { return nil }, func(api.Trace) error { cancel(); return nil })
+	if err != nil {
+		t.Errorf("a trace that is ended: %v", err)
+	}
+	err = c.Trace(ctx, client.TraceQuery{}, never, tell)
+	if err != nil {
+		t.Errorf("a trace that is ended before it began: %v", err)
+	}
+	busy := client.New(daemon(t, says(http.StatusConflict, `{"status":409,"detail":"somebody traces already"}`)))
+	var refused *client.Error
+	err = busy.Trace(t.Context(), client.TraceQuery{}, never, tell)
+	if !errors.As(err, &refused) || refused.Status != http.StatusConflict {
+		t.Errorf("a second trace: %v", err)
 	}
 }

@@ -25,6 +25,7 @@ type stage struct {
 	closers []io.Closer // what the story itself runs on the lab's hosts
 	streams map[string]*connection
 	load    *traffic
+	watch   *program // weir trace
 
 	fragmented uint32 // how many datagrams were: each has an id of its own
 }

@@ -54,6 +54,9 @@ func words() map[string]word {
 		// load_test.go
 		"load": load, // load start ADDRESS..., or stop: new connections, one every 8 ms
 
+		// watch_test.go
+		"watch": watch, // watch start ARG..., or stop: weir trace ARG... meanwhile
+
 		// host_test.go
 		"on":        on,        // on HOST COMMAND...
 		"killed":    killed,    // killed DURATION on HOST COMMAND...: -9 after that time

@@ -3,6 +3,8 @@
 package cli_test
 
 import (
+	"time"
+
 	"github.com/weir-lb/weir/api"
 )
 
@@ -57,7 +59,10 @@ var daemons = map[string]map[string]answer{
 		"GET /v1/explain?client=203.0.113.7%3A40001&protocol=tcp&virtual=192.0.2.10%3A80":                       {200, explanations["known"]},
 		"GET /v1/explain?client=203.0.113.7%3A40000&protocol=udp&virtual=192.0.2.10%3A80":                       {200, explanations["none"]},
 		"GET /v1/explain?client=%5B2001%3Adb8%3A%3A7%5D%3A9&protocol=udp&virtual=%5B2001%3Adb8%3A%3A10%5D%3A53": {200, explanations["lots"]},
-		"GET /v1/counters": {200, api.Counters{"no_service": 12, "dr": 123456, "malformed": 0}},
+		"GET /v1/trace?client=203.0.113.7&frames=false&virtual=192.0.2.10%3A80":                                 {200, traces[0]},
+		"GET /v1/trace?frames=true":             {200, traces[1]},
+		"GET /v1/trace?client=any&frames=false": {409, api.Error{Status: 409, Detail: "busy: somebody traces already, and there can be one trace at a time: end that one"}},
+		"GET /v1/counters":                      {200, api.Counters{"no_service": 12, "dr": 123456, "malformed": 0}},
 		"GET /v1/verdicts": {200, []api.Verdict{
 			{Name: "no_service", Help: "no service has this address, port and protocol"},
 			{Name: "dr", Help: "forwarded by direct routing"},
@@ -170,5 +175,24 @@ var explanations = map[string]api.Explanation{
 			{Address: "[2001:db8::53]:*", Weight: 3, Compared: "(0 x 256 + 0) / 3 = 0", Share: new(0.9377)},
 			{Address: "[2001:db8::54]:*", Weight: 1, Inactive: 7, Compared: "(0 x 256 + 7) / 1 = 7", Share: new(0.0623)},
 		},
+	},
+}
+
+// traces are packets of a trace, which ends behind them: one that is sent on, one that is dropped.
+var traces = []api.Trace{
+	{
+		Time: time.Date(2026, 11, 25, 12, 3, 11, 204518000, time.UTC), Interface: "eth0",
+		Packet: "203.0.113.7 > 192.0.2.10 | 40000 > 80 S",
+		Stages: []api.TraceStage{
+			{Name: "connection", Result: "none"}, {Name: "service", Result: "web (tcp 192.0.2.10:80), wlc"},
+			{Name: "server", Result: "198.51.100.11:8080, picked by wlc"}, {Name: "connection", Result: "begun, SYN_RECV"},
+			{Name: "forward", Result: "nat, out by eth1"},
+		},
+		Verdict: "nat_in", Means: "client to server, translated", Sent: "203.0.113.7 > 198.51.100.11 | 40000 > 8080 S",
+	},
+	{
+		Time: time.Date(2026, 11, 25, 12, 3, 12, 0, time.UTC), Missed: 2, Interface: "eth0", Packet: "203.0.113.7 > 192.0.2.10",
+		Stages: []api.TraceStage{}, Verdict: "malformed", Means: "its headers lie", FrameIn: &api.Frame{Bytes: []byte("frame"), Length: 1500},
+		FrameSent: &api.Frame{Bytes: []byte("sent"), Length: 4},
 	},
 }

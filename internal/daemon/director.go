@@ -11,6 +11,7 @@ import (
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/report"
+	"github.com/weir-lb/weir/internal/server"
 )
 
 // ErrStarting means that there is nothing to tell yet.
@@ -36,6 +37,30 @@ func (d *daemon) Explain(_ context.Context, flow model.Flow) (report.Explanation
 		return report.Explanation{}, fmt.Errorf("explain: %w", err)
 	}
 	return report.Explain(in, explained), nil
+}
+
+// Trace tells of packets as they come. It is logged, since they take longer meanwhile.
+func (d *daemon) Trace(ctx context.Context, wanted model.TraceFilter, begun func(), yield func(report.Trace) error) error {
+	if d.state.Load() == nil {
+		return ErrStarting
+	}
+	began := false
+	begin := func() {
+		began = true
+		d.log.Info("packets are traced, as was asked", "packets", wanted)
+		begun()
+	}
+	err := d.path.Trace(ctx, wanted, begin, func(t model.Traced) error {
+		s := d.state.Load()
+		return yield(report.MakeTrace(s.spec, s.seen.Network, t))
+	})
+	if errors.Is(err, dataplane.ErrTracing) {
+		return fmt.Errorf("%w: %w", server.ErrBusy, err)
+	}
+	if began {
+		d.log.Info("the trace has ended", "packets", wanted)
+	}
+	return err
 }
 
 // input is what a report is made of.

@@ -52,7 +52,7 @@ func (d *Dataplane) adoptLink(index int) error {
 	if err != nil {
 		return err
 	}
-	if err := l.Update(d.path.Weir); err != nil {
+	if err := l.Update(d.shown); err != nil {
 		d.log.Warn("program cannot be swapped, attaching it anew", "interface", index, "err", err)
 		_ = l.Detach() // or the interface is busy until the kernel gets round to it; fails when it is gone
 		return errors.Join(os.Remove(pin), l.Close(), d.forgetInterface(index))
@@ -86,6 +86,8 @@ func toInterface(want model.InterfaceWant, a *attached) pathInterface {
 
 // applyInterfaces attaches the program where it is wanted and takes it off elsewhere.
 func (d *Dataplane) applyInterfaces(wants []model.InterfaceWant) error {
+	d.linksMu.Lock()
+	defer d.linksMu.Unlock()
 	errs := []error{d.detachOthers(carriers(wants)), d.applyVLANs(devices(wants))}
 	var list []model.Attachment
 	for _, want := range carriers(wants) {
@@ -189,7 +191,7 @@ func (d *Dataplane) attachMode(want model.InterfaceWant, mode model.XDPMode, rea
 	if mode == model.XDPGeneric {
 		flags = link.XDPGenericMode
 	}
-	l, err := link.AttachXDP(link.XDPOptions{Program: d.path.Weir, Interface: want.Index, Flags: flags})
+	l, err := link.AttachXDP(link.XDPOptions{Program: d.shown, Interface: want.Index, Flags: flags})
 	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) {
 		return nil, occupied(want.Index)
 	}

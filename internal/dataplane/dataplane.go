@@ -48,8 +48,13 @@ type Dataplane struct {
 		why  string
 	}
 
-	links  map[string]*attached // by interface name
-	tables *tables              // what the maps are known to hold; nil: read them first
+	tables *tables // what the maps are known to hold; nil: read them first
+
+	// linksMu guards what is on the interfaces: another program is, while somebody traces.
+	linksMu sync.Mutex
+	links   map[string]*attached // by interface index
+	shown   *ebpf.Program        // on all of them: path.Weir, or the one of a trace
+	tracing chan struct{}        // full while somebody traces
 
 	// mu guards what other goroutines read.
 	mu          sync.Mutex
@@ -69,13 +74,26 @@ func (d *Dataplane) Close() error {
 	if d.held != nil {
 		errs = append(errs, d.held.Close())
 	}
-	for _, a := range d.links {
-		errs = append(errs, a.link.Close())
-	}
+	errs = append(errs, d.closeLinks())
 	if d.sweeper != nil {
 		errs = append(errs, d.sweeper.Close())
 	}
 	errs = append(errs, d.ender.Close(), d.path.Close(), d.about.Close(), d.lock.Close())
+	return errors.Join(errs...)
+}
+
+// closeLinks leaves the path on the interfaces, without a trace.
+func (d *Dataplane) closeLinks() error {
+	d.linksMu.Lock()
+	defer d.linksMu.Unlock()
+	var errs []error
+	if d.shown != d.path.Weir {
+		errs = append(errs, d.swap(d.path.Weir))
+	}
+	for _, a := range d.links {
+		errs = append(errs, a.link.Close())
+	}
+	d.links = nil // a trace that ends now has nothing to swap back
 	return errors.Join(errs...)
 }
 

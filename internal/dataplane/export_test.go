@@ -47,7 +47,7 @@ func (d *Dataplane) Send(frame []byte, ifindex int) (action uint32, out []byte, 
 		DataOut: out,
 		Context: xdpMD{DataEnd: uint32(len(frame)), IngressIfindex: uint32(ifindex)},
 	}
-	action, err = d.path.Weir.Run(options)
+	action, err = d.shown.Run(options)
 	return action, options.DataOut, err
 }
 
@@ -529,3 +529,6 @@ func (d *Dataplane) ExhaustTold() error {
 	told := slices.Repeat([]pathTold{{Since: d.now(), Count: 1000}}, cpus)
 	return d.path.Tellings.Put(uint32(0), told)
 }
+
+// ProgramOn is the program on an interface of this namespace.
+func ProgramOn(index int) (uint32, error) { return programOn(index) }

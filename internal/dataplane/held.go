@@ -65,7 +65,9 @@ func (d *Dataplane) admit(raw []byte, now time.Time) []heldFrame {
 
 // resend has the path look at a frame again, as if it came just now.
 func (d *Dataplane) resend(f heldFrame) error {
-	_, err := d.path.Weir.Run(&ebpf.RunOptions{
+	d.linksMu.Lock() // or a trace may end, and its program with it
+	defer d.linksMu.Unlock()
+	_, err := d.shown.Run(&ebpf.RunOptions{
 		Data:    f.bytes,
 		Repeat:  1,
 		Flags:   liveFrames,

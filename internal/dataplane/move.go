@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"time"
 	"unsafe"
 
@@ -186,23 +185,31 @@ func (d *Dataplane) loadProgram(first side, behind *side) (*ebpf.Program, error)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := setClock(spec); err != nil {
-		return nil, err
-	}
-	maps, err := d.between(spec, first, behind)
-	if err != nil {
-		return nil, err
-	}
 	var objects struct {
 		Weir *ebpf.Program `ebpf:"weir"`
 	}
-	if err := spec.LoadAndAssign(&objects, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
-		return nil, loadError("path", err)
+	if err := d.loadAgain("path", spec, first, behind, &objects); err != nil {
+		return nil, err
 	}
 	if err := d.bind(objects.Weir); err != nil {
 		return nil, errors.Join(err, objects.Weir.Close())
 	}
 	return objects.Weir, nil
+}
+
+// loadAgain loads objects of a path on the maps that there are but for the connections.
+func (d *Dataplane) loadAgain(what string, spec *ebpf.CollectionSpec, first side, behind *side, objects any) error {
+	if _, err := setClock(spec); err != nil {
+		return err
+	}
+	maps, err := d.between(spec, first, behind)
+	if err != nil {
+		return err
+	}
+	if err := spec.LoadAndAssign(objects, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
+		return loadError(what, err)
+	}
+	return nil
 }
 
 // between gives a program the tables of a move, and returns the maps that it shares with the path.
@@ -216,19 +223,11 @@ func (d *Dataplane) between(spec *ebpf.CollectionSpec, first side, behind *side)
 	return maps, behind.setBefore(spec)
 }
 
-// use swaps a program in on every interface, as adoptLink does.
+// use swaps a program in on every interface, for good.
 func (d *Dataplane) use(p *ebpf.Program) error {
-	var errs []error
-	for name, a := range d.links {
-		if err := a.link.Update(p); err != nil {
-			index, _ := strconv.Atoi(name)
-			d.log.Warn("program cannot be swapped, attaching it anew", "interface", index, "err", err)
-			errs = append(errs, d.detach(index, a))
-		}
-	}
 	old := d.path.Weir
 	d.path.Weir = p
-	return errors.Join(append(errs, old.Close())...)
+	return errors.Join(d.swap(p), old.Close())
 }
 
 // moveBuckets are walked in one run of the mover: no packet is handled on its CPU meanwhile.

@@ -5,7 +5,6 @@ package dataplane_test
 import (
 	"bytes"
 	"fmt"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -70,15 +69,6 @@ func (c *crowd) begin(t *testing.T, k talk, far int) {
 	if far > 3 && k.protocol != model.UDP {
 		c.frame(t, front, packet.Build(k.ask(packet.FIN|packet.ACK)...))
 	}
-}
-
-// server is whom a conversation by NAT is with.
-func (c crowd) server(k talk) (netip.AddrPort, bool) {
-	conn := c.twin.conns[flow{k.client, k.service, k.protocol}]
-	if conn == nil || !conn.isPair() {
-		return netip.AddrPort{}, false
-	}
-	return conn.fromServer.source, true
 }
 
 // goOn sends a packet of each side of each conversation, which must be known.

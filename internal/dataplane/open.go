@@ -24,7 +24,7 @@ func Open(o Options) (*Dataplane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dataplane: %w", err)
 	}
-	d := &Dataplane{log: o.Log, pins: pins{o.BPFFS}, links: map[string]*attached{}, inUse: map[serviceID]inUse{}, waiting: newWaiting(cpus)}
+	d := &Dataplane{log: o.Log, pins: pins{o.BPFFS}, links: map[string]*attached{}, inUse: map[serviceID]inUse{}, waiting: newWaiting(cpus), tracing: make(chan struct{}, 1)}
 	if err := d.open(o); err != nil {
 		return nil, fmt.Errorf("dataplane: %w", errors.Join(err, d.Discard()))
 	}
@@ -83,6 +83,7 @@ func (d *Dataplane) load(spec *ebpf.CollectionSpec) error {
 	if err := spec.LoadAndAssign(&d.path, &ebpf.CollectionOptions{Maps: pinning}); err != nil {
 		return loadError("path", err)
 	}
+	d.shown = d.path.Weir
 	if err := d.bind(d.path.Weir); err != nil {
 		return err
 	}

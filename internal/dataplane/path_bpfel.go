@@ -211,6 +211,7 @@ const (
 	pathLimitMAX_ENDINGS      pathLimit = 512
 	pathLimitMAX_QUESTIONS    pathLimit = 16384
 	pathLimitQUESTION_SECONDS pathLimit = 60
+	pathLimitTRACE_BYTES      pathLimit = 2048
 	pathLimitTEMPLATE_MARK    pathLimit = 64
 	pathLimitTEMPLATE_TURNS   pathLimit = 8
 	pathLimitTEMPLATE_KEPT    pathLimit = 60

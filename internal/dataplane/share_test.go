@@ -3,6 +3,7 @@
 package dataplane
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,13 +13,14 @@ import (
 // TestProgramsShareTheirMaps: a map that is not shared is an empty one of the program's own, and nobody says so.
 func TestProgramsShareTheirMaps(t *testing.T) {
 	shared := new(Dataplane).shared()
-	for _, load := range []func() (*ebpf.CollectionSpec, error){loadSweeper, loadEnder, loadMover} {
+	own := []string{"conns_before", "endings", "tracing", "traces", "untold"}
+	for _, load := range []func() (*ebpf.CollectionSpec, error){loadSweeper, loadEnder, loadMover, loadTraced} {
 		spec, err := load()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for name := range spec.Maps {
-			if _, ok := shared[name]; !ok && !strings.HasPrefix(name, ".") && name != "conns_before" && name != "endings" {
+			if _, ok := shared[name]; !ok && !strings.HasPrefix(name, ".") && !slices.Contains(own, name) {
 				t.Errorf("map %s is not shared", name)
 			}
 		}

@@ -34,6 +34,7 @@ type testbed struct {
 	calls chan func() // to the thread that is in the namespace
 	seen  []uint64    // verdicts
 	held  int         // frames that wait for their first fragment
+	eyes  *eyes       // that look at each frame; nil: there are none
 }
 
 // newTestbed opens a path for size connections. Everything goes with the test.
@@ -164,7 +165,19 @@ func (b *testbed) frame(t testing.TB, ifindex int, frame []byte) outcome {
 	if want.action(ifindex) != "drop" && !bytes.Equal(out, want.out) {
 		t.Errorf("%s became\n%s, want\n%s\n got %x\nwant %x", text(frame), text(out), text(want.out), out, want.out)
 	}
+	if b.eyes != nil {
+		b.eyes.compare(t, ifindex, frame, want, b.twin)
+	}
 	return want
+}
+
+// server is whom a conversation by NAT is with.
+func (b *testbed) server(k talk) (netip.AddrPort, bool) {
+	conn := b.twin.conns[flow{k.client, k.service, k.protocol}]
+	if conn == nil || !conn.isPair() {
+		return netip.AddrPort{}, false
+	}
+	return conn.fromServer.source, true
 }
 
 // forgetFragments makes both forget what is under way in pieces. The path forgets by the clock and by

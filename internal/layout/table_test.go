@@ -24,7 +24,7 @@ var table = map[string][]string{
 	// Policy, pure: values in, values out.
 	"internal/sched":    {"internal/model"},
 	"internal/plan":     {"internal/model"},
-	"internal/report":   {"internal/model"},
+	"internal/report":   {"internal/model", "internal/packet"},
 	"internal/config":   {"internal/model", "internal/suggest"},
 	"internal/importer": {"internal/model"},
 

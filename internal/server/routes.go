@@ -19,6 +19,7 @@ func (s *Server) Handler() http.Handler {
 	routes := humago.New(mux, description(s.version))
 	s.look(routes)
 	s.explain(routes)
+	s.trace(routes)
 	s.listConnections(routes)
 	s.countConnections(routes)
 	s.killConnections(routes)

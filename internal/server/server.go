@@ -28,6 +28,9 @@ type Director interface {
 	Connections(ctx context.Context, yield func(report.Connection) bool) error
 	// Explain says what becomes of a flow, and changes nothing.
 	Explain(ctx context.Context, flow model.Flow) (report.Explanation, error)
+	// Trace says that it has begun, and calls yield for each packet that is wanted, as it comes, until ctx ends
+	// or yield fails. It is ErrBusy where somebody traces already.
+	Trace(ctx context.Context, wanted model.TraceFilter, begun func(), yield func(report.Trace) error) error
 	// Kill ends every connection that is wanted, and says how many; also when it breaks off.
 	Kill(ctx context.Context, wanted func(report.Connection) bool) (killed uint64, err error)
 	// Reload reads the daemon's own file again and returns the revision that came of it. When it

@@ -34,6 +34,7 @@ type director struct {
 	snapshot    report.Snapshot
 	connections []report.Connection
 	explained   map[string]report.Explanation
+	traced      []report.Trace
 	breakAfter  int   // connections before the list breaks off
 	err         error // of everything
 }
@@ -47,6 +48,23 @@ func (d director) Explain(_ context.Context, flow model.Flow) (report.Explanatio
 	e := d.explained[flow.Virtual.String()]
 	e.Flow = flow
 	return e, d.err
+}
+
+// Trace tells of what is wanted by its client, and ends.
+func (d director) Trace(_ context.Context, wanted model.TraceFilter, begun func(), yield func(report.Trace) error) error {
+	if d.err != nil && d.breakAfter == 0 {
+		return d.err
+	}
+	begun()
+	for _, t := range d.traced {
+		if wanted.Client.IsValid() && wanted.Client != t.Flow.Client {
+			continue
+		}
+		if err := yield(t); err != nil {
+			return err
+		}
+	}
+	return d.err
 }
 
 // Kill says how many of the connections are wanted; none is ended.
@@ -250,14 +268,14 @@ func TestDescriptionListsEveryRequest(t *testing.T) {
 	}
 	for _, want := range []string{
 		"get /v1/status", "get /v1/services", "get /v1/servers", "get /v1/connections",
-		"delete /v1/connections", "get /v1/connections/count", "get /v1/explain", "get /v1/counters", "get /v1/verdicts", "post /v1/reload",
+		"delete /v1/connections", "get /v1/connections/count", "get /v1/explain", "get /v1/trace", "get /v1/counters", "get /v1/verdicts", "post /v1/reload",
 	} {
 		method, path, _ := strings.Cut(want, " ")
 		if description.Paths[path][method].Summary == "" {
 			t.Errorf("%s is not described", want)
 		}
 	}
-	if len(description.Paths) != 9 {
+	if len(description.Paths) != 10 {
 		t.Errorf("%d paths", len(description.Paths))
 	}
 }
