@@ -64,7 +64,7 @@ test-vm: build $(VM)/.guest/ready
 	rm -rf $(VM)/out
 	mkdir -p $(VM)/out
 	$(GO) test -c -o $(VM)/out/dataplane.test ./internal/dataplane
-	$(VM)/ipvslab -t 3000 -o $(VM)/out $(VM)/suite $(VM)/capable $(VM)/vlan bin/weir bin/weir-lab $(VM)/out/dataplane.test
+	$(VM)/ipvslab -t 4200 -o $(VM)/out $(VM)/suite $(VM)/capable $(VM)/vlan bin/weir bin/weir-lab $(VM)/out/dataplane.test
 
 $(VM)/.guest/ready: $(addprefix $(VM)/,setup mkimage init)
 	$(VM)/setup

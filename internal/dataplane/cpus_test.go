@@ -68,11 +68,16 @@ func (b *testbed) namespace(t testing.TB) (space *os.File) {
 // meeting lets two threads begin each turn at the same moment.
 type meeting [2]atomic.Int64
 
+// patientSpins is longer than a turn takes on a CPU that is free for it.
+const patientSpins = 1 << 16
+
+// wait sleeps when the other one does not come: its CPU has other work, and a thread that has slept is preferred
+// to it. Who only yields waits for a time slice each turn.
 func (m *meeting) wait(cpu int, turn int) {
 	m[cpu].Store(int64(turn) + 1)
 	for spins := 1; m[1-cpu].Load() <= int64(turn); spins++ {
-		if spins%1024 == 0 {
-			unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // the other one may want this CPU
+		if spins%patientSpins == 0 {
+			_ = unix.Nanosleep(&unix.Timespec{Nsec: 20_000}, nil) // it may end sooner
 		}
 	}
 }

@@ -23,6 +23,7 @@ import (
 // TestWhatIsExplainedHappens: any services and servers, any connections that come, go on and end, while
 // servers change. Each packet ends as was explained before it, at the server that was named.
 func TestWhatIsExplainedHappens(t *testing.T) {
+	t.Parallel()
 	for _, s := range foreseeable() {
 		t.Run(s.String(), func(t *testing.T) {
 			explainAtRandom(t, newTestbed(t, 2048), s, rand.New(rand.NewPCG(uint64(s), 1)))

@@ -242,7 +242,7 @@ func (d *Dataplane) Mix(size uint32) (*Mixed, error) {
 	if err != nil {
 		return nil, err
 	}
-	other := &Dataplane{}
+	other := &Dataplane{shown: newFirst}
 	other.path.Weir = newFirst
 	return &Mixed{m, [2]*Dataplane{d, other}}, nil
 }

@@ -317,6 +317,7 @@ func TestApplyOfTheSameLeavesSchedulersAlone(t *testing.T) {
 
 // TestSchedulersFollowWeights walks through tables that change while connections come.
 func TestSchedulersFollowWeights(t *testing.T) {
+	t.Parallel()
 	for _, s := range foreseeable() {
 		t.Run(s.String(), func(t *testing.T) {
 			b := newTestbed(t, 1024)

@@ -69,6 +69,7 @@ const walkFrames = 5000
 // TestRandomFrames is a long walk of frames that were good once, through a world that changes under
 // them. The same number gives the same walk. WEIR_FUZZ_FRAMES is how many frames all walks have.
 func TestRandomFrames(t *testing.T) {
+	t.Parallel()
 	frames := 2 * walkFrames
 	if more, err := strconv.Atoi(os.Getenv("WEIR_FUZZ_FRAMES")); err == nil {
 		frames = more

@@ -430,6 +430,7 @@ func TestDroppedPacketsProlongNothing(t *testing.T) {
 // TestEveryFieldOfAResetPacketMayBeWrong: as of packets that are sent on. The server keeps its weight, since
 // another table of slots costs the kernel more time than all else.
 func TestEveryFieldOfAResetPacketMayBeWrong(t *testing.T) {
+	t.Parallel()
 	for _, f := range []family{4, 6} {
 		for _, p := range protocols {
 			t.Run(fmt.Sprintf("ipv%d %s", f, p), func(t *testing.T) {

@@ -144,6 +144,7 @@ func TestShortenedPacketsAreNotMisread(t *testing.T) {
 
 // TestEveryFieldMayBeWrong: every field of every header has other values, one at a time.
 func TestEveryFieldMayBeWrong(t *testing.T) {
+	t.Parallel()
 	eachGood(t, func(t *testing.T, b *testbed, g good) {
 		whole := packet.Build(g.layers...)
 		for _, f := range fieldsOf(whole) {

@@ -350,6 +350,7 @@ func TestKilledTemplate(t *testing.T) {
 // TestPersistentServicesAtRandom: many clients of few networks, servers that are quiesced, full, leave and
 // come back, while masks and what quiescing means change.
 func TestPersistentServicesAtRandom(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { persistAtRandom(t, rand.New(rand.NewPCG(seed, 5))) })
 	}
@@ -515,6 +516,7 @@ func (b *testbed) sent(t *testing.T, frame []byte) (out []byte) {
 // TestTemplateIsFollowedIntoTheOtherTable, behind each step of a move: new connections go where their client's
 // template leads, in whichever table it is.
 func TestTemplateIsFollowedIntoTheOtherTable(t *testing.T) {
+	t.Parallel()
 	c := newCrowd(t, middleTable, 1)
 	for steps := range dataplane.MoveSteps + 1 {
 		if err := c.path.Move(largeTable, steps); err != nil {
@@ -526,6 +528,7 @@ func TestTemplateIsFollowedIntoTheOtherTable(t *testing.T) {
 				c.begin(t, k, twinSettles-1)
 			}
 		}
+		c.tend(t) // in a slow guest all of this takes longer than datagrams live
 		c.restart(t, middleTable)
 		c.check(t)
 		c.tend(t)

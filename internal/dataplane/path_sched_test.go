@@ -17,6 +17,7 @@ import (
 // TestSchedulersPickAsTheirTwins: any number of servers with any weights, whose connections come, are
 // acknowledged, and end, while weights change.
 func TestSchedulersPickAsTheirTwins(t *testing.T) {
+	t.Parallel()
 	for _, s := range foreseeable() {
 		t.Run(s.String(), func(t *testing.T) {
 			for seed := range uint64(4) {
