@@ -7,14 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
+	"regexp"
 	"syscall"
 	"time"
 )
 
 // watch has `weir trace` look at packets while something happens.
 func watch(ctx context.Context, s *stage, args []string) (string, error) {
-	return choose(ctx, s, args, map[string]word{"start": startWatch, "stop": stopWatch})
+	return choose(ctx, s, args, map[string]word{"start": startWatch, "sees": watchSees, "stop": stopWatch})
 }
 
 // startWatch waits until it looks.
@@ -27,17 +27,31 @@ func startWatch(ctx context.Context, s *stage, args []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for !strings.Contains(p.said(), "packets are traced") {
+	s.watch = p
+	return watchSees(ctx, s, []string{"packets are traced"})
+}
+
+// watchSees waits until it has said something: packets take their time from the path to there.
+func watchSees(ctx context.Context, s *stage, args []string) (string, error) {
+	if err := exactly(args, "PATTERN"); err != nil {
+		return "", err
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	if err != nil {
+		return "", misuse(err.Error())
+	}
+	for p := s.watch; ; {
+		if pattern.MatchString(p.said()) {
+			return "", nil
+		}
 		select {
 		case <-p.done:
 			return "", fmt.Errorf("it ended: %v%s", p.cmd.ProcessState, p.said())
 		case <-ctx.Done():
-			return "", fmt.Errorf("it does not begin: %w%s", context.Cause(ctx), p.said())
+			return "", fmt.Errorf("it does not say %s: %w%s", pattern, context.Cause(ctx), p.said())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	s.watch = p
-	return "", nil
 }
 
 // stopWatch ends it as Ctrl-C does, unless it has had enough by itself, and prints what it said.

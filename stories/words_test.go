@@ -55,7 +55,7 @@ func words() map[string]word {
 		"load": load, // load start ADDRESS..., or stop: new connections, one every 8 ms
 
 		// watch_test.go
-		"watch": watch, // watch start ARG..., or stop: weir trace ARG... meanwhile
+		"watch": watch, // watch start ARG..., sees PATTERN, or stop: weir trace ARG... meanwhile
 
 		// host_test.go
 		"on":        on,        // on HOST COMMAND...
