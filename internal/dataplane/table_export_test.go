@@ -92,6 +92,26 @@ func readElements[T any](m *ebpf.Map) ([]T, error) {
 	return out, nil
 }
 
+// LiveLong makes connections of the services that are there live for an hour without a packet.
+func (d *Dataplane) LiveLong() error {
+	const hour = 3600
+	for i := range d.path.Timeouts.MaxEntries() {
+		var value pathTimeouts
+		if err := d.path.Timeouts.Lookup(i, &value); err != nil {
+			return err
+		}
+		for state, seconds := range value.Seconds {
+			if seconds != 0 {
+				value.Seconds[state] = hour
+			}
+		}
+		if err := d.path.Timeouts.Put(i, &value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ExpireAtOnce makes the time of every connection of a service that is there be over as soon as its
 // packet was seen: what a sweep marks, the next one ends, unless a packet comes in between.
 func (d *Dataplane) ExpireAtOnce() error {
