@@ -41,6 +41,9 @@ func traceCommand(env Env) *cobra.Command {
 			if err := t.parse(args); err != nil {
 				return usageError{c, err.Error()}
 			}
+			if t.pcap == "-" && c.Flags().Changed("output") {
+				return usageError{c, "--pcap - has stdout for the capture, so there is no other output: leave --output out, or name a file"}
+			}
 			return nil
 		},
 		ValidArgsFunction: completeFlow,

@@ -258,6 +258,28 @@ func TestTraceIsOfWhoIsWanted(t *testing.T) {
 	}
 }
 
+// TestTraceSaysWhatItMissed: while nobody reads, the ring is full at some time; told and missed are all that came.
+func TestTraceSaysWhatItMissed(t *testing.T) {
+	const sent, read = 6000, 2000 // of some 1,900 in the ring, and 1,024 on the way from there
+	b := newTestbed(t, smallTable)
+	b.apply(t, world())
+	e := b.trace(t, model.TraceFilter{})
+	defer e.end()
+	c := talkTo(4, 10, 80, model.TCP, 46000)
+	for range sent {
+		b.sent(t, packet.Build(c.open()...))
+	}
+	told, missed := uint64(0), uint64(0)
+	for see := func() { p := e.see(t); told++; missed += p.Missed }; told+missed < sent+1; see() {
+		if told == read { // now there is room, and the next one can say it
+			b.sent(t, packet.Build(c.open()...))
+		}
+	}
+	if missed == 0 || told <= read {
+		t.Errorf("of %d packets %d were told and %d missed", sent+1, told, missed)
+	}
+}
+
 // TestThereIsOneTrace at a time, and the path is on the interfaces again when it ends, however that is.
 func TestThereIsOneTrace(t *testing.T) {
 	b := newTestbed(t, smallTable)
