@@ -40,13 +40,16 @@ func watchSees(ctx context.Context, s *stage, args []string) (string, error) {
 	if err != nil {
 		return "", misuse(err.Error())
 	}
-	for p := s.watch; ; {
+	for p, ended := s.watch, false; ; {
 		if pattern.MatchString(p.said()) {
 			return "", nil
 		}
+		if ended { // it may have said the last of it between the look before and its end
+			return "", fmt.Errorf("it ended: %v%s", p.cmd.ProcessState, p.said())
+		}
 		select {
 		case <-p.done:
-			return "", fmt.Errorf("it ended: %v%s", p.cmd.ProcessState, p.said())
+			ended = true
 		case <-ctx.Done():
 			return "", fmt.Errorf("it does not say %s: %w%s", pattern, context.Cause(ctx), p.said())
 		case <-time.After(20 * time.Millisecond):

@@ -5,6 +5,7 @@ package dataplane_test
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"net/netip"
 	"os"
 	"runtime"
@@ -81,6 +82,9 @@ func (m *meeting) wait(cpu int, turn int) {
 		}
 	}
 }
+
+// leave keeps the other one from waiting for who has ended, after an error too.
+func (m *meeting) leave(cpu int) { m[cpu].Store(math.MaxInt64) }
 
 // stamp is a frame in IPv4, of TCP, or of UDP without a checksum, of which those of other clients can be made.
 type stamp struct {

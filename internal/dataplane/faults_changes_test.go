@@ -58,7 +58,10 @@ func (tr *trial) sameFlows(forwarding model.Forwarding, flows int, figures map[s
 	verdicts, counts := tr.verdicts(tr.t), r.counts()
 	stop, began := r.edit(), time.Now()
 	tr.onTwoCPUs(tr.t, r.run)
-	edits := stop()
+	edits, err := stop()
+	if err != nil {
+		tr.t.Error(err)
+	}
 	tr.t.Logf("%d edits in %v, while %d flows began", edits, time.Since(began), flows)
 	for cpu, ways := range r.ways {
 		if edits == 0 || ways[0] == 0 || ways[1] == 0 {
@@ -82,6 +85,7 @@ type race struct {
 }
 
 func (r *race) run(cpu int) error {
+	defer r.leave(cpu)
 	s := stampOf(stampSource, talkTo(4, 10, 80, model.TCP, 20000+uint16(r.forwarding)).open())
 	for turn := range r.went[cpu] {
 		frame := s.of(uint32(turn))
@@ -140,27 +144,25 @@ func (tr *trial) become(want model.DataplaneWant) {
 
 // edit edits a thousand times a second until it is stopped, and says how often it did: less often when
 // the machine has no more to give.
-func (r *race) edit() (stop func() int) {
-	end, ended := make(chan struct{}), make(chan int)
-	go func() {
-		ticks := time.NewTicker(time.Millisecond)
-		defer ticks.Stop()
-		began, turn := time.Now(), 0
-		for {
+func (r *race) edit() (stop func() (edits int, err error)) {
+	var ended sync.WaitGroup
+	var edits int
+	var failed error
+	end, began := make(chan struct{}), time.Now()
+	ended.Go(func() {
+		for ; failed == nil; edits++ {
 			select {
 			case <-end:
-				ended <- turn
 				return
-			case <-ticks.C:
+			case <-time.After(time.Until(began.Add(time.Duration(edits) * time.Millisecond))):
 			}
-			for due := int(time.Since(began).Milliseconds()); turn < due; turn++ {
-				r.do(func() { r.path.Apply(context.Background(), swinging(r.forwarding, turn+1)) })
-			}
+			r.do(func() { failed = r.path.Apply(context.Background(), swinging(r.forwarding, edits+1)) })
 		}
-	}()
-	return func() int {
+	})
+	return func() (int, error) {
 		close(end)
-		return <-ended
+		ended.Wait()
+		return edits, failed
 	}
 }
 

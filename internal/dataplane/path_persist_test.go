@@ -444,6 +444,7 @@ func TestTwoCPUsAgreeOnAServer(t *testing.T) {
 	const turns = 20000
 	var together meeting
 	b.onTwoCPUs(t, func(cpu int) error {
+		defer together.leave(cpu)
 		s := stampOf(stampSource, talkTo(4, 10, 80, model.TCP, 20000+uint16(cpu)).open())
 		for turn := range turns {
 			frame := s.of(uint32(turn))
