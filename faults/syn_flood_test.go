@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-lb/weir/client"
 	"github.com/weir-lb/weir/faults"
 	"github.com/weir-lb/weir/internal/lab"
 	"github.com/weir-lb/weir/internal/packet"
@@ -56,7 +57,7 @@ type synFlooder struct {
 
 func (f synFlooder) run(ctx context.Context) (faults.Measured, error) {
 	m := faults.Measured{Figures: map[string]float64{}}
-	before, err := f.ground.memory(f.size)
+	before, err := f.ground.afresh(ctx, f.size)
 	if err != nil {
 		return m, err
 	}
@@ -75,6 +76,17 @@ func (f synFlooder) run(ctx context.Context) (faults.Measured, error) {
 	after, err := f.ground.memory(f.size)
 	m.Figures[growth] = float64(after-before) / 1024
 	return m, errors.Join(err)
+}
+
+// afresh lets go of the connections of earlier runs that have ended: each takes two entries for two minutes, and
+// what some runs leave would fill a table which is small for the sake of the flood. It returns the memory then.
+func (g *ground) afresh(ctx context.Context, size faults.Size) (int, error) {
+	for _, f := range lab.Families() {
+		if _, err := g.daemon.KillConnections(ctx, client.ConnectionsQuery{Service: "fresh-" + string(f)}); err != nil {
+			return 0, err
+		}
+	}
+	return g.memory(size)
 }
 
 // tell says why new connections failed, if some did.

@@ -331,16 +331,25 @@ func (b *bench) establish(flows int) {
 	}
 }
 
+// established sends each flow's packets in turn. Of a million by NAT, which are two million entries, chance leaves
+// one or two without room in both of their buckets: these are told from the
+// others, and may not be more.
 func (b *bench) established(flows int, floor float64) result {
 	b.forget()
 	b.establish(flows)
 	o := b.load(benchBenchModeBENCH_PATH, flows, b.c.answers)
 	frame := b.c.frame(false, b.c.answers)
+	before := b.count(b.verdict())
+	b.run(o, frame, flows)
+	roomless := flows - int(b.count(b.verdict())-before)
+	if roomless > flows/100_000 {
+		b.t.Errorf("%s %s: %d of %d flows found no room", b.c.method, b.c.family(), roomless, flows)
+	}
 	b.run(o, frame, max(flows, benchTurns/10)) // warm up
 	name := fmt.Sprintf("established/%s/%s/%d", b.c.method, b.c.family(), flows)
-	before := b.count(b.verdict())
+	before = b.count(b.verdict())
 	r := b.result(name, floor, func() float64 { return b.run(o, frame, benchTurns) })
-	b.sent(b.verdict(), before, benchSamples*benchTurns)
+	b.sent(b.verdict(), before, benchSamples*(benchTurns-roomless*(1+benchTurns/flows)))
 	return r
 }
 
