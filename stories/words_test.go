@@ -65,6 +65,9 @@ func words() map[string]word {
 		"occupy":    occupy,    // occupy HOST LINK: somebody else's XDP program is there
 		"footprint": footprint, // footprint HOST FILE: writes what weir might change there
 
+		// web_test.go
+		"web": web, // web hang|resume|kill|start|unwell|well|unplug|plug HOST: its nginx does so; unplug is the host
+
 		// program_test.go
 		"runs": runs, // runs HOST PORT COMMAND...: a program that stays to the end, from when it listens; PORT -: at once
 

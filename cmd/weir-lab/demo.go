@@ -61,6 +61,7 @@ func demoCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the result for machines")
 	weirFlag(c, &d.weir)
+	c.AddCommand(healthCommand())
 	return c
 }
 

@@ -70,17 +70,20 @@ func (r *result) judge() {
 }
 
 // show prints a result for a person or a machine, and fails if it is not a good one.
-func show(out io.Writer, asJSON bool, r result) error {
+func show(out io.Writer, asJSON bool, r result) error { return present(out, asJSON, r, r.OK, r.text) }
+
+// present is show for every demo.
+func present(out io.Writer, asJSON bool, result any, ok bool, text func(paint) string) error {
 	var err error
 	switch {
 	case asJSON:
-		err = json.NewEncoder(out).Encode(r)
+		err = json.NewEncoder(out).Encode(result)
 	case isTerminal(out):
-		_, err = io.WriteString(out, r.text(coloured))
+		_, err = io.WriteString(out, text(coloured))
 	default:
-		_, err = io.WriteString(out, r.text(plain))
+		_, err = io.WriteString(out, text(plain))
 	}
-	if err == nil && !r.OK {
+	if err == nil && !ok {
 		err = errSaid
 	}
 	return err

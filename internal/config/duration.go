@@ -15,7 +15,7 @@ import (
 var units = []struct {
 	name   string
 	length time.Duration
-}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}}
+}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}}
 
 // duration returns a time as people write it: one whole number and one unit. A number alone does not
 // say of what.
@@ -59,6 +59,9 @@ func parseDuration(text string) (time.Duration, bool) {
 
 // printDuration is the shortest that parseDuration takes for it.
 func printDuration(d time.Duration) string {
+	if d == 0 {
+		return "0s"
+	}
 	for _, unit := range units {
 		if d%unit.length == 0 {
 			return fmt.Sprintf("%d%s", d/unit.length, unit.name)

@@ -14,7 +14,6 @@ import (
 // TestLaterWordsAreRefusedByName: what LVS has and this version has not is never accepted and ignored.
 func TestLaterWordsAreRefusedByName(t *testing.T) {
 	const service = "services: [{address: 192.0.2.10:80, scheduler: rr, %s: x}]"
-	const server = "services: [{address: 192.0.2.10:80, scheduler: rr, servers: [{address: 10.0.0.11, %s: x}]}]"
 	check := func(file, word string) {
 		t.Helper()
 		_, err := config.Parse("weir.yaml", fmt.Appendf(nil, file, word))
@@ -22,13 +21,15 @@ func TestLaterWordsAreRefusedByName(t *testing.T) {
 			t.Errorf("%s: got %v", word, err)
 		}
 	}
-	for _, key := range []string{"vrrp", "sync", "notify"} {
+	for _, key := range []string{"vrrp", "sync"} {
 		check("services: []\n%s: []\n", key)
 	}
-	for _, key := range strings.Fields(`check sorry`) {
+	for _, key := range strings.Fields(`connections`) {
 		check(service, key)
 	}
-	check(server, "check")
+	for _, kind := range strings.Fields(`via exec ping grpc mysql postgresql ldap radius sip file agent`) {
+		check("services: [{address: 192.0.2.10:80, scheduler: rr, check: {%s: x}}]", kind)
+	}
 	check("services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: tun, tunnel: {type: gue, %s: true}}]", "remcsum")
 }
 

@@ -48,6 +48,19 @@ func (s scope) policy(n *yaml.Node) model.Leaving {
 	return policy
 }
 
+// down is what becomes of connections to a server that was found dead. The default is the same, written or not.
+func (s scope) down(n *yaml.Node) model.Leaving {
+	if n == nil {
+		return 0
+	}
+	word, _ := s.word(n, "down", downs)
+	policy, _ := model.ParseLeaving(word)
+	if policy == model.Reset {
+		return 0
+	}
+	return policy
+}
+
 func (s scope) drainTime(n *yaml.Node, of model.Leaving) time.Duration {
 	if of != 0 {
 		s.complain(n, mistake{fmt.Sprintf("for, but policy %s takes no time", of), `write "policy: drain", or leave it out`})

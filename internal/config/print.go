@@ -46,6 +46,9 @@ func specPairs(spec model.Spec) []pair {
 	if spec.API.Unix != "" {
 		out = append(out, pair{"api", mapNode(pair{"unix", textNode(spec.API.Unix)})})
 	}
+	if len(spec.Notify) > 0 {
+		out = append(out, pair{"notify", notifyNode(spec.Notify)})
+	}
 	return out
 }
 
@@ -84,6 +87,9 @@ func serviceNode(s model.Service) *yaml.Node {
 	if leaving := leavingNode(s.Leaving); leaving != nil {
 		pairs = append(pairs, pair{"leaving", leaving})
 	}
+	if s.Down != 0 {
+		pairs = append(pairs, pair{"down", textNode(s.Down.String())})
+	}
 	if persistence := persistenceNode(s.Persistence); persistence != nil {
 		pairs = append(pairs, pair{"persistence", persistence})
 	}
@@ -99,15 +105,23 @@ func serviceNode(s model.Service) *yaml.Node {
 	if s.HalfOpen != 0 {
 		pairs = append(pairs, pair{"half_open", numberNode(s.HalfOpen)})
 	}
-	common := common(s.Servers)
+	servers, sorry := apart(s.Servers)
+	common := common(servers)
 	if common.Forwarding != model.DR {
 		pairs = append(pairs, pair{"forwarding", textNode(common.Forwarding.String())})
 	}
 	if common.Tunnel != (model.Tunnel{}) {
 		pairs = append(pairs, pair{"tunnel", tunnelNode(common.Tunnel)})
 	}
-	if len(s.Servers) > 0 {
-		pairs = append(pairs, pair{"servers", listNode(s.Servers, func(server model.Server) *yaml.Node {
+	if len(common.Checks.Of) > 0 {
+		pairs = append(pairs, pair{"check", checksNode(common.Checks)})
+	}
+	for _, server := range sorry {
+		server.Checks = common.Checks // it has none, and none may be written
+		pairs = append(pairs, pair{"sorry", serverNode(server, common)})
+	}
+	if len(servers) > 0 {
+		pairs = append(pairs, pair{"servers", listNode(servers, func(server model.Server) *yaml.Node {
 			return serverNode(server, common)
 		})})
 	}
@@ -126,7 +140,7 @@ func keyText(k model.ServiceKey, standard model.Protocol) string {
 func common(servers []model.Server) model.Server {
 	forwarding := map[model.Forwarding]int{}
 	tunnel := map[model.Tunnel]int{}
-	out := model.Server{Forwarding: model.DR}
+	out := model.Server{Forwarding: model.DR, Checks: commonChecks(servers)}
 	for _, s := range servers {
 		forwarding[s.Forwarding]++
 		if s.Forwarding == model.TUN {
@@ -159,6 +173,9 @@ func serverNode(s, common model.Server) *yaml.Node {
 	}
 	if thresholds := thresholdsNode(s.Thresholds); thresholds != nil {
 		pairs = append(pairs, pair{"thresholds", thresholds})
+	}
+	if !sameChecks(s.Checks, common.Checks) {
+		pairs = append(pairs, pair{"check", checksNode(s.Checks)})
 	}
 	if len(pairs) == 1 {
 		return pairs[0].value

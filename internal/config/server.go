@@ -23,7 +23,7 @@ type server struct {
 // server is an address, or a map with an address.
 func (s scope) server(n *yaml.Node, number int, standard defaults) server {
 	out := server{label: "server " + s.call(n, number, "address"), node: n}
-	out.Weight, out.Forwarding = 1, standard.forwarding
+	out.Weight, out.Forwarding, out.Checks = 1, standard.forwarding, standard.checks
 	s = s.in(out.label)
 	var own tunnel
 	if n.Kind != yaml.ScalarNode {
@@ -34,6 +34,7 @@ func (s scope) server(n *yaml.Node, number int, standard defaults) server {
 		out.Weight = s.weight(values["weight"])
 		out.Forwarding = s.forwarding(values["forwarding"], standard.forwarding)
 		out.Thresholds = s.thresholds(values["thresholds"])
+		out.Checks = s.checks(values["check"], standard.asked, standard.checks)
 		own = s.tunnel(values["tunnel"])
 		if out.node = values["address"]; out.node == nil {
 			out.node = n

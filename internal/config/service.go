@@ -56,15 +56,22 @@ func (s scope) service(n *yaml.Node, number int) service {
 	out.MSS = s.mss(values["mss"], out.Service)
 	out.Timeouts = s.timeouts(values["timeouts"], out.Service)
 	out.Leaving = s.leaving(values["leaving"])
+	out.Down = s.down(values["down"])
 	out.Persistence = s.persistence(values["persistence"], out.Key)
 	out.Reuse = s.reuse(values["reuse"], out.Service)
 	out.OnePacket = s.onePacket(values["one_packet"], out.Service)
 	out.halfOpen = values["half_open"]
 	out.HalfOpen = s.halfOpen(out.halfOpen, out.Service)
-	standard := defaults{forServers(out.Service), len(out.Also) > 0 || out.Key.IsRange(), s.forwarding(values["forwarding"], model.DR), s.tunnel(values["tunnel"])}
+	asked := askedOf(out.Service)
+	standard := defaults{
+		key: forServers(out.Service), several: len(out.Also) > 0 || out.Key.IsRange(),
+		forwarding: s.forwarding(values["forwarding"], model.DR), tunnel: s.tunnel(values["tunnel"]),
+		asked: asked, checks: s.checks(values["check"], asked, model.Checks{}),
+	}
 	for i, item := range s.list(values["servers"], "servers") {
 		out.servers = append(out.servers, s.server(item, i+1, standard))
 	}
+	out.servers = append(out.servers, s.sorry(values["sorry"], standard)...)
 	s.complainIf(standard.tunnel.node, unusedTunnel(standard, out.servers))
 	out.Unknown = s.unknown(values["unknown"], out.servers)
 	return out
@@ -76,6 +83,8 @@ type defaults struct {
 	several    bool             // keys, or ports
 	forwarding model.Forwarding
 	tunnel     tunnel
+	asked      asked
+	checks     model.Checks
 }
 
 func (s scope) protocol(n *yaml.Node) (model.Protocol, bool) {

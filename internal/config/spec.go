@@ -28,6 +28,7 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 		Services:    plain(services),
 		Connections: model.Connections{Size: size},
 		API:         model.API{Unix: top.api(values["api"])},
+		Notify:      top.notify(values["notify"], services),
 	}
 }
 

@@ -58,6 +58,9 @@ func dump(spec model.Spec) string {
 		if s.Leaving != (model.Departure{}) {
 			fmt.Fprintf(&b, "  leaving %q for %s\n", s.Leaving.Policy, s.Leaving.For)
 		}
+		if s.Down != 0 {
+			fmt.Fprintf(&b, "  down %s\n", s.Down)
+		}
 		if p := s.Persistence; p != (model.Persistence{}) {
 			fmt.Fprintf(&b, "  persistence %s mask %d quiescent %q\n", p.Timeout, p.Mask, p.Quiescent)
 		}
@@ -69,6 +72,13 @@ func dump(spec model.Spec) string {
 		}
 		for _, server := range s.Servers {
 			fmt.Fprintf(&b, "  server %s %s weight %d\n", server.Key, server.Forwarding, server.Weight)
+			if server.Sorry {
+				fmt.Fprintf(&b, "    sorry\n")
+			}
+			for _, c := range server.Checks.Of {
+				fmt.Fprintf(&b, "    check %s %q any %t port %d interval %s fast %s timeout %s rise %d fall %d trusted %t\n",
+					c.Ask.Kind(), fmt.Sprintf("%+v", c.Ask), server.Checks.Any, c.Port, c.Interval, c.Fast, c.Timeout, c.Rise, c.Fall, server.Checks.Trusted)
+			}
 			if t := server.Thresholds; t != (model.Thresholds{}) {
 				fmt.Fprintf(&b, "    thresholds %d %d\n", t.Upper, t.Lower)
 			}
@@ -76,6 +86,10 @@ func dump(spec model.Spec) string {
 				fmt.Fprintf(&b, "    tunnel %s port %d checksum %t source %s\n", t.Type, t.Port, t.Checksum, t.Source)
 			}
 		}
+	}
+	for _, n := range spec.Notify {
+		fmt.Fprintf(&b, "notify by %#v services %q events %q severity %q digest %s repeat %s\n",
+			n.How, n.Services, n.Kinds, n.Least, n.Digest, n.Repeat)
 	}
 	fmt.Fprintf(&b, "connections %d\n", spec.Connections.Size)
 	fmt.Fprintf(&b, "api %q\n", spec.API.Unix)

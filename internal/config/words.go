@@ -8,18 +8,23 @@ import "github.com/weir-lb/weir/internal/model"
 // here by name, so that nobody wonders why it does nothing.
 
 var fileKeys = vocabulary{
-	known: []string{"interfaces", "services", "connections", "api"},
+	known: []string{"interfaces", "services", "connections", "api", "notify"},
 	later: map[string]string{
-		"vrrp":   "leave it out: this version is a single director",
-		"sync":   "leave it out: this version is a single director",
-		"notify": "leave it out, and watch `weir status -o json`",
+		"vrrp": "leave it out: this version is a single director",
+		"sync": "leave it out: this version is a single director",
 	},
 	foreign: map[string]string{
 		"<<":                   "merge keys are not supported: write the keys out",
 		"virtual_server":       `write "services:" and one item for each`,
 		"virtual_server_group": `write "services:", and "addresses:" in one of them`,
 		"vrrp_instance":        "leave it out: this version is a single director",
-		"global_defs":          "leave it out: weir has no such section",
+		"global_defs":          `leave it out: weir has no such section; mail is "notify: [{mail: ops@example.org}]"`,
+		"notification_email":   `write "notify: [{mail: ops@example.org}]"`,
+		"emailalert":           `write "notify: [{mail: ops@example.org}]"`,
+		"notify_fifo":          `write "notify: [{fifo: /run/weir/events}]"`,
+		"lvs_notify_fifo":      `write "notify: [{fifo: /run/weir/events}]"`,
+		"notifications":        `write "notify:"`,
+		"alerts":               `write "notify:"`,
 		"conn_tab_bits":        `write "connections: {size: 1048576}", the connections themselves: ip_vs counts the bits of its hash`,
 	},
 }
@@ -40,11 +45,9 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "addresses", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "persistence", "one_packet", "reuse", "unknown", "half_open", "servers"},
+	known: []string{"name", "address", "addresses", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "down", "check", "sorry", "persistence", "one_packet", "reuse", "unknown", "half_open", "servers"},
 	later: map[string]string{
-		"check":       "leave it out: servers are not probed; weight 0 takes one out of service",
 		"connections": "leave it out: a service's connections are not limited",
-		"sorry":       "leave it out: without a server the host itself refuses clients",
 	},
 	foreign: map[string]string{
 		"<<":                  "merge keys are not supported: write the keys out",
@@ -73,8 +76,14 @@ var serviceKeys = vocabulary{
 		"conn_reuse_mode":     `write "reuse: kept" for 0, "closing" for 2; "closed" is the default`,
 		"syn_backlog":         `write "half_open:"`,
 		"sloppy_tcp":          `write "unknown: forward", or leave it out: it is the default`,
-		"sorry_server":        "not in this version yet: leave it out",
-		"delay_loop":          "not in this version yet: servers are not probed",
+		"sorry_server":        `write "sorry: 10.0.0.99:80"`,
+		"fallback":            `write "sorry: 10.0.0.99:80"`,
+		"backup":              `write "sorry: 10.0.0.99:80"`,
+		"delay_loop":          `write "check: {tcp: {}, interval: 6s}"`,
+		"inhibit_on_failure":  `write "down: drain"`,
+		"quiesce_server":      `write "down: drain"`,
+		"checktype":           `write "check: tcp", or "check: {http: /}"`,
+		"real_server_check":   `write "check: tcp", or "check: {http: /}"`,
 		"ops":                 `write "one_packet: true"`,
 		"weight":              "a weight belongs to a server",
 		"thresholds":          "thresholds belong to a server",
@@ -90,10 +99,7 @@ var serviceKeys = vocabulary{
 }
 
 var serverKeys = vocabulary{
-	known: []string{"address", "weight", "forwarding", "tunnel", "thresholds"},
-	later: map[string]string{
-		"check": "leave it out: servers are not probed; weight 0 takes one out of service",
-	},
+	known: []string{"address", "weight", "forwarding", "tunnel", "thresholds", "check"},
 	foreign: map[string]string{
 		"<<":          "merge keys are not supported: write the keys out",
 		"port":        `write the port behind the address: "address: 10.0.0.11:80"`,
@@ -112,6 +118,12 @@ var serverKeys = vocabulary{
 		"reuse":       "it belongs to a service",
 		"timeouts":    "timeouts belong to a service",
 		"persistence": "it belongs to a service",
+		"down":        "it belongs to a service",
+
+		"inhibit_on_failure": `it belongs to the service: write "down: drain" there`,
+		"http_get":           `write "check: {http: /}"`,
+		"ssl_get":            `write "check: {https: /}"`,
+		"tcp_check":          `write "check: tcp"`,
 	},
 }
 
@@ -162,6 +174,16 @@ var leavings = vocabulary{
 		"close":   `write "reset"`,
 		"silent":  `write "drop"`,
 		"quiesce": `write "drain"; "weight: 0" quiesces a server that stays`,
+	},
+}
+
+var downs = vocabulary{
+	known: names(model.Leavings()...),
+	foreign: map[string]string{
+		"inhibit": `write "drain": no new connections, and those that there are live on`,
+		"quiesce": `write "drain": no new connections, and those that there are live on`,
+		"remove":  `write "reset", or leave it out: it is the default`,
+		"silent":  `write "drop"`,
 	},
 }
 

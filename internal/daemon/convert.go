@@ -9,14 +9,14 @@ import (
 )
 
 // fromCounters turns what the maps counted into what a report is made of.
-func fromCounters(c dataplane.Counters) (map[model.ServiceKey]report.Counts, map[report.ServiceServer]report.ServerReading) {
+func fromCounters(c dataplane.Counters) (map[model.ServiceKey]report.Counts, map[model.ServiceServer]report.ServerReading) {
 	services := map[model.ServiceKey]report.Counts{}
 	for key, counts := range c.Services {
 		services[key] = report.Counts(counts)
 	}
-	servers := map[report.ServiceServer]report.ServerReading{}
+	servers := map[model.ServiceServer]report.ServerReading{}
 	for key, s := range c.Servers {
-		servers[report.ServiceServer(key)] = report.ServerReading{
+		servers[model.ServiceServer(key)] = report.ServerReading{
 			Active: s.Active, Inactive: s.Inactive, HalfOpen: s.HalfOpen, Persistent: s.Persistent, Full: s.Full,
 			Counts: report.Counts(s.Counts),
 		}

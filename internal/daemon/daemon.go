@@ -30,7 +30,9 @@ import (
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/config"
 	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/health"
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/notify"
 	"github.com/weir-lb/weir/internal/plan"
 	"github.com/weir-lb/weir/internal/reconcile"
 	"github.com/weir-lb/weir/internal/server"
@@ -47,6 +49,9 @@ type Options struct {
 }
 
 func (o Options) journal() string { return filepath.Join(o.StateDir, "host.json") }
+
+// verdicts is where those of checks survive the daemon; after a reboot they would be of another time.
+func (o Options) verdicts() string { return filepath.Join(o.RunDir, "health.json") }
 
 // socket is where the API listens.
 func (o Options) socket(spec model.Spec) string {
@@ -88,7 +93,13 @@ func Run(ctx context.Context, o Options) error {
 		listener.Close()
 		return errors.Join(err, path.Discard())
 	}
-	d := wire(o, spec, path, journal)
+	memory, err := health.Recall(o.verdicts())
+	if err != nil {
+		listener.Close()
+		return errors.Join(err, path.Discard())
+	}
+	d := wire(o, spec, path, journal, memory)
+	d.seen.InPool = poolOf(held)
 	d.seen.Left = plan.Depart(nil, held, spec.Services, time.Now())
 	d.hangup = hangup
 	if d.systemd, err = newSystemd(o.Log); err != nil {
@@ -134,7 +145,7 @@ func hasLink(network model.Network, name string) bool {
 }
 
 // wire makes all parts; nothing runs yet.
-func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *address.Journal) *daemon {
+func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *address.Journal, memory health.Memory) *daemon {
 	d := &daemon{
 		options:  o,
 		log:      o.Log,
@@ -142,6 +153,9 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		observer: address.NewObserver(o.Log),
 		routers:  address.NewPathObserver(o.Log),
 		resolver: address.NewResolver(),
+		monitor:  health.NewMonitor(memory, o.Log),
+		notifier: notify.New(o.Log),
+		began:    time.Now(),
 		target:   address.NewTarget(journal, o.Log),
 		events:   make(chan event),
 		edits:    make(chan edit),
@@ -166,6 +180,8 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		d.target.Run,
 		func(ctx context.Context) error { return d.observer.Run(ctx, d.networkSeen) },
 		func(ctx context.Context) error { return d.routers.Run(ctx, d.tooBig) },
+		func(ctx context.Context) error { return d.monitor.Run(ctx, d.healthSeen) },
+		d.notifier.Run,
 		func(ctx context.Context) error { return d.path.Run(ctx, d.unresolved) },
 		func(ctx context.Context) error { return watchTable(ctx, d.path.Usage, d.log) },
 		func(ctx context.Context) error { return d.watchLeft(ctx, d.path.Remaining) },
@@ -194,7 +210,7 @@ func Cleanup(ctx context.Context, o Options) error {
 	if err := journal.Restore(); err != nil {
 		return err
 	}
-	return removeSockets(sockets)
+	return removeFiles(append(sockets, o.verdicts()))
 }
 
 // sockets are where the daemon listened, as far as can be told: in --run, and where the config that
@@ -223,7 +239,7 @@ func checkDead(ctx context.Context, sockets []string) error {
 	return nil
 }
 
-func removeSockets(paths []string) error {
+func removeFiles(paths []string) error {
 	for _, path := range paths {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("cleanup: %w", err)

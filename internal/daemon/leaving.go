@@ -15,7 +15,7 @@ import (
 const leftEvery = time.Second
 
 // watchLeft has the owner forget the servers that have left as soon as no connection is left on them.
-func (d *daemon) watchLeft(ctx context.Context, remaining func() (map[dataplane.ServiceServer]dataplane.Remaining, error)) error {
+func (d *daemon) watchLeft(ctx context.Context, remaining func() (map[model.ServiceServer]dataplane.Remaining, error)) error {
 	tick := time.NewTicker(leftEvery)
 	defer tick.Stop()
 	for {
@@ -38,10 +38,10 @@ func (d *daemon) watchLeft(ctx context.Context, remaining func() (map[dataplane.
 }
 
 // forget takes out those that had no connection at a moment.
-func (d *daemon) forget(seen *model.Seen, servers map[dataplane.ServiceServer]dataplane.Remaining, at time.Time) {
+func (d *daemon) forget(seen *model.Seen, servers map[model.ServiceServer]dataplane.Remaining, at time.Time) {
 	before := len(seen.Left)
 	seen.Left = plan.Forget(seen.Left, func(l model.Left) bool {
-		server, ok := servers[dataplane.ServiceServer{Service: l.Service, Server: l.Server.Key}]
+		server, ok := servers[model.ServiceServer{Service: l.Service, Server: l.Server.Key}]
 		if !ok {
 			return seen.Applied.Revision == d.spec.Revision // the maps never had it
 		}

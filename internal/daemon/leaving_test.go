@@ -19,10 +19,10 @@ var (
 )
 
 // maps are what the kernel would say of servers; they belong to the bubble of the story.
-type maps map[dataplane.ServiceServer]dataplane.Remaining
+type maps map[model.ServiceServer]dataplane.Remaining
 
 func (m maps) put(r dataplane.Remaining) {
-	m[dataplane.ServiceServer{Service: webKey, Server: leaver}] = r
+	m[model.ServiceServer{Service: webKey, Server: leaver}] = r
 }
 
 // replaced plays a story that begins when the only server was replaced by another one.
@@ -30,7 +30,7 @@ func replaced(t *testing.T, text string, story func(*stage, maps)) {
 	play(t, web, func(s *stage) {
 		m := maps{}
 		m.put(dataplane.Remaining{Connections: 5}) // it is not told yet
-		go s.watchLeft(s.running, func() (map[dataplane.ServiceServer]dataplane.Remaining, error) { return m, nil })
+		go s.watchLeft(s.running, func() (map[model.ServiceServer]dataplane.Remaining, error) { return m, nil })
 		s.see(mac, "192.0.2.11")
 		s.reload(text)
 		s.see(mac, "192.0.2.11", "192.0.2.12")

@@ -13,7 +13,9 @@ import (
 
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/health"
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/notify"
 	"github.com/weir-lb/weir/internal/plan"
 	"github.com/weir-lb/weir/internal/reconcile"
 	"github.com/weir-lb/weir/internal/report"
@@ -32,6 +34,8 @@ type daemon struct {
 	observer  *address.Observer
 	routers   *address.PathObserver
 	resolver  *address.Resolver
+	monitor   *health.Monitor
+	notifier  *notify.Notifier
 	target    *address.Target
 	toPath    *reconcile.Loop[model.DataplaneWant]
 	toAddress *reconcile.Loop[model.AddressWant]
@@ -50,7 +54,8 @@ type daemon struct {
 
 	reload  sync.Mutex      // one reload at a time: the last one wins
 	running context.Context // ends with the daemon: nobody sends to an owner that is gone
-	remarks quota           // of the log's lines about path MTUs, which anybody can provoke
+	began   time.Time
+	remarks quota // of the log's lines about path MTUs, which anybody can provoke
 }
 
 // state is one consistent view: what is wanted, what was seen, and the plan that was made of both.
@@ -127,8 +132,11 @@ func (d *daemon) accept(e edit) {
 	e.accepted <- revision
 }
 
-// follow asks for the ways to all servers, those too that have left.
+// follow asks for the ways to all servers, those too that have left, has their checks run, and people told.
 func (d *daemon) follow() {
+	d.monitor.Follow(plan.Checks(d.spec))
+	d.notifier.Follow(d.spec.Notify)
+	d.notifier.Known(d.spec.Services)
 	d.observer.Follow(plan.WithLeft(d.spec, d.seen.Left).ServerAddresses())
 }
 
@@ -140,7 +148,10 @@ func (d *daemon) plan(now time.Time) time.Time {
 	}
 	desired, next := plan.Make(d.spec, d.seen, now)
 	d.want(desired)
-	d.state.Store(&state{d.spec, d.seen, desired})
+	d.seen.InPool = plan.InPool(desired.Dataplane.Services)
+	before, made := d.state.Load(), &state{d.spec, d.seen, desired}
+	d.state.Store(made)
+	d.news(before, made, now)
 	return next
 }
 

@@ -17,7 +17,9 @@ import (
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/config"
 	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/health"
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/notify"
 	"github.com/weir-lb/weir/internal/reconcile"
 )
 
@@ -58,6 +60,9 @@ func play(t *testing.T, text string, story func(*stage)) {
 			log:      slog.New(slog.DiscardHandler),
 			path:     &dataplane.Dataplane{},
 			observer: address.NewObserver(slog.New(slog.DiscardHandler)),
+			monitor:  health.NewMonitor(nil, slog.New(slog.DiscardHandler)),
+			notifier: notify.New(slog.New(slog.DiscardHandler)),
+			began:    time.Now(),
 			events:   make(chan event),
 			edits:    make(chan edit),
 			pulses:   make(chan chan<- pulse),

@@ -31,22 +31,16 @@ type ServerCounts struct {
 	Counts
 }
 
-// ServiceServer names a server of a service.
-type ServiceServer struct {
-	Service model.ServiceKey
-	Server  model.ServerKey
-}
-
 // Counters are read from the maps at one moment.
 type Counters struct {
 	Services map[model.ServiceKey]Counts
-	Servers  map[ServiceServer]ServerCounts
+	Servers  map[model.ServiceServer]ServerCounts
 }
 
 // Counters reads what was counted of every service and server that is in the maps. A service has what
 // its servers had, those too that it has no more.
 func (d *Dataplane) Counters() (Counters, error) {
-	out := Counters{Services: map[model.ServiceKey]Counts{}, Servers: map[ServiceServer]ServerCounts{}}
+	out := Counters{Services: map[model.ServiceKey]Counts{}, Servers: map[model.ServiceServer]ServerCounts{}}
 	services, err := d.serviceKeys()
 	if err != nil {
 		return out, err
@@ -75,7 +69,7 @@ func (d *Dataplane) serverCounters(out Counters, services map[serviceID]model.Se
 		}
 		out.Services[service] = out.Services[service].plus(counts.Counts)
 		if value.Generation != 0 {
-			out.Servers[ServiceServer{service, serverKey(value)}] = counts
+			out.Servers[model.ServiceServer{Service: service, Server: serverKey(value)}] = counts
 		}
 	}
 	return nil

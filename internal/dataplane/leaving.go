@@ -18,21 +18,21 @@ type Remaining struct {
 }
 
 // Remaining says of every server in the maps what it has.
-func (d *Dataplane) Remaining() (map[ServiceServer]Remaining, error) {
+func (d *Dataplane) Remaining() (map[model.ServiceServer]Remaining, error) {
 	loads, err := readArray[pathLoad](d.path.Loads)
 	if err != nil {
 		return nil, fmt.Errorf("read loads: %w", err)
 	}
-	out := map[ServiceServer]Remaining{}
+	out := map[model.ServiceServer]Remaining{}
 	err = d.eachServer(func(service model.ServiceKey, id uint32, server pathServer) {
 		load := loads[id]
-		out[ServiceServer{service, serverKey(server)}] = Remaining{server.Leaving != 0, load.Active + load.Inactive}
+		out[model.ServiceServer{Service: service, Server: serverKey(server)}] = Remaining{server.Leaving != 0, load.Active + load.Inactive}
 	})
 	return out, err
 }
 
 // Services are those in the maps with their servers, leaving ones too, as far as the maps tell: without
-// names, schedulers and weights. So a daemon knows what another one left behind.
+// names and schedulers. So a daemon knows what another one left behind.
 func (d *Dataplane) Services() ([]model.Service, error) {
 	var out []model.Service
 	at := map[model.ServiceKey]int{}
@@ -88,7 +88,7 @@ func serverKey(s pathServer) model.ServerKey {
 
 // fromServer is what toServer was told of a server, but for the way to it.
 func fromServer(s pathServer) model.Server {
-	out := model.Server{Key: serverKey(s), Forwarding: fromForwarding(pathForwarding(s.Forwarding))}
+	out := model.Server{Key: serverKey(s), Forwarding: fromForwarding(pathForwarding(s.Forwarding)), Weight: s.Weight}
 	for name, tunnel := range toTunnelType {
 		if tunnel == pathTunnel(s.Tunnel) {
 			out.Tunnel.Type = name

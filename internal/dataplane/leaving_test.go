@@ -19,25 +19,25 @@ import (
 func TestMapsTellWhatWasWanted(t *testing.T) {
 	b := newTestbed(t, 64)
 	b.apply(t, world())
-	got := map[dataplane.ServiceServer]model.Server{}
+	got := map[model.ServiceServer]model.Server{}
 	services, err := b.path.Services()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range services {
 		for _, server := range s.Servers {
-			got[dataplane.ServiceServer{Service: s.Key, Server: server.Key}] = server
+			got[model.ServiceServer{Service: s.Key, Server: server.Key}] = server
 		}
 	}
-	want := map[dataplane.ServiceServer]model.Server{}
+	want := map[model.ServiceServer]model.Server{}
 	for _, s := range world().Services {
 		for _, w := range s.Servers {
 			tunnel := w.Tunnel
 			tunnel.Source = asMapped(tunnel.Source)
-			want[dataplane.ServiceServer{Service: s.Key, Server: w.Key}] = model.Server{Key: w.Key, Forwarding: w.Forwarding, Tunnel: tunnel}
+			want[model.ServiceServer{Service: s.Key, Server: w.Key}] = model.Server{Key: w.Key, Forwarding: w.Forwarding, Tunnel: tunnel}
 		}
 	}
-	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(model.ServerKey{}, model.Tunnel{}, dataplane.ServiceServer{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(model.ServerKey{}, model.Tunnel{}, model.ServiceServer{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -58,7 +58,7 @@ func (d departure) remaining() dataplane.Remaining {
 	}
 	service := model.ServiceKey{Address: d.service.Addr(), Port: d.service.Port(), Protocol: d.protocol}
 	server := model.ServerKey{Address: d.server(2).Addr(), Port: d.server(2).Port()}
-	r, ok := all[dataplane.ServiceServer{Service: service, Server: server}]
+	r, ok := all[model.ServiceServer{Service: service, Server: server}]
 	if !ok {
 		d.t.Errorf("server 2 is not in the maps")
 	}

@@ -429,7 +429,7 @@ func TestLocalServerLeaves(t *testing.T) {
 func TestDroppedPacketsProlongNothing(t *testing.T) {
 	d := newDeparture(t, 4, model.TCP, model.NAT)
 	d.leave(model.Drop)
-	bed := sweepBed{d.testbed, t, dataplane.ServiceServer{
+	bed := sweepBed{d.testbed, t, model.ServiceServer{
 		Service: model.ServiceKey{Address: vip(4, 30), Port: 80, Protocol: model.TCP},
 		Server:  model.ServerKey{Address: d.server(2).Addr(), Port: 80},
 	}}

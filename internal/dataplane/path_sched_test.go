@@ -8,7 +8,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
 	"github.com/weir-lb/weir/internal/sched"
@@ -137,7 +136,7 @@ func TestDrawnServersAreThoseOfTheTwin(t *testing.T) {
 	}
 	twin := drawn(want.Services[0].Servers, picks)
 	for i, w := range want.Services[0].Servers {
-		got := counters.Servers[dataplane.ServiceServer{Service: want.Services[0].Key, Server: w.Key}].Connections
+		got := counters.Servers[model.ServiceServer{Service: want.Services[0].Key, Server: w.Key}].Connections
 		if diff := int(got) - twin[i]; diff > picks/50 || diff < -picks/50 {
 			t.Errorf("weight %d: %d connections, the twin's has %d", w.Weight, got, twin[i])
 		}

@@ -18,13 +18,13 @@ import (
 type sweepBed struct {
 	*testbed
 	t      *testing.T
-	server dataplane.ServiceServer
+	server model.ServiceServer
 }
 
 func newSweepBed(t *testing.T, forwarding model.Forwarding) sweepBed {
 	t.Helper()
 	service := sweepService(forwarding)
-	bed := sweepBed{newTestbed(t, 64), t, dataplane.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
+	bed := sweepBed{newTestbed(t, 64), t, model.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
 	bed.serve(service)
 	bed.client(packet.SYN)
 	return bed

@@ -250,17 +250,17 @@ func (b *testbed) compareCounters(t testing.TB) {
 		t.Fatal(err)
 	}
 	services := map[model.ServiceKey]dataplane.Counts{}
-	servers := map[dataplane.ServiceServer]dataplane.Counts{}
+	servers := map[model.ServiceServer]dataplane.Counts{}
 	for key, s := range b.twin.services {
 		services[key] = dataplane.Counts(s.counters)
 		for _, server := range s.servers {
-			servers[dataplane.ServiceServer{Service: key, Server: server.want.Key}] = dataplane.Counts(server.counters)
+			servers[model.ServiceServer{Service: key, Server: server.want.Key}] = dataplane.Counts(server.counters)
 		}
 	}
 	if diff := cmp.Diff(services, got.Services, compareAddr); diff != "" {
 		t.Errorf("services (-want +got):\n%s", diff)
 	}
-	gotServers := map[dataplane.ServiceServer]dataplane.Counts{}
+	gotServers := map[model.ServiceServer]dataplane.Counts{}
 	for key, counts := range got.Servers {
 		gotServers[key] = counts.Counts
 	}

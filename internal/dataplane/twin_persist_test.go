@@ -5,7 +5,6 @@ package dataplane_test
 import (
 	"net/netip"
 
-	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
 )
@@ -104,7 +103,7 @@ func (c *twinConn) templateServer() (netip.AddrPort, model.Forwarding) {
 }
 
 // persistentOf counts the templates of a server.
-func (t *twin) persistentOf(key dataplane.ServiceServer) (n uint64) {
+func (t *twin) persistentOf(key model.ServiceServer) (n uint64) {
 	for _, c := range t.conns {
 		if c.isTemplate() && !c.server.gone && c.server.service.want.Key == key.Service && c.server.want.Key == key.Server {
 			n++

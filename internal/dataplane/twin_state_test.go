@@ -141,11 +141,11 @@ func sorted(list []dataplane.Connection) []dataplane.Connection {
 }
 
 // loads are active, inactive and half-open connections of each server that is there.
-func (t *twin) loads() map[dataplane.ServiceServer][3]uint64 {
-	out := map[dataplane.ServiceServer][3]uint64{}
+func (t *twin) loads() map[model.ServiceServer][3]uint64 {
+	out := map[model.ServiceServer][3]uint64{}
 	for key, s := range t.services {
 		for _, server := range s.servers {
-			out[dataplane.ServiceServer{Service: key, Server: server.want.Key}] = t.load(server)
+			out[model.ServiceServer{Service: key, Server: server.want.Key}] = t.load(server)
 		}
 	}
 	return out

@@ -31,7 +31,7 @@ func (w Web) nginx() (string, error) {
 }
 
 // nginxConfig makes nginx one process in the foreground, which writes nothing outside its
-// directory. Parameters: directory, port, name of the server, path of its file.
+// directory. Parameters: directory, port, name of the server, paths of its files.
 const nginxConfig = `
 daemon off;
 master_process off;
@@ -56,6 +56,9 @@ http {
 		location = %[4]s {
 			root %[1]s;
 		}
+		location = %[5]s {
+			root %[1]s;
+		}
 	}
 }
 `
@@ -63,10 +66,13 @@ http {
 // startNginx serves with the real one and waits until it does.
 func (s *Server) startNginx(ctx context.Context, path string) error {
 	file := filepath.Join(s.dir, "nginx.conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, nginxConfig, s.dir, WebPort, s.Name, BulkPath), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, nginxConfig, s.dir, WebPort, s.Name, BulkPath, HealthPath), 0o600); err != nil {
 		return err
 	}
 	if err := makeBulk(filepath.Join(s.dir, BulkPath)); err != nil {
+		return err
+	}
+	if err := s.Well(); err != nil {
 		return err
 	}
 	log := filepath.Join(s.dir, "nginx.log")

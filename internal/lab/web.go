@@ -4,12 +4,15 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -49,12 +52,56 @@ func (s *Server) startWeb(ctx context.Context) error {
 	return s.startOwnWeb(ctx)
 }
 
-// startOwnWeb serves in this process; only its sockets are in the namespace.
+// ownWeb is the lab's own web server. It serves in this process; only its sockets are in the namespace.
+type ownWeb struct {
+	http.Server
+	gate sync.RWMutex // whoever answers holds it for reading; who holds it for writing makes the server hang
+	hung bool         // the gate is held; it belongs to whoever makes it fail
+	slow atomic.Int64 // nanoseconds before each answer
+}
+
+func (w *ownWeb) hang() error {
+	if !w.hung {
+		w.gate.Lock()
+		w.hung = true
+	}
+	return nil
+}
+
+func (w *ownWeb) resume() error {
+	if w.hung {
+		w.hung = false
+		w.gate.Unlock()
+	}
+	return nil
+}
+
+// Close ends whatever waits for it.
+func (w *ownWeb) Close() error { return errors.Join(w.Server.Close(), w.resume()) }
+
+// failing answers as the pages do, when it may.
+func (w *ownWeb) failing(pages http.Handler) http.HandlerFunc {
+	return func(out http.ResponseWriter, r *http.Request) {
+		w.gate.RLock()
+		defer w.gate.RUnlock()
+		select {
+		case <-r.Context().Done():
+		case <-time.After(time.Duration(w.slow.Load())):
+			pages.ServeHTTP(out, r)
+		}
+	}
+}
+
 func (s *Server) startOwnWeb(ctx context.Context) error {
 	pages := http.NewServeMux()
 	pages.HandleFunc("/", s.serveAnswer)
 	pages.HandleFunc(BulkPath, serveBulk)
-	web := &http.Server{Handler: pages, ReadHeaderTimeout: 5 * time.Second}
+	pages.HandleFunc(HealthPath, s.serveHealth)
+	if err := s.Well(); err != nil {
+		return err
+	}
+	web := &ownWeb{Server: http.Server{ReadHeaderTimeout: 5 * time.Second}}
+	web.Handler = web.failing(pages)
 	web.SetKeepAlivesEnabled(false)
 	s.serving = append(s.serving, web)
 	for network, host := range map[string]string{"tcp4": "0.0.0.0", "tcp6": "::"} {
@@ -65,6 +112,14 @@ func (s *Server) startOwnWeb(ctx context.Context) error {
 		go web.Serve(listener) // ends with Close
 	}
 	return nil
+}
+
+func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
+	if !s.isWell() {
+		http.NotFound(w, r)
+		return
+	}
+	io.WriteString(w, "ok\n")
 }
 
 func (s *Server) listen(ctx context.Context, network, host string) (listener net.Listener, err error) {

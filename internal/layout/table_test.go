@@ -15,6 +15,7 @@ var table = map[string][]string{
 	"internal/packet":    {},
 	"internal/reconcile": {},
 	"internal/suggest":   {},
+	"internal/trust":     {},
 	"internal/ledger":    {},
 	"internal/web":       {},
 	"internal/layout":    {},
@@ -25,12 +26,12 @@ var table = map[string][]string{
 	"internal/sched":    {"internal/model"},
 	"internal/plan":     {"internal/model"},
 	"internal/report":   {"internal/model", "internal/packet"},
-	"internal/config":   {"internal/model", "internal/suggest"},
+	"internal/config":   {"internal/model", "internal/suggest", "internal/trust"},
 	"internal/importer": {"internal/model"},
 
 	// What goes on.
 	"internal/health":   {"internal/model"},
-	"internal/notify":   {"internal/model"},
+	"internal/notify":   {"internal/model", "internal/trust"},
 	"internal/vrrp":     {"internal/model", "internal/packet"},
 	"internal/connsync": {"internal/model", "internal/packet"},
 

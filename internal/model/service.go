@@ -135,6 +135,7 @@ type Service struct {
 	MSS         uint16   // TCP: the largest MSS that a SYN may offer; 0: as it came
 	Timeouts    Timeouts // of its protocol's states
 	Leaving     Departure
+	Down        Leaving // what becomes of connections to a server that its checks found down; 0: Reset
 	Persistence Persistence
 	Reuse       Reuse    // 0: ReuseClosed
 	Unknown     Unknown  // 0: ForwardUnknown
@@ -165,6 +166,12 @@ type ServerKey struct {
 
 func (k ServerKey) String() string { return HostPort(k.Address, k.Port) }
 
+// ServiceServer names a server of a service: one address may serve several.
+type ServiceServer struct {
+	Service ServiceKey
+	Server  ServerKey
+}
+
 // Server is a real server of one service.
 type Server struct {
 	Key        ServerKey
@@ -172,4 +179,6 @@ type Server struct {
 	Tunnel     Tunnel // of forwarding method TUN
 	Weight     uint16 // 0: quiesced, no new connections
 	Thresholds Thresholds
+	Checks     Checks
+	Sorry      bool // it takes connections only while no other server of the service does
 }

@@ -13,6 +13,7 @@ type Spec struct {
 
 	Connections Connections
 	API         API
+	Notify      []Notice // who is told of what happens
 }
 
 // Interface is a network interface on which packets are balanced.

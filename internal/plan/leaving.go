@@ -57,7 +57,7 @@ func WithLeft(spec model.Spec, left []model.Left) model.Spec {
 		for _, l := range left {
 			if l.Service == service.Key {
 				server := l.Server
-				server.Weight = 0
+				server.Weight, server.Checks = 0, model.Checks{}
 				service.Servers = append(service.Servers, server)
 			}
 		}

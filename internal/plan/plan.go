@@ -2,7 +2,7 @@
 
 // Package plan is the policy on the way down: Make turns what is wanted (Spec) and what was seen
 // into what the kernel shall hold (Desired). It is pure; it reads no file, no clock and no kernel.
-// Read this file first, then interfaces.go (and vlan.go), servers.go (and pathmtu.go, leaving.go), and problems.go.
+// Read this file first, then interfaces.go (and vlan.go), servers.go (and health.go, pathmtu.go, leaving.go), and problems.go.
 package plan
 
 import (
@@ -27,7 +27,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		Dataplane: model.DataplaneWant{
 			Revision:   spec.Revision,
 			Interfaces: interfaces,
-			Services:   services(all, network),
+			Services:   services(all, seen),
 			Own:        own(spec, network),
 		},
 		Problems: problems(spec, network),

@@ -8,7 +8,7 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-func services(spec model.Spec, network model.Network) []model.ServiceWant {
+func services(spec model.Spec, seen model.Seen) []model.ServiceWant {
 	var out []model.ServiceWant
 	for _, service := range spec.Services {
 		want := model.ServiceWant{
@@ -18,8 +18,9 @@ func services(spec model.Spec, network model.Network) []model.ServiceWant {
 			HalfOpen: halfOpen(service, spec.Connections),
 		}
 		for _, server := range service.Servers {
-			want.Servers = append(want.Servers, reach(server, network))
+			want.Servers = append(want.Servers, judge(reach(server, seen.Network), service, server, seen))
 		}
+		stepIn(want.Servers, service.Servers)
 		leaveOut(want.Servers)
 		out = append(out, want)
 	}
@@ -44,6 +45,20 @@ func halfOpen(service model.Service, table model.Connections) int {
 func isByNAT(s model.Server) bool { return s.Forwarding == model.NAT }
 
 func mayBeHalfOpen(k model.ServiceKey) bool { return k.Protocol != model.UDP }
+
+// stepIn lets a sorry server take connections while no other server does, be they down or quiesced. When one does
+// again, those that the sorry server has live on.
+func stepIn(wants []model.ServerWant, servers []model.Server) {
+	needed := true
+	for i, server := range servers {
+		needed = needed && (server.Sorry || wants[i].Weight == 0)
+	}
+	for i, server := range servers {
+		if server.Sorry && !needed {
+			wants[i].Weight, wants[i].Absent = 0, true
+		}
+	}
+}
 
 // leaveOut gives servers that cannot be reached no new connections, as long as another one can take
 // them. Where none can, all stay: at start their neighbours are only being asked for, and a SYN that

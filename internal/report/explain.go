@@ -92,6 +92,9 @@ var stateOf = map[model.Passed]State{
 
 func passedOver(c model.Candidate, lines []Server) string {
 	for _, line := range lines {
+		if line.Key == c.Key && c.Passed != 0 && (line.State == Down || line.State == Waiting || line.State == Standby) {
+			return string(line.State) + ": " + line.Reason
+		}
 		if line.Key == c.Key && line.State == stateOf[c.Passed] && line.Reason != "" {
 			return c.Passed.String() + ": " + line.Reason
 		}

@@ -47,7 +47,7 @@ func TestServerThatIsPassedOverSaysWhy(t *testing.T) {
 		{model.PassedWeight, func(in *report.Input) { in.Spec.Services[0].Servers[0].Weight = 0 }, "weight 0"},
 		{model.PassedFull, func(in *report.Input) {
 			in.Spec.Services[0].Servers[0].Thresholds.Upper = 9
-			in.Readings.Servers[report.ServiceServer{Service: webKey, Server: first}] = report.ServerReading{Full: true}
+			in.Readings.Servers[model.ServiceServer{Service: webKey, Server: first}] = report.ServerReading{Full: true}
 		}, "full: upper threshold 9; open again below three quarters of it"},
 		{model.PassedUnreachable, func(in *report.Input) {
 			in.Desired.Dataplane.Services[0].Servers[0].MAC = model.MAC{}

@@ -9,10 +9,10 @@ import (
 )
 
 // leaving makes the lines of the servers that a service has no more, as long as they are not forgotten.
-func leaving(in Input, service model.Service, wants map[ServiceServer]model.ServerWant) []Server {
+func leaving(in Input, service model.Service, wants map[model.ServiceServer]model.ServerWant) []Server {
 	var out []Server
 	for _, left := range in.Seen.Left {
-		want := wants[ServiceServer{service.Key, left.Server.Key}]
+		want := wants[model.ServiceServer{Service: service.Key, Server: left.Server.Key}]
 		if left.Service != service.Key || want.Leaving == 0 {
 			continue // or it is not planned yet
 		}

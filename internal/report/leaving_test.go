@@ -37,7 +37,7 @@ func TestServerThatLeavesSaysWhatBecomesOfItsConnections(t *testing.T) {
 	} {
 		in := departed(test.policy)
 		in.Spec.Services[0].Leaving = test.of
-		in.Readings.Servers[report.ServiceServer{Service: webKey, Server: second}] = report.ServerReading{Active: test.connections}
+		in.Readings.Servers[model.ServiceServer{Service: webKey, Server: second}] = report.ServerReading{Active: test.connections}
 		got := report.Make(in)
 		if s := got.Servers[1]; s.State != report.Leaving || s.Reason != test.want || s.Weight != 0 || s.Key != second {
 			t.Errorf("%s (%s), want %s", s.State, s.Reason, test.want)

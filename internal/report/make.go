@@ -59,10 +59,10 @@ func sum(service model.Service, counts Counts, servers []Server) Service {
 		Counts:    counts,
 	}
 	for _, server := range servers {
-		if server.State != Leaving {
+		if server.State != Leaving && !server.Sorry {
 			s.Servers++
 		}
-		if server.State == Up {
+		if server.State == Up && !server.Sorry {
 			s.Up++
 		}
 		s.Active += server.Reading.Active

@@ -53,7 +53,7 @@ func healthy() report.Input {
 		Readings: report.Readings{
 			Conns: 3, ConnSize: 100, ConnMemory: 70000,
 			Services: map[model.ServiceKey]report.Counts{webKey: {Connections: 9, PacketsIn: 90, PacketsOut: 30}},
-			Servers: map[report.ServiceServer]report.ServerReading{
+			Servers: map[model.ServiceServer]report.ServerReading{
 				{Service: webKey, Server: first}:  {Active: 2, Inactive: 1, Counts: report.Counts{Connections: 6}},
 				{Service: webKey, Server: second}: {Active: 1, HalfOpen: 1, Inactive: 4, Counts: report.Counts{Connections: 3}},
 			},

@@ -87,12 +87,26 @@ func starved(in Input, s Snapshot) []model.Problem {
 			continue
 		}
 		why, fix := starvation(s, service)
-		out = append(out, model.Problem{What: "service " + service.Name + " takes no connections", Why: why, Fix: fix})
+		what := "service " + service.Name + " takes no connections"
+		if sorry, ok := atWork(s, service); ok {
+			what = fmt.Sprintf("service %s has only its sorry server, %s", service.Name, sorry)
+		}
+		out = append(out, model.Problem{What: what, Why: why, Fix: fix})
 	}
 	return out
 }
 
-// leftOut are servers that cannot be reached while others of their service can: these do their work.
+// atWork is the sorry server of a service, if it takes connections.
+func atWork(s Snapshot, service Service) (model.ServerKey, bool) {
+	for _, server := range s.Servers {
+		if server.ServiceKey == service.Key && server.Sorry && server.State == Up {
+			return server.Key, true
+		}
+	}
+	return model.ServerKey{}, false
+}
+
+// leftOut are servers that are down or cannot be reached while others of their service can: these do their work.
 func leftOut(s Snapshot) []model.Problem {
 	up := map[model.ServiceKey]bool{}
 	for _, service := range s.Services {
@@ -100,16 +114,22 @@ func leftOut(s Snapshot) []model.Problem {
 	}
 	var out []model.Problem
 	for _, server := range s.Servers {
-		if server.State != Unreachable || server.Weight == 0 || !up[server.ServiceKey] {
+		if server.Weight == 0 || !up[server.ServiceKey] || server.State != Unreachable && server.State != Down {
 			continue
 		}
 		out = append(out, model.Problem{
 			What: fmt.Sprintf("service %s goes on without server %s", server.Service, server.Key),
 			Why:  server.Reason,
-			Fix:  "look at the server and the way to it (ip route get, ip neigh); weir takes it in again by itself",
+			Fix:  lookFix[server.State],
 		})
 	}
 	return out
+}
+
+// lookFix is where to look for a server that is left out.
+var lookFix = map[State]string{
+	Unreachable: "look at the server and the way to it (ip route get, ip neigh); weir takes it in again by itself",
+	Down:        "look at the server; weir takes it in again by itself when its check gets good answers",
 }
 
 // starvation tells why no server of a service takes connections, and what to do.
@@ -118,9 +138,9 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 		return "it has no server", "add one under servers: and run `weir reload`"
 	}
 	var reasons []string
-	quiesced, full := 0, 0
+	quiesced, full, down := 0, 0, 0
 	for _, server := range s.Servers {
-		if server.ServiceKey != service.Key || server.State == Leaving {
+		if server.ServiceKey != service.Key || server.State == Leaving || server.Sorry {
 			continue
 		}
 		if server.State == Quiesced {
@@ -129,6 +149,9 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 		if server.State == Full {
 			full++
 		}
+		if server.State == Down || server.State == Waiting {
+			down++
+		}
 		reasons = append(reasons, server.Key.String()+": "+server.Reason)
 	}
 	if quiesced == service.Servers {
@@ -136,6 +159,9 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 	}
 	if quiesced+full == service.Servers {
 		return shorten(reasons), "add a server, or raise thresholds, and run `weir reload`"
+	}
+	if quiesced+full+down == service.Servers {
+		return shorten(reasons), "look at the servers, and at what `check:` asks them; weir takes them in again by itself"
 	}
 	return shorten(reasons), "look at the way from this host to the servers: ip route get, ip neigh"
 }

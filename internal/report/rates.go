@@ -12,22 +12,22 @@ type Rates struct {
 // Estimates are rates at one moment. Who was seen only once has none.
 type Estimates struct {
 	Services map[model.ServiceKey]Rates
-	Servers  map[ServiceServer]Rates
+	Servers  map[model.ServiceServer]Rates
 }
 
 // Estimator makes rates of counts, as IPVS does (ip_vs_est.c): every two seconds a rate goes a quarter of the
 // way to what was counted in these. It is told the counts, and has no clock.
 type Estimator struct {
 	services estimates[model.ServiceKey]
-	servers  estimates[ServiceServer]
+	servers  estimates[model.ServiceServer]
 }
 
 // EstimateSeconds is how far apart the moments are at which an Estimator is told counts.
 const EstimateSeconds = 2
 
 // Tick takes the counts of this moment, EstimateSeconds after the last ones.
-func (e *Estimator) Tick(services map[model.ServiceKey]Counts, servers map[ServiceServer]ServerReading) Estimates {
-	counts := map[ServiceServer]Counts{}
+func (e *Estimator) Tick(services map[model.ServiceKey]Counts, servers map[model.ServiceServer]ServerReading) Estimates {
+	counts := map[model.ServiceServer]Counts{}
 	for key, reading := range servers {
 		counts[key] = reading.Counts
 	}

@@ -17,7 +17,7 @@ func TestRatesApproachAQuarterATime(t *testing.T) {
 	tick := func(perSecond uint64) (report.Rates, bool) {
 		n += report.EstimateSeconds * perSecond
 		counts := report.Counts{Connections: n, PacketsIn: 3 * n, BytesIn: 100 * n, PacketsOut: 2 * n, BytesOut: 50 * n}
-		got := e.Tick(map[model.ServiceKey]report.Counts{webKey: counts}, map[report.ServiceServer]report.ServerReading{})
+		got := e.Tick(map[model.ServiceKey]report.Counts{webKey: counts}, map[model.ServiceServer]report.ServerReading{})
 		rates, ok := got.Services[webKey]
 		return rates, ok
 	}
@@ -49,9 +49,9 @@ func TestRatesApproachAQuarterATime(t *testing.T) {
 // TestRatesBeginAnewWithTheirCounters: a service that was removed and added again has no burst.
 func TestRatesBeginAnewWithTheirCounters(t *testing.T) {
 	var e report.Estimator
-	key := report.ServiceServer{Service: webKey}
+	key := model.ServiceServer{Service: webKey}
 	at := func(n uint64) report.Estimates {
-		return e.Tick(nil, map[report.ServiceServer]report.ServerReading{key: {Counts: report.Counts{PacketsIn: n}}})
+		return e.Tick(nil, map[model.ServiceServer]report.ServerReading{key: {Counts: report.Counts{PacketsIn: n}}})
 	}
 	at(1000)
 	at(5000)

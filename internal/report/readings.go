@@ -15,7 +15,7 @@ type Readings struct {
 	ConnSize   uint64 // entries that it has room for
 	ConnMemory uint64 // bytes that it takes
 	ConnKept   Kept
-	Servers    map[ServiceServer]ServerReading
+	Servers    map[model.ServiceServer]ServerReading
 	Services   map[model.ServiceKey]Counts
 	Rates      Estimates
 	Verdicts   []VerdictCount // in the order of the path, those that are 0 too
@@ -25,12 +25,6 @@ type Readings struct {
 type Kept struct {
 	Size uint64
 	Why  string // "": it got what it was to get
-}
-
-// ServiceServer names a server of a service: one address may serve several.
-type ServiceServer struct {
-	Service model.ServiceKey
-	Server  model.ServerKey
 }
 
 // Counts grow from the moment at which the service or server was added.

@@ -10,25 +10,28 @@ import (
 )
 
 // serverWants finds what is wanted of a server in the maps.
-func serverWants(want model.DataplaneWant) map[ServiceServer]model.ServerWant {
-	out := map[ServiceServer]model.ServerWant{}
+func serverWants(want model.DataplaneWant) map[model.ServiceServer]model.ServerWant {
+	out := map[model.ServiceServer]model.ServerWant{}
 	for _, service := range want.Services {
 		for _, server := range service.Servers {
-			out[ServiceServer{service.Key, server.Key}] = server
+			out[model.ServiceServer{Service: service.Key, Server: server.Key}] = server
 		}
 	}
 	return out
 }
 
 // servers makes the lines of a service's servers.
-func servers(in Input, service model.Service, wants map[ServiceServer]model.ServerWant) []Server {
+func servers(in Input, service model.Service, wants map[model.ServiceServer]model.ServerWant) []Server {
 	var out []Server
 	for _, server := range service.Servers {
-		want := wants[ServiceServer{service.Key, server.Key}]
+		want := wants[model.ServiceServer{Service: service.Key, Server: server.Key}]
 		line := line(in, service, server, want)
-		line.State, line.Reason = state(want, server, line.Reading, in.Seen.Network)
+		line.State, line.Reason = state(in, server, want, line.Reading)
 		if line.State == Up {
 			line.Reason = narrowed(in, want)
+		}
+		if line.State == Up && line.Sorry {
+			line.Reason = "no other server takes connections"
 		}
 		out = append(out, line)
 	}
@@ -44,24 +47,46 @@ func line(in Input, service model.Service, server model.Server, want model.Serve
 		Forwarding: server.Forwarding,
 		Tunnel:     server.Tunnel,
 		Local:      want.Local,
+		Sorry:      server.Sorry,
 		Weight:     server.Weight,
-		Reading:    in.Readings.Servers[ServiceServer{service.Key, server.Key}],
-		Rates:      known(in.Readings.Rates.Servers, ServiceServer{service.Key, server.Key}),
+		Reading:    in.Readings.Servers[model.ServiceServer{Service: service.Key, Server: server.Key}],
+		Rates:      known(in.Readings.Rates.Servers, model.ServiceServer{Service: service.Key, Server: server.Key}),
 	}
 }
 
-// state judges a server by the way towards it first: a weight matters only to who can be reached.
-func state(want model.ServerWant, server model.Server, reading ServerReading, network model.Network) (State, string) {
-	if reason := unreachable(want, server.Key.Address, network); reason != "" {
+// state judges a server by the way towards it first, then by its checks: a weight matters only to who can do
+// the work.
+func state(in Input, server model.Server, want model.ServerWant, reading ServerReading) (State, string) {
+	if reason := unreachable(want, server.Key.Address, in.Seen.Network); reason != "" {
 		return Unreachable, reason
+	}
+	verdict := in.Seen.Verdict(server)
+	if verdict.State == model.HealthDown {
+		return Down, down(verdict, in.Now)
 	}
 	if server.Weight == 0 {
 		return Quiesced, "weight 0"
+	}
+	if server.Sorry && want.Weight == 0 {
+		return Standby, "sorry server"
+	}
+	if verdict.State == model.HealthUnknown && want.Weight == 0 {
+		return Waiting, "its check has no good answer yet"
 	}
 	if reading.Full {
 		return Full, full(server.Thresholds)
 	}
 	return Up, ""
+}
+
+// down says since when, with the date where it was not today, and what the last answer was.
+func down(h model.Health, now time.Time) string {
+	since := h.Since.In(now.Location())
+	layout := time.TimeOnly
+	if since.Format(time.DateOnly) != now.Format(time.DateOnly) {
+		layout = time.DateTime
+	}
+	return "down since " + since.Format(layout) + ": " + h.Reason
 }
 
 // full says when a server takes connections again.

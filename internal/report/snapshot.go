@@ -84,6 +84,7 @@ type Server struct {
 	Forwarding model.Forwarding
 	Tunnel     model.Tunnel // of forwarding method TUN
 	Local      bool         // the address is the host's own: packets pass to its own stack
+	Sorry      bool         // it takes connections only while no other server of its service does
 	Weight     uint16
 	State      State
 	Reason     string // why it is not up, or what a router said of the way to it; else ""
@@ -103,5 +104,8 @@ const (
 	Quiesced    State = "quiesced"    // weight 0: it keeps its connections and gets no new ones
 	Full        State = "full"        // it has reached its upper threshold, and not fallen from it yet
 	Unreachable State = "unreachable" // no route to it, or its MAC is not known
+	Down        State = "down"        // its checks get bad answers, or none
+	Waiting     State = "waiting"     // its checks have no good answer yet
+	Standby     State = "standby"     // a sorry server, while others take connections
 	Leaving     State = "leaving"     // removed, with connections left
 )

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+// checkKeys are the kinds of questions, and how often they are asked.
+var checkKeys = vocabulary{
+	known: append(kindWords(), "all", "any", "start", "port", "interval", "fast", "timeout", "rise", "fall"),
+	later: laterKinds,
+	foreign: map[string]string{
+		"<<":                 "merge keys are not supported: write the keys out",
+		"type":               `write the kind as a key: "check: {http: /health}"`,
+		"kind":               `write the kind as a key: "check: {http: /health}"`,
+		"path":               `write "http: {path: /health}"`,
+		"url":                `write "http: {path: /health}"`,
+		"status":             `write "http: {status: 200-299}"`,
+		"http_get":           `write "http: {path: /}"`,
+		"ssl_get":            `write "https: {path: /}"`,
+		"tcp_check":          `write "tcp: {}"`,
+		"smtp_check":         `write "smtp: {}"`,
+		"dns_check":          `write "dns: {name: example.org}"`,
+		"udp_check":          `write "udp: {payload: ..., reply: ...}"`,
+		"misc_check":         `not in this version yet: leave it out`,
+		"connect_port":       `write "port:"`,
+		"checkport":          `write "port:"`,
+		"connect_timeout":    `write "timeout:"`,
+		"checktimeout":       `write "timeout:"`,
+		"negotiatetimeout":   `write "timeout:"`,
+		"delay_loop":         `write "interval:"`,
+		"checkinterval":      `write "interval:"`,
+		"inter":              `write "interval:"`,
+		"fastinter":          `write "fast:"`,
+		"delay_before_retry": `write "fast:"`,
+		"retry":              `write "fall: 3": so many bad answers in a row`,
+		"nb_get_retry":       `write "fall: 3": so many bad answers in a row`,
+		"checkcount":         `write "fall: 3": so many bad answers in a row`,
+		"failurecount":       `write "fall: 3": so many bad answers in a row`,
+		"warmup":             `leave it out: checks begin a little apart by themselves`,
+		"alpha":              `leave it out: a new server waits for its first good answer; "start: up" if it shall not`,
+	},
+}
+
+// laterKinds are what keepalived, ldirectord or HAProxy can ask and this version cannot.
+var laterKinds = map[string]string{
+	"via":        "leave it out: servers are asked at their own address",
+	"exec":       `leave it out, or write "tcp"`,
+	"ping":       `leave it out, or write "tcp"`,
+	"grpc":       `leave it out, or write "tcp"`,
+	"mysql":      `leave it out, or write "tcp"`,
+	"postgresql": `leave it out, or write "tcp"`,
+	"ldap":       `leave it out, or write "tcp"`,
+	"radius":     "leave it out",
+	"sip":        `leave it out, or write "tcp"`,
+	"file":       "leave it out, and write the weight",
+	"agent":      "leave it out, and write the weight",
+}
+
+// checkWords are what may stand there alone.
+var checkWords = vocabulary{
+	known: append([]string{"off"}, kindWords()...),
+	later: laterKinds,
+	foreign: map[string]string{
+		"none":      `write "off"`,
+		"no":        `write "off"`,
+		"false":     `write "off"`,
+		"on":        `write "tcp"`,
+		"yes":       `write "tcp"`,
+		"true":      `write "tcp"`,
+		"connect":   `write "tcp"`,
+		"negotiate": `write the kind: "http", "smtp", "dns" ...`,
+	},
+}
+
+var starts = vocabulary{
+	known:   []string{"up", "down"},
+	foreign: map[string]string{"in": `write "up"`, "out": `write "down", or leave it out: it is the default`},
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/weir-lb/weir/internal/health"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/report"
+)
+
+// poolOf are the servers that another daemon left in the maps with a weight.
+func poolOf(held []model.Service) map[model.ServiceServer]bool {
+	out := map[model.ServiceServer]bool{}
+	for _, service := range held {
+		for _, server := range service.Servers {
+			if server.Weight > 0 {
+				out[model.ServiceServer{Service: service.Key, Server: server.Key}] = true
+			}
+		}
+	}
+	return out
+}
+
+// healthSeen writes verdicts down before anything is done about them: who starts after a crash must not know
+// less than the maps.
+func (d *daemon) healthSeen(known map[model.CheckKey]model.Health) {
+	if err := health.Remember(d.options.verdicts(), known); err != nil {
+		d.log.Error("a daemon that is started now would not know which servers are down", "err", err)
+	}
+	d.tell(func(seen *model.Seen) { seen.Health = known })
+}
+
+// news logs what happened from one plan to the next, and has people told who want to be.
+func (d *daemon) news(before *state, now *state, at time.Time) {
+	var old report.Input
+	if before != nil {
+		old = before.input(at)
+	}
+	events := report.News(old, now.input(at), d.began)
+	for _, e := range events {
+		logEvent(d.log, e)
+	}
+	d.notifier.Tell(events)
+}
+
+func (s *state) input(at time.Time) report.Input {
+	return report.Input{Spec: s.spec, Seen: s.seen, Desired: s.desired, Now: at}
+}
+
+func logEvent(log *slog.Logger, e model.Event) {
+	log = log.With("service", e.Service)
+	if e.Server != (model.ServerKey{}) {
+		log = log.With("server", e.Server)
+	}
+	switch e.Kind {
+	case model.ServerDown:
+		log.Warn("server is down", "why", e.Reason)
+	case model.ServerUp:
+		log.Info("server is up again", "after", e.Time.Sub(e.Since).Round(time.Millisecond))
+	case model.ServiceDown:
+		log.Error("no server of the service takes connections", "why", e.Reason)
+	case model.ServiceUp:
+		log.Info("the service has servers again")
+	}
+}

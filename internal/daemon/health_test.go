@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/health"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/plan"
+)
+
+var checked = strings.Replace(web, "forwarding: dr", "check: {tcp: {}, fall: 1}", 1)
+
+// TestADeathsLife: a verdict of a check becomes a weight in the maps, a file for who comes after, and a line in
+// the log.
+func TestADeathsLife(t *testing.T) {
+	dir := t.TempDir()
+	play(t, checked, func(s *stage) {
+		var log bytes.Buffer
+		s.options.RunDir, s.log = dir, slog.New(slog.NewTextHandler(&log, nil))
+		s.see(mac, "192.0.2.11")
+		s.expectServer(0, 0) // it waits
+		keys := plan.Checks(s.state.Load().spec)
+		if len(keys) != 1 {
+			t.Fatalf("checks %+v", keys)
+		}
+		since := time.Now()
+		s.found(model.Health{State: model.HealthUp, Since: since})
+		s.expectServer(1, 0)
+		s.found(model.Health{State: model.HealthDown, Since: since.Add(3 * time.Second), Reason: "http 503, 3 of 3"})
+		s.expectServer(0, model.Reset)
+		memory, err := health.Recall(s.options.verdicts())
+		if err != nil || len(memory) != 1 {
+			t.Errorf("remembered is %+v, %v", memory, err)
+		}
+		if info, err := os.Stat(s.options.verdicts()); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", info, err)
+		}
+		s.found(model.Health{State: model.HealthUp, Since: since.Add(10 * time.Second)})
+		s.expectServer(1, 0)
+		for _, want := range []string{
+			`level=WARN msg="server is down" service=web server=192.0.2.11:80 why="http 503, 3 of 3"`,
+			`level=ERROR msg="no server of the service takes connections" service=web why="192.0.2.11:80: down since`,
+			`level=INFO msg="server is up again" service=web server=192.0.2.11:80 after=7s`,
+			`level=INFO msg="the service has servers again" service=web`,
+		} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("the log lacks %s:\n%s", want, &log)
+			}
+		}
+	})
+}
+
+// TestCheckThatIsNewTakesNobodyOut: a server that was asked nothing goes on until the first verdict.
+func TestCheckThatIsNewTakesNobodyOut(t *testing.T) {
+	dir := t.TempDir()
+	play(t, web, func(s *stage) {
+		s.options.RunDir = dir
+		s.see(mac, "192.0.2.11")
+		s.expectServer(1, 0)
+		s.reload(checked)
+		s.expectServer(1, 0)
+		s.found(model.Health{State: model.HealthDown, Reason: "http 503, 3 of 3"})
+		s.expectServer(0, model.Reset)
+		s.reload(strings.Replace(checked, "fall: 1", "fall: 2", 1)) // nothing is known of this check
+		s.expectServer(0, 0)
+		s.reload(web)
+		s.expectServer(1, 0)
+	})
+}
+
+// found lets all checks find the same.
+func (s *stage) found(h model.Health) {
+	known := map[model.CheckKey]model.Health{}
+	for _, key := range plan.Checks(s.state.Load().spec) {
+		known[key] = h
+	}
+	s.healthSeen(known)
+	time.Sleep(time.Second)
+}
+
+// expectServer compares what the path was told last of the only server.
+func (s *stage) expectServer(weight uint16, leaving model.Leaving) {
+	s.t.Helper()
+	got := s.paths.wants[len(s.paths.wants)-1].Services[0].Servers[0]
+	if got.Weight != weight || got.Leaving != leaving {
+		s.t.Errorf("weight %d, leaving %q, want %d and %q", got.Weight, got.Leaving, weight, leaving)
+	}
+}

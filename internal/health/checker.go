@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// checker asks one endpoint again and again.
+type checker struct {
+	key     model.CheckKey
+	ask     probe
+	machine machine
+}
+
+// run tells every change of the verdict, until ctx is done. It begins after a wait, and keeps its distance from
+// other checks: each question is due an interval after the one before was.
+func (c *checker) run(ctx context.Context, wait time.Duration, verdicts chan<- verdict) {
+	due := time.Now().Add(wait)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		err := c.once(ctx)
+		if ctx.Err() != nil {
+			return // what came of it is no answer
+		}
+		now := time.Now()
+		if c.machine.hear(err, now) {
+			select {
+			case verdicts <- verdict{c.key, c.machine.health}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		pace := c.machine.pace()
+		due = next(due, pace, now)
+		timer.Reset(time.Until(due) + jitter(pace))
+	}
+}
+
+// next is when the question after this one is due. Who is late does not hurry after it.
+func next(due time.Time, pace time.Duration, now time.Time) time.Time {
+	if due = due.Add(pace); due.Before(now) {
+		return now
+	}
+	return due
+}
+
+// once is one question.
+func (c *checker) once(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.key.Check.Timeout)
+	defer cancel()
+	return timed(c.ask(ctx, c.key.Target), c.key.Check.Timeout)
+}
+
+// jitter is up to a twentieth more or less, so that checks by two directors do not stay in step.
+func jitter(pace time.Duration) time.Duration { return rand.N(pace/10+1) - pace/20 }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Memory is what checks had found out before this process began, by what they asked. It is written before a
+// verdict is acted upon, so after a crash it is never older than what the maps hold.
+type Memory map[string]model.Health
+
+// remembered is a verdict as the file has it.
+type remembered struct {
+	State  string    `json:"state"`
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+// nameOf is the same in every process for the same check. It is no secret, although a check may hold one.
+func nameOf(key model.CheckKey) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%T %+v", key.Check.Ask, key))
+	return hex.EncodeToString(sum[:16])
+}
+
+func (m Memory) of(key model.CheckKey) model.Health {
+	if len(m) == 0 {
+		return model.Health{}
+	}
+	return m[nameOf(key)]
+}
+
+// Recall reads what Remember wrote. A file that is missing or damaged is no error: checks find out again.
+func Recall(path string) (Memory, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("verdicts of checks: %w", err)
+	}
+	var all map[string]remembered
+	if err := json.Unmarshal(data, &all); err != nil {
+		return nil, nil
+	}
+	out := Memory{}
+	for name, r := range all {
+		for _, state := range []model.HealthState{model.HealthUp, model.HealthDown} {
+			if state.String() == r.State {
+				out[name] = model.Health{State: state, Since: r.Since, Reason: r.Reason}
+			}
+		}
+	}
+	return out, nil
+}
+
+// Remember replaces the file as a whole.
+func Remember(path string, known map[model.CheckKey]model.Health) error {
+	all := make(map[string]remembered, len(known))
+	for key, h := range known {
+		all[nameOf(key)] = remembered{h.State.String(), h.Since, h.Reason}
+	}
+	data, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	next, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("verdicts of checks: %w", err)
+	}
+	_, err = next.Write(data)
+	err = errors.Join(err, next.Close())
+	if err == nil {
+		err = os.Rename(next.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("verdicts of checks: %w", errors.Join(err, os.Remove(next.Name())))
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package health asks servers whether they do their work. It changes nothing: what it finds out goes to the
+// plan, which decides. Read machine.go for how answers become a verdict, probe.go for what is asked, and this
+// file for who asks when.
+package health
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// settle lets verdicts that come together be told together: a rack that dies is one change.
+const settle = 5 * time.Millisecond
+
+// Monitor runs one check for each key that it follows.
+//
+//	Follow ──► Run ──► checker (one goroutine each) ──► verdicts ──► 5 ms ──► out
+type Monitor struct {
+	log    *slog.Logger
+	memory Memory
+	follow chan []model.CheckKey // a mailbox: the newest list
+}
+
+// NewMonitor begins with what is remembered of the time before, until checks have verdicts of their own.
+func NewMonitor(memory Memory, log *slog.Logger) *Monitor {
+	return &Monitor{log: log, memory: memory, follow: make(chan []model.CheckKey, 1)}
+}
+
+// Follow says which checks are wanted. The newest list wins.
+func (m *Monitor) Follow(keys []model.CheckKey) {
+	keys = slices.Clone(keys)
+	for {
+		select {
+		case m.follow <- keys:
+			return
+		case <-m.follow: // nobody wants the older one any more
+		}
+	}
+}
+
+// verdict is what a check found out now.
+type verdict struct {
+	key    model.CheckKey
+	health model.Health
+}
+
+// Run hands out what all checks have found out, whenever that changes, until ctx is done. What it hands out
+// does not change any more.
+func (m *Monitor) Run(ctx context.Context, out func(map[model.CheckKey]model.Health)) error {
+	r := &round{Monitor: m, known: map[model.CheckKey]model.Health{}, stops: map[model.CheckKey]context.CancelFunc{},
+		verdicts: make(chan verdict)}
+	defer r.checkers.Wait() // each ends with ctx
+	var due <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case keys := <-m.follow:
+			if err := r.become(ctx, keys); err != nil {
+				return err
+			}
+		case v := <-r.verdicts:
+			if r.stops[v.key] == nil {
+				continue // it is not followed any more
+			}
+			r.known[v.key] = v.health
+		case <-due:
+			due = nil
+			out(maps.Clone(r.known))
+			continue
+		}
+		if due == nil {
+			due = time.After(settle)
+		}
+	}
+}
+
+// round is the state of Run.
+type round struct {
+	*Monitor
+	known    map[model.CheckKey]model.Health
+	stops    map[model.CheckKey]context.CancelFunc
+	verdicts chan verdict
+	checkers sync.WaitGroup
+}
+
+// apart is how long after each other new checks begin, so that many do not at the same moment: all of them
+// within an interval.
+func apart(interval time.Duration, count int) time.Duration {
+	return min(time.Millisecond, interval/time.Duration(max(count, 1)))
+}
+
+// become starts and stops checks until exactly those run that are wanted.
+func (r *round) become(ctx context.Context, keys []model.CheckKey) error {
+	wanted := map[model.CheckKey]bool{}
+	started := 0
+	for _, key := range keys {
+		wanted[key] = true
+		if r.stops[key] != nil {
+			continue
+		}
+		if err := r.start(ctx, key, time.Duration(started)*apart(key.Check.Interval, len(keys))); err != nil {
+			return err
+		}
+		started++
+	}
+	r.memory = nil // of the time before; what is followed later begins anew
+	for key, stop := range r.stops {
+		if !wanted[key] {
+			stop()
+			delete(r.stops, key)
+			delete(r.known, key)
+		}
+	}
+	return nil
+}
+
+func (r *round) start(ctx context.Context, key model.CheckKey, wait time.Duration) error {
+	ask, err := probeOf(key.Check.Ask)
+	if err != nil {
+		return fmt.Errorf("check %s of %s: %w", key.Check.Ask.Kind(), key.Target, err)
+	}
+	ctx, r.stops[key] = context.WithCancel(ctx)
+	c := &checker{key: key, ask: ask, machine: machine{check: key.Check, health: r.memory.of(key)}}
+	if c.machine.health != (model.Health{}) {
+		r.known[key] = c.machine.health
+	}
+	r.checkers.Go(func() { c.run(ctx, wait, r.verdicts) })
+	return nil
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// probe asks one endpoint once, and returns what was wrong with its answer. ctx ends with the check's timeout.
+// The error is a reason for people, on one line: "http: 503, expected 200-299".
+type probe func(ctx context.Context, to netip.AddrPort) error
+
+// dial connects. The connection's deadline is that of ctx, and it is closed with a reset: one that the director
+// closes first would be remembered by it for a minute (TIME_WAIT), and ports are few when checks are many.
+func dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	var d net.Dialer
+	d.SetMultipathTCP(false)
+	c, err := d.DialContext(ctx, "tcp", to.String())
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", plainly(err))
+	}
+	if tcp, ok := c.(*net.TCPConn); ok {
+		err = tcp.SetLinger(0)
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		err = errors.Join(err, c.SetDeadline(deadline))
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// errSilent is what becomes of every timeout.
+var errSilent = errors.New("no answer")
+
+// plainly is the heart of an error of the network, without addresses, which the reader knows.
+func plainly(err error) error {
+	var errno unix.Errno
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return errSilent
+	case errors.As(err, &errno):
+		return errno
+	}
+	return err
+}
+
+// timed says of a silent one how long it was given.
+func timed(err error, timeout time.Duration) error {
+	if errors.Is(err, errSilent) {
+		return fmt.Errorf("%w within %s", err, timeout)
+	}
+	return err
+}
+
+// askTCP wants a connection, and nothing more.
+func askTCP(ctx context.Context, to netip.AddrPort) error {
+	c, err := dial(ctx, to)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// probeOf is the one place that knows all kinds.
+func probeOf(ask model.Ask) (probe, error) {
+	switch ask := ask.(type) {
+	case model.AskTCP:
+		return askTCP, nil
+	case model.AskHTTP:
+		return probeHTTP(ask)
+	case model.AskTLS:
+		return probeTLS(ask)
+	case model.AskExpect:
+		return probeExpect(ask)
+	case model.AskSMTP:
+		return probeSMTP(ask)
+	case model.AskIMAP:
+		return probeIMAP(ask)
+	case model.AskPOP3:
+		return probePOP3(ask)
+	case model.AskFTP:
+		return probeFTP(ask)
+	case model.AskSSH:
+		return probeSSH(ask)
+	case model.AskRedis:
+		return probeRedis(ask)
+	case model.AskDNS:
+		return probeDNS(ask)
+	case model.AskUDP:
+		return probeUDP(ask)
+	}
+	return nil, fmt.Errorf("a check of kind %q has no probe", ask.Kind())
+}

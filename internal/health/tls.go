@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// probeTLS wants a handshake. With TLS 1.3 it is over for the client before the server has judged the client's
+// certificate (RFC 8446 section 2): that it refuses it shows in an https check, not here.
+func probeTLS(ask model.AskTLS) (probe, error) {
+	h := &handshakes{ask: ask.TLS}
+	return func(ctx context.Context, to netip.AddrPort) error {
+		c, err := h.dial(ctx, to)
+		if err != nil {
+			return tame(err)
+		}
+		_ = c.Close() // it says goodbye, which may come too late for a server that has hung up: that is no fault of it
+		return nil
+	}, nil
+}
+
+// handshakes are those of one check. Certificates are renewed while we run, so the files are looked at before each
+// handshake, and read when they are others than the last time.
+type handshakes struct {
+	ask model.TLS
+
+	mu     sync.Mutex // guards what follows
+	files  [3]stamp   // CA, Cert and Key, of which config was made
+	config *tls.Config
+}
+
+// stamp tells whether a file is still the one that was read.
+type stamp struct{ size, changed int64 }
+
+// dial connects and shakes hands (RFC 8446 section 4).
+func (h *handshakes) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	config, err := h.configFor(to)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := dial(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	c := tls.Client(raw, config)
+	if err := c.HandshakeContext(ctx); err != nil {
+		_ = raw.Close() // it may be closed already
+		return nil, tlsReason(err)
+	}
+	return c, nil
+}
+
+// configFor names the server: by its address where there is no name, which is not sent then (RFC 6066 section 3)
+// but must be in the certificate.
+func (h *handshakes) configFor(to netip.AddrPort) (*tls.Config, error) {
+	current, err := h.current()
+	if err != nil {
+		return nil, err
+	}
+	config := current.Clone()
+	config.ServerName = cmp.Or(h.ask.Name, to.Addr().Unmap().WithZone("").String())
+	return config, nil
+}
+
+// current is made of the files as they are. If they cannot be read any more, what was read before is still good:
+// servers do not fall because a file is being replaced here.
+func (h *handshakes) current() (*tls.Config, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.look()
+	if h.config != nil && now == h.files {
+		return h.config, nil
+	}
+	config, err := readTLS(h.ask)
+	switch {
+	case err == nil:
+		h.files, h.config = now, config
+	case h.config == nil:
+		return nil, err
+	}
+	return h.config, nil
+}
+
+// look is called before the files are read: one that changes meanwhile is read again the next time.
+func (h *handshakes) look() (out [3]stamp) {
+	for i, path := range []string{h.ask.CA, h.ask.Cert, h.ask.Key} {
+		if info, err := os.Stat(path); err == nil {
+			out[i] = stamp{info.Size(), info.ModTime().UnixNano()}
+		}
+	}
+	return out
+}
+
+func readTLS(ask model.TLS) (*tls.Config, error) {
+	config := &tls.Config{InsecureSkipVerify: ask.CA == ""}
+	if ask.CA != "" && ask.CA != model.SystemCA { // without a pool, it is the host's
+		text, err := os.ReadFile(ask.CA)
+		if err != nil {
+			return nil, fmt.Errorf("ca %s: %w", ask.CA, plainly(err))
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("ca %s: no certificate in it", ask.CA)
+		}
+	}
+	if ask.Cert != "" {
+		own, err := tls.LoadX509KeyPair(ask.Cert, ask.Key)
+		if err != nil {
+			return nil, fmt.Errorf("cert %s: %w", ask.Cert, plainly(err))
+		}
+		config.Certificates = []tls.Certificate{own}
+	}
+	return config, nil
+}
+
+// tlsReason is why a handshake failed, for people.
+func tlsReason(err error) error {
+	if reason := certificateReason(err); reason != nil {
+		return reason
+	}
+	if reason := alertReason(err); reason != nil {
+		return reason
+	}
+	if e, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(e.RecordHeader[:]) == "HTTP/" {
+		return errors.New("tls: the server answers in plain HTTP")
+	}
+	return heard("tls", err)
+}
+
+// certificateReason is nil unless the certificate was found bad (RFC 5280 section 6, RFC 9525 section 6).
+func certificateReason(err error) error {
+	if e, ok := errors.AsType[x509.HostnameError](err); ok {
+		return fmt.Errorf("tls: certificate is for %s, not for %s", certified(e.Certificate), e.Host)
+	}
+	if e, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fmt.Errorf("tls: certificate is signed by an unknown authority, %q", shorten(e.Cert.Issuer.String(), 40))
+	}
+	e, ok := errors.AsType[x509.CertificateInvalidError](err)
+	switch {
+	case !ok || e.Reason != x509.Expired:
+		return nil
+	case time.Now().After(e.Cert.NotAfter):
+		return fmt.Errorf("tls: certificate expired %s", e.Cert.NotAfter.UTC().Format(time.DateOnly))
+	}
+	return fmt.Errorf("tls: certificate is valid from %s", e.Cert.NotBefore.UTC().Format(time.DateOnly))
+}
+
+// certified is the first name in a certificate, and how many there are besides.
+func certified(c *x509.Certificate) string {
+	names := append([]string{}, c.DNSNames...)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	switch len(names) {
+	case 0:
+		return "no name"
+	case 1:
+		return shorten(names[0], 40)
+	}
+	return fmt.Sprintf("%s and %d more", shorten(names[0], 40), len(names)-1)
+}
+
+// alertReason is nil unless one side broke off with an alert (RFC 8446 section 6).
+func alertReason(err error) error {
+	e, ok := errors.AsType[*net.OpError](err)
+	if !ok {
+		return nil
+	}
+	alert, ok := strings.CutPrefix(e.Err.Error(), "tls: ")
+	switch {
+	case !ok:
+		return nil
+	case e.Op == "remote error":
+		return fmt.Errorf("tls: server refuses: %s", alert)
+	}
+	return fmt.Errorf("tls: %s", alert) // ours: the server broke the rules
+}

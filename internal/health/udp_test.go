@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// datagramServer answers each datagram by a function with any number of others.
+func datagramServer(t *testing.T, address string, answer func([]byte) [][]byte) (netip.AddrPort, error) {
+	t.Helper()
+	c, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		space := make([]byte, 64<<10)
+		for {
+			n, from, err := c.ReadFrom(space)
+			if err != nil {
+				return
+			}
+			for _, datagram := range answer(space[:n]) {
+				_, _ = c.WriteTo(datagram, from)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = c.Close()
+		<-ended
+	})
+	return netip.MustParseAddrPort(c.LocalAddr().String()), nil
+}
+
+func TestDatagramsAreJudged(t *testing.T) {
+	replies := func(texts ...string) func([]byte) [][]byte {
+		return func(got []byte) (out [][]byte) {
+			if string(got) != "ping\x00" {
+				return nil
+			}
+			for _, text := range texts {
+				out = append(out, []byte(text))
+			}
+			return out
+		}
+	}
+	for name, tt := range map[string]struct {
+		reply  string
+		answer func([]byte) [][]byte
+		want   string
+	}{
+		"good":         {"pong", replies("pong\x00\x01"), ""},
+		"exact":        {"pong", replies("pong"), ""},
+		"anything":     {"", replies("\xff\xff"), ""},
+		"empty":        {"", replies(""), ""},
+		"short":        {"pong", replies("pon"), "udp: unexpected reply pon"},
+		"empty is bad": {"pong", replies(""), `udp: unexpected reply ""`},
+		"other":        {"pong", replies("ERR\r\nbusy\x00"), `udp: unexpected reply ERR\r\nbusy\x00`},
+		"late":         {"pong", replies("x", "pong"), "udp: unexpected reply x"},
+		"long":         {"pong", replies(strings.Repeat("x", 9000)), "udp: unexpected reply " + strings.Repeat("x", 72) + "…"},
+		"silent":       {"pong", replies(), "no answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			to, err := datagramServer(t, "127.0.0.1:0", tt.answer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			within := forever
+			if tt.want == "no answer" {
+				within = soon
+			}
+			p := probeMade(probeUDP(model.AskUDP{Payload: "ping\x00", Reply: tt.reply}))
+			wantReason(t, answered(t, p, to, within), tt.want)
+		})
+	}
+}
+
+// TestClosedUDPPortIsRefused: ICMP says so, and the probe need not wait.
+func TestClosedUDPPortIsRefused(t *testing.T) {
+	for _, p := range []probe{
+		probeMade(probeUDP(model.AskUDP{Payload: "ping"})),
+		probeMade(probeDNS(model.AskDNS{Name: "example.org"})),
+	} {
+		wantReason(t, answered(t, p, closedUDPPort(t), forever), "connection refused")
+	}
+}
+
+func closedUDPPort(t *testing.T) netip.AddrPort {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return netip.MustParseAddrPort(c.LocalAddr().String())
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+import (
+	"cmp"
+	"net/netip"
+	"time"
+)
+
+// Check is how a server is asked whether it does its work. It is comparable: what is asked twice in the same
+// way is asked once.
+type Check struct {
+	Ask      Ask           // nil: there is no check
+	Port     uint16        // which is asked; 0: the server's own
+	Interval time.Duration // from one question to the next
+	Fast     time.Duration // the same while the last answers speak against what is believed; 0: Interval
+	Timeout  time.Duration // within which an answer must come
+	Rise     int           // so many good answers in a row bring a server back
+	Fall     int           // so many bad ones take it out
+}
+
+// What a check has where nothing else is said.
+const (
+	DefaultInterval = time.Second
+	DefaultTimeout  = 900 * time.Millisecond
+	DefaultRise     = 2
+	DefaultFall     = 3
+)
+
+// Pace is how long to wait for the next question.
+func (c Check) Pace(doubted bool) time.Duration {
+	if doubted {
+		return cmp.Or(c.Fast, c.Interval)
+	}
+	return c.Interval
+}
+
+// Checks are those of a server, which decide together.
+type Checks struct {
+	Of      []Check // empty: the server is not asked, and counts as healthy
+	Any     bool    // one good check is enough; false: all must be good
+	Trusted bool    // new connections come before the first verdict
+}
+
+// Ask is one kind of question. All its types are comparable structs of this package.
+type Ask interface {
+	Kind() string // as the config names it
+}
+
+// AskTCP wants a connection, and nothing more.
+type AskTCP struct{}
+
+func (AskTCP) Kind() string { return "tcp" }
+
+// CheckKey is a check of one endpoint: services that ask the same in the same way share it.
+type CheckKey struct {
+	Target netip.AddrPort
+	Check  Check
+}
+
+// Asks are the checks of a server, each with the endpoint that it asks.
+func (s Server) Asks() []CheckKey {
+	out := make([]CheckKey, 0, len(s.Checks.Of))
+	for _, check := range s.Checks.Of {
+		out = append(out, CheckKey{netip.AddrPortFrom(s.Key.Address, cmp.Or(check.Port, s.Key.Port)), check})
+	}
+	return out
+}
+
+// Health is what a check found out.
+type Health struct {
+	State  HealthState
+	Since  time.Time // when it became so
+	Reason string    // of HealthDown: the last bad answer, and how many there were
+}
+
+// HealthState is the verdict of a check.
+type HealthState uint8
+
+const (
+	HealthUnknown HealthState = iota // no answer yet
+	HealthUp
+	HealthDown
+)
+
+var healthStates = map[HealthState]string{HealthUnknown: "unknown", HealthUp: "up", HealthDown: "down"}
+
+func (s HealthState) String() string { return healthStates[s] }
+
+// Verdict is what the checks of a server found out together. A server without checks is up.
+func (s Seen) Verdict(server Server) Health {
+	var worst, best Health
+	for i, key := range server.Asks() {
+		h := s.Health[key]
+		if i == 0 || badness(h) > badness(worst) {
+			worst = h
+		}
+		if i == 0 || badness(h) < badness(best) {
+			best = h
+		}
+	}
+	switch {
+	case len(server.Checks.Of) == 0:
+		return Health{State: HealthUp}
+	case server.Checks.Any:
+		return best
+	}
+	return worst
+}
+
+// badness orders verdicts.
+func badness(h Health) int {
+	return map[HealthState]int{HealthUp: 0, HealthUnknown: 1, HealthDown: 2}[h.State]
+}

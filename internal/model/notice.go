@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+import "time"
+
+// Event is a change that people may want to be told of.
+type Event struct {
+	Time       time.Time
+	Kind       EventKind
+	Service    string // its name
+	ServiceKey ServiceKey
+	Server     ServerKey // zero: the event is about the service
+	Reason     string    // why, on one line; "": it is plain
+	Since      time.Time // of what is over now: when it began; zero: not known
+}
+
+// EventKind is what happened.
+type EventKind string
+
+const (
+	ServerDown  EventKind = "server_down"  // its checks found it down
+	ServerUp    EventKind = "server_up"    // its checks found it up, after they had found it down
+	ServiceDown EventKind = "service_down" // it has no server left that takes new connections
+	ServiceUp   EventKind = "service_up"   // it has one again
+)
+
+// EventKinds are all of them.
+func EventKinds() []EventKind { return []EventKind{ServerDown, ServerUp, ServiceDown, ServiceUp} }
+
+// Severity says how much an event matters; more is graver.
+type Severity uint8
+
+const (
+	Info     Severity = iota + 1 // all is well again
+	Warning                      // others do the work
+	Critical                     // nobody does
+)
+
+var severities = map[Severity]string{Info: "info", Warning: "warning", Critical: "critical"}
+
+func (s Severity) String() string { return severities[s] }
+
+// ParseSeverity is the inverse of Severity.String.
+func ParseSeverity(text string) (Severity, bool) {
+	for s, name := range severities {
+		if name == text {
+			return s, true
+		}
+	}
+	return 0, false
+}
+
+// Severity of an event is that of its kind.
+func (e Event) Severity() Severity {
+	return map[EventKind]Severity{ServerDown: Warning, ServiceDown: Critical}[e.Kind].orInfo()
+}
+
+func (s Severity) orInfo() Severity { return max(s, Info) }

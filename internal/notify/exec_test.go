@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package notify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// patience is for slow machines: what is waited for comes, or something is broken.
+const patience = time.Minute
+
+// program writes a script that nobody else can change. In it $DIR is a directory of its own.
+func program(t *testing.T, text string) (path, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	path = filepath.Join(dir, "script")
+	text = "#!/bin/sh\nDIR=" + dir + "\n" + text
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path, dir
+}
+
+func runs(path string, args ...string) script {
+	return script{model.ByExec{Path: path, Args: model.JoinArguments(args), Timeout: patience}}
+}
+
+func oneEvent(e model.Event) message { return message{at: e.Time, events: []model.Event{e}} }
+
+func mustRead(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestProgramsHearWhatHappened(t *testing.T) {
+	path, dir := program(t, `
+printf '%s\n' "$@" >$DIR/args
+env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= -e ^OLDPWD= | sort >$DIR/env
+cat >$DIR/input
+pwd >$DIR/pwd
+`)
+	e := since(withReasonOf(eventOf(noon, model.ServerUp, "web", 11), "it\nanswers"), time.Minute)
+	m := oneEvent(e)
+	m.lost, m.repeat, m.test = 3, true, true
+	if err := runs(path, "a b", "$HOME;", "").send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"args":  "a b\n$HOME;\n\nserver_up\nweb\n10.0.0.11:80\n",
+		"input": "",
+		"pwd":   "/\n",
+		"env": searchPath + `
+WEIR_ADDRESS=192.0.2.10:80
+WEIR_KIND=server_up
+WEIR_LOST=3
+WEIR_PROTOCOL=tcp
+WEIR_REASON=it answers
+WEIR_REPEAT=1
+WEIR_SERVER=10.0.0.11:80
+WEIR_SERVICE=web
+WEIR_SEVERITY=info
+WEIR_SINCE=2026-11-26T12:02:11+01:00
+WEIR_TEST=1
+WEIR_TIME=2026-11-26T12:03:11+01:00
+`,
+	} {
+		if diff := cmp.Diff(want, mustRead(t, filepath.Join(dir, name))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestEventsOfServicesHaveAnEmptyServer(t *testing.T) {
+	path, dir := program(t, `echo "$#:$1:$2:$3:$WEIR_SERVER:$WEIR_SINCE:${WEIR_TEST-none}:${WEIR_REPEAT-none}" >>$DIR/said`)
+	m := message{events: []model.Event{eventOf(noon, model.ServiceDown, "web", 0), eventOf(noon, model.ServiceUp, "dns", 0)}}
+	if err := runs(path).send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	want := "3:service_down:web::::none:none\n3:service_up:dns::::none:none\n"
+	if got := mustRead(t, filepath.Join(dir, "said")); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestProgramsThatFailSaySo(t *testing.T) {
+	path, _ := program(t, "echo first; echo second >&2; head -c 100000 /dev/zero | tr '\\0' x; exit 3")
+	err := runs(path).send(t.Context(), oneEvent(eventOf(noon, model.ServerDown, "web", 1)))
+	failed, ok := errors.AsType[*scriptError](err)
+	if !ok || !strings.HasSuffix(err.Error(), "exit status 3") {
+		t.Fatalf("got %v", err)
+	}
+	if !strings.HasPrefix(failed.output, "first\nsecond\nxxx") || len(failed.output) > mostOutput {
+		t.Errorf("%d bytes are kept, beginning with %.20q", len(failed.output), failed.output)
+	}
+}
+
+func TestProgramsThatHangAreKilled(t *testing.T) {
+	path, _ := program(t, "exec sleep 300")
+	s := runs(path)
+	s.how.Timeout = 100 * time.Millisecond
+	err := s.send(t.Context(), oneEvent(eventOf(noon, model.ServerDown, "web", 1)))
+	if err == nil || !strings.Contains(err.Error(), "no end after 100ms") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestGrandchildrenAreKilledToo: the whole process group goes.
+func TestGrandchildrenAreKilledToo(t *testing.T) {
+	path, dir := program(t, "sleep 300 &\necho $! >$DIR/new && mv $DIR/new $DIR/pid\nwait")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- runs(path).send(ctx, oneEvent(eventOf(noon, model.ServerDown, "web", 1))) }()
+	pid := mustAppear(t, filepath.Join(dir, "pid"))
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("it ended well")
+	}
+	mustDie(t, pid)
+}
+
+// TestWhatHoldsTheOutputIsKilled: a program that has ended does not keep the next event waiting.
+func TestWhatHoldsTheOutputIsKilled(t *testing.T) {
+	path, dir := program(t, "sleep 300 &\necho $! >$DIR/new && mv $DIR/new $DIR/pid")
+	start := time.Now()
+	if err := runs(path).send(t.Context(), oneEvent(eventOf(noon, model.ServerDown, "web", 1))); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > patience {
+		t.Errorf("it took %s", took)
+	}
+	mustDie(t, mustAppear(t, filepath.Join(dir, "pid")))
+}
+
+// mustAppear waits for a file, and returns what is in it.
+func mustAppear(t *testing.T, path string) string {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if data, err := os.ReadFile(path); err == nil {
+			return strings.TrimSpace(string(data))
+		}
+	}
+	t.Fatalf("%s does not appear", path)
+	return ""
+}
+
+// mustDie waits for the end of a process. Where nobody collects orphans it stays as a zombie.
+func mustDie(t *testing.T, pid string) {
+	t.Helper()
+	var state []byte
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		stat, err := os.ReadFile("/proc/" + pid + "/stat")
+		if err != nil {
+			return
+		}
+		_, state, _ = bytes.Cut(stat, []byte(") "))
+		if bytes.HasPrefix(state, []byte("Z")) || bytes.HasPrefix(state, []byte("X")) {
+			return
+		}
+	}
+	t.Errorf("process %s lives: %s", pid, state)
+}
+
+func TestUnsafeProgramsAreNotRun(t *testing.T) {
+	path, dir := program(t, "touch $DIR/ran")
+	if err := runs(path).open(); err != nil {
+		t.Fatalf("a safe one is refused: %v", err)
+	}
+	if err := os.Chmod(path, 0o757); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"open": runs(path).open(),
+		"send": runs(path).send(t.Context(), oneEvent(eventOf(noon, model.ServerDown, "web", 1))),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "writable by everybody: chmod o-w") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
+		t.Error("it ran")
+	}
+}
+
+func TestProgramsThatAreGoneAreNamed(t *testing.T) {
+	path, _ := program(t, "true")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	err := runs(path).send(t.Context(), oneEvent(eventOf(noon, model.ServerDown, "web", 1)))
+	if err == nil || !strings.Contains(err.Error(), path+": no such file") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestUsersAreChangedOrRefused(t *testing.T) {
+	path, dir := program(t, "id -u; exit 1")
+	for _, d := range []string{dir, filepath.Dir(dir)} { // which are closed to others
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own, err := user.Current()
+	if err != nil {
+		t.Skip("this user has no name: ", err)
+	}
+	as := func(name string) error {
+		s := runs(path)
+		s.how.User = name
+		return s.send(t.Context(), oneEvent(eventOf(noon, model.ServerDown, "web", 1)))
+	}
+	if failed, ok := errors.AsType[*scriptError](as(own.Username)); !ok || failed.output != own.Uid {
+		t.Errorf("as oneself: got %v", failed)
+	}
+	if err := as("no-such-user"); err == nil || !strings.Contains(err.Error(), "user no-such-user") {
+		t.Errorf("as nobody that there is: got %v", err)
+	}
+	other, err := user.Lookup("nobody")
+	if err != nil || other.Uid == own.Uid {
+		t.Skip("there is no user nobody beside this one")
+	}
+	err = as("nobody")
+	if mayChangeUser() {
+		failed, ok := errors.AsType[*scriptError](err)
+		if !ok || failed.output != other.Uid {
+			t.Errorf("as nobody: got %v", err)
+		}
+	} else if err == nil || !strings.Contains(err.Error(), "may not change to it") {
+		t.Errorf("as nobody, without the right: got %v", err)
+	}
+}
+
+func TestArgumentsComeBackAsTheyWere(t *testing.T) {
+	for _, args := range [][]string{nil, {""}, {"a"}, {"a", ""}, {"", ""}, {"a b", "c\nd"}} {
+		got := model.ByExec{Args: model.JoinArguments(args)}.Arguments()
+		if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", args) {
+			t.Errorf("%q became %q", args, got)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package notify
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// message is what one notice tells at once.
+type message struct {
+	at     time.Time     // when it was made
+	events []model.Event // in the order in which they came; of a repeat: what is down, the longest first
+	lost   int           // events before these that nobody was told of
+	repeat bool          // all of it was told before, and is still so
+	test   bool          // somebody tries whether messages get through
+}
+
+// subject is the one line that all read. What happened to a single server or service it tells in full.
+func (m message) subject() string {
+	head := "weir: "
+	if m.test {
+		head += "test: "
+	}
+	last := m.lastOfEach()
+	switch {
+	case m.repeat && len(last) == 1:
+		return head + "still down: " + m.still(m.events[0])
+	case m.repeat:
+		return head + "still down: " + tally(last, stillWords)
+	case len(last) == 1:
+		return head + sentence(m.events[len(m.events)-1])
+	}
+	return head + tally(last, changeWords)
+}
+
+// lastOfEach is the newest kind of event of each subject: what went down and came back is up.
+func (m message) lastOfEach() map[subject]model.EventKind {
+	out := map[subject]model.EventKind{}
+	for _, e := range m.events {
+		out[subjectOf(e)] = e.Kind
+	}
+	return out
+}
+
+// word is how a number of events is told.
+type word struct {
+	kind      model.EventKind
+	one, many string
+}
+
+// changeWords are in the order of their gravity, servers first: they are why services are down.
+var changeWords = []word{
+	{model.ServerDown, "server down", "servers down"},
+	{model.ServiceDown, "service down", "services down"},
+	{model.ServerUp, "server up", "servers up"},
+	{model.ServiceUp, "service up", "services up"},
+}
+
+var stillWords = []word{
+	{model.ServerDown, "server", "servers"},
+	{model.ServiceDown, "service", "services"},
+}
+
+// tally counts: 12 servers down, 1 service down.
+func tally(last map[subject]model.EventKind, words []word) string {
+	counts := map[model.EventKind]int{}
+	for _, kind := range last {
+		counts[kind]++
+	}
+	var parts []string
+	for _, w := range words {
+		switch n := counts[w.kind]; n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+w.one)
+		default:
+			parts = append(parts, fmt.Sprintf("%d %s", n, w.many))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// lines is one for each event, as a log has them, without the time.
+func (m message) lines() []string {
+	out := make([]string, 0, len(m.events))
+	for _, e := range m.events {
+		if m.repeat {
+			out = append(out, "still down: "+m.still(e))
+			continue
+		}
+		out = append(out, sentence(e))
+	}
+	return out
+}
+
+// lostLine says what is missing; "": nothing.
+func (m message) lostLine() string {
+	switch m.lost {
+	case 0:
+		return ""
+	case 1:
+		return "1 event before this is lost: it could not be told."
+	}
+	return fmt.Sprintf("%d events before this are lost: they could not be told.", m.lost)
+}
+
+// body has a line for each event, with its time, so that a rack that dies is one mail.
+func (m message) body(host string) string {
+	var b strings.Builder
+	for i, line := range m.lines() {
+		fmt.Fprintf(&b, "%s %s\n", m.events[i].Time.Format(time.DateTime), line)
+	}
+	if lost := m.lostLine(); lost != "" {
+		fmt.Fprintf(&b, "\n%s\n", lost)
+	}
+	fmt.Fprintf(&b, "\nweir on %s, times in UTC%s\n", host, m.at.Format("-07:00"))
+	return b.String()
+}
+
+// sentence tells of a change.
+func sentence(e model.Event) string {
+	text := name(e)
+	switch {
+	case isDown(e.Kind):
+		text += " is down"
+	case e.Since.IsZero():
+		text += " is up again"
+	default:
+		text += " is up again after " + span(e.Time.Sub(e.Since))
+	}
+	return withReason(text, e.Reason)
+}
+
+// still tells of what has not changed.
+func (m message) still(e model.Event) string {
+	return withReason(fmt.Sprintf("%s, for %s", name(e), span(m.at.Sub(e.Time))), e.Reason)
+}
+
+func name(e model.Event) string {
+	if e.Server == (model.ServerKey{}) {
+		return "service " + e.Service
+	}
+	return fmt.Sprintf("server %s of %s", e.Server, e.Service)
+}
+
+func withReason(text, reason string) string {
+	if reason = oneLine(reason); reason != "" {
+		text += ": " + reason
+	}
+	return text
+}
+
+// oneLine makes a reason fit for a header and a terminal, whatever a server put into it.
+func oneLine(text string) string {
+	const most = 200 // characters
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most]) + "…"
+	}
+	return strings.TrimSpace(text)
+}
+
+// span is a time as people say it, in at most two units.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Second:
+		return "less than 1s"
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return two(d, time.Minute, "m", time.Second, "s")
+	case d < day:
+		return two(d, time.Hour, "h", time.Minute, "m")
+	}
+	return two(d, day, "d", time.Hour, "h")
+}
+
+func two(d, large time.Duration, largeName string, small time.Duration, smallName string) string {
+	rest := d % large / small
+	if rest == 0 {
+		return fmt.Sprintf("%d%s", d/large, largeName)
+	}
+	return fmt.Sprintf("%d%s%d%s", d/large, largeName, rest, smallName)
+}

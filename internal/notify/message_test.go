@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package notify
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+var noon = time.Date(2026, 11, 26, 12, 3, 11, 0, time.FixedZone("CET", 3600))
+
+func withReasonOf(e model.Event, reason string) model.Event {
+	e.Reason = reason
+	return e
+}
+
+func since(e model.Event, ago time.Duration) model.Event {
+	e.Since = e.Time.Add(-ago)
+	return e
+}
+
+func TestMessagesReadWell(t *testing.T) {
+	down := withReasonOf(eventOf(noon, model.ServerDown, "web", 11), "http 503, expected 200-299, 3 of 3")
+	for _, tt := range []struct {
+		name string
+		message
+		want string
+	}{
+		{"a server", message{events: []model.Event{down}}, `
+weir: server 10.0.0.11:80 of web is down: http 503, expected 200-299, 3 of 3
+
+2026-11-26 12:03:11 server 10.0.0.11:80 of web is down: http 503, expected 200-299, 3 of 3
+
+weir on lb1, times in UTC+01:00
+`},
+		{"a server and its service", message{events: []model.Event{down,
+			withReasonOf(eventOf(noon, model.ServiceDown, "web", 0), "no server is left")}}, `
+weir: 1 server down, 1 service down
+
+2026-11-26 12:03:11 server 10.0.0.11:80 of web is down: http 503, expected 200-299, 3 of 3
+2026-11-26 12:03:11 service web is down: no server is left
+
+weir on lb1, times in UTC+01:00
+`},
+		{"all is well again", message{lost: 2, events: []model.Event{
+			since(eventOf(noon, model.ServerUp, "web", 11), 95*time.Second),
+			since(eventOf(noon, model.ServiceUp, "web", 0), 50*time.Hour)}}, `
+weir: 1 server up, 1 service up
+
+2026-11-26 12:03:11 server 10.0.0.11:80 of web is up again after 1m35s
+2026-11-26 12:03:11 service web is up again after 2d2h
+
+2 events before this are lost: they could not be told.
+
+weir on lb1, times in UTC+01:00
+`},
+		{"some come, some go", message{events: []model.Event{
+			eventOf(noon, model.ServerUp, "web", 11), eventOf(noon, model.ServerDown, "web", 12), eventOf(noon, model.ServerDown, "dns", 11)}}, `
+weir: 2 servers down, 1 server up
+
+2026-11-26 12:03:11 server 10.0.0.11:80 of web is up again
+2026-11-26 12:03:11 server 10.0.0.12:80 of web is down
+2026-11-26 12:03:11 server 10.0.0.11:80 of dns is down
+
+weir on lb1, times in UTC+01:00
+`},
+		{"still down", message{at: noon.Add(125 * time.Minute), repeat: true, events: []model.Event{down}}, `
+weir: still down: server 10.0.0.11:80 of web, for 2h5m: http 503, expected 200-299, 3 of 3
+
+2026-11-26 12:03:11 still down: server 10.0.0.11:80 of web, for 2h5m: http 503, expected 200-299, 3 of 3
+
+weir on lb1, times in UTC+01:00
+`},
+		{"a test", testMessage(noon, model.Notice{Services: []string{"web"}}), `
+weir: test: server 192.0.2.1:80 of web is down: weir tries whether this message arrives
+
+2026-11-26 12:03:11 server 192.0.2.1:80 of web is down: weir tries whether this message arrives
+
+weir on lb1, times in UTC+01:00
+`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.at.IsZero() {
+				tt.at = noon
+			}
+			got := "\n" + tt.subject() + "\n\n" + tt.body("lb1")
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("it reads otherwise (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestReasonsStayOnTheirLine: they hold what servers said, who may be anybody.
+func TestReasonsStayOnTheirLine(t *testing.T) {
+	for reason, want := range map[string]string{
+		"plain":                         "plain",
+		"two\r\nBcc: all@example.org":   "two  Bcc: all@example.org",
+		"bell \a, escape \x1b[31m":      "bell  , escape  [31m",
+		"turned \u202e around":          "turned   around",
+		"half \xff":                     "half ?",
+		" room \n":                      "room",
+		strings.Repeat("x", 1000):       strings.Repeat("x", 200) + "…",
+		"nothing is left of it \x00 ok": "nothing is left of it   ok",
+	} {
+		if got := oneLine(reason); got != want {
+			t.Errorf("%q became %q, want %q", reason, got, want)
+		}
+	}
+}
+
+func TestSpansAreShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                               "less than 1s",
+		-time.Hour:                      "less than 1s",
+		999 * time.Millisecond:          "less than 1s",
+		59*time.Second + 900:            "59s",
+		time.Minute:                     "1m",
+		61 * time.Second:                "1m1s",
+		time.Hour + 59*time.Second:      "1h",
+		3*time.Hour + 4*time.Minute:     "3h4m",
+		24 * time.Hour:                  "1d",
+		100*24*time.Hour + 3*time.Hour:  "100d3h",
+		24*time.Hour - time.Millisecond: "23h59m",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%s is %q, want %q", d, got, want)
+		}
+	}
+}

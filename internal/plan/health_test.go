@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/plan"
+)
+
+// checked gives a server so many checks, which differ by their ports.
+func checked(s model.Server, any bool, ports ...uint16) model.Server {
+	s.Checks.Any = any
+	for _, port := range ports {
+		s.Checks.Of = append(s.Checks.Of, model.Check{Ask: model.AskTCP{}, Port: port, Interval: time.Second})
+	}
+	return s
+}
+
+// found is what the checks of a server, by their order, found out: u, d or ?.
+func found(s model.Server, letters string) map[model.CheckKey]model.Health {
+	out := map[model.CheckKey]model.Health{}
+	for i, key := range s.Asks() {
+		switch letters[i] {
+		case 'u':
+			out[key] = model.Health{State: model.HealthUp}
+		case 'd':
+			out[key] = model.Health{State: model.HealthDown, Reason: key.Target.String()}
+		}
+	}
+	return out
+}
+
+func TestServersThatAreDownGetNoConnections(t *testing.T) {
+	type pool struct {
+		weight  uint16
+		absent  bool
+		leaving model.Leaving
+	}
+	in := pool{weight: 1}
+	for _, test := range []struct {
+		name   string
+		server model.Server
+		found  string
+		was    bool // it was in the pool
+		down   model.Leaving
+		want   pool
+	}{
+		{"no check", one, "", false, 0, in},
+		{"up", checked(one, false, 0), "u", false, 0, in},
+		{"down", checked(one, false, 0), "d", true, 0, pool{0, true, model.Reset}},
+		{"down, drain", checked(one, false, 0), "d", true, model.Drain, pool{0, true, 0}},
+		{"down, drop", checked(one, false, 0), "d", true, model.Drop, pool{0, true, model.Drop}},
+		{"new", checked(one, false, 0), "?", false, 0, pool{0, true, 0}},
+		{"known from before", checked(one, false, 0), "?", true, 0, in},
+		{"all are up", checked(one, false, 81, 82), "uu", false, 0, in},
+		{"not all are up", checked(one, false, 81, 82), "ud", true, 0, pool{0, true, model.Reset}},
+		{"not all are known", checked(one, false, 81, 82), "u?", false, 0, pool{0, true, 0}},
+		{"one down is enough", checked(one, false, 81, 82), "?d", true, 0, pool{0, true, model.Reset}},
+		{"one up is enough", checked(one, true, 81, 82), "du", false, 0, in},
+		{"one may come up yet", checked(one, true, 81, 82), "d?", true, 0, in},
+		{"none is up", checked(one, true, 81, 82), "dd", true, 0, pool{0, true, model.Reset}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := spec("192.0.2.10", test.server, two)
+			s.Services[0].Down = test.down
+			seen := model.Seen{Network: network("198.51.100.11", "198.51.100.12"), Health: found(test.server, test.found), InPool: map[model.ServiceServer]bool{
+				{Service: s.Services[0].Key, Server: test.server.Key}: test.was,
+			}}
+			desired, _ := plan.Make(s, seen, noon)
+			want := desired.Dataplane.Services[0].Servers[0]
+			if got := (pool{want.Weight, want.Absent, want.Leaving}); got != test.want {
+				t.Errorf("%+v, want %+v", got, test.want)
+			}
+			if other := desired.Dataplane.Services[0].Servers[1]; other.Weight != 1 || other.Absent {
+				t.Errorf("the other server: %+v", other)
+			}
+		})
+	}
+}
+
+// TestTrustedServersDoNotWait for their first good answer.
+func TestTrustedServersDoNotWait(t *testing.T) {
+	server := checked(one, false, 0)
+	server.Checks.Trusted = true
+	desired, _ := plan.Make(spec("192.0.2.10", server, two), model.Seen{Network: network("198.51.100.11", "198.51.100.12")}, noon)
+	if got := desired.Dataplane.Services[0].Servers[0]; got.Weight != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestAServerThatIsDownAndRemoved leaves as its service says, not as a dead one.
+func TestAServerThatIsDownAndRemoved(t *testing.T) {
+	dead := checked(one, false, 0)
+	s := spec("192.0.2.10", two)
+	seen := model.Seen{Network: network("198.51.100.11", "198.51.100.12"), Health: found(dead, "d"), Left: left(s, noon, dead)}
+	desired, _ := plan.Make(s, seen, noon)
+	if got := desired.Dataplane.Services[0].Servers[1]; got.Leaving != model.Drain || got.Weight != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestWhatIsAskedTwiceIsAskedOnce(t *testing.T) {
+	got := plan.Checks(spec("192.0.2.10 192.0.2.11", checked(one, false, 0, 81), checked(two, false, 0)))
+	want := append(checked(one, false, 0, 81).Asks(), checked(two, false, 0).Asks()...)
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b model.CheckKey) bool { return a == b })); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestInPoolAreThoseWithAWeight(t *testing.T) {
+	s := spec("192.0.2.10", checked(one, false, 0), two)
+	desired, _ := plan.Make(s, model.Seen{Network: network("198.51.100.11", "198.51.100.12")}, noon)
+	got := plan.InPool(desired.Dataplane.Services)
+	if len(got) != 1 || !got[model.ServiceServer{Service: s.Services[0].Key, Server: two.Key}] {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestSorryServerStepsIn while no other one takes connections.
+func TestSorryServerStepsIn(t *testing.T) {
+	sorry := server("198.51.100.13", model.NAT)
+	sorry.Sorry = true
+	quiesced := one
+	quiesced.Weight = 0
+	for _, test := range []struct {
+		name   string
+		server model.Server
+		found  string
+		want   uint16
+	}{
+		{"up", checked(one, false, 0), "u", 0},
+		{"down", checked(one, false, 0), "d", 1},
+		{"new", checked(one, false, 0), "?", 1},
+		{"quiesced", quiesced, "", 1},
+		{"not asked", one, "", 0},
+	} {
+		seen := model.Seen{Network: network("198.51.100.11", "198.51.100.13"), Health: found(test.server, test.found)}
+		desired, _ := plan.Make(spec("192.0.2.10", test.server, sorry), seen, noon)
+		if got := desired.Dataplane.Services[0].Servers[1]; got.Weight != test.want || got.Absent != (test.want == 0) || got.Leaving != 0 {
+			t.Errorf("%s: %+v, want weight %d", test.name, got, test.want)
+		}
+	}
+	seen := model.Seen{Network: network("198.51.100.13")} // one is unreachable, which passes by itself at start
+	desired, _ := plan.Make(spec("192.0.2.10", one, sorry), seen, noon)
+	if got := desired.Dataplane.Services[0].Servers; got[0].Weight != 1 || got[1].Weight != 0 {
+		t.Errorf("%+v", got)
+	}
+}

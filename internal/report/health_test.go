@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/report"
+)
+
+// checked is healthy with a check of its second server, of which this is known. The plan gave it what weight it
+// has.
+func checked(h model.Health, weight uint16) report.Input {
+	in := healthy()
+	server := &in.Spec.Services[0].Servers[1]
+	server.Checks.Of = []model.Check{{Ask: model.AskTCP{}, Interval: time.Second}}
+	in.Seen.Health = map[model.CheckKey]model.Health{server.Asks()[0]: h}
+	in.Desired.Dataplane.Services[0].Servers[1].Weight = weight
+	return in
+}
+
+func TestServersSayWhatTheirChecksFound(t *testing.T) {
+	downAt := func(at time.Time) model.Health {
+		return model.Health{State: model.HealthDown, Since: at, Reason: "http 503, expected 200-299, 3 of 3"}
+	}
+	for _, test := range []struct {
+		name   string
+		health model.Health
+		weight uint16
+		state  report.State
+		reason string
+	}{
+		{"up", model.Health{State: model.HealthUp, Since: now}, 1, report.Up, ""},
+		{"down", downAt(now.Add(-time.Minute)), 0, report.Down, "down since 03:03:05: http 503, expected 200-299, 3 of 3"},
+		{"down since yesterday", downAt(now.Add(-4 * time.Hour)), 0, report.Down, "down since 2026-01-01 23:04:05: http 503, expected 200-299, 3 of 3"},
+		{"new", model.Health{}, 0, report.Waiting, "its check has no good answer yet"},
+		{"goes on without a verdict", model.Health{}, 1, report.Up, ""},
+	} {
+		got := report.Make(checked(test.health, test.weight)).Servers[1]
+		if got.State != test.state || got.Reason != test.reason || got.Weight != 1 {
+			t.Errorf("%s: %s (%s), weight %d", test.name, got.State, got.Reason, got.Weight)
+		}
+	}
+}
+
+// TestTimesAreThoseOfTheDaemonsZone, which is that of the reader's clock.
+func TestTimesAreThoseOfTheDaemonsZone(t *testing.T) {
+	in := checked(model.Health{State: model.HealthDown, Since: now.Add(-time.Minute), Reason: "no answer"}, 0)
+	in.Now = now.In(time.FixedZone("there", 2*60*60))
+	if got := report.Make(in).Servers[1].Reason; got != "down since 05:03:05: no answer" {
+		t.Error(got)
+	}
+}
+
+// TestServersBehindABrokenWaySayThat: what a check found there is no news.
+func TestServersBehindABrokenWaySayThat(t *testing.T) {
+	in := checked(model.Health{State: model.HealthDown, Since: now, Reason: "connect: no route to host, 3 of 3"}, 0)
+	in.Desired.Dataplane.Services[0].Servers[1].MAC = model.MAC{}
+	if got := report.Make(in).Servers[1]; got.State != report.Unreachable {
+		t.Errorf("%s (%s)", got.State, got.Reason)
+	}
+}
+
+func TestServerThatIsDownIsAProblem(t *testing.T) {
+	in := checked(model.Health{State: model.HealthDown, Since: now, Reason: "no answer"}, 0)
+	got := report.Make(in).Problems
+	if len(got) != 1 || got[0].What != "service web goes on without server 198.51.100.12:80" || got[0].Why != "down since 03:04:05: no answer" {
+		t.Errorf("%+v", got)
+	}
+	in.Spec.Services[0].Servers[1].Weight = 0 // it is taken out anyway
+	if got := report.Make(in).Problems; len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+	in = checked(model.Health{}, 0) // it will say why in a moment
+	if got := report.Make(in).Problems; len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestServiceWhoseServersAreDownIsAProblem(t *testing.T) {
+	in := checked(model.Health{State: model.HealthDown, Since: now, Reason: "no answer"}, 0)
+	in.Spec.Services[0].Servers[0].Weight = 0
+	got := report.Make(in).Problems
+	if len(got) != 1 || !strings.Contains(got[0].Why, "198.51.100.12:80: down since") || !strings.Contains(got[0].Fix, "`check:`") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestSorryServerIsNoOrdinaryOne(t *testing.T) {
+	for _, test := range []struct {
+		health  model.Health
+		weight  uint16 // of the sorry server, in the plan
+		state   report.State
+		reason  string
+		up      int
+		problem string
+	}{
+		{model.Health{State: model.HealthUp}, 0, report.Standby, "sorry server", 1, ""},
+		{model.Health{State: model.HealthDown, Since: now, Reason: "no answer"}, 1, report.Up, "no other server takes connections", 0,
+			"service web has only its sorry server, 198.51.100.11:80"},
+	} {
+		in := checked(test.health, 1)
+		in.Spec.Services[0].Servers[0].Sorry = true
+		in.Desired.Dataplane.Services[0].Servers[0].Weight = test.weight
+		got := report.Make(in)
+		if s := got.Servers[0]; s.State != test.state || s.Reason != test.reason || !s.Sorry {
+			t.Errorf("%s (%s)", s.State, s.Reason)
+		}
+		if s := got.Services[0]; s.Servers != 1 || s.Up != test.up {
+			t.Errorf("%d of %d are up", s.Up, s.Servers)
+		}
+		problem := ""
+		for _, p := range got.Problems {
+			problem = p.What
+		}
+		if problem != test.problem {
+			t.Errorf("%q, want %q", problem, test.problem)
+		}
+	}
+}
