@@ -53,13 +53,13 @@ func TestItIsAskedAtItsInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := func(context.Context) error { time.Sleep(700 * time.Millisecond); return nil }
 		a, verdicts, _ := runs(t, web, slow, 100*time.Second)
-		if n := len(a.at); n < 99 || n > 101 {
+		if n := len(a.at); n < 100 || n > 101 {
 			t.Errorf("asked %d times in 100 s", n)
 		}
 		inStep := 0
 		for i := 1; i < len(a.at); i++ {
 			gap := a.at[i] - a.at[i-1]
-			if gap < 899*time.Millisecond || gap > 1101*time.Millisecond {
+			if gap < 979*time.Millisecond || gap > 1021*time.Millisecond {
 				t.Errorf("asked again after %s", gap)
 			}
 			if gap == time.Second {
@@ -83,7 +83,7 @@ func TestSilenceIsTimed(t *testing.T) {
 		if len(verdicts) != 1 || verdicts[0].State != model.HealthDown || verdicts[0].Reason != "no answer within 900ms, 3 of 3" {
 			t.Fatalf("verdicts %+v", verdicts)
 		}
-		if after := verdicts[0].Since.Sub(began); after < 2849*time.Millisecond || after > 2951*time.Millisecond {
+		if after := verdicts[0].Since.Sub(began); after < 2879*time.Millisecond || after > 2901*time.Millisecond {
 			t.Errorf("down after %s", after)
 		}
 	})
@@ -105,7 +105,7 @@ func TestDoubtIsSettledFast(t *testing.T) {
 		if len(verdicts) != 2 || verdicts[1].Reason != "connect: connection refused, 3 of 3" {
 			t.Fatalf("verdicts %+v", verdicts)
 		}
-		if after := verdicts[1].Since.Sub(begin); after < 10150*time.Millisecond || after > 11300*time.Millisecond {
+		if after := verdicts[1].Since.Sub(begin); after < 10140*time.Millisecond || after > 11300*time.Millisecond {
 			t.Errorf("down after %s", after)
 		}
 	})

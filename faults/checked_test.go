@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/client"
+	"github.com/weir-lb/weir/faults"
+	"github.com/weir-lb/weir/internal/lab"
+)
+
+// Parts of the faults that checks find.
+const (
+	removedIn   = "removed"      // from the fault to the maps without the server
+	failedAfter = "failed_after" // requests begun later, and failed
+	refusedIn   = "refused"      // how long a client waits for the refusal when all servers are down
+	backIn      = "back"         // from when a server works again to the maps with it
+)
+
+// serverKilled: whoever connects is refused.
+func serverKilled(weir string) faults.Fault {
+	return found(weir, 24, 3, (*lab.Server).KillWeb, func(ctx context.Context, s *lab.Server) error { return s.StartWeb(ctx) })
+}
+
+// serverHung: its kernel takes connections, and nobody answers.
+func serverHung(weir string) faults.Fault {
+	return found(weir, 26, 4, (*lab.Server).HangWeb, func(_ context.Context, s *lab.Server) error { return s.ResumeWeb() })
+}
+
+// found is a fault of one server that its check must find within so many seconds: one by the defaults.
+func found(weir string, number int, within float64, inject func(*lab.Server) error, heal func(context.Context, *lab.Server) error) faults.Fault {
+	return faults.Fault{
+		Number: number,
+		Long:   true,
+		Parts: []faults.Part{
+			{Name: removedIn, Unit: faults.Seconds, Bar: within},
+			{Name: newThere, Unit: "connections"},
+			{Name: failedAfter, Unit: "connections"},
+		},
+		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			wards := wards(t, weir)
+			requests := size.Of(30, 300)
+			return func() (faults.Measured, error) {
+				m := faults.Measured{Figures: map[string]float64{}}
+				for _, w := range wards {
+					if err := w.suffer(t.Context(), m.Figures, requests, inject, heal); err != nil {
+						return m, fmt.Errorf("%s: %w", w.lab.Forwarding, err)
+					}
+				}
+				return m, nil
+			}
+		},
+	}
+}
+
+// allDown: every server of a service dies.
+func allDown(weir string) faults.Fault {
+	return faults.Fault{
+		Number: 29,
+		Long:   true,
+		Parts: []faults.Part{
+			{Name: refusedIn, Unit: faults.Seconds, Bar: 0.010},
+			{Name: backIn, Unit: faults.Seconds, Bar: 2},
+			{Name: failedAfter, Unit: "connections"},
+		},
+		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			wards := wards(t, weir)
+			return func() (faults.Measured, error) {
+				m := faults.Measured{Figures: map[string]float64{}}
+				for _, w := range wards {
+					if err := w.die(t.Context(), m.Figures, size.Of(30, 300)); err != nil {
+						return m, fmt.Errorf("%s: %w", w.lab.Forwarding, err)
+					}
+				}
+				return m, nil
+			}
+		},
+	}
+}
+
+// ward is a network with web servers that are checked.
+type ward struct {
+	lab    *lab.Lab
+	daemon *client.Client
+	turn   int
+}
+
+// wards are of DR and of NAT.
+func wards(t *testing.T, weir string) (all []*ward) {
+	t.Helper()
+	for _, config := range []lab.Config{{Shape: lab.LAN, Forwarding: lab.DR}, {Shape: lab.TwoArm, Forwarding: lab.NAT}} {
+		config.Weir, config.Web = weir, lab.WebOwn
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		l, err := lab.New(ctx, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		w := &ward{lab: l, daemon: client.New(filepath.Join(l.Directors[0].Run, "weir.sock"))}
+		checked := strings.ReplaceAll(l.Services(), "    servers:\n", "    check: {http: /health, port: 80}\n    servers:\n")
+		if err := errors.Join(l.Serve(ctx), l.Directors[0].Start(checked), l.Directors[0].WaitReady(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+// suffer is one fault of the server whose turn it is.
+func (w *ward) suffer(ctx context.Context, figures map[string]float64, requests int, inject func(*lab.Server) error, heal func(context.Context, *lab.Server) error) error {
+	server := w.lab.Servers[w.turn%len(w.lab.Servers)]
+	w.turn++
+	if err := w.until(ctx, func(out map[string]bool) bool { return len(out) == 0 }); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := inject(server); err != nil {
+		return err
+	}
+	if err := w.until(ctx, func(out map[string]bool) bool { return out[server.Name+"/ipv4"] && out[server.Name+"/ipv6"] }); err != nil {
+		return err
+	}
+	figures[removedIn] = max(figures[removedIn], time.Since(began).Seconds())
+	there, failed := w.ask(ctx, requests, server.Name)
+	figures[newThere] += float64(there)
+	figures[failedAfter] += float64(failed)
+	return heal(ctx, server)
+}
+
+// die lets all servers die, and one of them live again.
+func (w *ward) die(ctx context.Context, figures map[string]float64, requests int) error {
+	if err := w.until(ctx, func(out map[string]bool) bool { return len(out) == 0 }); err != nil {
+		return err
+	}
+	for _, s := range w.lab.Servers {
+		if err := s.KillWeb(); err != nil {
+			return err
+		}
+	}
+	all := len(lab.Families()) * len(w.lab.Servers)
+	if err := w.until(ctx, func(out map[string]bool) bool { return len(out) == all }); err != nil {
+		return err
+	}
+	for _, f := range lab.Families() {
+		began := time.Now()
+		_, err := w.lab.Client.Get(ctx, w.lab.Client.Addresses(f)[0], w.web(f))
+		if err == nil || !strings.Contains(err.Error(), "connection refused") {
+			return fmt.Errorf("nobody is there, and a client hears %v", err)
+		}
+		figures[refusedIn] = max(figures[refusedIn], time.Since(began).Seconds())
+	}
+	first := w.lab.Servers[0]
+	began := time.Now()
+	if err := first.StartWeb(ctx); err != nil {
+		return err
+	}
+	if err := w.until(ctx, func(out map[string]bool) bool { return !out[first.Name+"/ipv4"] && !out[first.Name+"/ipv6"] }); err != nil {
+		return err
+	}
+	figures[backIn] = max(figures[backIn], time.Since(began).Seconds())
+	_, failed := w.ask(ctx, requests, "")
+	figures[failedAfter] += float64(failed)
+	for _, s := range w.lab.Servers[1:] {
+		if err := s.StartWeb(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *ward) web(f lab.Family) netip.AddrPort {
+	return netip.AddrPortFrom(w.lab.VIP.In(f), lab.WebPort)
+}
+
+// ask sends requests one after the other, and counts answers of a server, and failures.
+func (w *ward) ask(ctx context.Context, requests int, server string) (there, failed int) {
+	for i := range requests {
+		f := lab.Families()[i%2]
+		clients := w.lab.Client.Addresses(f)
+		answer, err := w.lab.Client.Get(ctx, clients[i%len(clients)], w.web(f))
+		if err != nil {
+			failed++
+		}
+		if answer.Server == server {
+			there++
+		}
+	}
+	return there, failed
+}
+
+// until waits for what the maps say of servers without a weight, by name and family.
+func (w *ward) until(ctx context.Context, good func(out map[string]bool) bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("the check does not find it"))
+	defer cancel()
+	return eachMoment(ctx, func() (bool, error) {
+		out, err := w.out(ctx)
+		return err == nil && good(out), nil
+	})
+}
+
+func (w *ward) out(ctx context.Context) (map[string]bool, error) {
+	out := map[string]bool{}
+	for _, f := range lab.Families() {
+		from := netip.AddrPortFrom(w.lab.Client.Addresses(f)[0], 9)
+		e, err := w.daemon.Explain(ctx, from.String(), w.web(f).String(), "tcp")
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range e.Servers {
+			for _, s := range w.lab.Servers {
+				if c.Weight == 0 && c.Address == netip.AddrPortFrom(s.Address.In(f), lab.WebPort).String() {
+					out[s.Name+"/"+string(f)] = true
+				}
+			}
+		}
+	}
+	return out, nil
+}
