@@ -4,6 +4,8 @@ package cli
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -59,7 +61,29 @@ func checkFile(file string) (summary string, err error) {
 	for _, s := range spec.Services {
 		servers += len(s.Servers)
 	}
-	return fmt.Sprintf("%s: ok, %s, %s\n%s: connections: room for %s, %s of kernel memory",
+	return fmt.Sprintf("%s: ok, %s, %s\n%s: connections: room for %s, %s of kernel memory%s",
 		file, count(len(spec.Services), "service"), count(servers, "server"),
-		file, model.Grouped(uint64(spec.Connections.Size)), memory(spec.Connections.Memory())), nil
+		file, model.Grouped(uint64(spec.Connections.Size)), memory(spec.Connections.Memory()), notAsked(file, spec)), nil
 }
+
+// notAsked names the services whose servers nobody asks, although nobody said that it should be so.
+func notAsked(file string, spec model.Spec) string {
+	const most = 4
+	var names []string
+	for _, s := range spec.Services {
+		if slices.ContainsFunc(s.Servers, isNotAsked) {
+			names = append(names, s.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	rest := ""
+	if n := len(names) - most; n > 0 {
+		names, rest = names[:most], fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Sprintf("\n%s: no check: a server that dies keeps its share in %s%s; write `check:`, or `check: off`",
+		file, strings.Join(names, ", "), rest)
+}
+
+func isNotAsked(s model.Server) bool { return len(s.Checks.Of) == 0 && !s.Checks.Off && !s.Sorry }

@@ -48,7 +48,7 @@ func (s scope) checks(n *yaml.Node, of asked, standard model.Checks) (out model.
 	s = s.in("check")
 	if n.Kind == yaml.ScalarNode {
 		word, ok := s.word(n, "check", checkWords)
-		if ok && word != "off" {
+		if out.Off = ok && word == "off"; ok && !out.Off {
 			out.Of = s.oneCheck(n, map[string]*yaml.Node{word: nothingAt(n)}, pace(), of)
 		}
 		return out
@@ -242,10 +242,14 @@ func sameChecks(a, b model.Checks) bool { return textOf(a) == textOf(b) }
 // textOf is the same for equal checks only.
 func textOf(c model.Checks) string { return fmt.Sprintf("%#v", c) }
 
-// commonChecks are those that most servers have, the first of them where several do.
+// commonChecks are those that most servers have, the first of them where several do. A server of which nobody
+// has said anything would take them over.
 func commonChecks(servers []model.Server) (out model.Checks) {
 	counts := map[string]int{}
 	for _, s := range servers {
+		if sameChecks(s.Checks, model.Checks{}) {
+			return model.Checks{}
+		}
 		counts[textOf(s.Checks)]++
 	}
 	most := 0

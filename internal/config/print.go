@@ -113,7 +113,7 @@ func serviceNode(s model.Service) *yaml.Node {
 	if common.Tunnel != (model.Tunnel{}) {
 		pairs = append(pairs, pair{"tunnel", tunnelNode(common.Tunnel)})
 	}
-	if len(common.Checks.Of) > 0 {
+	if !sameChecks(common.Checks, model.Checks{}) {
 		pairs = append(pairs, pair{"check", checksNode(common.Checks)})
 	}
 	for _, server := range sorry {

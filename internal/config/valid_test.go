@@ -75,6 +75,9 @@ func dump(spec model.Spec) string {
 			if server.Sorry {
 				fmt.Fprintf(&b, "    sorry\n")
 			}
+			if server.Checks.Off {
+				fmt.Fprintf(&b, "    check off\n")
+			}
 			for _, c := range server.Checks.Of {
 				fmt.Fprintf(&b, "    check %s %q any %t port %d interval %s fast %s timeout %s rise %d fall %d trusted %t\n",
 					c.Ask.Kind(), fmt.Sprintf("%+v", c.Ask), server.Checks.Any, c.Port, c.Interval, c.Fast, c.Timeout, c.Rise, c.Fall, server.Checks.Trusted)

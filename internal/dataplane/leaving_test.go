@@ -34,7 +34,7 @@ func TestMapsTellWhatWasWanted(t *testing.T) {
 		for _, w := range s.Servers {
 			tunnel := w.Tunnel
 			tunnel.Source = asMapped(tunnel.Source)
-			want[model.ServiceServer{Service: s.Key, Server: w.Key}] = model.Server{Key: w.Key, Forwarding: w.Forwarding, Tunnel: tunnel}
+			want[model.ServiceServer{Service: s.Key, Server: w.Key}] = model.Server{Key: w.Key, Forwarding: w.Forwarding, Tunnel: tunnel, Weight: w.Weight}
 		}
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(model.ServerKey{}, model.Tunnel{}, model.ServiceServer{})); diff != "" {

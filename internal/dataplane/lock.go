@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +23,7 @@ func takeLock(p pins) (*lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err = flock(dir)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		dir.Close()
 		return nil, fmt.Errorf("%w (%s) and holds %s: stop it, or give this one another --bpffs", ErrRunning, ownerOf(p), p.dir)
@@ -32,6 +33,19 @@ func takeLock(p pins) (*lock, error) {
 		return nil, fmt.Errorf("lock %s: %w", p.dir, err)
 	}
 	return &lock{dir}, nil
+}
+
+// flock tries for a moment: a process that a daemon was about to start when it was killed has a copy of the lock
+// until it is another program.
+func flock(dir *os.File) (err error) {
+	for range 20 {
+		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return err
 }
 
 // ownerOf names the daemon that wrote the note.
@@ -58,5 +72,5 @@ func (l *lock) Close() error {
 	if l == nil {
 		return nil
 	}
-	return l.dir.Close()
+	return errors.Join(unix.Flock(int(l.dir.Fd()), unix.LOCK_UN), l.dir.Close()) // a copy of it does not keep it
 }

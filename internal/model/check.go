@@ -41,6 +41,7 @@ type Checks struct {
 	Of      []Check // empty: the server is not asked, and counts as healthy
 	Any     bool    // one good check is enough; false: all must be good
 	Trusted bool    // new connections come before the first verdict
+	Off     bool    // somebody wants it to be not asked
 }
 
 // Ask is one kind of question. All its types are comparable structs of this package.
