@@ -196,6 +196,8 @@ func (d *healthDemo) play(ctx context.Context, f fault) (row healthRow, err erro
 	if err := d.until(ctx, "all servers are well", func(n int) bool { return n == 0 }); err != nil {
 		return row, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // of the load, if it is not stopped
 	load := d.load(ctx)
 	time.Sleep(warm)
 	began := time.Now()

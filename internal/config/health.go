@@ -74,6 +74,7 @@ func (s scope) checks(n *yaml.Node, of asked, standard model.Checks) (out model.
 	}
 	if port := values["port"]; port != nil {
 		s.complain(port, mistake{fmt.Sprintf("port beside %s", key), fmt.Sprintf("put it into the list behind %s: {tcp: {}, port: 80}", key)})
+		of.protocols = nil // each would be complained about for want of it
 	}
 	out.Of = s.severalChecks(several, key, s.paceOf(values, pace()), of)
 	out.Any = key == "any" && len(out.Of) > 1
@@ -82,13 +83,13 @@ func (s scope) checks(n *yaml.Node, of asked, standard model.Checks) (out model.
 
 func (s scope) severalChecks(n *yaml.Node, key string, standard model.Check, of asked) (out []model.Check) {
 	items := s.list(n, key)
-	if len(items) == 0 && n.Kind == yaml.SequenceNode {
+	if len(items) == 0 && (n.Kind == yaml.SequenceNode || isNull(n)) {
 		s.complain(n, mistake{key + " of nothing", fmt.Sprintf(`write "%s: [{http: /health}, {tcp: {}, port: 81}]"`, key)})
 	}
 	for _, item := range items {
 		if item.Kind == yaml.ScalarNode {
 			if word, ok := s.word(item, "check", vocabulary{known: kindWords(), later: laterKinds}); ok {
-				out = append(out, s.oneCheck(item, map[string]*yaml.Node{word: nothingAt(item)}, standard, of)...)
+				out = s.addCheck(out, item, s.oneCheck(item, map[string]*yaml.Node{word: nothingAt(item)}, standard, of))
 			}
 			continue
 		}
@@ -99,14 +100,19 @@ func (s scope) severalChecks(n *yaml.Node, key string, standard model.Check, of 
 			}
 		}
 		if values != nil {
-			check := s.oneCheck(item, values, standard, of)
-			if len(check) > 0 && slices.Contains(out, check[0]) {
-				s.complain(item, mistake{"the same check stands twice", "keep one"})
-			}
-			out = append(out, check...)
+			out = s.addCheck(out, item, s.oneCheck(item, values, standard, of))
 		}
 	}
 	return out
+}
+
+// addCheck appends a check, if there is one, unless it is there.
+func (s scope) addCheck(out []model.Check, n *yaml.Node, check []model.Check) []model.Check {
+	if len(check) > 0 && slices.Contains(out, check[0]) {
+		s.complain(n, mistake{"the same check stands twice", "keep one"})
+		return out
+	}
+	return append(out, check...)
 }
 
 // nothingAt stands for a kind that is named without more.
@@ -117,7 +123,7 @@ func nothingAt(n *yaml.Node) *yaml.Node {
 // oneCheck is empty after a complaint without which there is no telling what is asked.
 func (s scope) oneCheck(n *yaml.Node, values map[string]*yaml.Node, standard model.Check, of asked) []model.Check {
 	word := kindIn(values)
-	if word == "" && namesLater(n) {
+	if word == "" && namesUnknown(n) {
 		return nil // it was complained about
 	}
 	if word == "" {
@@ -142,10 +148,10 @@ func (s scope) oneCheck(n *yaml.Node, values map[string]*yaml.Node, standard mod
 	return []model.Check{out}
 }
 
-// namesLater tells whether a map has a key of a later version.
-func namesLater(n *yaml.Node) bool {
+// namesUnknown tells whether a map has a key that is none.
+func namesUnknown(n *yaml.Node) bool {
 	for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
-		if laterKinds[n.Content[i].Value] != "" {
+		if !slices.Contains(checkKeys.known, n.Content[i].Value) {
 			return true
 		}
 	}
@@ -191,22 +197,27 @@ func pace() model.Check {
 
 // paceOf reads how often is asked. A timeout that is not written is never longer than the interval.
 func (s scope) paceOf(values map[string]*yaml.Node, out model.Check) model.Check {
+	readable := true
 	if n := values["interval"]; n != nil {
-		out.Interval = cmp.Or(s.duration(n, "interval", minInterval, maxInterval), out.Interval)
+		interval := s.duration(n, "interval", minInterval, maxInterval)
+		readable, out.Interval = interval != 0, cmp.Or(interval, out.Interval)
 		if values["timeout"] == nil {
 			out.Timeout = min(out.Timeout, out.Interval)
+		}
+		if values["fast"] == nil && out.Fast >= out.Interval {
+			out.Fast = 0
 		}
 	}
 	if n := values["timeout"]; n != nil {
 		out.Timeout = cmp.Or(s.duration(n, "timeout", minTimeout, maxInterval), out.Timeout)
-		if out.Timeout > out.Interval {
+		if readable && out.Timeout > out.Interval {
 			s.complain(n, mistake{fmt.Sprintf("timeout %s is longer than interval %s", printDuration(out.Timeout), printDuration(out.Interval)),
 				"a server is asked again when it has answered: write a longer interval, or a shorter timeout"})
 		}
 	}
 	if n := values["fast"]; n != nil {
 		out.Fast = s.duration(n, "fast", minInterval, maxInterval)
-		if out.Fast > out.Interval {
+		if readable && out.Fast > out.Interval {
 			s.complain(n, mistake{fmt.Sprintf("fast %s is longer than interval %s", printDuration(out.Fast), printDuration(out.Interval)),
 				"it is the interval while answers differ from what is believed: write a shorter one"})
 		}

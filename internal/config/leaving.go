@@ -4,6 +4,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -59,6 +60,15 @@ func (s scope) down(n *yaml.Node) model.Leaving {
 		return 0
 	}
 	return policy
+}
+
+// downOfNobody refuses what would be heeded by nobody.
+func downOfNobody(n *yaml.Node, servers []server) *mistake {
+	asked := func(s server) bool { return len(s.Checks.Of) > 0 }
+	if n == nil || len(servers) == 0 || slices.ContainsFunc(servers, asked) {
+		return nil
+	}
+	return &mistake{"down, but no server has a check", `write "check: tcp", or leave it out: nobody is found down`}
 }
 
 func (s scope) drainTime(n *yaml.Node, of model.Leaving) time.Duration {

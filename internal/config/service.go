@@ -73,6 +73,7 @@ func (s scope) service(n *yaml.Node, number int) service {
 	}
 	out.servers = append(out.servers, s.sorry(values["sorry"], standard)...)
 	s.complainIf(standard.tunnel.node, unusedTunnel(standard, out.servers))
+	s.complainIf(values["down"], downOfNobody(values["down"], out.servers))
 	out.Unknown = s.unknown(values["unknown"], out.servers)
 	return out
 }

@@ -95,11 +95,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	memory, err := health.Recall(o.verdicts())
 	if err != nil {
-		listener.Close()
-		return errors.Join(err, path.Discard())
+		o.Log.Warn("checks begin anew, nobody knows which servers were down", "err", err)
 	}
 	d := wire(o, spec, path, journal, memory)
-	d.seen.InPool = poolOf(held)
+	d.seen.InPool, d.seen.Health = poolOf(held), memory.Known(plan.Checks(spec))
 	d.seen.Left = plan.Depart(nil, held, spec.Services, time.Now())
 	d.hangup = hangup
 	if d.systemd, err = newSystemd(o.Log); err != nil {
@@ -210,7 +209,7 @@ func Cleanup(ctx context.Context, o Options) error {
 	if err := journal.Restore(); err != nil {
 		return err
 	}
-	return removeFiles(append(sockets, o.verdicts()))
+	return removeFiles(append(sockets, o.verdicts(), health.Unfinished(o.verdicts())))
 }
 
 // sockets are where the daemon listened, as far as can be told: in --run, and where the config that

@@ -11,14 +11,12 @@ import (
 	"github.com/weir-lb/weir/internal/report"
 )
 
-// poolOf are the servers that another daemon left in the maps with a weight.
+// poolOf says which of the servers that another daemon left in the maps have a weight.
 func poolOf(held []model.Service) map[model.ServiceServer]bool {
 	out := map[model.ServiceServer]bool{}
 	for _, service := range held {
 		for _, server := range service.Servers {
-			if server.Weight > 0 {
-				out[model.ServiceServer{Service: service.Key, Server: server.Key}] = true
-			}
+			out[model.ServiceServer{Service: service.Key, Server: server.Key}] = server.Weight > 0
 		}
 	}
 	return out
@@ -33,21 +31,15 @@ func (d *daemon) healthSeen(known map[model.CheckKey]model.Health) {
 	d.tell(func(seen *model.Seen) { seen.Health = known })
 }
 
-// news logs what happened from one plan to the next, and has people told who want to be.
-func (d *daemon) news(before *state, now *state, at time.Time) {
-	var old report.Input
-	if before != nil {
-		old = before.input(at)
-	}
-	events := report.News(old, now.input(at), d.began)
+// news logs what has happened, and has people told who want to be.
+func (d *daemon) news(now *state, at time.Time) {
+	var events []model.Event
+	in := report.Input{Spec: now.spec, Seen: now.seen, Desired: now.desired, Now: at}
+	events, d.told = report.News(d.told, in, d.began)
 	for _, e := range events {
 		logEvent(d.log, e)
 	}
 	d.notifier.Tell(events)
-}
-
-func (s *state) input(at time.Time) report.Input {
-	return report.Input{Spec: s.spec, Seen: s.seen, Desired: s.desired, Now: at}
 }
 
 func logEvent(log *slog.Logger, e model.Event) {

@@ -40,9 +40,10 @@ type daemon struct {
 	toPath    *reconcile.Loop[model.DataplaneWant]
 	toAddress *reconcile.Loop[model.AddressWant]
 
-	// spec and seen belong to own's goroutine.
+	// spec, seen and told belong to own's goroutine.
 	spec model.Spec
 	seen model.Seen
+	told report.Told
 
 	hangup chan os.Signal // SIGHUP, from before anything was opened
 	events chan event
@@ -148,10 +149,10 @@ func (d *daemon) plan(now time.Time) time.Time {
 	}
 	desired, next := plan.Make(d.spec, d.seen, now)
 	d.want(desired)
-	d.seen.InPool = plan.InPool(desired.Dataplane.Services)
-	before, made := d.state.Load(), &state{d.spec, d.seen, desired}
+	d.seen.InPool = plan.InPool(d.seen.InPool, desired.Dataplane.Services)
+	made := &state{d.spec, d.seen, desired}
 	d.state.Store(made)
-	d.news(before, made, now)
+	d.news(made, now)
 	return next
 }
 

@@ -110,7 +110,7 @@ func (t *tables) withoutStrangers(wants []model.ServiceWant) []model.ServiceWant
 	for i := range wants {
 		entry := t.services[wants[i].Key]
 		wants[i].Servers = slices.DeleteFunc(slices.Clone(wants[i].Servers), func(w model.ServerWant) bool {
-			return w.Leaving != 0 && (entry == nil || entry.servers[w.Key] == nil)
+			return w.Leaving != 0 && !w.Absent && (entry == nil || entry.servers[w.Key] == nil)
 		})
 	}
 	return wants

@@ -4,6 +4,7 @@ package health
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -12,9 +13,11 @@ import (
 
 // checker asks one endpoint again and again.
 type checker struct {
+	log     *slog.Logger
 	key     model.CheckKey
 	ask     probe
 	machine machine
+	unable  bool // to ask, the last time
 }
 
 // run tells every change of the verdict, until ctx is done. It begins after a wait, and keeps its distance from
@@ -34,9 +37,11 @@ func (c *checker) run(ctx context.Context, wait time.Duration, verdicts chan<- v
 			return // what came of it is no answer
 		}
 		now := time.Now()
-		if c.machine.hear(err, now) {
+		if !c.couldAsk(err) {
+			// the verdict stays what it is
+		} else if c.machine.hear(err, now) {
 			select {
-			case verdicts <- verdict{c.key, c.machine.health}:
+			case verdicts <- verdict{c, c.machine.health}:
 			case <-ctx.Done():
 				return
 			}
@@ -45,6 +50,19 @@ func (c *checker) run(ctx context.Context, wait time.Duration, verdicts chan<- v
 		due = next(due, pace, now)
 		timer.Reset(time.Until(due) + jitter(pace))
 	}
+}
+
+// couldAsk tells whether an error is an answer, and logs when that changes.
+func (c *checker) couldAsk(err error) bool {
+	unable := isOwn(err)
+	switch {
+	case unable && !c.unable:
+		c.log.Error("a check cannot ask, and leaves its server as it is", "check", c.key.Check.Ask.Kind(), "server", c.key.Target, "why", err)
+	case c.unable && !unable:
+		c.log.Info("a check can ask again", "check", c.key.Check.Ask.Kind(), "server", c.key.Target)
+	}
+	c.unable = unable
+	return !unable
 }
 
 // next is when the question after this one is due. Who is late does not hurry after it.

@@ -5,6 +5,7 @@ package health
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"testing"
@@ -35,7 +36,7 @@ func (a *asked) probe(ctx context.Context, _ netip.AddrPort) error {
 func runs(t *testing.T, key model.CheckKey, answer func(context.Context) error, long time.Duration) (*asked, []model.Health, time.Time) {
 	t.Helper()
 	a := &asked{began: time.Now(), answer: answer}
-	c := &checker{key: key, ask: a.probe, machine: machine{check: key.Check}}
+	c := &checker{log: slog.New(slog.DiscardHandler), key: key, ask: a.probe, machine: machine{check: key.Check}}
 	verdicts := make(chan verdict, 100)
 	ctx, cancel := context.WithTimeout(t.Context(), long)
 	defer cancel()
@@ -147,7 +148,7 @@ func TestChecksBeginApart(t *testing.T) {
 				buckets[time.Since(began)/(100*time.Millisecond)]++
 				return nil
 			}
-			c := &checker{key: web, ask: probe, machine: machine{check: web.Check}}
+			c := &checker{log: slog.New(slog.DiscardHandler), key: web, ask: probe, machine: machine{check: web.Check}}
 			verdicts := make(chan verdict, 10)
 			all.Go(func() { c.run(ctx, time.Duration(i)*apart(time.Second, 1000), verdicts) })
 		}

@@ -29,8 +29,19 @@ type remembered struct {
 
 // nameOf is the same in every process for the same check. It is no secret, although a check may hold one.
 func nameOf(key model.CheckKey) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%T %+v", key.Check.Ask, key))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %#v", key.Target, key.Check))
 	return hex.EncodeToString(sum[:16])
+}
+
+// Known is what it has of some checks.
+func (m Memory) Known(keys []model.CheckKey) map[model.CheckKey]model.Health {
+	out := map[model.CheckKey]model.Health{}
+	for _, key := range keys {
+		if h := m.of(key); h != (model.Health{}) {
+			out[key] = h
+		}
+	}
+	return out
 }
 
 func (m Memory) of(key model.CheckKey) model.Health {
@@ -74,17 +85,19 @@ func Remember(path string, known map[model.CheckKey]model.Health) error {
 	if err != nil {
 		return err
 	}
-	next, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+	next := Unfinished(path)
+	err = os.MkdirAll(filepath.Dir(path), 0o750)
+	if err == nil {
+		err = os.WriteFile(next, data, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(next, path)
+	}
 	if err != nil {
 		return fmt.Errorf("verdicts of checks: %w", err)
 	}
-	_, err = next.Write(data)
-	err = errors.Join(err, next.Close())
-	if err == nil {
-		err = os.Rename(next.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("verdicts of checks: %w", errors.Join(err, os.Remove(next.Name())))
-	}
 	return nil
 }
+
+// Unfinished is what a crash within Remember leaves behind.
+func Unfinished(path string) string { return path + ".new" }

@@ -48,7 +48,7 @@ func (m *Monitor) Follow(keys []model.CheckKey) {
 
 // verdict is what a check found out now.
 type verdict struct {
-	key    model.CheckKey
+	of     *checker
 	health model.Health
 }
 
@@ -56,8 +56,10 @@ type verdict struct {
 // does not change any more.
 func (m *Monitor) Run(ctx context.Context, out func(map[model.CheckKey]model.Health)) error {
 	r := &round{Monitor: m, known: map[model.CheckKey]model.Health{}, stops: map[model.CheckKey]context.CancelFunc{},
-		verdicts: make(chan verdict)}
+		checks: map[model.CheckKey]*checker{}, verdicts: make(chan verdict)}
+	ctx, cancel := context.WithCancel(ctx)
 	defer r.checkers.Wait() // each ends with ctx
+	defer cancel()
 	var due <-chan time.Time
 	for {
 		select {
@@ -68,10 +70,10 @@ func (m *Monitor) Run(ctx context.Context, out func(map[model.CheckKey]model.Hea
 				return err
 			}
 		case v := <-r.verdicts:
-			if r.stops[v.key] == nil {
+			if r.checks[v.of.key] != v.of {
 				continue // it is not followed any more
 			}
-			r.known[v.key] = v.health
+			r.known[v.of.key] = v.health
 		case <-due:
 			due = nil
 			out(maps.Clone(r.known))
@@ -88,6 +90,7 @@ type round struct {
 	*Monitor
 	known    map[model.CheckKey]model.Health
 	stops    map[model.CheckKey]context.CancelFunc
+	checks   map[model.CheckKey]*checker
 	verdicts chan verdict
 	checkers sync.WaitGroup
 }
@@ -117,6 +120,7 @@ func (r *round) become(ctx context.Context, keys []model.CheckKey) error {
 		if !wanted[key] {
 			stop()
 			delete(r.stops, key)
+			delete(r.checks, key)
 			delete(r.known, key)
 		}
 	}
@@ -129,10 +133,11 @@ func (r *round) start(ctx context.Context, key model.CheckKey, wait time.Duratio
 		return fmt.Errorf("check %s of %s: %w", key.Check.Ask.Kind(), key.Target, err)
 	}
 	ctx, r.stops[key] = context.WithCancel(ctx)
-	c := &checker{key: key, ask: ask, machine: machine{check: key.Check, health: r.memory.of(key)}}
+	c := &checker{log: r.log, key: key, ask: ask, machine: machine{check: key.Check, health: r.memory.of(key)}}
 	if c.machine.health != (model.Health{}) {
 		r.known[key] = c.machine.health
 	}
+	r.checks[key] = c
 	r.checkers.Go(func() { c.run(ctx, wait, r.verdicts) })
 	return nil
 }

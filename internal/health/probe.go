@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +55,20 @@ func plainly(err error) error {
 		return errno
 	}
 	return err
+}
+
+// ownFault is what keeps us from asking, and says nothing about a server.
+type ownFault struct{ error }
+
+func (f ownFault) Unwrap() error { return f.error }
+
+// isOwn tells whether the director itself lacks what it needs to ask: descriptors, memory, ports, a file.
+func isOwn(err error) bool {
+	if _, ok := errors.AsType[ownFault](err); ok {
+		return true
+	}
+	errno, ok := errors.AsType[unix.Errno](err)
+	return ok && slices.Contains([]unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL}, errno)
 }
 
 // timed says of a silent one how long it was given.

@@ -90,7 +90,7 @@ func (h *handshakes) current() (*tls.Config, error) {
 	case err == nil:
 		h.files, h.config = now, config
 	case h.config == nil:
-		return nil, err
+		return nil, ownFault{err}
 	}
 	return h.config, nil
 }

@@ -73,7 +73,7 @@ func (s Server) Asks() []CheckKey {
 type Health struct {
 	State  HealthState
 	Since  time.Time // when it became so
-	Reason string    // of HealthDown: the last bad answer, and how many there were
+	Reason string    // of HealthDown: the bad answer that decided, and how many there were
 }
 
 // HealthState is the verdict of a check.
@@ -89,25 +89,30 @@ var healthStates = map[HealthState]string{HealthUnknown: "unknown", HealthUp: "u
 
 func (s HealthState) String() string { return healthStates[s] }
 
-// Verdict is what the checks of a server found out together. A server without checks is up.
+// Verdict is what the checks of a server found out together. A server without checks is up. Of several that say
+// the same it is the one that decided: all are up since the last of them is, and one is down since the first.
 func (s Seen) Verdict(server Server) Health {
-	var worst, best Health
-	for i, key := range server.Asks() {
-		h := s.Health[key]
-		if i == 0 || badness(h) > badness(worst) {
-			worst = h
-		}
-		if i == 0 || badness(h) < badness(best) {
-			best = h
-		}
-	}
-	switch {
-	case len(server.Checks.Of) == 0:
+	if len(server.Checks.Of) == 0 {
 		return Health{State: HealthUp}
-	case server.Checks.Any:
-		return best
 	}
-	return worst
+	var out Health
+	for i, key := range server.Asks() {
+		if h := s.Health[key]; i == 0 || server.Checks.decides(h, out) {
+			out = h
+		}
+	}
+	return out
+}
+
+// decides tells whether a verdict counts more than another one.
+func (c Checks) decides(h, other Health) bool {
+	if h.State != other.State {
+		return badness(h) > badness(other) != c.Any
+	}
+	if (h.State == HealthUp) != c.Any {
+		return h.Since.After(other.Since)
+	}
+	return h.Since.Before(other.Since)
 }
 
 // badness orders verdicts.

@@ -17,7 +17,7 @@ type Seen struct {
 	PathMTUs    map[Addr]PathMTU // by the address of a TUN server: what routers said about the way to it
 	Left        []Left           // in the order in which they left
 	Health      map[CheckKey]Health
-	InPool      map[ServiceServer]bool // who got new connections by the last plan, or before the daemon's start
+	InPool      map[ServiceServer]bool // who got new connections by the last plan, or before the daemon's start; false: did not
 	Applied     Applied
 }
 

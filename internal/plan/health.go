@@ -24,13 +24,22 @@ func Checks(spec model.Spec) (out []model.CheckKey) {
 	return out
 }
 
-// InPool are the servers that get new connections.
-func InPool(services []model.ServiceWant) map[model.ServiceServer]bool {
+// InPool says of each server whether it gets new connections. Of one that cannot be reached for a while it says
+// what it said before: that is no verdict.
+func InPool(before map[model.ServiceServer]bool, services []model.ServiceWant) map[model.ServiceServer]bool {
 	out := map[model.ServiceServer]bool{}
 	for _, service := range services {
 		for _, server := range service.Servers {
-			if server.Weight > 0 {
-				out[model.ServiceServer{Service: service.Key, Server: server.Key}] = true
+			here := model.ServiceServer{Service: service.Key, Server: server.Key}
+			was, known := before[here]
+			switch {
+			case server.Leaving != 0 && !server.Absent: // the service has it no more
+			case server.Weight > 0:
+				out[here] = true
+			case server.Leaving != 0 || reachable(server):
+				out[here] = false
+			case known:
+				out[here] = was
 			}
 		}
 	}
@@ -44,12 +53,9 @@ func judge(want model.ServerWant, service model.Service, server model.Server, se
 	here := model.ServiceServer{Service: service.Key, Server: server.Key}
 	switch seen.Verdict(server).State {
 	case model.HealthDown:
-		want.Weight, want.Absent = 0, true
-		if policy := cmp.Or(service.Down, model.Reset); policy != model.Drain {
-			want.Leaving = policy
-		}
+		want.Weight, want.Absent, want.Leaving = 0, true, cmp.Or(service.Down, model.Reset)
 	case model.HealthUnknown:
-		if !server.Checks.Trusted && !seen.InPool[here] {
+		if was, known := seen.InPool[here]; !was && (known || !server.Checks.Trusted) {
 			want.Weight, want.Absent = 0, true
 		}
 	}

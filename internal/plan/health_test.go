@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/plan"
@@ -53,7 +54,7 @@ func TestServersThatAreDownGetNoConnections(t *testing.T) {
 		{"no check", one, "", false, 0, in},
 		{"up", checked(one, false, 0), "u", false, 0, in},
 		{"down", checked(one, false, 0), "d", true, 0, pool{0, true, model.Reset}},
-		{"down, drain", checked(one, false, 0), "d", true, model.Drain, pool{0, true, 0}},
+		{"down, drain", checked(one, false, 0), "d", true, model.Drain, pool{0, true, model.Drain}},
 		{"down, drop", checked(one, false, 0), "d", true, model.Drop, pool{0, true, model.Drop}},
 		{"new", checked(one, false, 0), "?", false, 0, pool{0, true, 0}},
 		{"known from before", checked(one, false, 0), "?", true, 0, in},
@@ -68,9 +69,10 @@ func TestServersThatAreDownGetNoConnections(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := spec("192.0.2.10", test.server, two)
 			s.Services[0].Down = test.down
-			seen := model.Seen{Network: network("198.51.100.11", "198.51.100.12"), Health: found(test.server, test.found), InPool: map[model.ServiceServer]bool{
-				{Service: s.Services[0].Key, Server: test.server.Key}: test.was,
-			}}
+			seen := model.Seen{Network: network("198.51.100.11", "198.51.100.12"), Health: found(test.server, test.found)}
+			if test.was {
+				seen.InPool = map[model.ServiceServer]bool{{Service: s.Services[0].Key, Server: test.server.Key}: true}
+			}
 			desired, _ := plan.Make(s, seen, noon)
 			want := desired.Dataplane.Services[0].Servers[0]
 			if got := (pool{want.Weight, want.Absent, want.Leaving}); got != test.want {
@@ -83,13 +85,20 @@ func TestServersThatAreDownGetNoConnections(t *testing.T) {
 	}
 }
 
-// TestTrustedServersDoNotWait for their first good answer.
+// TestTrustedServersDoNotWait for their first good answer, unless they were out.
 func TestTrustedServersDoNotWait(t *testing.T) {
 	server := checked(one, false, 0)
 	server.Checks.Trusted = true
-	desired, _ := plan.Make(spec("192.0.2.10", server, two), model.Seen{Network: network("198.51.100.11", "198.51.100.12")}, noon)
-	if got := desired.Dataplane.Services[0].Servers[0]; got.Weight != 1 {
-		t.Errorf("%+v", got)
+	s := spec("192.0.2.10", server, two)
+	for was, want := range map[string]uint16{"new": 1, "out": 0} {
+		seen := model.Seen{Network: network("198.51.100.11", "198.51.100.12")}
+		if was == "out" {
+			seen.InPool = map[model.ServiceServer]bool{{Service: s.Services[0].Key, Server: server.Key}: false}
+		}
+		desired, _ := plan.Make(s, seen, noon)
+		if got := desired.Dataplane.Services[0].Servers[0]; got.Weight != want {
+			t.Errorf("%s: %+v", was, got)
+		}
 	}
 }
 
@@ -112,12 +121,24 @@ func TestWhatIsAskedTwiceIsAskedOnce(t *testing.T) {
 	}
 }
 
-func TestInPoolAreThoseWithAWeight(t *testing.T) {
-	s := spec("192.0.2.10", checked(one, false, 0), two)
-	desired, _ := plan.Make(s, model.Seen{Network: network("198.51.100.11", "198.51.100.12")}, noon)
-	got := plan.InPool(desired.Dataplane.Services)
-	if len(got) != 1 || !got[model.ServiceServer{Service: s.Services[0].Key, Server: two.Key}] {
-		t.Errorf("%+v", got)
+// TestInPool: who has a weight is, who has none is not. One that is only out of reach is what it was.
+func TestInPool(t *testing.T) {
+	down, lost := checked(server("198.51.100.13", model.DR), false, 0), server("198.51.100.14", model.DR)
+	s := spec("192.0.2.10", checked(one, false, 0), two, down, lost)
+	place := func(server model.Server) model.ServiceServer {
+		return model.ServiceServer{Service: s.Services[0].Key, Server: server.Key}
+	}
+	seen := model.Seen{Network: network("198.51.100.11", "198.51.100.12", "198.51.100.13"), Health: found(down, "d"),
+		Left: left(s, noon, server("198.51.100.15", model.DR))}
+	desired, _ := plan.Make(s, seen, noon)
+	for _, before := range []map[model.ServiceServer]bool{nil, {place(lost): true}, {place(lost): false}} {
+		want := map[model.ServiceServer]bool{place(one): false, place(two): true, place(down): false}
+		if was, known := before[place(lost)]; known {
+			want[place(lost)] = was
+		}
+		if diff := cmp.Diff(want, plan.InPool(before, desired.Dataplane.Services), sameKeys, cmpopts.EquateComparable(model.ServiceServer{})); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
 	}
 }
 
@@ -141,7 +162,7 @@ func TestSorryServerStepsIn(t *testing.T) {
 	} {
 		seen := model.Seen{Network: network("198.51.100.11", "198.51.100.13"), Health: found(test.server, test.found)}
 		desired, _ := plan.Make(spec("192.0.2.10", test.server, sorry), seen, noon)
-		if got := desired.Dataplane.Services[0].Servers[1]; got.Weight != test.want || got.Absent != (test.want == 0) || got.Leaving != 0 {
+		if got := desired.Dataplane.Services[0].Servers[1]; got.Weight != test.want || got.Absent != (test.want == 0) || (got.Leaving == model.Drain) != (test.want == 0) {
 			t.Errorf("%s: %+v, want weight %d", test.name, got, test.want)
 		}
 	}

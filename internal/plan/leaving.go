@@ -70,6 +70,7 @@ func dismiss(services []model.ServiceWant, spec model.Spec, left []model.Left, n
 	for i, service := range spec.Services {
 		for j := range services[i].Servers[len(service.Servers):] {
 			want := &services[i].Servers[len(service.Servers)+j]
+			want.Absent = false
 			want.Leaving = policy(service.Leaving, since(left, service.Key, want.Key), now)
 		}
 	}

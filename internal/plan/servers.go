@@ -42,7 +42,7 @@ func halfOpen(service model.Service, table model.Connections) int {
 	return table.Size / 4
 }
 
-func isByNAT(s model.Server) bool { return s.Forwarding == model.NAT }
+func isByNAT(s model.Server) bool { return s.Forwarding == model.NAT && !s.Sorry }
 
 func mayBeHalfOpen(k model.ServiceKey) bool { return k.Protocol != model.UDP }
 
@@ -55,7 +55,7 @@ func stepIn(wants []model.ServerWant, servers []model.Server) {
 	}
 	for i, server := range servers {
 		if server.Sorry && !needed {
-			wants[i].Weight, wants[i].Absent = 0, true
+			wants[i].Weight, wants[i].Absent, wants[i].Leaving = 0, true, model.Drain // persistent clients do not stay
 		}
 	}
 }

@@ -8,74 +8,137 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// News is what happened from one plan to the next that people may want to be told. The first Input of a daemon
-// has no services. What was so before the daemon began is not news: another one has told it.
-func News(before, now Input, began time.Time) (out []model.Event) {
-	was := serviceByKey(before.Spec)
-	wantsBefore, wants := serverWants(before.Desired.Dataplane), serverWants(now.Desired.Dataplane)
-	for _, service := range now.Spec.Services {
+// Told is what people were told, or need not be told any more: who is down, and since when; and which services
+// have had a server. A subject without a server is the service.
+type Told struct {
+	Down   map[model.ServiceServer]time.Time
+	Served map[model.ServiceKey]bool
+}
+
+// News is what people may want to be told now, and what they have been told then. What was so before the daemon
+// began is not news: another one has told it.
+func News(told Told, in Input, began time.Time) ([]model.Event, Told) {
+	n := news{in: in, began: began, before: told, wants: serverWants(in.Desired.Dataplane),
+		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceKey]bool{}}}
+	for _, service := range in.Spec.Services {
 		for _, server := range service.Servers {
-			out = append(out, serverNews(before, now, service, server, began)...)
+			n.server(service, server)
 		}
-		old, known := was[service.Key]
-		event := model.Event{Time: now.Now, Kind: model.ServiceDown, Service: service.Name, ServiceKey: service.Key}
-		down, why := starves(now, service, wants)
-		wasDown, _ := starves(before, old, wantsBefore)
-		switch {
-		case down && !wasDown && known:
-			event.Reason = why
-			out = append(out, event)
-		case wasDown && !down:
-			event.Kind = model.ServiceUp
-			out = append(out, event)
-		}
+		n.service(service)
 	}
-	return out
+	return n.events, n.now
 }
 
-func serviceByKey(spec model.Spec) map[model.ServiceKey]model.Service {
-	out := map[model.ServiceKey]model.Service{}
-	for _, service := range spec.Services {
-		out[service.Key] = service
-	}
-	return out
+// news are being gathered.
+type news struct {
+	in     Input
+	began  time.Time
+	wants  map[model.ServiceServer]model.ServerWant
+	before Told
+	now    Told
+	events []model.Event
 }
 
-// serverNews is about one server: that its checks found it down, or up again.
-func serverNews(before, now Input, service model.Service, server model.Server, began time.Time) []model.Event {
-	was, is := before.Seen.Verdict(server), now.Seen.Verdict(server)
-	event := model.Event{Time: is.Since, Service: service.Name, ServiceKey: service.Key, Server: server.Key}
-	switch {
-	case is.State == was.State || is.Since.Before(began):
-		return nil
-	case is.State == model.HealthDown:
-		event.Kind, event.Reason = model.ServerDown, is.Reason
-	case is.State == model.HealthUp && was.State == model.HealthDown:
-		event.Kind, event.Since = model.ServerUp, was.Since
+// down notes that a subject is down, and tells it if that is new.
+func (n *news) down(subject model.ServiceServer, since time.Time, e model.Event) {
+	if known, told := n.before.Down[subject]; told {
+		n.now.Down[subject] = known
+		return
+	}
+	n.now.Down[subject] = since
+	if !since.Before(n.began) {
+		n.events = append(n.events, e)
+	}
+}
+
+// up tells that a subject is not down any more, if it was.
+func (n *news) up(subject model.ServiceServer, e model.Event) {
+	if since, told := n.before.Down[subject]; told {
+		e.Since = since
+		n.events = append(n.events, e)
+	}
+}
+
+// keep leaves it as it was: nobody knows.
+func (n *news) keep(subject model.ServiceServer) {
+	if since, told := n.before.Down[subject]; told {
+		n.now.Down[subject] = since
+	}
+}
+
+func (n *news) server(service model.Service, server model.Server) {
+	verdict := n.in.Seen.Verdict(server)
+	subject := model.ServiceServer{Service: service.Key, Server: server.Key}
+	e := model.Event{Time: verdict.Since, Service: service.Name, ServiceKey: service.Key, Server: server.Key}
+	switch verdict.State {
+	case model.HealthDown:
+		e.Kind, e.Reason = model.ServerDown, verdict.Reason
+		n.down(subject, verdict.Since, e)
+	case model.HealthUp:
+		e.Kind = model.ServerUp
+		if e.Time.IsZero() {
+			e.Time = n.in.Now // it is asked nothing any more
+		}
+		n.up(subject, e)
 	default:
-		return nil
+		n.keep(subject)
 	}
-	return []model.Event{event}
 }
 
-// starves tells whether all servers that should take new connections of a service are known not to do so, and
-// why. One that waits for its first answer is not known to. One without a check is judged by the way to it.
-func starves(in Input, service model.Service, wants map[model.ServiceServer]model.ServerWant) (bool, string) {
-	var reasons []string
+func (n *news) service(service model.Service) {
+	served := n.before.Served[service.Key]
+	subject := model.ServiceServer{Service: service.Key}
+	e := model.Event{Time: n.in.Now, Service: service.Name, ServiceKey: service.Key}
+	s := n.standing(service)
+	n.now.Served[service.Key] = served || s.serves
+	switch {
+	case s.serves:
+		e.Kind = model.ServiceUp
+		n.up(subject, e)
+	case s.starves && (served || s.checked):
+		e.Kind, e.Reason = model.ServiceDown, shorten(s.reasons)
+		n.down(subject, s.since, e)
+	default:
+		n.keep(subject)
+	}
+}
+
+// standing is how a service stands with its servers, but for the sorry server and those of weight 0.
+type standing struct {
+	serves  bool // one takes new connections, as far as is known
+	starves bool // it is known of all that they do not
+	checked bool // by their checks, not only by the way to them, which is unknown at first
+	since   time.Time
+	reasons []string
+}
+
+func (n *news) standing(service model.Service) standing {
+	s := standing{starves: true, checked: true}
 	for _, server := range service.Servers {
 		if server.Weight == 0 || server.Sorry {
 			continue
 		}
-		want := wants[model.ServiceServer{Service: service.Key, Server: server.Key}]
-		state, reason := state(in, server, want, ServerReading{})
-		fails := state == Unreachable
-		if len(server.Checks.Of) > 0 {
-			fails = in.Seen.Verdict(server).State == model.HealthDown
+		want := n.wants[model.ServiceServer{Service: service.Key, Server: server.Key}]
+		verdict := n.in.Seen.Verdict(server)
+		state, reason := state(n.in, server, want, ServerReading{})
+		s.reasons = append(s.reasons, server.Key.String()+": "+reason)
+		switch asked := len(server.Checks.Of) > 0; {
+		case asked && verdict.State == model.HealthDown:
+			s.since = later(s.since, verdict.Since)
+		case !asked && state == Unreachable:
+			s.checked, s.since = false, n.in.Now
+		default:
+			s.starves = false
+			s.serves = s.serves || state == Up && verdict.State == model.HealthUp
 		}
-		if !fails {
-			return false, ""
-		}
-		reasons = append(reasons, server.Key.String()+": "+reason)
 	}
-	return len(reasons) > 0, shorten(reasons)
+	s.starves = s.starves && len(s.reasons) > 0
+	return s
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }

@@ -24,68 +24,81 @@ func news(events []model.Event) string {
 	return strings.Join(out, ", ")
 }
 
+// step is what is found of the second server of a service, and what is told then.
+type step struct {
+	health model.Health
+	want   string
+}
+
+// tell plays steps, each a second after the one before. alone: no other server does the work.
+func tell(t *testing.T, name string, alone bool, began time.Time, steps ...step) (events []model.Event) {
+	t.Helper()
+	var told report.Told
+	for i, s := range steps {
+		weight := uint16(1)
+		if s.health.State != model.HealthUp {
+			weight = 0
+		}
+		in := checked(s.health, weight)
+		in.Now = now.Add(time.Duration(i) * time.Second)
+		if alone {
+			in.Spec.Services[0].Servers[0].Weight = 0
+		}
+		events, told = report.News(told, in, began)
+		if got := news(events); got != s.want {
+			t.Errorf("%s, step %d: %q, want %q", name, i, got, s.want)
+		}
+	}
+	return events
+}
+
 func TestNews(t *testing.T) {
 	up, unknown := model.Health{State: model.HealthUp, Since: now}, model.Health{}
 	down := model.Health{State: model.HealthDown, Since: now, Reason: "no answer"}
 	old := down
 	old.Since = now.Add(-time.Hour)
-	for _, test := range []struct {
-		name        string
-		before, now model.Health
-		alone       bool // no other server does the work
-		want        string
-	}{
-		{"nothing", up, up, false, ""},
-		{"it is found", unknown, up, false, ""},
-		{"it falls", up, down, false, "server_down 198.51.100.12:80"},
-		{"it is down from the first", unknown, down, false, "server_down 198.51.100.12:80"},
-		{"it comes back", down, up, false, "server_up 198.51.100.12:80"},
-		{"it stays down", down, down, false, ""},
-		{"it was down before the daemon", unknown, old, false, ""},
-		{"it is asked something else", down, unknown, false, ""},
-		{"the last one falls", up, down, true, "server_down 198.51.100.12:80, service_down web"},
-		{"the first one comes back", down, up, true, "server_up 198.51.100.12:80, service_up web"},
-		{"the last one waits", up, unknown, true, ""},
-	} {
-		before, after := checked(test.before, 1), checked(test.now, 1)
-		for _, in := range []report.Input{before, after} {
-			if test.alone {
-				in.Spec.Services[0].Servers[0].Weight = 0
-			}
-		}
-		got := report.News(before, after, now.Add(-time.Minute))
-		if news(got) != test.want {
-			t.Errorf("%s: %q, want %q", test.name, news(got), test.want)
-		}
-	}
+	const isDown, isUp = "server_down 198.51.100.12:80", "server_up 198.51.100.12:80"
+	began := now.Add(-time.Minute)
+	tell(t, "it falls and comes back", false, began, step{unknown, ""}, step{up, ""}, step{down, isDown}, step{down, ""}, step{up, isUp}, step{up, ""})
+	tell(t, "down from the first", false, began, step{unknown, ""}, step{down, isDown}, step{up, isUp})
+	tell(t, "down before the daemon", false, began, step{old, ""}, step{old, ""}, step{up, isUp})
+	tell(t, "asked something else", false, began, step{up, ""}, step{down, isDown}, step{unknown, ""}, step{down, ""}, step{unknown, ""}, step{up, isUp})
+	tell(t, "the last one", true, began, step{unknown, ""}, step{up, ""}, step{down, isDown + ", service_down web"},
+		step{unknown, ""}, step{up, isUp + ", service_up web"})
+	tell(t, "the last one, down before the daemon", true, began, step{old, ""}, step{up, isUp + ", service_up web"})
+	tell(t, "the last one, down from the first", true, began, step{unknown, ""}, step{down, isDown + ", service_down web"})
 }
 
-// TestNewsSayWhySinceWhen: what was told once tells how long it lasted when it is over.
+// TestNewsSayWhySinceWhen: what is over says how long it lasted.
 func TestNewsSayWhySinceWhen(t *testing.T) {
-	fell, rose := now, now.Add(90*time.Second)
-	down := checked(model.Health{State: model.HealthDown, Since: fell, Reason: "no answer, 3 of 3"}, 0)
-	up := checked(model.Health{State: model.HealthUp, Since: rose}, 1)
-	got := report.News(checked(model.Health{State: model.HealthUp}, 1), down, now.Add(-time.Hour))
-	if len(got) != 1 || got[0].Reason != "no answer, 3 of 3" || !got[0].Time.Equal(fell) || got[0].Severity() != model.Warning {
-		t.Errorf("%+v", got)
+	up := model.Health{State: model.HealthUp, Since: now.Add(90 * time.Second)}
+	down := model.Health{State: model.HealthDown, Since: now, Reason: "no answer, 3 of 3"}
+	got := tell(t, "down", true, now, step{down, "server_down 198.51.100.12:80, service_down web"})
+	if e := got[0]; e.Reason != "no answer, 3 of 3" || !e.Time.Equal(now) || e.Severity() != model.Warning {
+		t.Errorf("%+v", e)
 	}
-	got = report.News(down, up, now.Add(-time.Hour))
-	if len(got) != 1 || !got[0].Time.Equal(rose) || !got[0].Since.Equal(fell) || got[0].Severity() != model.Info {
-		t.Errorf("%+v", got)
+	if e := got[1]; e.Severity() != model.Critical || e.Reason != "198.51.100.12:80: down since 03:04:05: no answer, 3 of 3" {
+		t.Errorf("%+v", e)
 	}
-	for _, in := range []report.Input{down, up} {
-		in.Spec.Services[0].Servers[0].Weight = 0
-	}
-	got = report.News(up, down, now.Add(-time.Hour))
-	if len(got) != 2 || got[1].Severity() != model.Critical || got[1].Reason != "198.51.100.12:80: down since 03:04:05: no answer, 3 of 3" {
-		t.Errorf("%+v", got)
+	got = tell(t, "up", false, now, step{down, "server_down 198.51.100.12:80"}, step{up, "server_up 198.51.100.12:80"})
+	if e := got[0]; !e.Time.Equal(up.Since) || !e.Since.Equal(now) || e.Severity() != model.Info {
+		t.Errorf("%+v", e)
 	}
 }
 
-// TestTheFirstPlanOfADaemonIsNoNews.
-func TestTheFirstPlanOfADaemonIsNoNews(t *testing.T) {
-	if got := report.News(report.Input{}, checked(model.Health{}, 0), now); len(got) != 0 {
-		t.Errorf("%+v", got)
+// TestAServerThatIsNotAskedAnyMoreIsUp: else it would be down for ever.
+func TestAServerThatIsNotAskedAnyMoreIsUp(t *testing.T) {
+	down := model.Health{State: model.HealthDown, Since: now, Reason: "no answer"}
+	_, told := report.News(report.Told{}, checked(down, 0), now)
+	got, told := report.News(told, healthy(), now)
+	if news(got) != "server_up 198.51.100.12:80" || len(told.Down) != 0 {
+		t.Errorf("%q, told is %v", news(got), told)
+	}
+	_, told = report.News(report.Told{}, checked(down, 0), now)
+	gone := healthy()
+	gone.Spec.Services[0].Servers = gone.Spec.Services[0].Servers[:1]
+	if got, told := report.News(told, gone, now); len(got) != 0 || len(told.Down) != 0 {
+		t.Errorf("%q, told is %v", news(got), told)
 	}
 }
 
@@ -95,14 +108,14 @@ func TestServersWithoutACheckAreJudgedByTheWayToThem(t *testing.T) {
 	for i := range lost.Desired.Dataplane.Services[0].Servers {
 		lost.Desired.Dataplane.Services[0].Servers[i].MAC = model.MAC{}
 	}
-	for _, test := range []struct {
-		before, now report.Input
-		want        string
-	}{
-		{healthy(), lost, "service_down web"}, {lost, healthy(), "service_up web"}, {report.Input{}, lost, ""}, {lost, lost, ""},
-	} {
-		if got := news(report.News(test.before, test.now, now)); got != test.want {
-			t.Errorf("%q, want %q", got, test.want)
+	var told report.Told
+	for i, s := range []struct {
+		in   report.Input
+		want string
+	}{{lost, ""}, {healthy(), ""}, {lost, "service_down web"}, {lost, ""}, {healthy(), "service_up web"}} {
+		var got []model.Event
+		if got, told = report.News(told, s.in, now); news(got) != s.want {
+			t.Errorf("step %d: %q, want %q", i, news(got), s.want)
 		}
 	}
 }

@@ -143,13 +143,13 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 		if server.ServiceKey != service.Key || server.State == Leaving || server.Sorry {
 			continue
 		}
-		if server.State == Quiesced {
+		if server.State == Quiesced || server.State == Down && server.Weight == 0 {
 			quiesced++
 		}
 		if server.State == Full {
 			full++
 		}
-		if server.State == Down || server.State == Waiting {
+		if (server.State == Down || server.State == Waiting) && server.Weight > 0 {
 			down++
 		}
 		reasons = append(reasons, server.Key.String()+": "+server.Reason)

@@ -56,7 +56,7 @@ func HashSize(scheduler model.Scheduler, servers []model.ServerWant) int {
 	}
 	n, least := 0, 0
 	for _, s := range servers {
-		if s.Leaving == 0 {
+		if s.Leaving == 0 || s.Absent { // one that its checks found down is still the service's
 			n++
 		}
 	}
