@@ -101,10 +101,18 @@ var golden = map[string]any{
 		},
 		Servers: []api.Candidate{{Address: "[2001:db8::53]:*", Weight: 1, Inactive: 1, Share: new(0.75)}},
 	},
-	"counters": api.Counters{"dr": 12, "no_service": 3},
-	"verdicts": []api.Verdict{{Name: "dr", Help: "forwarded by direct routing"}},
-	"reload":   api.Reloaded{Revision: 43},
-	"error":    api.Error{Title: "Unprocessable Entity", Status: 422, Detail: "weir.yaml:7:5: …"},
+	"notices": []api.Notice{
+		{
+			Number: 1, Kind: "mail", Channel: "mail to ops@example.org", Services: []string{"web"}, Events: []string{"server_down", "service_down"},
+			Severity: "warning", Sent: 5, Failed: 4, Dropped: 3, Waiting: 2, Error: "mail server localhost:25: connection refused",
+		},
+		{Number: 2, Kind: "syslog", Channel: "syslog", Severity: "info"},
+	},
+	"notices-test": api.NoticeTested{Number: 1, Channel: "mail to ops@example.org", Error: "mail server localhost:25: connection refused"},
+	"counters":     api.Counters{"dr": 12, "no_service": 3},
+	"verdicts":     []api.Verdict{{Name: "dr", Help: "forwarded by direct routing"}},
+	"reload":       api.Reloaded{Revision: 43},
+	"error":        api.Error{Title: "Unprocessable Entity", Status: 422, Detail: "weir.yaml:7:5: …"},
 }
 
 func traffic(answers bool) api.Traffic {
@@ -163,6 +171,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 		api.Status{}, api.Interface{}, api.Usage{}, api.Problem{}, api.Service{}, api.Traffic{},
 		api.Server{}, api.Tunnel{}, api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{}, api.Killed{},
 		api.Explanation{}, api.ExplainedService{}, api.ExplainedTemplate{}, api.ExplainedConnection{}, api.Way{}, api.NextHop{}, api.Candidate{}, api.Verdict{}, api.Reloaded{},
+		api.Notice{}, api.NoticeTested{},
 	} {
 		kind := reflect.TypeOf(value)
 		for i := range kind.NumField() {

@@ -168,6 +168,17 @@ func (c *Client) Verdicts(ctx context.Context) ([]api.Verdict, error) {
 	return ask[[]api.Verdict](ctx, c, http.MethodGet, "/v1/verdicts")
 }
 
+// Notices lists the notices in the order of the configuration.
+func (c *Client) Notices(ctx context.Context) ([]api.Notice, error) {
+	return ask[[]api.Notice](ctx, c, http.MethodGet, "/v1/notices")
+}
+
+// TestNotice sends a test by the notice of that number, and says whether it got through, after at most 30 seconds.
+// A number that there is not comes back as an *Error with status 404.
+func (c *Client) TestNotice(ctx context.Context, number int) (api.NoticeTested, error) {
+	return ask[api.NoticeTested](ctx, c, http.MethodPost, fmt.Sprintf("/v1/notices/%d/test", number))
+}
+
 // Reload makes the daemon read its file again. A file that is refused comes back as an *Error with
 // status 422 whose Detail are the complaints.
 func (c *Client) Reload(ctx context.Context) (api.Reloaded, error) {

@@ -53,7 +53,12 @@ func TestMethodsAskTheirRequests(t *testing.T) {
 		"GET /v1/servers":  func() error { _, err := c.Servers(ctx); return err },
 		"GET /v1/counters": func() error { _, err := c.Counters(ctx); return err },
 		"GET /v1/verdicts": func() error { _, err := c.Verdicts(ctx); return err },
+		"GET /v1/notices":  func() error { _, err := c.Notices(ctx); return err },
 		"POST /v1/reload":  func() error { _, err := c.Reload(ctx); return err },
+		"POST /v1/notices/2/test": func() error {
+			_, err := c.TestNotice(ctx, 2)
+			return err
+		},
 		"GET /v1/connections": func() error {
 			_, err := c.Connections(ctx, client.ConnectionsQuery{})
 			return err

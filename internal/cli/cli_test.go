@@ -269,6 +269,19 @@ func TestFlowIsCompletedFromTheDaemon(t *testing.T) {
 	}
 }
 
+func TestNoticeIsCompletedFromTheDaemon(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, dir, daemons["healthy"])
+	got := weir(t, cli.Env{}, "__complete", "notify", "test", "--run", dir, "").stdout.String()
+	if !strings.HasPrefix(got, "1\tmail to ops@example.org\n2\texec /etc/weir/on-change\n:") {
+		t.Errorf("got %q", got)
+	}
+	got = weir(t, cli.Env{}, "__complete", "notify", "test", "--run", dir, "1", "").stdout.String()
+	if !strings.HasPrefix(got, ":") {
+		t.Errorf("behind a number: %q", got)
+	}
+}
+
 func TestStatesAreCompleted(t *testing.T) {
 	got := weir(t, cli.Env{}, "__complete", "connections", "--state", "").stdout.String()
 	if !strings.HasPrefix(got, "SYN_RECV\nESTABLISHED\n") {

@@ -68,7 +68,11 @@ var daemons = map[string]map[string]answer{
 			{Name: "dr", Help: "forwarded by direct routing"},
 			{Name: "malformed", Help: "addressed to a service, but its headers lie about their lengths"},
 		}},
-		"POST /v1/reload": {200, api.Reloaded{Revision: 43}},
+		"POST /v1/reload":         {200, api.Reloaded{Revision: 43}},
+		"GET /v1/notices":         {200, notices},
+		"POST /v1/notices/1/test": {200, api.NoticeTested{Number: 1, Channel: notices[0].Channel, Error: notices[0].Error}},
+		"POST /v1/notices/2/test": {200, api.NoticeTested{Number: 2, Channel: notices[1].Channel, Sent: true}},
+		"POST /v1/notices/3/test": {404, api.Error{Status: 404, Detail: "there is no notice \"3\"; `weir notify` lists them, with their numbers"}},
 	},
 	"degraded": {
 		"GET /v1/status": {200, api.Status{
@@ -88,6 +92,18 @@ var daemons = map[string]map[string]answer{
 	"empty": {
 		"GET /v1/services":    {200, []api.Service{}},
 		"GET /v1/connections": {200, []api.Connection{}},
+		"GET /v1/notices":     {200, []api.Notice{}},
+	},
+}
+
+var notices = []api.Notice{
+	{
+		Number: 1, Kind: "mail", Channel: "mail to ops@example.org", Severity: "info",
+		Sent: 5, Failed: 4, Dropped: 3, Waiting: 2, Error: "mail server localhost:25: dial tcp 127.0.0.1:25: connect: connection refused",
+	},
+	{
+		Number: 2, Kind: "exec", Channel: "exec /etc/weir/on-change", Services: []string{"web", "dns"}, Events: []string{"server_down", "service_down"},
+		Severity: "warning", Sent: 11,
 	},
 }
 

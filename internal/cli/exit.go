@@ -26,6 +26,9 @@ const (
 // errDegraded ends a command that has shown problems; there is nothing to add to them.
 var errDegraded = errors.New("there are problems")
 
+// errFailed ends a command that has shown what failed.
+var errFailed = errors.New("something failed")
+
 // errComplained ends a command that has printed what is wrong with a configuration.
 var errComplained = errors.New("there are complaints")
 
@@ -48,6 +51,8 @@ func judge(err error) (code int, text string) {
 		return exitOK, ""
 	case errors.Is(err, errDegraded):
 		return exitDegraded, ""
+	case errors.Is(err, errFailed):
+		return exitFailed, ""
 	case errors.Is(err, errComplained):
 		return exitUsage, ""
 	case errors.As(err, &usage):

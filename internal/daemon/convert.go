@@ -5,6 +5,7 @@ package daemon
 import (
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/notify"
 	"github.com/weir-lb/weir/internal/report"
 )
 
@@ -22,4 +23,12 @@ func fromCounters(c dataplane.Counters) (map[model.ServiceKey]report.Counts, map
 		}
 	}
 	return services, servers
+}
+
+func fromNotices(counts []notify.Count) []report.NoticeCount {
+	var out []report.NoticeCount
+	for _, c := range counts {
+		out = append(out, report.NoticeCount(c))
+	}
+	return out
 }

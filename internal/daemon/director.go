@@ -99,6 +99,17 @@ func (d *daemon) Kill(ctx context.Context, wanted func(report.Connection) bool) 
 	return killed, err
 }
 
+// TestNotice sends a test. It is logged, since whoever gets it will ask who did that.
+func (d *daemon) TestNotice(ctx context.Context, notice model.Notice) error {
+	err := d.notifier.Test(ctx, notice)
+	log := d.log.With("notice", notice.How.String())
+	if err != nil {
+		log = log.With("err", err)
+	}
+	log.Info("a notice was tested, as was asked", "sent", err == nil)
+	return err
+}
+
 func connection(c dataplane.Connection) report.Connection {
 	return report.Connection{
 		Protocol: c.Protocol, Client: c.Client, Virtual: c.Virtual, Server: c.Server,
@@ -127,5 +138,6 @@ func (d *daemon) readings() (report.Readings, error) {
 	for _, v := range verdicts {
 		out.Verdicts = append(out.Verdicts, report.VerdictCount(v))
 	}
+	out.Notices = fromNotices(d.notifier.Counts())
 	return out, nil
 }

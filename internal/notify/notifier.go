@@ -11,6 +11,7 @@ package notify
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -22,8 +23,12 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// grace is how long deliveries may take after the end.
-const grace = 2 * time.Second
+const (
+	// grace is how long deliveries may take after the end.
+	grace = 2 * time.Second
+	// testPatience is how long a test may take: somebody waits for it.
+	testPatience = 30 * time.Second
+)
 
 // Notifier has one outlet for each notice.
 //
@@ -174,7 +179,7 @@ type Count struct {
 	Failed  uint64 // attempts
 	Dropped uint64 // events that nobody was told of, and nobody will be
 	Waiting int    // events
-	Error   string // of the last attempt; "": it went well
+	Error   string // of the last attempt, on one line; "": it went well
 }
 
 // Counts are in the order of the list that Follow was given.
@@ -186,18 +191,32 @@ func (n *Notifier) Counts() []Count {
 	return out
 }
 
-// Test sends a message that says what it is, whatever the notice wants to hear of.
+// Test sends a message that says what it is, whatever the notice wants to hear of, beside what waits for it, and
+// uncounted. Its error is one line.
 func (n *Notifier) Test(ctx context.Context, notice model.Notice) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, testPatience, fmt.Errorf("no end after %s", testPatience))
+	defer cancel()
 	s := n.senders(notice.How)
 	defer s.close()
 	err := s.open()
 	if err == nil {
 		err = s.send(ctx, testMessage(time.Now(), notice))
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", notice.How, err)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
-	return nil
+	return errors.New(oneLine(inFull(err)))
+}
+
+// inFull is an error with what a program said: nobody looks into the log for a test.
+func inFull(err error) string {
+	if failed, ok := errors.AsType[*scriptError](err); ok && failed.output != "" {
+		return err.Error() + ": " + failed.output
+	}
+	return err.Error()
 }
 
 // testMessage is about an address for documentation, so that no script finds a server of its own in it.

@@ -309,12 +309,59 @@ func TestTestsSayThatTheyAre(t *testing.T) {
 			s.t.Error(err)
 		}
 		s.set(func() { s.fails["mail to ops"] = errors.New("down") })
-		if err := s.Test(s.t.Context(), notice); err == nil || err.Error() != "mail to ops: down" {
+		if err := s.Test(s.t.Context(), notice); err == nil || err.Error() != "down" {
 			s.t.Errorf("got %v", err)
 		}
 	}, `
 0s mail to ops: weir: test: server 192.0.2.1:80 of test is down: weir tries whether this message arrives
 `)
+}
+
+// TestTestsSayOnOneLineWhyNot: what servers and programs say goes to a terminal.
+func TestTestsSayOnOneLineWhyNot(t *testing.T) {
+	onStage(t, func(s *stage) {
+		for _, c := range []struct {
+			fails error
+			want  string
+		}{
+			{errors.New("550 no\x1b[2J\n550 never"), "550 no [2J 550 never"},
+			{&scriptError{errors.New("/on: exit status 1"), "no such\nuser"}, "/on: exit status 1: no such user"},
+			{&scriptError{errors.New("/on: exit status 1"), ""}, "/on: exit status 1"},
+		} {
+			s.set(func() { s.fails["exec /on"] = c.fails })
+			if err := s.Test(s.t.Context(), execOf("/on")); err == nil || err.Error() != c.want {
+				s.t.Errorf("got %v, want %s", err, c.want)
+			}
+		}
+		s.Follow([]model.Notice{execOf("/on")})
+		s.set(func() { s.fails["exec /on"] = errors.New("550 no\n550 never") })
+		s.happens(model.ServerDown, 1)
+		time.Sleep(time.Second)
+		if count := s.Counts()[0]; count.Error != "550 no 550 never" {
+			s.t.Errorf("counted %+v", count)
+		}
+	}, "")
+}
+
+// TestTestsEnd where the channel does not, or when whoever asked has gone; and they count for nothing.
+func TestTestsEnd(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.Follow([]model.Notice{mailTo("ops")})
+		s.set(func() { s.hangs["mail to ops"] = true })
+		begun := time.Now()
+		if err := s.Test(s.t.Context(), mailTo("ops")); err == nil || err.Error() != "no end after 30s" || time.Since(begun) != testPatience {
+			s.t.Errorf("after %s: %v", time.Since(begun), err)
+		}
+		asker, leave := context.WithTimeout(s.t.Context(), time.Second)
+		defer leave()
+		begun = time.Now()
+		if err := s.Test(asker, mailTo("ops")); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
+			s.t.Errorf("after %s: %v", time.Since(begun), err)
+		}
+		if count := s.Counts()[0]; count.Sent != 0 || count.Failed != 0 || count.Error != "" {
+			s.t.Errorf("counted %+v", count)
+		}
+	}, "")
 }
 
 // TestMailSurvivesAServerThatIsDown goes through the real thing: the server turns clients away, then hangs, then

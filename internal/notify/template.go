@@ -93,6 +93,9 @@ type alert struct {
 // for over after five minutes of silence.
 const lasting = 7 * 24 * time.Hour
 
+// testLasting is how long that of a test does: nobody ever says that it is over.
+const testLasting = 5 * time.Minute
+
 // alertsOf has one alert for each server and service, as it was left: those that go and come in one message are over.
 func alertsOf(m message, host string) []alert {
 	at := map[subject]int{}
@@ -112,12 +115,12 @@ func alertsOf(m message, host string) []alert {
 // alertOf: an alert is known by its labels, so they are the same when it begins and when it ends.
 func alertOf(e model.Event, m message, host string) alert {
 	a := alert{Labels: labelsOf(e, host), StartsAt: e.Since, EndsAt: e.Time}
-	if m.test {
-		a.Labels["test"] = "true"
-	}
 	if isDown(e.Kind) {
 		a.StartsAt, a.EndsAt = e.Time, m.at.Add(lasting)
 		a.Annotations = map[string]string{"summary": sentence(e), "description": oneLine(e.Reason)}
+	}
+	if m.test {
+		a.Labels["test"], a.EndsAt = "true", m.at.Add(testLasting)
 	}
 	return a
 }

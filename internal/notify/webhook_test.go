@@ -223,6 +223,25 @@ func TestTemplatesHaveTheirForm(t *testing.T) {
   "endsAt": "2026-11-26T12:03:11+01:00"
  }
 ]`},
+		{"alertmanager, a test: nobody will say that it is over", model.TemplateAlertmanager, testMessage(noon, model.Notice{}), `
+[
+ {
+  "labels": {
+   "alertname": "WeirServerDown",
+   "instance": "lb1",
+   "server": "192.0.2.1:80",
+   "service": "test",
+   "severity": "warning",
+   "test": "true"
+  },
+  "annotations": {
+   "description": "weir tries whether this message arrives",
+   "summary": "server 192.0.2.1:80 of test is down: weir tries whether this message arrives"
+  },
+  "startsAt": "2026-11-26T12:03:11+01:00",
+  "endsAt": "2026-11-26T12:08:11+01:00"
+ }
+]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			body, err := payload(tt.template, tt.message, "lb1")

@@ -27,6 +27,7 @@ func Make(in Input) Snapshot {
 		Connections: Usage{in.Readings.Conns, in.Readings.ConnSize, in.Readings.ConnMemory},
 		Interfaces:  interfaces(in),
 		Verdicts:    in.Readings.Verdicts,
+		Notices:     in.Readings.Notices,
 	}
 	wants := serverWants(in.Desired.Dataplane)
 	for _, service := range in.Spec.Services {

@@ -9,7 +9,7 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// Readings are the numbers that the maps held at one moment. What a map does not hold is absent.
+// Readings are the numbers that the maps held at one moment, and how notices fared. What a map does not hold is absent.
 type Readings struct {
 	Conns      uint64 // entries in the connection table
 	ConnSize   uint64 // entries that it has room for
@@ -19,6 +19,7 @@ type Readings struct {
 	Services   map[model.ServiceKey]Counts
 	Rates      Estimates
 	Verdicts   []VerdictCount // in the order of the path, those that are 0 too
+	Notices    []NoticeCount  // in the order of the configuration
 }
 
 // Kept is a size that the connection table was to get when the daemon started, and did not.
@@ -51,6 +52,16 @@ type VerdictCount struct {
 	Name  string
 	Help  string
 	Count uint64
+}
+
+// NoticeCount is how one notice fares.
+type NoticeCount struct {
+	Notice  model.Notice
+	Sent    uint64 // messages
+	Failed  uint64 // attempts
+	Dropped uint64 // events that nobody is told of
+	Waiting int    // events
+	Error   string // of the last attempt, on one line; "": it went well
 }
 
 // Connection is one entry of the connection table. NAT's way back is not listed apart. A template's client

@@ -29,6 +29,7 @@ type Snapshot struct {
 	Services    []Service // in the order of the configuration
 	Servers     []Server  // service by service, in the order of the configuration, those last that are leaving
 	Verdicts    []VerdictCount
+	Notices     []NoticeCount   // in the order of the configuration
 	Problems    []model.Problem // empty: all is as it is wanted
 }
 

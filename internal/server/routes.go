@@ -23,6 +23,7 @@ func (s *Server) Handler() http.Handler {
 	s.listConnections(routes)
 	s.countConnections(routes)
 	s.killConnections(routes)
+	s.testNotice(routes)
 	s.reload(routes)
 	return http.MaxBytesHandler(refuse(mux), maxBodyBytes)
 }
@@ -50,6 +51,7 @@ func (s *Server) look(routes huma.API) {
 	get(s, routes, "servers", "Servers, service by service", servers)
 	get(s, routes, "counters", "Packets by the way in which they left the path", counters)
 	get(s, routes, "verdicts", "What the names in the counters mean, in the order of the path", verdicts)
+	get(s, routes, "notices", "Who is told what, and how that goes, in the order of the configuration", notices)
 }
 
 // get adds GET /v1/name, answered by what wire makes of a snapshot.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package server is the daemon's HTTP API: it turns snapshots into the wire's types of package api
-// and hands on the two requests that change something. It holds no state and decides nothing.
+// and hands on the few requests that do something. It holds no state and decides nothing.
 // Read server.go, routes.go, then wire.go; listen.go has the socket.
 package server
 
@@ -33,6 +33,8 @@ type Director interface {
 	Trace(ctx context.Context, wanted model.TraceFilter, begun func(), yield func(report.Trace) error) error
 	// Kill ends every connection that is wanted, and says how many; also when it breaks off.
 	Kill(ctx context.Context, wanted func(report.Connection) bool) (killed uint64, err error)
+	// TestNotice sends a test by a notice. Its error says, on one line, why that did not get through.
+	TestNotice(ctx context.Context, notice model.Notice) error
 	// Reload reads the daemon's own file again and returns the revision that came of it. When it
 	// fails, nothing has changed.
 	Reload(ctx context.Context) (revision uint64, err error)

@@ -35,8 +35,9 @@ type director struct {
 	connections []report.Connection
 	explained   map[string]report.Explanation
 	traced      []report.Trace
-	breakAfter  int   // connections before the list breaks off
-	err         error // of everything
+	untold      map[string]error // why tests of notices do not get through, by channel
+	breakAfter  int              // connections before the list breaks off
+	err         error            // of everything
 }
 
 func (d director) Snapshot(context.Context) (report.Snapshot, error) { return d.snapshot, d.err }
@@ -65,6 +66,10 @@ func (d director) Trace(_ context.Context, wanted model.TraceFilter, begun func(
 		}
 	}
 	return d.err
+}
+
+func (d director) TestNotice(_ context.Context, notice model.Notice) error {
+	return d.untold[notice.How.String()]
 }
 
 // Kill says how many of the connections are wanted; none is ended.
@@ -135,8 +140,19 @@ func example() director {
 				{Name: "no_service", Help: "no service has it", Count: 5},
 				{Name: "dr", Help: "forwarded by direct routing"},
 			},
+			Notices: []report.NoticeCount{
+				{
+					Notice: model.Notice{
+						How: model.ByMail{To: "ops@example.org"}, Services: []string{"web"},
+						Kinds: []model.EventKind{model.ServerDown, model.ServiceDown}, Least: model.Warning,
+					},
+					Sent: 5, Failed: 4, Dropped: 3, Waiting: 2, Error: "mail server localhost:25: connection refused",
+				},
+				{Notice: model.Notice{How: model.ByWebhook{URL: "https://hooks.example.org/services/T0/B0", SecretFile: "/etc/weir/secret"}}},
+			},
 			Problems: []model.Problem{{What: "what", Why: "why", Fix: "fix"}},
 		},
+		untold: map[string]error{"mail to ops@example.org": errors.New("mail server localhost:25: connection refused")},
 		connections: []report.Connection{
 			conn(model.TCP, "203.0.113.7:40000", "192.0.2.10:80", "198.51.100.11:80", "ESTABLISHED", 893*time.Second),
 			conn(model.TCP, "203.0.113.7:40001", "192.0.2.10:80", "198.51.100.12:80", "FIN_WAIT", 119900*time.Millisecond),
@@ -232,6 +248,7 @@ func TestAnswersKeepTheirForm(t *testing.T) {
 		"explain-nothing":    "/v1/explain?client=203.0.113.7:40000&virtual=192.0.2.10:81&protocol=tcp",
 		"counters":           "/v1/counters",
 		"verdicts":           "/v1/verdicts",
+		"notices":            "/v1/notices",
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, text := ask(t, example(), "GET", target, nil)
@@ -251,6 +268,7 @@ func TestDirectorOfNothingAnswersEmptyLists(t *testing.T) {
 		"/v1/connections/count": "{\"connections\":0,\"groups\":[]}\n",
 		"/v1/counters":          "{}\n",
 		"/v1/verdicts":          "[]\n",
+		"/v1/notices":           "[]\n",
 	} {
 		if _, got := ask(t, director{}, "GET", target, nil); got != want {
 			t.Errorf("%s: %q", target, got)
@@ -269,13 +287,14 @@ func TestDescriptionListsEveryRequest(t *testing.T) {
 	for _, want := range []string{
 		"get /v1/status", "get /v1/services", "get /v1/servers", "get /v1/connections",
 		"delete /v1/connections", "get /v1/connections/count", "get /v1/explain", "get /v1/trace", "get /v1/counters", "get /v1/verdicts", "post /v1/reload",
+		"get /v1/notices", "post /v1/notices/{number}/test",
 	} {
 		method, path, _ := strings.Cut(want, " ")
 		if description.Paths[path][method].Summary == "" {
 			t.Errorf("%s is not described", want)
 		}
 	}
-	if len(description.Paths) != 10 {
+	if len(description.Paths) != 12 {
 		t.Errorf("%d paths", len(description.Paths))
 	}
 }
@@ -301,6 +320,20 @@ func TestReloadAnswersTheRevision(t *testing.T) {
 	status, text := ask(t, example(), "POST", "/v1/reload", nil)
 	if status != http.StatusOK || text != "{\"revision\":43}\n" {
 		t.Errorf("%d %s", status, text)
+	}
+}
+
+// TestOfANoticeAnswersWhatCameOfIt: that it does not get through is an answer, too.
+func TestOfANoticeAnswersWhatCameOfIt(t *testing.T) {
+	for target, want := range map[string]api.NoticeTested{
+		"/v1/notices/1/test": {Number: 1, Channel: "mail to ops@example.org", Error: "mail server localhost:25: connection refused"},
+		"/v1/notices/2/test": {Number: 2, Channel: "webhook to hooks.example.org", Sent: true},
+	} {
+		status, text := ask(t, example(), "POST", target, nil)
+		var got api.NoticeTested
+		if err := json.Unmarshal([]byte(text), &got); err != nil || status != http.StatusOK || got != want {
+			t.Errorf("%s: %d %s, %v", target, status, text, err)
+		}
 	}
 }
 
@@ -373,6 +406,22 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		},
 		{
 			"explanation that fails", "GET", "/v1/explain?client=203.0.113.7:9&virtual=192.0.2.10:80", director{err: errors.New("the daemon is still starting")},
+			api.Error{Title: "Service Unavailable", Status: 503, Detail: "the daemon is still starting"},
+		},
+		{
+			"test of no notice", "POST", "/v1/notices/3/test", example(),
+			api.Error{Title: "Not Found", Status: 404, Detail: "there is no notice \"3\"; `weir notify` lists them, with their numbers"},
+		},
+		{
+			"test of the notice before the first", "POST", "/v1/notices/0/test", example(),
+			api.Error{Title: "Not Found", Status: 404, Detail: "there is no notice \"0\"; `weir notify` lists them, with their numbers"},
+		},
+		{
+			"test of what is no number", "POST", "/v1/notices/mail/test", example(),
+			api.Error{Title: "Not Found", Status: 404, Detail: "there is no notice \"mail\"; `weir notify` lists them, with their numbers"},
+		},
+		{
+			"test before the daemon has started", "POST", "/v1/notices/1/test", director{err: errors.New("the daemon is still starting")},
 			api.Error{Title: "Service Unavailable", Status: 503, Detail: "the daemon is still starting"},
 		},
 		{
