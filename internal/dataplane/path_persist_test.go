@@ -490,7 +490,8 @@ func TestTemplatesOutliveAFlood(t *testing.T) {
 		b.send(t, s.of(i))
 	}
 	buckets, _ := b.path.Hash()
-	if all, most := len(b.listed(t)), int(buckets)*twinUnsettled; all != most+2*clients {
+	// Now and then a bucket has more of clients than eight, and less room for the flood.
+	if all, most := len(b.listed(t)), int(buckets)*twinUnsettled; all > most+2*clients || all < most*99/100+2*clients {
 		t.Errorf("%d entries are in the table, %d of clients, and the flood has room for %d", all, 2*clients, most)
 	}
 	b.sound(t)
