@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/weir-lb/weir/internal/health"
@@ -83,6 +84,7 @@ func (s *stage) found(h model.Health) {
 	}
 	s.healthSeen(known)
 	time.Sleep(time.Second)
+	synctest.Wait()
 }
 
 // expectServer compares what the path was told last of the only server.

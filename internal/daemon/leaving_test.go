@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/weir-lb/weir/internal/dataplane"
@@ -45,10 +46,12 @@ func (s *stage) reload(text string) {
 		s.t.Fatal(err)
 	}
 	time.Sleep(100 * time.Millisecond)
+	synctest.Wait()
 }
 
 // fate is what the path was last told about the server that left; -1: nothing.
 func (s *stage) fate() int {
+	synctest.Wait()
 	for _, server := range s.paths.wants[len(s.paths.wants)-1].Services[0].Servers {
 		if server.Key == leaver {
 			return int(server.Leaving)

@@ -110,6 +110,7 @@ func (s *stage) see(mac model.MAC, following ...string) {
 	}
 	s.networkSeen(n)
 	time.Sleep(time.Second)
+	synctest.Wait()
 }
 
 // applied compares how often the targets were told something, and the revision that is in the maps.
