@@ -10,6 +10,7 @@ var catalogue = map[int]string{
 	3:  "binary replaced",
 	4:  "data plane of another version",
 	24: "server killed",
+	25: "server unplugged",
 	26: "server hung",
 	29: "all servers down",
 	30: "server removed",

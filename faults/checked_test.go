@@ -30,6 +30,12 @@ func serverKilled(weir string) faults.Fault {
 	return found(weir, 24, 3, (*lab.Server).KillWeb, func(ctx context.Context, s *lab.Server) error { return s.StartWeb(ctx) })
 }
 
+// serverUnplugged: it is silent, and so is its kernel.
+func serverUnplugged(weir string) faults.Fault {
+	return foundOn(weir, 25, 4, func(l *lab.Lab, s *lab.Server) error { return l.Unplug(&s.Node) },
+		func(_ context.Context, l *lab.Lab, s *lab.Server) error { return l.Plug(&s.Node) })
+}
+
 // serverHung: its kernel takes connections, and nobody answers.
 func serverHung(weir string) faults.Fault {
 	return found(weir, 26, 4, (*lab.Server).HangWeb, func(_ context.Context, s *lab.Server) error { return s.ResumeWeb() })
@@ -37,6 +43,12 @@ func serverHung(weir string) faults.Fault {
 
 // found is a fault of one server that its check must find within so many seconds: one by the defaults.
 func found(weir string, number int, within float64, inject func(*lab.Server) error, heal func(context.Context, *lab.Server) error) faults.Fault {
+	return foundOn(weir, number, within, func(_ *lab.Lab, s *lab.Server) error { return inject(s) },
+		func(ctx context.Context, _ *lab.Lab, s *lab.Server) error { return heal(ctx, s) })
+}
+
+// foundOn is of the network around it.
+func foundOn(weir string, number int, within float64, inject func(*lab.Lab, *lab.Server) error, heal func(context.Context, *lab.Lab, *lab.Server) error) faults.Fault {
 	return faults.Fault{
 		Number: number,
 		Long:   true,
@@ -120,14 +132,14 @@ func wards(t *testing.T, weir string) (all []*ward) {
 }
 
 // suffer is one fault of the server whose turn it is.
-func (w *ward) suffer(ctx context.Context, figures map[string]float64, requests int, inject func(*lab.Server) error, heal func(context.Context, *lab.Server) error) error {
+func (w *ward) suffer(ctx context.Context, figures map[string]float64, requests int, inject func(*lab.Lab, *lab.Server) error, heal func(context.Context, *lab.Lab, *lab.Server) error) error {
 	server := w.lab.Servers[w.turn%len(w.lab.Servers)]
 	w.turn++
 	if err := w.until(ctx, func(out map[string]bool) bool { return len(out) == 0 }); err != nil {
 		return err
 	}
 	began := time.Now()
-	if err := inject(server); err != nil {
+	if err := inject(w.lab, server); err != nil {
 		return err
 	}
 	if err := w.until(ctx, func(out map[string]bool) bool { return out[server.Name+"/ipv4"] && out[server.Name+"/ipv6"] }); err != nil {
@@ -137,7 +149,7 @@ func (w *ward) suffer(ctx context.Context, figures map[string]float64, requests 
 	there, failed := w.ask(ctx, requests, server.Name)
 	figures[newThere] += float64(there)
 	figures[failedAfter] += float64(failed)
-	return heal(ctx, server)
+	return heal(ctx, w.lab, server)
 }
 
 // die lets all servers die, and one of them live again.
