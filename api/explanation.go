@@ -61,7 +61,7 @@ type NextHop struct {
 // counted any more.
 type Candidate struct {
 	Address    string   `json:"address" doc:"Address and port of the server."`
-	Weight     uint16   `json:"weight" doc:"Its share of new connections, in the maps: 0 while it is passed over as unreachable."`
+	Weight     uint16   `json:"weight" doc:"Its share of new connections, in the maps: 0 while it is passed over as unreachable, down, waiting or standby."`
 	Active     uint64   `json:"active" doc:"Connections that are established."`
 	Inactive   uint64   `json:"inactive" doc:"All other connections that live, UDP too."`
 	Compared   string   `json:"compared,omitempty" doc:"What the scheduler compares of it. Absent where it compares nothing."`

@@ -40,28 +40,33 @@ const (
 
 func demoCommand() *cobra.Command {
 	d := &demo{}
-	var asJSON bool
-	c := &cobra.Command{
+	c := d.command(&cobra.Command{
 		Use:   "demo",
 		Short: "Send real traffic through every method, kill the daemon, and tell what came of it",
-		Args:  usage(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) (err error) {
-			if d.weir, err = checkHost(d.weir); err != nil {
-				return err
-			}
-			d.progress = c.ErrOrStderr()
-			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-			defer stop()
-			result := d.run(ctx)
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return show(c.OutOrStdout(), asJSON, result)
-		},
+	}, func(ctx context.Context) outcome { return d.run(ctx) })
+	c.AddCommand(healthCommand())
+	return c
+}
+
+// command makes a command of what a demo does.
+func (d *demo) command(c *cobra.Command, run func(context.Context) outcome) *cobra.Command {
+	var asJSON bool
+	c.Args = usage(cobra.NoArgs)
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		if d.weir, err = checkHost(d.weir); err != nil {
+			return err
+		}
+		d.progress = c.ErrOrStderr()
+		ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+		defer stop()
+		result := run(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return show(c.OutOrStdout(), asJSON, result)
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the result for machines")
 	weirFlag(c, &d.weir)
-	c.AddCommand(healthCommand())
 	return c
 }
 

@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,6 +95,8 @@ type healthRow struct {
 
 func (r healthRow) good() bool { return r.DetectedMS > 0 && r.FailedAfter == 0 && r.Reason != "" }
 
+func (r healthResult) ok() bool { return r.OK }
+
 func (r *healthResult) judge() {
 	r.OK = len(r.Rows) == len(faults())
 	for _, row := range r.Rows {
@@ -106,31 +106,16 @@ func (r *healthResult) judge() {
 
 func healthCommand() *cobra.Command {
 	d := &healthDemo{}
-	var asJSON bool
-	c := &cobra.Command{
+	return d.command(&cobra.Command{
 		Use:   "health",
 		Short: "Let servers fail in many ways under load, and tell how soon it is found, and what it costs",
-		Args:  usage(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) (err error) {
-			if d.weir, err = checkHost(d.weir); err != nil {
-				return err
-			}
-			d.progress = c.ErrOrStderr()
-			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-			defer stop()
-			result, err := d.run(ctx)
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if err != nil {
-				d.say("%v", err)
-			}
-			return present(c.OutOrStdout(), asJSON, result, result.OK, result.text)
-		},
-	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print the result for machines")
-	weirFlag(c, &d.weir)
-	return c
+	}, func(ctx context.Context) outcome {
+		result, err := d.run(ctx)
+		if err != nil && ctx.Err() == nil {
+			d.say("%v", err)
+		}
+		return result
+	})
 }
 
 // healthDemo is one network in which one thing after the other goes wrong.

@@ -4,9 +4,6 @@ package main
 
 import (
 	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -14,18 +11,7 @@ import (
 // TestHealthDemoGoesWell is the demo itself, with the real weir. How long it takes to find a fault is shown, not
 // judged.
 func TestHealthDemoGoesWell(t *testing.T) {
-	requireRoot(t)
-	weir := filepath.Join(t.TempDir(), "weir")
-	if out, err := exec.Command("go", "build", "-o", weir, "../weir").CombinedOutput(); err != nil {
-		t.Fatalf("build weir: %v\n%s", err, out)
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "demo", "health", "--json", "--weir", weir)
-	cmd.Env = append(os.Environ(), asCommand+"=1")
-	cmd.Stderr = t.Output()
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	out := runDemo(t, "health")
 	var got healthResult
 	if err := json.Unmarshal(out, &got); err != nil {
 		t.Fatal(err)
@@ -38,7 +24,7 @@ func TestHealthDemoGoesWell(t *testing.T) {
 func TestHealthJSONIsTheContract(t *testing.T) {
 	var out strings.Builder
 	r := healthResult{OK: true, Rows: []healthRow{{Fault: "hung", DetectedMS: 2100, Failed: 3, Reason: "no answer"}}}
-	if err := present(&out, true, r, r.OK, r.text); err != nil {
+	if err := show(&out, true, r); err != nil {
 		t.Fatal(err)
 	}
 	want := `{"ok":true,"rows":[{"fault":"hung","detected_ms":2100,"failed":3,"failed_after":0,"reason":"no answer"}]}` + "\n"

@@ -69,21 +69,26 @@ func (r *result) judge() {
 		r.Restart != nil && r.Restart.Failed == 0
 }
 
-// show prints a result for a person or a machine, and fails if it is not a good one.
-func show(out io.Writer, asJSON bool, r result) error { return present(out, asJSON, r, r.OK, r.text) }
+// outcome is what a demo ends with. Its JSON is a contract.
+type outcome interface {
+	ok() bool
+	text(paint) string
+}
 
-// present is show for every demo.
-func present(out io.Writer, asJSON bool, result any, ok bool, text func(paint) string) error {
+func (r result) ok() bool { return r.OK }
+
+// show prints a result for a person or a machine, and fails if it is not a good one.
+func show(out io.Writer, asJSON bool, r outcome) error {
 	var err error
 	switch {
 	case asJSON:
-		err = json.NewEncoder(out).Encode(result)
+		err = json.NewEncoder(out).Encode(r)
 	case isTerminal(out):
-		_, err = io.WriteString(out, text(coloured))
+		_, err = io.WriteString(out, r.text(coloured))
 	default:
-		_, err = io.WriteString(out, text(plain))
+		_, err = io.WriteString(out, r.text(plain))
 	}
-	if err == nil && !ok {
+	if err == nil && !r.ok() {
 		err = errSaid
 	}
 	return err

@@ -38,12 +38,16 @@ func (s scope) leaving(n *yaml.Node) (out model.Departure) {
 
 // policy returns 0 for the default, and after a complaint.
 func (s scope) policy(n *yaml.Node) model.Leaving {
+	return s.leavingWord(n, "policy", leavings, model.Drain)
+}
+
+func (s scope) leavingWord(n *yaml.Node, what string, words vocabulary, standard model.Leaving) model.Leaving {
 	if n == nil {
 		return 0
 	}
-	word, _ := s.word(n, "policy", leavings)
+	word, _ := s.word(n, what, words)
 	policy, _ := model.ParseLeaving(word)
-	if policy == model.Drain {
+	if policy == standard {
 		return 0
 	}
 	return policy
@@ -51,15 +55,7 @@ func (s scope) policy(n *yaml.Node) model.Leaving {
 
 // down is what becomes of connections to a server that was found dead. The default is the same, written or not.
 func (s scope) down(n *yaml.Node) model.Leaving {
-	if n == nil {
-		return 0
-	}
-	word, _ := s.word(n, "down", downs)
-	policy, _ := model.ParseLeaving(word)
-	if policy == model.Reset {
-		return 0
-	}
-	return policy
+	return s.leavingWord(n, "down", downs, model.Reset)
 }
 
 // downOfNobody refuses what would be heeded by nobody.

@@ -44,7 +44,7 @@ func notified(list, dir string) string {
 func TestNoticesMeanWhatTheySay(t *testing.T) {
 	own, err := user.Current()
 	if err != nil {
-		t.Skip("this user has no name: ", err)
+		t.Fatal(err)
 	}
 	mail := func(change func(*model.ByMail)) model.Notice {
 		how := model.ByMail{To: "ops@example.org", Server: "localhost:25"}

@@ -5,6 +5,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/bits"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -519,6 +521,19 @@ func VerdictNames() []string {
 	}
 	return out
 }
+
+// CopiedLock takes the lock of a directory, and returns a copy of it as a process gets it that is being started.
+func CopiedLock(dir string) (own io.Closer, copied *os.File, err error) {
+	l, err := takeLock(pins{dir})
+	if err != nil {
+		return nil, nil, err
+	}
+	fd, err := unix.FcntlInt(l.dir.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	return l, os.NewFile(uintptr(fd), dir), err
+}
+
+// KillLock closes a lock as the kernel does for who is killed.
+func KillLock(own io.Closer) { own.(*lock).dir.Close() }
 
 // ExhaustTold makes the path believe that it told as many senders of errors as it may in this second.
 func (d *Dataplane) ExhaustTold() error {

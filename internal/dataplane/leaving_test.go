@@ -102,6 +102,22 @@ func TestServerThatNeverCameDoesNotLeave(t *testing.T) {
 	}
 }
 
+// TestServerThatIsDownFromTheFirstHasItsPlace: the service has it, unlike one that leaves.
+func TestServerThatIsDownFromTheFirstHasItsPlace(t *testing.T) {
+	b := newTestbed(t, 64)
+	want := changed(small(model.DR), func(s *model.ServiceWant) {
+		down := toServer(4, 3, 80, model.DR)
+		down.Weight, down.Leaving, down.Absent = 0, model.Reset, true
+		s.Servers = append(s.Servers, down)
+	})
+	var err error
+	b.do(func() { err = b.path.Apply(context.Background(), want) })
+	all, readErr := b.path.Remaining()
+	if err != nil || readErr != nil || len(all) != 6 {
+		t.Errorf("%d servers (%v, %v), want 6", len(all), err, readErr)
+	}
+}
+
 // TestRestartKeepsWhoIsLeaving, and who comes back then has its connections still.
 func TestRestartKeepsWhoIsLeaving(t *testing.T) {
 	for policy, v := range map[model.Leaving]verdict{model.Drain: dr, model.Drop: serverLeft} {

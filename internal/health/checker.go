@@ -14,6 +14,7 @@ import (
 // checker asks one endpoint again and again.
 type checker struct {
 	log     *slog.Logger
+	stop    context.CancelFunc
 	key     model.CheckKey
 	ask     probe
 	machine machine

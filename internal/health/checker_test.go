@@ -5,12 +5,15 @@ package health
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -108,6 +111,18 @@ func TestDoubtIsSettledFast(t *testing.T) {
 		}
 		if after := verdicts[1].Since.Sub(begin); after < 10140*time.Millisecond || after > 11300*time.Millisecond {
 			t.Errorf("down after %s", after)
+		}
+	})
+}
+
+// TestWhoCannotAskLeavesTheVerdict: that the director has no descriptor left says nothing about a server.
+func TestWhoCannotAskLeavesTheVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, own := range []error{unix.EMFILE, unix.ENOBUFS, unix.EADDRNOTAVAIL, ownFault{errors.New("ca: no such file")}} {
+			cannot := func(context.Context) error { return fmt.Errorf("connect: %w", own) }
+			if a, verdicts, _ := runs(t, web, cannot, 20*time.Second); len(verdicts) != 0 || len(a.at) < 20 {
+				t.Errorf("%v: asked %d times, verdicts %+v", own, len(a.at), verdicts)
+			}
 		}
 	})
 }

@@ -55,8 +55,7 @@ type verdict struct {
 // Run hands out what all checks have found out, whenever that changes, until ctx is done. What it hands out
 // does not change any more.
 func (m *Monitor) Run(ctx context.Context, out func(map[model.CheckKey]model.Health)) error {
-	r := &round{Monitor: m, known: map[model.CheckKey]model.Health{}, stops: map[model.CheckKey]context.CancelFunc{},
-		checks: map[model.CheckKey]*checker{}, verdicts: make(chan verdict)}
+	r := &round{Monitor: m, known: map[model.CheckKey]model.Health{}, checks: map[model.CheckKey]*checker{}, verdicts: make(chan verdict)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer r.checkers.Wait() // each ends with ctx
 	defer cancel()
@@ -89,7 +88,6 @@ func (m *Monitor) Run(ctx context.Context, out func(map[model.CheckKey]model.Hea
 type round struct {
 	*Monitor
 	known    map[model.CheckKey]model.Health
-	stops    map[model.CheckKey]context.CancelFunc
 	checks   map[model.CheckKey]*checker
 	verdicts chan verdict
 	checkers sync.WaitGroup
@@ -107,7 +105,7 @@ func (r *round) become(ctx context.Context, keys []model.CheckKey) error {
 	started := 0
 	for _, key := range keys {
 		wanted[key] = true
-		if r.stops[key] != nil {
+		if r.checks[key] != nil {
 			continue
 		}
 		if err := r.start(ctx, key, time.Duration(started)*apart(key.Check.Interval, len(keys))); err != nil {
@@ -116,10 +114,9 @@ func (r *round) become(ctx context.Context, keys []model.CheckKey) error {
 		started++
 	}
 	r.memory = nil // of the time before; what is followed later begins anew
-	for key, stop := range r.stops {
+	for key, c := range r.checks {
 		if !wanted[key] {
-			stop()
-			delete(r.stops, key)
+			c.stop()
 			delete(r.checks, key)
 			delete(r.known, key)
 		}
@@ -132,8 +129,8 @@ func (r *round) start(ctx context.Context, key model.CheckKey, wait time.Duratio
 	if err != nil {
 		return fmt.Errorf("check %s of %s: %w", key.Check.Ask.Kind(), key.Target, err)
 	}
-	ctx, r.stops[key] = context.WithCancel(ctx)
-	c := &checker{log: r.log, key: key, ask: ask, machine: machine{check: key.Check, health: r.memory.of(key)}}
+	ctx, stop := context.WithCancel(ctx)
+	c := &checker{log: r.log, stop: stop, key: key, ask: ask, machine: machine{check: key.Check, health: r.memory.of(key)}}
 	if c.machine.health != (model.Health{}) {
 		r.known[key] = c.machine.health
 	}

@@ -53,7 +53,11 @@ func ParseSeverity(text string) (Severity, bool) {
 
 // Severity of an event is that of its kind.
 func (e Event) Severity() Severity {
-	return map[EventKind]Severity{ServerDown: Warning, ServiceDown: Critical}[e.Kind].orInfo()
+	switch e.Kind {
+	case ServerDown:
+		return Warning
+	case ServiceDown:
+		return Critical
+	}
+	return Info
 }
-
-func (s Severity) orInfo() Severity { return max(s, Info) }

@@ -150,6 +150,11 @@ func TestHashKeepsItsSizeWhileServersLeave(t *testing.T) {
 	if got := len(sched.MakeHash(model.WLC, quiesced)); got != 509 {
 		t.Errorf("with a server of weight 0: %d indexes, want 509", got)
 	}
+	down := slices.Clone(leaving)
+	down[2].Leaving, down[2].Absent = model.Reset, true
+	if !slices.Equal(sched.MakeHash(model.WLC, down), sched.MakeHash(model.WLC, quiesced)) {
+		t.Error("a server that is down changes the table as one that was removed")
+	}
 	if !slices.Equal(sched.MakeHash(model.WLC, leaving), sched.MakeHash(model.WLC, leaving[:2])) {
 		t.Error("the table changes when a server that was leaving has gone")
 	}
