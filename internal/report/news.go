@@ -3,6 +3,7 @@
 package report
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -96,7 +97,7 @@ func (n *news) service(service model.Service) {
 		e.Kind = model.ServiceUp
 		n.up(subject, e)
 	case s.starves && (served || s.checked):
-		e.Kind, e.Reason = model.ServiceDown, shorten(s.reasons)
+		e.Kind, e.Reason = model.ServiceDown, n.why(service)
 		n.down(subject, s.since, e)
 	default:
 		n.keep(subject)
@@ -109,19 +110,16 @@ type standing struct {
 	starves bool // it is known of all that they do not
 	checked bool // by their checks, not only by the way to them, which is unknown at first
 	since   time.Time
-	reasons []string
 }
 
 func (n *news) standing(service model.Service) standing {
-	s := standing{starves: true, checked: true}
+	s := standing{starves: slices.ContainsFunc(service.Servers, isMeant), checked: true}
 	for _, server := range service.Servers {
-		if server.Weight == 0 || server.Sorry {
+		if !isMeant(server) {
 			continue
 		}
-		want := n.wants[model.ServiceServer{Service: service.Key, Server: server.Key}]
 		verdict := n.in.Seen.Verdict(server)
-		state, reason := state(n.in, server, want, ServerReading{})
-		s.reasons = append(s.reasons, server.Key.String()+": "+reason)
+		state, _ := n.state(service, server)
 		switch asked := len(server.Checks.Of) > 0; {
 		case asked && verdict.State == model.HealthDown:
 			s.since = later(s.since, verdict.Since)
@@ -132,8 +130,27 @@ func (n *news) standing(service model.Service) standing {
 			s.serves = s.serves || state == Up && verdict.State == model.HealthUp
 		}
 	}
-	s.starves = s.starves && len(s.reasons) > 0
 	return s
+}
+
+// isMeant: a server takes connections if all is well.
+func isMeant(s model.Server) bool { return s.Weight > 0 && !s.Sorry }
+
+func (n *news) state(service model.Service, server model.Server) (State, string) {
+	want := n.wants[model.ServiceServer{Service: service.Key, Server: server.Key}]
+	return state(n.in, server, want, ServerReading{})
+}
+
+// why no server of a service takes connections.
+func (n *news) why(service model.Service) string {
+	var reasons []string
+	for _, server := range service.Servers {
+		if isMeant(server) {
+			_, reason := n.state(service, server)
+			reasons = append(reasons, server.Key.String()+": "+reason)
+		}
+	}
+	return shorten(reasons)
 }
 
 func later(a, b time.Time) time.Time {
