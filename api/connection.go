@@ -8,7 +8,7 @@ type Connection struct {
 	Client   string `json:"client" doc:"Address and port of the client."`
 	Virtual  string `json:"virtual" doc:"Address and port that the client asked for."`
 	Server   string `json:"server" doc:"Address and port of the server that has it."`
-	State    string `json:"state" doc:"State in LVS's words: ESTABLISHED, SYN_RECV, UDP, …; TEMPLATE: no connection, but where those of a persistent service's client go."`
+	State    string `json:"state" doc:"State in LVS's words: ESTABLISHED, SYN_RECV, UDP, …; TEMPLATE: no connection, but where those of a persistent service's client go; KEPT, only where it is asked for: perhaps it was a stranger who closed it."`
 	ExpiresS int64  `json:"expires_s" doc:"Seconds until it is forgotten, if no packet comes."`
 }
 

@@ -13,6 +13,11 @@
  * from FIN_WAIT. A bare SYN in FIN_WAIT or CLOSE leads to SYN_RECV, with the same server; once both sides
  * have closed it begins another connection (begins_anew).
  *
+ * Who is silent says nothing against it, either. So what was settled, and was not closed by both sides, is
+ * KEPT when the time of its state is over, as long as an ESTABLISHED one would be (conn_keep): it is not
+ * counted nor listed, and gives way to whoever comes, but a packet leads back to ESTABLISHED. A SYN begins
+ * another connection.
+ *
  * A flow is settled with its client's fourth packet. Until then another new flow may take its place
  * when a bucket is crowded, so no flood of beginnings can push out what is settled.
  */
@@ -41,6 +46,8 @@ static __always_inline bool conn_is_pair(const struct conn *conn)
 /* load_add moves the counts of a server, and its service's. */
 static __always_inline void load_add(struct load *load, const struct server *server, __u32 state, __s32 by)
 {
+	if (state == CONN_KEPT)
+		return;
 	if (state == CONN_ESTABLISHED) {
 		__sync_fetch_and_add(&load->active, (__s64)by);
 		return;
@@ -93,11 +100,13 @@ static __always_inline void conn_count(const struct conn *conn, enum conn_state 
 	load_move(conn->server, conn->server_generation, state, by, true);
 }
 
-/* conn_recount counts a connection that has changed its state. */
+/* conn_recount counts a connection that has changed its state. One that is kept comes or goes by that. */
 static __always_inline void conn_recount(const struct conn *conn, enum conn_state from, enum conn_state to)
 {
-	load_move(conn->server, conn->server_generation, from, -1, false);
-	load_move(conn->server, conn->server_generation, to, 1, false);
+	bool judged = from == CONN_KEPT || to == CONN_KEPT;
+
+	load_move(conn->server, conn->server_generation, from, -1, judged);
+	load_move(conn->server, conn->server_generation, to, 1, judged);
 }
 
 /* reverse_at returns the way back at a place, if it belongs to the connection at forward. */
@@ -244,7 +253,7 @@ static __always_inline enum conn_state conn_next(enum conn_state state, __u32 fl
 		return state > CONN_ESTABLISHED && !(tcp & TCP_ACK) && client ? CONN_SYN_RECV : state;
 	if (tcp & TCP_FIN)
 		return ((flags | fin) & CONN_FINS) == CONN_FINS ? CONN_TIME_WAIT : CONN_FIN_WAIT;
-	if (state == CONN_CLOSE || (state == CONN_SYN_RECV && client))
+	if (state == CONN_CLOSE || state == CONN_KEPT || (state == CONN_SYN_RECV && client))
 		return CONN_ESTABLISHED;
 	if (p->data && flags & fin)
 		return flags & CONN_FINS & ~fin ? CONN_FIN_WAIT : CONN_ESTABLISHED;
@@ -288,7 +297,7 @@ static __always_inline __u64 conn_step(__u64 old, const struct packet *p, __u32 
 		to = conn_next(from, word_flags(old), p, fin);
 	__u32 flags = conn_next_flags(from, to, word_flags(old), p, fin);
 	__u32 packets = conn_packets(old, p, fin);
-	if (packets >= SETTLED_PACKETS)
+	if (packets >= SETTLED_PACKETS && to != CONN_KEPT)
 		flags |= CONN_SETTLED;
 	return word_make(word_life(old), packets, flags, to);
 }
@@ -299,6 +308,14 @@ static __always_inline void conn_settle(const struct conn *conn, __u32 position)
 	slot_settle(position);
 	if (conn_is_pair(conn))
 		slot_settle(conn->pair);
+}
+
+/* conn_unsettle is the inverse: they are whoever's who needs one. */
+static __always_inline void conn_unsettle(const struct conn *conn, __u32 position)
+{
+	slot_unsettle(position);
+	if (conn_is_pair(conn))
+		slot_unsettle(conn->pair);
 }
 
 /* conn_change tries to make the change once; false: another CPU was first. The winner moves the counts. */

@@ -59,14 +59,14 @@ static __noinline void draft_forward(struct packet *p, __u32 pair)
 	c->hop = hop_digest(hop_of(p), p->ingress);
 }
 
-/* conn_is_over: nobody waits for an answer of it. Both sides have closed, or a question has had its answer. */
+/* conn_is_over: nobody waits for an answer of it. Both sides have closed, or one has, long ago, or a question has had its answer. */
 static __always_inline bool conn_is_over(__u64 word)
 {
 	__u32 flags = word_flags(word);
 
 	if (word_state(word) == CONN_UDP)
 		return flags & CONN_FIN_SERVER && !(flags & CONN_SETTLED);
-	return conn_closed(word);
+	return conn_closed(word) || word_state(word) == CONN_KEPT;
 }
 
 /*

@@ -2,16 +2,19 @@
 /*
  * sweep.bpf.c: expiry. The daemon runs it again and again, each time over the next few buckets, so that
  * no run holds its CPU for long. An entry goes in two steps: first it is marked, and a packet may still
- * take the mark away; when the next round finds it marked, it ends. A connection that lives keeps its
- * client's template.
+ * take the mark away; when the next round finds it marked, it ends, or is kept (conn.h). A connection that
+ * lives keeps its client's template.
  */
 #include "conn.h"
 #include "finish.h"
 #include "template.h"
 
-#define TIMEOUT_UDP_UNSETTLED CONN_STATES
-_Static_assert(TIMEOUT_UDP_UNSETTLED == CONN_UDP + 1, "it stands behind the states");
-_Static_assert(TIMEOUT_UDP_UNSETTLED < TIMEOUTS, "there is room for it");
+_Static_assert(CONN_UDP_UNSETTLED == CONN_UDP + 1, "timeout_of adds 1");
+_Static_assert(CONN_STATES <= TIMEOUTS, "there is room for all");
+
+/* A bucket that has no more than so many connections, and so few that are not settled, has room for one that is kept. */
+#define KEEPS_TAKEN (BUCKET_SLOTS / 2)
+#define KEEPS_UNSETTLED (UNSETTLED_SLOTS / 2)
 
 /* timeouts_of is where the timeouts of an entry stand: with the service of its server. An orphan has no server. */
 static __always_inline __u32 timeouts_of(const struct conn *entry, __u64 word)
@@ -94,6 +97,46 @@ static __always_inline bool owned(const struct conn *entry, __u32 position, __u6
 	return word_flags(word) & CONN_REVERSE && forward_at(&forward, ((const struct reverse *)entry)->pair, position);
 }
 
+/*
+ * doubtful: perhaps it was a stranger who closed it, since one side has not, and the director does not know
+ * what sequence numbers a server believes. What never was settled is not worth it: that may be a flood.
+ */
+static __always_inline bool doubtful(__u64 word)
+{
+	enum conn_state state = word_state(word);
+
+	if (!(word_flags(word) & CONN_SETTLED) || conn_closed(word))
+		return false;
+	return state == CONN_SYN_RECV || state == CONN_FIN_WAIT || state == CONN_CLOSE;
+}
+
+/* keeps_at: the bucket of an entry has room for what is kept, so that newcomers are no slower by it. */
+static __always_inline bool keeps_at(__u32 position)
+{
+	const struct bucket *bucket = bucket_of(position);
+
+	return bucket && bits_in(bucket->taken) <= KEEPS_TAKEN && bits_in(bucket_unsettled(bucket)) < KEEPS_UNSETTLED;
+}
+
+/*
+ * conn_keep keeps a connection whose time is over, if that is in doubt and there is room; false: it shall
+ * end. Its places are free for the taking before it is KEPT: until then its word keeps it from being taken.
+ */
+__noinline bool conn_keep(__u32 position, __u64 word)
+{
+	struct conn *conn = entry_at(position);
+
+	if (!conn || !doubtful(word) || !keeps_at(position) || (conn_is_pair(conn) && !keeps_at(conn->pair)))
+		return false;
+	__u32 flags = (word_flags(word) & ~(CONN_SETTLED | CONN_DYING)) | CONN_DIRTY;
+	conn_unsettle(conn, position);
+	if (word_swap(conn, word, word_make(word_life(word), word_packets(word), flags, CONN_KEPT)))
+		conn_recount(conn, word_state(word), CONN_KEPT);
+	else if (word_life(word_of(conn)) == word_life(word))
+		conn_settle(conn, position); /* a packet came in between */
+	return true;
+}
+
 __noinline int visit(struct sweep *s, __u32 position)
 {
 	struct conn *entry = entry_at(position);
@@ -109,12 +152,16 @@ __noinline int visit(struct sweep *s, __u32 position)
 	if (!t || owned(entry, position, word))
 		return 0;
 	if (!expired(entry, word, t, s->now)) {
-		if (keeps(s, position, word, t))
+		if (word_state(word) == CONN_KEPT)
+			s->kept += conn_is_pair(entry) ? 2 : 1;
+		else if (keeps(s, position, word, t))
 			template_keep(position, t->seconds[CONN_TEMPLATE], s->now);
 		return 0;
 	}
 	/* A packet that comes in between changes the word, and both attempts come to nothing. */
 	bool dying = word_flags(word) & CONN_DYING;
+	if (dying && conn_keep(position, word))
+		return 0;
 	s->deleted += dying && conn_end(position, word, NOWHERE);
 	s->marked += !dying && word_swap(entry, word, word | (__u64)CONN_DYING << WORD_FLAGS_SHIFT);
 	return 0;

@@ -379,6 +379,14 @@ static __always_inline void slot_settle(__u32 position)
 		__sync_fetch_and_or(&bucket->settled, 1u << position % BUCKET_SLOTS);
 }
 
+static __always_inline void slot_unsettle(__u32 position)
+{
+	struct bucket *bucket = bucket_of(position);
+
+	if (bucket)
+		__sync_fetch_and_and(&bucket->settled, ~(1u << position % BUCKET_SLOTS));
+}
+
 /* slot_give makes the slot nobody's; its entry is hidden already. */
 __noinline int slot_give(__u32 position)
 {

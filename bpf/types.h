@@ -26,7 +26,7 @@ enum limit {
 	SETTLED_PACKETS = 4, /* of its client: then a flow has */
 	SLOTS_TOGETHER = 8,  /* a power of two */
 	MAX_LOCKS = 4096,    /* a power of two */
-	TIMEOUTS = 16,       /* a power of two above CONN_STATES */
+	TIMEOUTS = 16,       /* a power of two, at least CONN_STATES */
 	/*
 	 * What was seen so many jiffies ago was seen since the clock was read. The longest timeout, 31 days
 	 * of 1000 jiffies a second, is less.
@@ -296,6 +296,8 @@ enum conn_state {
 	CONN_CLOSE,
 	CONN_TEMPLATE, /* no connection: which server a client's connections go to (template.h) */
 	CONN_UDP,
+	CONN_UDP_UNSETTLED, /* no state, but where in `timeouts` that of UDP stands which is not settled */
+	CONN_KEPT,          /* its time is over, but perhaps it was a stranger who closed it: it counts no more */
 	CONN_STATES,
 };
 
@@ -317,8 +319,8 @@ enum conn_flag {
  */
 struct timeouts {
 	/*
-	 * Without a packet, by enum conn_state; at CONN_STATES: UDP that is not settled. A template: without a
-	 * new connection; 0: the service is not persistent, what templates there are go.
+	 * Without a packet, by enum conn_state. A template: without a new connection; 0: the service is not
+	 * persistent, what templates there are go.
 	 */
 	__u32 seconds[TIMEOUTS];
 };
@@ -517,6 +519,7 @@ struct sweep {
 	__u32 marked;  /* out: expired for the first time, now CONN_DYING */
 	__u32 deleted; /* out: expired for the second time, and gone */
 	__u32 orphans; /* in: held fragments that the daemon gave up, to be counted */
+	__u32 kept;    /* out: of the entries seen, those of connections that are CONN_KEPT */
 };
 
 /* Argument of the program that moves connections to another table, in and out. */

@@ -231,7 +231,8 @@ static __always_inline bool reuse_closing(__u8 flags)
 /*
  * begins_anew: the client uses a port again whose connection is over, and any server may have the next
  * one. Where only one side has closed, or somebody sent an RST, that may have been a stranger: then the
- * same server has it, unless that takes no new ones, or the service says otherwise.
+ * same server has it, unless that takes no new ones, or the service says otherwise. Where that was long ago,
+ * IPVS would know nothing of it any more.
  */
 static __always_inline bool begins_anew(const struct packet *p)
 {
@@ -240,6 +241,8 @@ static __always_inline bool begins_anew(const struct packet *p)
 
 	if (conn_closed(word))
 		return !(p->server->flags & SERVER_REUSE_KEPT) && starts_connection(p);
+	if (state == CONN_KEPT)
+		return starts_connection(p);
 	if (state != CONN_FIN_WAIT && state != CONN_CLOSE)
 		return false;
 	return reuse_closing(p->server->flags) && starts_connection(p);

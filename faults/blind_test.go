@@ -35,7 +35,7 @@ func blind(weir string) faults.Fault {
 			for _, f := range []lab.Forwarding{lab.NAT, lab.TUN, lab.DR} {
 				g := newGround(t, lab.Config{Shape: lab.LAN, Forwarding: f, Weir: weir}, plan)
 				a := attacker{newFlooder(t, g), silence}
-				a.together = 16 // servers and clients answer each
+				a.together, a.ahead = 16, 64 // servers and clients answer each
 				all = append(all, a)
 			}
 			return func() (faults.Measured, error) { return attack(t.Context(), all) }

@@ -28,6 +28,7 @@ type flooder struct {
 	ground   *ground
 	random   *rand.Rand
 	together int // so many packets are sent without a pause
+	ahead    int // so many may be on their way, before the director has seen them; 0: any number
 }
 
 // nowhere is where floods come from. The servers drop what does: it is the director that is tried, and
@@ -45,7 +46,7 @@ func newFlooder(t *testing.T, g *ground) *flooder {
 		t.Fatal(err)
 	}
 	const together = 64 // a quarter of what the ring of a veth holds while its reader is away
-	return &flooder{c, g, rand.New(rand.NewPCG(uint64(os.Getpid()), 0)), together}
+	return &flooder{crafter: c, ground: g, random: rand.New(rand.NewPCG(uint64(os.Getpid()), 0)), together: together}
 }
 
 // deafen makes every server drop what comes from nowhere, as soon as it knows the source.
@@ -89,7 +90,7 @@ func (f *flooder) floodFrom(ctx context.Context, clients []netip.AddrPort, wave 
 	if err != nil {
 		return err
 	}
-	sent := 0
+	sent, seen := 0, 0
 	for _, from := range clients {
 		packets := wave(from)
 		if err := f.send(packets...); err != nil {
@@ -97,12 +98,32 @@ func (f *flooder) floodFrom(ctx context.Context, clients []netip.AddrPort, wave 
 		}
 		f.rest(sent, len(packets))
 		sent += len(packets)
+		if f.ahead > 0 && sent-seen > f.ahead {
+			if err := f.seen(ctx, before+sent); err != nil {
+				return err
+			}
+			seen = sent
+		}
 	}
 	after, err := f.ground.packets(ctx)
 	if err == nil && after-before < sent*9/10 {
 		err = fmt.Errorf("the director saw %d packets of a flood of %d", after-before, sent)
 	}
 	return err
+}
+
+// seen waits until the director has seen so many packets, but not for those that a network has dropped.
+func (f *flooder) seen(ctx context.Context, packets int) error {
+	for range 100 {
+		got, err := f.ground.packets(ctx)
+		if err != nil || got >= packets {
+			return err
+		}
+		if err := wait(time.Millisecond)(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rest stops for a moment when enough packets were sent.

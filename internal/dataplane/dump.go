@@ -96,6 +96,7 @@ var connStates = map[pathConnState]string{
 	pathConnStateCONN_CLOSE:       "CLOSE",
 	pathConnStateCONN_UDP:         "UDP",
 	pathConnStateCONN_TEMPLATE:    model.Template,
+	pathConnStateCONN_KEPT:        model.Kept,
 }
 
 // connection reads an entry. Its server's place may be somebody else's: then nothing is known of it.

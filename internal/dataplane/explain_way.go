@@ -152,6 +152,8 @@ func (x *explaining) beginsAnew(server pathServer) bool {
 		return true
 	}
 	switch word(x.conn.conn.Word).state() {
+	case pathConnStateCONN_KEPT:
+		return true
 	case pathConnStateCONN_FIN_WAIT, pathConnStateCONN_CLOSE:
 		if has(server, pathServerFlagSERVER_QUIESCED|pathServerFlagSERVER_REUSE_CLOSING) && !kept {
 			return true
@@ -170,7 +172,7 @@ func isOver(w word) bool {
 	if w.state() == pathConnStateCONN_UDP {
 		return w.has(pathConnFlagCONN_FIN_SERVER) && !w.has(pathConnFlagCONN_SETTLED)
 	}
-	return isClosed(w)
+	return isClosed(w) || w.state() == pathConnStateCONN_KEPT
 }
 
 // forget takes the connection out of what its server has: it ends before another one begins in its place.
@@ -181,9 +183,11 @@ func (x *explaining) forget() {
 		if c.id != uint32(x.conn.conn.Server) {
 			continue
 		}
-		if x.forgotten == pathConnStateCONN_ESTABLISHED {
+		switch x.forgotten {
+		case pathConnStateCONN_KEPT:
+		case pathConnStateCONN_ESTABLISHED:
 			c.load.Active--
-		} else {
+		default:
 			c.load.Inactive--
 		}
 	}

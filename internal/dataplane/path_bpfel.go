@@ -61,16 +61,18 @@ const (
 type pathConnState uint32
 
 const (
-	pathConnStateCONN_NONE        pathConnState = 0
-	pathConnStateCONN_COMING      pathConnState = 1
-	pathConnStateCONN_SYN_RECV    pathConnState = 2
-	pathConnStateCONN_ESTABLISHED pathConnState = 3
-	pathConnStateCONN_FIN_WAIT    pathConnState = 4
-	pathConnStateCONN_TIME_WAIT   pathConnState = 5
-	pathConnStateCONN_CLOSE       pathConnState = 6
-	pathConnStateCONN_TEMPLATE    pathConnState = 7
-	pathConnStateCONN_UDP         pathConnState = 8
-	pathConnStateCONN_STATES      pathConnState = 9
+	pathConnStateCONN_NONE          pathConnState = 0
+	pathConnStateCONN_COMING        pathConnState = 1
+	pathConnStateCONN_SYN_RECV      pathConnState = 2
+	pathConnStateCONN_ESTABLISHED   pathConnState = 3
+	pathConnStateCONN_FIN_WAIT      pathConnState = 4
+	pathConnStateCONN_TIME_WAIT     pathConnState = 5
+	pathConnStateCONN_CLOSE         pathConnState = 6
+	pathConnStateCONN_TEMPLATE      pathConnState = 7
+	pathConnStateCONN_UDP           pathConnState = 8
+	pathConnStateCONN_UDP_UNSETTLED pathConnState = 9
+	pathConnStateCONN_KEPT          pathConnState = 10
+	pathConnStateCONN_STATES        pathConnState = 11
 )
 
 type pathCounters struct {
@@ -430,6 +432,7 @@ type pathSweep struct {
 	Marked  uint32
 	Deleted uint32
 	Orphans uint32
+	Kept    uint32
 }
 
 type pathTemplate struct {

@@ -102,7 +102,7 @@ func (b *testbed) loadsBeyond(t testing.TB) (active, inactive int64, negative in
 		switch c.State {
 		case "ESTABLISHED":
 			active--
-		case model.Template:
+		case model.Template, model.Kept:
 		default:
 			inactive--
 		}

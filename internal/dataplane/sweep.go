@@ -27,6 +27,7 @@ type clock struct {
 // Swept is what a round of the sweep did.
 type Swept struct {
 	Seen, Marked, Deleted uint32
+	Kept                  uint32 // of the entries seen: they are of connections that count no more
 }
 
 // Sweep looks at every connection once and takes those away that expired.
@@ -52,12 +53,13 @@ func (d *Dataplane) sweepSlice(first uint32, round *Swept) error {
 	round.Seen += s.Seen
 	round.Marked += s.Marked
 	round.Deleted += s.Deleted
+	round.Kept += s.Kept
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.clock = clock{s.Now, time.Now()}
 	if first+sliceBuckets >= buckets {
 		d.rounds++
-		d.used = uint64(round.Seen - round.Deleted)
+		d.used = uint64(round.Seen - round.Deleted - round.Kept)
 	}
 	return nil
 }

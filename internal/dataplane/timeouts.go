@@ -12,9 +12,6 @@ import (
 // defaultTimeouts is where those of connections stand whose server is gone.
 const defaultTimeouts = maxServices
 
-// unsettledUDP is the place of UDP that is not settled, behind the states.
-const unsettledUDP = pathConnStateCONN_STATES
-
 // toTimeouts has templates go at once where a service is not persistent, and those of a server that is gone.
 func toTimeouts(t model.Timeouts, template time.Duration) (out pathTimeouts) {
 	t = t.OrDefault()
@@ -24,7 +21,8 @@ func toTimeouts(t model.Timeouts, template time.Duration) (out pathTimeouts) {
 		}
 	}
 	out.Seconds[pathConnStateCONN_TEMPLATE] = uint32(template / time.Second)
-	out.Seconds[unsettledUDP] = uint32(min(t.UDP, model.UnsettledUDP) / time.Second)
+	out.Seconds[pathConnStateCONN_KEPT] = out.Seconds[pathConnStateCONN_ESTABLISHED]
+	out.Seconds[pathConnStateCONN_UDP_UNSETTLED] = uint32(min(t.UDP, model.UnsettledUDP) / time.Second)
 	return out
 }
 
@@ -61,7 +59,7 @@ func expires(t pathTimeouts, e pathConn, now, hz uint32) time.Duration {
 	w := word(e.Word)
 	timeout := t.Seconds[w.state()&15]
 	if w.state() == pathConnStateCONN_UDP && !w.has(pathConnFlagCONN_SETTLED) {
-		timeout = t.Seconds[unsettledUDP]
+		timeout = t.Seconds[pathConnStateCONN_UDP_UNSETTLED]
 	}
 	if w.state() == pathConnStateCONN_TEMPLATE && isAhead(e.Seen, now) { // its connections keep it for longer than its time
 		timeout += (e.Seen - now) / hz

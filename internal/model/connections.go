@@ -47,8 +47,12 @@ func States() []string {
 // connections of a persistent service's client go to. IPVS lists it as NONE or ASSURED.
 const Template = "TEMPLATE"
 
+// Kept is the state of a connection that IPVS would have forgotten: its time is over, but perhaps it was a
+// stranger who closed it. It is listed only for whoever asks for it.
+const Kept = "KEPT"
+
 // ListedStates are States, and what else the table is listed with.
-func ListedStates() []string { return append(States(), Template) }
+func ListedStates() []string { return append(States(), Kept, Template) }
 
 // Grouped prints a count for people: 1,048,576.
 func Grouped(n uint64) string {

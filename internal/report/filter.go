@@ -17,6 +17,11 @@ type Filter struct {
 	Service  func(Connection) bool
 }
 
+// Lists tells whether a connection is meant, and is still one to whoever does not ask otherwise.
+func (f Filter) Lists(c Connection) bool {
+	return f.Matches(c) && (c.State != model.Kept || f.State == model.Kept)
+}
+
 // Matches tells whether a connection is meant.
 func (f Filter) Matches(c Connection) bool {
 	return (f.Protocol == 0 || f.Protocol == c.Protocol) &&

@@ -55,6 +55,19 @@ func TestFilterMeansWhatMeetsAllOfIt(t *testing.T) {
 	}
 }
 
+// TestKeptIsListedForWhoeverAsks, and killed with the rest.
+func TestKeptIsListedForWhoeverAsks(t *testing.T) {
+	kept := connection(model.TCP, "203.0.113.7:40000", "192.0.2.10:80", "198.51.100.11:8080", model.Kept)
+	for state, want := range map[string]bool{"": false, model.Kept: true, "CLOSE": false} {
+		if got := (report.Filter{State: state}).Lists(kept); got != want {
+			t.Errorf("state %q lists it: %v", state, got)
+		}
+	}
+	if !(report.Filter{}).Matches(kept) {
+		t.Error("it would not be killed")
+	}
+}
+
 var restKey = model.ServiceKey{Address: webKey.Address, Protocol: model.TCP}
 
 func TestMoreSpecialServiceHasAConnection(t *testing.T) {

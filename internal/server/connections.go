@@ -78,7 +78,7 @@ func (s *Server) count(ctx context.Context, wanted report.Filter) (report.Totals
 	}
 	totals := report.Totals{}
 	err = s.director.Connections(ctx, func(c report.Connection) bool {
-		if wanted.Matches(c) {
+		if wanted.Lists(c) {
 			totals.Add(c, owners)
 		}
 		return true
@@ -114,7 +114,7 @@ func (s *Server) killConnections(routes huma.API) {
 		OperationID: "connections-kill",
 		Method:      http.MethodDelete,
 		Path:        "/v1/connections",
-		Summary:     "Kill connections: those that the list would have",
+		Summary:     "Kill connections: those that the list would have, and those in state KEPT",
 		Description: "It is answered when they are gone. Clients by TCP hear a reset at their next packet; flows by UDP begin anew.",
 		Errors:      connectionErrors,
 	}
@@ -140,7 +140,7 @@ func (s *Server) stream(routes huma.API, c huma.Context, wanted report.Filter, l
 	c.SetHeader("Content-Type", "application/json")
 	out := list{w: bufio.NewWriter(c.BodyWriter())}
 	err := s.director.Connections(c.Context(), func(one report.Connection) bool {
-		if !wanted.Matches(one) {
+		if !wanted.Lists(one) {
 			return true
 		}
 		return out.add(connection(one)) && (limit == 0 || out.length < limit)

@@ -73,7 +73,7 @@ func encode(parts string) string {
 
 func TestWrongFilterIsNamedWithTheWayOut(t *testing.T) {
 	const (
-		states = "write one of SYN_RECV, ESTABLISHED, FIN_WAIT, TIME_WAIT, CLOSE, UDP, TEMPLATE"
+		states = "write one of SYN_RECV, ESTABLISHED, FIN_WAIT, TIME_WAIT, CLOSE, UDP, KEPT, TEMPLATE"
 		client = ": neither an address nor a network: write it as 203.0.113.7, or 203.0.113.0/24"
 		server = ": neither an address nor an address and port: write it as 198.51.100.11, 198.51.100.11:80 or [2001:db8::11]:80"
 	)

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// newSettledBed has one connection that is settled.
+func newSettledBed(t *testing.T, forwarding model.Forwarding) sweepBed {
+	t.Helper()
+	b := newSweepBed(t, forwarding)
+	b.settle()
+	return b
+}
+
+// entries is how many the only connection has in the table.
+func entries(forwarding model.Forwarding) uint32 {
+	if forwarding == model.NAT {
+		return 2
+	}
+	return 1
+}
+
+// overdue lets the time of a state pass, and sweeps until the connection is gone, or kept.
+func (b sweepBed) overdue(timeout time.Duration, n uint32) {
+	b.t.Helper()
+	b.age(timeout + time.Second)
+	b.sweep(dataplane.Swept{Seen: n, Marked: 1})
+	if _, err := b.path.Sweep(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// state is that of the only connection; "": there is none.
+func (b sweepBed) state() (state string) {
+	b.t.Helper()
+	err := b.path.Connections(func(c dataplane.Connection) bool {
+		state = c.State
+		return true
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return state
+}
+
+// doubts are ends of a settled connection behind which may be a stranger.
+var doubts = []struct {
+	name    string
+	ends    []packet.TCPFlags
+	timeout time.Duration
+}{
+	{"RST", []packet.TCPFlags{packet.RST}, 10 * time.Second},
+	{"FIN", []packet.TCPFlags{packet.FIN | packet.ACK}, 2 * time.Minute},
+	{"RST and SYN", []packet.TCPFlags{packet.RST, packet.SYN}, time.Minute},
+	{"FIN and SYN", []packet.TCPFlags{packet.FIN | packet.ACK, packet.SYN}, time.Minute},
+	{"FIN and RST", []packet.TCPFlags{packet.FIN | packet.ACK, packet.RST}, 10 * time.Second},
+}
+
+// eachDoubt runs a test with a connection that is kept after each of them.
+func eachDoubt(t *testing.T, test func(b sweepBed, n uint32)) {
+	for _, forwarding := range []model.Forwarding{model.DR, model.NAT} {
+		for _, doubt := range doubts {
+			t.Run(forwarding.String()+", "+doubt.name, func(t *testing.T) {
+				b, n := newSettledBed(t, forwarding), entries(forwarding)
+				for _, flags := range doubt.ends {
+					b.client(flags)
+				}
+				b.overdue(doubt.timeout, n)
+				b.sweep(dataplane.Swept{Seen: n, Kept: n})
+				test(b, n)
+			})
+		}
+	}
+}
+
+// TestSilenceAfterABlindSegmentEndsNothing: it counts no more, as in IPVS, but the next packet finds it.
+func TestSilenceAfterABlindSegmentEndsNothing(t *testing.T) {
+	eachDoubt(t, func(b sweepBed, n uint32) {
+		if got := b.state(); got != model.Kept {
+			b.t.Errorf("it is in state %q", got)
+		}
+		b.load([3]uint64{})
+		b.compareHalfOpen(b.t)
+		if used, _ := b.path.Usage(); used != 0 {
+			b.t.Errorf("%d entries are said to be in use", used)
+		}
+		b.age(700 * time.Second)
+		b.sweep(dataplane.Swept{Seen: n, Kept: n})
+		b.client(packet.ACK)
+		b.load([3]uint64{1})
+		b.sweep(dataplane.Swept{Seen: n})
+		b.sound(b.t)
+		b.expires(15 * time.Minute)
+	})
+}
+
+// TestKeptIsForgottenWithTheEstablished, and nothing of it is left.
+func TestKeptIsForgottenWithTheEstablished(t *testing.T) {
+	eachDoubt(t, func(b sweepBed, n uint32) {
+		b.age(901 * time.Second)
+		b.sweep(dataplane.Swept{Seen: n, Marked: 1})
+		b.sweep(dataplane.Swept{Seen: n, Deleted: 1})
+		b.sweep(dataplane.Swept{})
+		b.load([3]uint64{})
+		b.sound(b.t)
+	})
+}
+
+// TestKeptIsDoubtedAgain: who closes it once more changes nothing.
+func TestKeptIsDoubtedAgain(t *testing.T) {
+	eachDoubt(t, func(b sweepBed, n uint32) {
+		b.client(packet.RST)
+		b.load([3]uint64{0, 1})
+		b.overdue(10*time.Second, n)
+		b.sweep(dataplane.Swept{Seen: n, Kept: n})
+		b.client(packet.ACK)
+		b.load([3]uint64{1})
+		b.sound(b.t)
+	})
+}
+
+// TestPortOfAKeptConnectionIsAnybodys: in IPVS, too, its SYN is scheduled, since nothing is known of it.
+func TestPortOfAKeptConnectionIsAnybodys(t *testing.T) {
+	eachDoubt(t, func(b sweepBed, n uint32) {
+		e := b.explain(b.t, talkTo(4, 30, 80, model.TCP, 40000))
+		if e.Connection == nil || e.Connection.State != model.Kept || e.New == nil {
+			b.t.Errorf("it is explained as %+v", e)
+		}
+		b.client(packet.SYN)
+		b.load([3]uint64{0, 1, 1})
+		if got := b.state(); got != "SYN_RECV" {
+			b.t.Errorf("a new connection is in state %q", got)
+		}
+		b.overdue(time.Minute, n)
+		b.sweep(dataplane.Swept{})
+		b.sound(b.t)
+	})
+}
+
+// TestOnlyDoubtIsKept: what both sides have closed, and what never was settled, ends with its state.
+func TestOnlyDoubtIsKept(t *testing.T) {
+	tests := map[string]struct {
+		forwarding model.Forwarding
+		settled    bool
+		ends       []packet.TCPFlags
+		answers    []packet.TCPFlags
+		timeout    time.Duration
+	}{
+		"both closed":          {model.NAT, true, []packet.TCPFlags{packet.FIN | packet.ACK}, []packet.TCPFlags{packet.FIN | packet.ACK}, 2 * time.Minute},
+		"both closed, and RST": {model.NAT, true, []packet.TCPFlags{packet.FIN | packet.ACK}, []packet.TCPFlags{packet.FIN | packet.ACK, packet.RST}, 10 * time.Second},
+		"idle":                 {model.DR, true, nil, nil, 15 * time.Minute},
+		"not settled":          {model.DR, false, []packet.TCPFlags{packet.RST}, nil, 10 * time.Second},
+		"not settled, by NAT":  {model.NAT, false, []packet.TCPFlags{packet.ACK, packet.FIN | packet.ACK}, nil, 2 * time.Minute},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newSweepBed(t, test.forwarding)
+			if test.settled {
+				b.settle()
+			}
+			for _, flags := range test.ends {
+				b.client(flags)
+			}
+			for _, flags := range test.answers {
+				b.answer(flags)
+			}
+			b.overdue(test.timeout, entries(test.forwarding))
+			b.sweep(dataplane.Swept{})
+			b.load([3]uint64{})
+		})
+	}
+}
+
+// TestKeptGivesWay: however many are kept, as many newcomers find room as in an empty table, and those
+// that live keep theirs.
+func TestKeptGivesWay(t *testing.T) {
+	const size, live = 512, 100
+	service := sweepService(model.DR)
+	b := sweepBed{newTestbed(t, size), t, model.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
+	b.serve(service)
+	b.settled(0, size)
+	for i := uint16(live); i < size; i++ {
+		b.send(t, packet.Build(b.nth(i).ask(packet.RST)...))
+	}
+	b.age(11 * time.Second)
+	for range 2 {
+		if _, err := b.path.Sweep(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	swept, err := b.path.Sweep()
+	most := 3 * uint32(model.Connections{Size: size}.Buckets())
+	if err != nil || swept.Kept == 0 || swept.Kept > most {
+		t.Fatalf("%d of %d are kept (%v)", swept.Kept, size-live, err)
+	}
+	b.settled(size, 2*size-live)
+	b.load([3]uint64{size})
+	b.sound(t)
+}
+
+func (b sweepBed) nth(i uint16) talk { return talkTo(4, 30, 80, model.TCP, 20000+i) }
+
+// settled begins connections from first on, up to last, and has them settle. The twin sees none of it: in it
+// nothing expires, so its table would be full.
+func (b sweepBed) settled(first, last uint16) {
+	b.t.Helper()
+	for i := first; i < last; i++ {
+		b.send(b.t, packet.Build(b.nth(i).open()...))
+		for range twinSettles {
+			b.send(b.t, packet.Build(b.nth(i).ask(packet.ACK)...))
+		}
+	}
+}
+
+// TestKeptIsNoMoreThanNothingToTemplates: a client whose connections IPVS would have forgotten is scheduled anew.
+func TestKeptIsNoMoreThanNothingToTemplates(t *testing.T) {
+	b, _ := newPersistentBed(t, model.Persistence{Timeout: time.Minute})
+	b.settle()
+	b.client(packet.RST)
+	b.age(62 * time.Second)
+	for range 3 {
+		if _, err := b.path.Sweep(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.state(); got != model.Kept {
+		t.Errorf("what is left is in state %q", got)
+	}
+	b.sweep(dataplane.Swept{Seen: 1, Kept: 1})
+}
