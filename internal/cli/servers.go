@@ -78,4 +78,4 @@ func tunnel(t *api.Tunnel) string {
 }
 
 // states are the colours of a server's states.
-var states = map[string]colour{"up": green, "quiesced": yellow, "full": yellow, "leaving": yellow, "waiting": yellow, "standby": yellow, "unreachable": red, "down": red}
+var states = map[string]colour{"up": green, "quiesced": yellow, "full": yellow, "leaving": yellow, "waiting": yellow, "standby": yellow, "panic": red, "unreachable": red, "down": red}

@@ -171,7 +171,7 @@ func (s scope) severity(n *yaml.Node, kinds []model.EventKind) model.Severity {
 	reaches := func(k model.EventKind) bool { return model.Event{Kind: k}.Severity() >= least }
 	if ok && len(kinds) > 0 && !slices.ContainsFunc(kinds, reaches) {
 		s.complain(n, mistake{fmt.Sprintf("severity %s, but none of these events is so grave", word),
-			"server_down is a warning, service_down is critical, the others are info: leave one of the keys out"})
+			"server_down is a warning, service_down and panic_begin are critical, the others are info: leave one of the keys out"})
 	}
 	if least == model.Info {
 		return 0
@@ -197,8 +197,7 @@ func (s scope) repeat(n *yaml.Node, of model.Notice) time.Duration {
 	if n == nil {
 		return 0
 	}
-	downs := []model.EventKind{model.ServerDown, model.ServiceDown}
-	if len(of.Kinds) > 0 && !slices.ContainsFunc(downs, func(k model.EventKind) bool { return slices.Contains(of.Kinds, k) }) {
+	if len(of.Kinds) > 0 && !slices.ContainsFunc(of.Kinds, model.EventKind.Begins) {
 		s.complain(n, mistake{"repeat, but none of these events is one of something down", "leave it out: it says again what is still down"})
 		return 0
 	}

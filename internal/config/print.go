@@ -90,6 +90,7 @@ func serviceNode(s model.Service) *yaml.Node {
 	if s.Down != 0 {
 		pairs = append(pairs, pair{"down", textNode(s.Down.String())})
 	}
+	pairs = append(pairs, policyPairs(s)...)
 	if persistence := persistenceNode(s.Persistence); persistence != nil {
 		pairs = append(pairs, pair{"persistence", persistence})
 	}

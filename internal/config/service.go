@@ -75,6 +75,7 @@ func (s scope) service(n *yaml.Node, number int) service {
 	s.complainIf(standard.tunnel.node, unusedTunnel(standard, out.servers))
 	s.complainIf(values["down"], downOfNobody(values["down"], out.servers))
 	out.Unknown = s.unknown(values["unknown"], out.servers)
+	s.policies(values, &out)
 	return out
 }
 

@@ -61,6 +61,9 @@ func dump(spec model.Spec) string {
 		if s.Down != 0 {
 			fmt.Fprintf(&b, "  down %s\n", s.Down)
 		}
+		if s.Quorum != (model.Quorum{}) || s.Panic != 0 || s.SlowStart != 0 {
+			fmt.Fprintf(&b, "  quorum %d hysteresis %d panic %d slow start %s\n", s.Quorum.Weight, s.Quorum.Hysteresis, s.Panic, s.SlowStart)
+		}
 		if p := s.Persistence; p != (model.Persistence{}) {
 			fmt.Fprintf(&b, "  persistence %s mask %d quiescent %q\n", p.Timeout, p.Mask, p.Quiescent)
 		}

@@ -45,7 +45,7 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "addresses", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "down", "check", "sorry", "persistence", "one_packet", "reuse", "unknown", "half_open", "servers"},
+	known: []string{"name", "address", "addresses", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "down", "check", "sorry", "quorum", "panic", "slow_start", "persistence", "one_packet", "reuse", "unknown", "half_open", "servers"},
 	later: map[string]string{
 		"connections": "leave it out: a service's connections are not limited",
 	},
@@ -79,6 +79,11 @@ var serviceKeys = vocabulary{
 		"sorry_server":        `write "sorry: 10.0.0.99:80"`,
 		"fallback":            `write "sorry: 10.0.0.99:80"`,
 		"backup":              `write "sorry: 10.0.0.99:80"`,
+		"hysteresis":          `write "quorum: {weight: 3, hysteresis: 1}"`,
+		"quorum_up":           `write "notify:" with "events: [service_up]"`,
+		"quorum_down":         `write "notify:" with "events: [service_down]"`,
+		"panic_threshold":     `write "panic: 50%"`,
+		"slowstart":           `write "slow_start: 30s"`,
 		"delay_loop":          `write "check: {tcp: {}, interval: 6s}"`,
 		"inhibit_on_failure":  `write "down: drain"`,
 		"quiesce_server":      `write "down: drain"`,
@@ -119,6 +124,10 @@ var serverKeys = vocabulary{
 		"timeouts":    "timeouts belong to a service",
 		"persistence": "it belongs to a service",
 		"down":        "it belongs to a service",
+		"quorum":      "it belongs to a service",
+		"panic":       "it belongs to a service",
+		"slow_start":  "it belongs to a service",
+		"slowstart":   `it belongs to a service: write "slow_start: 30s" there`,
 
 		"inhibit_on_failure": `it belongs to the service: write "down: drain" there`,
 		"http_get":           `write "check: {http: /}"`,
@@ -157,6 +166,11 @@ var persistenceKeys = vocabulary{
 var quiescents = vocabulary{
 	known:   names(model.Quiescents()...),
 	foreign: map[string]string{"yes": `write "keep"`, "no": `write "expire"`, "1": `write "expire"`, "0": `write "keep"`},
+}
+
+var quorumKeys = vocabulary{
+	known:   []string{"weight", "hysteresis"},
+	foreign: map[string]string{"<<": "merge keys are not supported: write the keys out", "quorum": `write "weight:"`, "servers": `write "weight:", which is their number where each has weight 1`},
 }
 
 var leavingKeys = vocabulary{

@@ -53,8 +53,12 @@ func logEvent(log *slog.Logger, e model.Event) {
 	case model.ServerUp:
 		log.Info("server is up again", "after", e.Time.Sub(e.Since).Round(time.Millisecond))
 	case model.ServiceDown:
-		log.Error("no server of the service takes connections", "why", e.Reason)
+		log.Error("the service is down", "why", e.Reason)
 	case model.ServiceUp:
 		log.Info("the service has servers again")
+	case model.PanicBegin:
+		log.Error("panic: servers that are down are kept", "why", e.Reason)
+	case model.PanicEnd:
+		log.Info("the panic is over", "after", e.Time.Sub(e.Since).Round(time.Millisecond))
 	}
 }

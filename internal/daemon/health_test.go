@@ -47,7 +47,7 @@ func TestADeathsLife(t *testing.T) {
 		s.expectServer(1, 0)
 		for _, want := range []string{
 			`level=WARN msg="server is down" service=web server=192.0.2.11:80 why="http 503, 3 of 3"`,
-			`level=ERROR msg="no server of the service takes connections" service=web why="192.0.2.11:80: down since`,
+			`level=ERROR msg="the service is down" service=web why="192.0.2.11:80: down since`,
 			`level=INFO msg="server is up again" service=web server=192.0.2.11:80 after=7s`,
 			`level=INFO msg="the service has servers again" service=web`,
 		} {

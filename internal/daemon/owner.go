@@ -149,7 +149,7 @@ func (d *daemon) plan(now time.Time) time.Time {
 	}
 	desired, next := plan.Make(d.spec, d.seen, now)
 	d.want(desired)
-	d.seen.InPool = plan.InPool(d.seen.InPool, desired.Dataplane.Services)
+	d.seen = plan.Remember(d.seen, desired, now)
 	made := &state{d.spec, d.seen, desired}
 	d.state.Store(made)
 	d.news(made, now)

@@ -2,13 +2,18 @@
 
 package model
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Desired is what the kernel shall hold. It is made by plan.Make alone.
 type Desired struct {
 	Address   AddressWant
 	Dataplane DataplaneWant
-	Problems  []Problem // what keeps the Spec from being served as it is written
+	Standings map[ServiceKey]Standing
+	Ramps     map[ServiceServer]time.Time // until when servers that came back have less than their weight
+	Problems  []Problem                   // what keeps the Spec from being served as it is written
 }
 
 // Problem is something that a person must know, and the way out.

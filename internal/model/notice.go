@@ -21,12 +21,16 @@ type EventKind string
 const (
 	ServerDown  EventKind = "server_down"  // its checks found it down
 	ServerUp    EventKind = "server_up"    // its checks found it up, after they had found it down
-	ServiceDown EventKind = "service_down" // it has no server left that takes new connections
+	ServiceDown EventKind = "service_down" // it has no server left that takes new connections, or no quorum
 	ServiceUp   EventKind = "service_up"   // it has one again
+	PanicBegin  EventKind = "panic_begin"  // so few of its servers are healthy that those that are down are kept
+	PanicEnd    EventKind = "panic_end"    // enough of them are again
 )
 
 // EventKinds are all of them.
-func EventKinds() []EventKind { return []EventKind{ServerDown, ServerUp, ServiceDown, ServiceUp} }
+func EventKinds() []EventKind {
+	return []EventKind{ServerDown, ServerUp, ServiceDown, ServiceUp, PanicBegin, PanicEnd}
+}
 
 // Severity says how much an event matters; more is graver.
 type Severity uint8
@@ -51,12 +55,15 @@ func ParseSeverity(text string) (Severity, bool) {
 	return 0, false
 }
 
+// Begins tells whether what happened lasts until another event ends it.
+func (k EventKind) Begins() bool { return k == ServerDown || k == ServiceDown || k == PanicBegin }
+
 // Severity of an event is that of its kind.
 func (e Event) Severity() Severity {
 	switch e.Kind {
 	case ServerDown:
 		return Warning
-	case ServiceDown:
+	case ServiceDown, PanicBegin:
 		return Critical
 	}
 	return Info

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // Protocol is a transport protocol that a service can balance.
@@ -136,6 +137,9 @@ type Service struct {
 	Timeouts    Timeouts // of its protocol's states
 	Leaving     Departure
 	Down        Leaving // what becomes of connections to a server that its checks found down; 0: Reset
+	Quorum      Quorum
+	Panic       int           // percent: when less than this of the weight is healthy, those that are down are kept; 0: never
+	SlowStart   time.Duration // in which a server that comes to others reaches its weight; 0: at once
 	Persistence Persistence
 	Reuse       Reuse    // 0: ReuseClosed
 	Unknown     Unknown  // 0: ForwardUnknown

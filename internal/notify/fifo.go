@@ -67,7 +67,11 @@ func (f *fifo) send(_ context.Context, m message) error {
 		return err
 	}
 	for _, e := range m.events {
-		_, err := unix.Write(f.fd, []byte(fifoLine(e)))
+		line := fifoLine(e)
+		if line == "" {
+			continue
+		}
+		_, err := unix.Write(f.fd, []byte(line))
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return fmt.Errorf("%s is full: nobody reads it", f.path)
@@ -82,10 +86,17 @@ func (f *fifo) send(_ context.Context, m message) error {
 //
 //	VS [192.168.201.15]:tcp:80 UP
 //	RS [1.2.3.4]:tcp:80 [192.168.201.15]:tcp:80 UP
+//
+// It is empty for what keepalived does not know.
 func fifoLine(e model.Event) string {
-	state := "UP"
-	if isDown(e.Kind) {
+	state := ""
+	switch e.Kind {
+	case model.ServerUp, model.ServiceUp:
+		state = "UP"
+	case model.ServerDown, model.ServiceDown:
 		state = "DOWN"
+	default:
+		return ""
 	}
 	service := trio(e.ServiceKey.Address, e.ServiceKey.Protocol, e.ServiceKey.Port)
 	if e.Server == (model.ServerKey{}) {

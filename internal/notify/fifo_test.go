@@ -69,6 +69,9 @@ func TestLinesAreKeepalived(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
+	if got := fifoLine(eventOf(noon, model.PanicBegin, "web", 0)); got != "" {
+		t.Errorf("keepalived has no panic, and this is told: %q", got)
+	}
 }
 
 // TestLinesWaitForAReader: before it comes, and after it has gone.

@@ -29,7 +29,7 @@ func (m message) subject() string {
 	last := m.lastOfEach()
 	switch {
 	case m.repeat && len(last) == 1:
-		return head + "still down: " + m.still(m.events[0])
+		return head + m.still(m.events[0])
 	case m.repeat:
 		return head + "still down: " + tally(last, stillWords)
 	case len(last) == 1:
@@ -57,13 +57,16 @@ type word struct {
 var changeWords = []word{
 	{model.ServerDown, "server down", "servers down"},
 	{model.ServiceDown, "service down", "services down"},
+	{model.PanicBegin, "service in panic", "services in panic"},
 	{model.ServerUp, "server up", "servers up"},
 	{model.ServiceUp, "service up", "services up"},
+	{model.PanicEnd, "panic over", "panics over"},
 }
 
 var stillWords = []word{
 	{model.ServerDown, "server", "servers"},
 	{model.ServiceDown, "service", "services"},
+	{model.PanicBegin, "service in panic", "services in panic"},
 }
 
 // tally counts: 12 servers down, 1 service down.
@@ -90,7 +93,7 @@ func (m message) lines() []string {
 	out := make([]string, 0, len(m.events))
 	for _, e := range m.events {
 		if m.repeat {
-			out = append(out, "still down: "+m.still(e))
+			out = append(out, m.still(e))
 			continue
 		}
 		out = append(out, sentence(e))
@@ -124,21 +127,32 @@ func (m message) body(host string) string {
 
 // sentence tells of a change.
 func sentence(e model.Event) string {
-	text := name(e)
-	switch {
-	case isDown(e.Kind):
-		text += " is down"
-	case e.Since.IsZero():
-		text += " is up again"
-	default:
-		text += " is up again after " + span(e.Time.Sub(e.Since))
+	text := name(e) + " " + became(e.Kind)
+	if !e.Kind.Begins() && !e.Since.IsZero() {
+		text += " after " + span(e.Time.Sub(e.Since))
 	}
 	return withReason(text, e.Reason)
 }
 
+func became(kind model.EventKind) string {
+	switch kind {
+	case model.ServerDown, model.ServiceDown:
+		return "is down"
+	case model.PanicBegin:
+		return "is in panic"
+	case model.PanicEnd:
+		return "is out of its panic"
+	}
+	return "is up again"
+}
+
 // still tells of what has not changed.
 func (m message) still(e model.Event) string {
-	return withReason(fmt.Sprintf("%s, for %s", name(e), span(m.at.Sub(e.Time))), e.Reason)
+	head := "still down"
+	if e.Kind == model.PanicBegin {
+		head = "still in panic"
+	}
+	return withReason(fmt.Sprintf("%s: %s, for %s", head, name(e), span(m.at.Sub(e.Time))), e.Reason)
 }
 
 func name(e model.Event) string {

@@ -76,6 +76,22 @@ weir: still down: server 10.0.0.11:80 of web, for 2h5m: http 503, expected 200-2
 
 weir on lb1, times in UTC+01:00
 `},
+		{"panic", message{events: []model.Event{
+			withReasonOf(eventOf(noon, model.PanicBegin, "web", 0), "too few are healthy"), since(eventOf(noon, model.PanicEnd, "dns", 0), time.Minute)}}, `
+weir: 1 service in panic, 1 panic over
+
+2026-11-26 12:03:11 service web is in panic: too few are healthy
+2026-11-26 12:03:11 service dns is out of its panic after 1m
+
+weir on lb1, times in UTC+01:00
+`},
+		{"still in panic", message{at: noon.Add(2 * time.Hour), repeat: true, events: []model.Event{eventOf(noon, model.PanicBegin, "web", 0)}}, `
+weir: still in panic: service web, for 2h
+
+2026-11-26 12:03:11 still in panic: service web, for 2h
+
+weir on lb1, times in UTC+01:00
+`},
 		{"a test", testMessage(noon, model.Notice{Services: []string{"web"}}), `
 weir: test: server 192.0.2.1:80 of web is down: weir tries whether this message arrives
 

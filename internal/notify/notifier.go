@@ -111,7 +111,7 @@ func (n *Notifier) Known(services []model.Service) {
 	for _, service := range services {
 		known[subject{service: service.Name}] = true
 		for _, server := range service.Servers {
-			known[subject{service.Name, server.Key}] = true
+			known[subject{service: service.Name, server: server.Key}] = true
 		}
 	}
 	for _, o := range n.all() {

@@ -39,15 +39,16 @@ type queue struct {
 	retry time.Time // nothing is due before it
 }
 
-// subject is what events are about.
+// subject is what events are about: they begin it, and end it.
 type subject struct {
 	service string
 	server  model.ServerKey // zero: the service itself
+	panic   bool            // of the service, which may be down besides
 }
 
-func subjectOf(e model.Event) subject { return subject{e.Service, e.Server} }
-
-func isDown(kind model.EventKind) bool { return kind == model.ServerDown || kind == model.ServiceDown }
+func subjectOf(e model.Event) subject {
+	return subject{e.Service, e.Server, e.Kind == model.PanicBegin || e.Kind == model.PanicEnd}
+}
 
 func newQueue(notice model.Notice) queue {
 	return queue{notice: notice, down: map[subject]model.Event{}}
@@ -79,7 +80,7 @@ func (q *queue) add(now time.Time, events []model.Event) (dropped int) {
 // track keeps what is down. That it is up again counts even if it is not to be told.
 func (q *queue) track(now time.Time, e model.Event) {
 	switch {
-	case !isDown(e.Kind):
+	case !e.Kind.Begins():
 		delete(q.down, subjectOf(e))
 	case wants(q.notice, e):
 		if len(q.down) == 0 {
@@ -202,5 +203,5 @@ func (q *queue) become(now time.Time, notice model.Notice) {
 
 // forget lets go of what was down and is gone.
 func (q *queue) forget(known map[subject]bool) {
-	maps.DeleteFunc(q.down, func(s subject, _ model.Event) bool { return !known[s] })
+	maps.DeleteFunc(q.down, func(s subject, _ model.Event) bool { return !known[subject{service: s.service, server: s.server}] })
 }

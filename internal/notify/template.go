@@ -115,7 +115,7 @@ func alertsOf(m message, host string) []alert {
 // alertOf: an alert is known by its labels, so they are the same when it begins and when it ends.
 func alertOf(e model.Event, m message, host string) alert {
 	a := alert{Labels: labelsOf(e, host), StartsAt: e.Since, EndsAt: e.Time}
-	if isDown(e.Kind) {
+	if e.Kind.Begins() {
 		a.StartsAt, a.EndsAt = e.Time, m.at.Add(lasting)
 		a.Annotations = map[string]string{"summary": sentence(e), "description": oneLine(e.Reason)}
 	}
@@ -129,6 +129,9 @@ func labelsOf(e model.Event, host string) map[string]string {
 	out := map[string]string{"alertname": "WeirServiceDown", "instance": host, "service": e.Service, "severity": model.Critical.String()}
 	if server := serverOf(e); server != "" {
 		out["alertname"], out["server"], out["severity"] = "WeirServerDown", server, model.Warning.String()
+	}
+	if subjectOf(e).panic {
+		out["alertname"] = "WeirServicePanic"
 	}
 	return out
 }

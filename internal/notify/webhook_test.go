@@ -223,6 +223,34 @@ func TestTemplatesHaveTheirForm(t *testing.T) {
   "endsAt": "2026-11-26T12:03:11+01:00"
  }
 ]`},
+		{"alertmanager, panic of a service that is down besides", model.TemplateAlertmanager,
+			message{at: noon, events: []model.Event{eventOf(noon, model.PanicBegin, "web", 0), since(eventOf(noon, model.ServiceUp, "web", 0), time.Second)}}, `
+[
+ {
+  "labels": {
+   "alertname": "WeirServicePanic",
+   "instance": "lb1",
+   "service": "web",
+   "severity": "critical"
+  },
+  "annotations": {
+   "description": "",
+   "summary": "service web is in panic"
+  },
+  "startsAt": "2026-11-26T12:03:11+01:00",
+  "endsAt": "2026-12-03T12:03:11+01:00"
+ },
+ {
+  "labels": {
+   "alertname": "WeirServiceDown",
+   "instance": "lb1",
+   "service": "web",
+   "severity": "critical"
+  },
+  "startsAt": "2026-11-26T12:03:10+01:00",
+  "endsAt": "2026-11-26T12:03:11+01:00"
+ }
+]`},
 		{"alertmanager, a test: nobody will say that it is over", model.TemplateAlertmanager, testMessage(noon, model.Notice{}), `
 [
  {

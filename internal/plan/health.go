@@ -4,6 +4,7 @@ package plan
 
 import (
 	"cmp"
+	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -44,6 +45,14 @@ func InPool(before map[model.ServiceServer]bool, services []model.ServiceWant) m
 		}
 	}
 	return out
+}
+
+// Remember adds to what was seen what the next plan must know of this one.
+func Remember(seen model.Seen, desired model.Desired, now time.Time) model.Seen {
+	pool := InPool(seen.InPool, desired.Dataplane.Services)
+	seen.Entered = stillEntered(seen, pool, now)
+	seen.InPool, seen.Standings = pool, desired.Standings
+	return seen
 }
 
 // judge gives a server that its checks found down no new connections, and ends those that it has. One of which

@@ -2,7 +2,8 @@
 
 // Package plan is the policy on the way down: Make turns what is wanted (Spec) and what was seen
 // into what the kernel shall hold (Desired). It is pure; it reads no file, no clock and no kernel.
-// Read this file first, then interfaces.go (and vlan.go), servers.go (and health.go, pathmtu.go, leaving.go), and problems.go.
+// Read this file first, then interfaces.go (and vlan.go), servers.go (and pool.go, health.go, quorum.go,
+// slow_start.go, pathmtu.go, leaving.go), and problems.go.
 package plan
 
 import (
@@ -16,6 +17,7 @@ import (
 func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.Time) {
 	network, all := seen.Network, WithLeft(spec, seen.Left)
 	interfaces := interfaces(all, network)
+	pools := pools(all, seen, now)
 	desired := model.Desired{
 		Address: model.AddressWant{
 			VIPs:       vips(spec, network),
@@ -27,12 +29,15 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		Dataplane: model.DataplaneWant{
 			Revision:   spec.Revision,
 			Interfaces: interfaces,
-			Services:   services(all, seen),
+			Services:   services(all, pools),
 			Own:        own(spec, network),
 		},
-		Problems: problems(spec, network),
+		Standings: standings(all, pools),
+		Ramps:     ramps(all, pools),
+		Problems:  problems(spec, network),
 	}
 	narrow(desired.Dataplane.Services, seen, now)
 	dismiss(desired.Dataplane.Services, spec, seen.Left, now)
-	return desired, earlier(nextForgotten(seen, now), nextDeadline(spec, seen.Left, now))
+	next := earlier(nextForgotten(seen, now), nextDeadline(spec, seen.Left, now))
+	return desired, earlier(next, nextStep(pools))
 }

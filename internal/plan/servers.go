@@ -8,20 +8,15 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-func services(spec model.Spec, seen model.Seen) []model.ServiceWant {
+func services(spec model.Spec, pools []pool) []model.ServiceWant {
 	var out []model.ServiceWant
-	for _, service := range spec.Services {
+	for i, service := range spec.Services {
 		want := model.ServiceWant{
 			Key: service.Key, Also: service.Also, Scheduler: service.Scheduler, Flags: service.Flags, Serving: true,
 			MSS: service.MSS, Timeouts: service.Timeouts, Unknown: service.Unknown,
 			Persistence: service.Persistence, OnePacket: service.OnePacket, Reuse: service.Reuse,
-			HalfOpen: halfOpen(service, spec.Connections),
+			HalfOpen: halfOpen(service, spec.Connections), Servers: pools[i].wants,
 		}
-		for _, server := range service.Servers {
-			want.Servers = append(want.Servers, judge(reach(server, seen.Network), service, server, seen))
-		}
-		stepIn(want.Servers, service.Servers)
-		leaveOut(want.Servers)
 		out = append(out, want)
 	}
 	return out
@@ -45,34 +40,6 @@ func halfOpen(service model.Service, table model.Connections) int {
 func isByNAT(s model.Server) bool { return s.Forwarding == model.NAT && !s.Sorry }
 
 func mayBeHalfOpen(k model.ServiceKey) bool { return k.Protocol != model.UDP }
-
-// stepIn lets a sorry server take connections while no other server does, be they down or quiesced. When one does
-// again, those that the sorry server has live on.
-func stepIn(wants []model.ServerWant, servers []model.Server) {
-	needed := true
-	for i, server := range servers {
-		needed = needed && (server.Sorry || wants[i].Weight == 0)
-	}
-	for i, server := range servers {
-		if server.Sorry && !needed {
-			wants[i].Weight, wants[i].Absent, wants[i].Leaving = 0, true, model.Drain // persistent clients do not stay
-		}
-	}
-}
-
-// leaveOut gives servers that cannot be reached no new connections, as long as another one can take
-// them. Where none can, all stay: at start their neighbours are only being asked for, and a SYN that
-// is dropped comes again a second later, but one that is refused does not.
-func leaveOut(servers []model.ServerWant) {
-	if !slices.ContainsFunc(servers, func(w model.ServerWant) bool { return w.Weight > 0 && reachable(w) }) {
-		return
-	}
-	for i := range servers {
-		if !reachable(servers[i]) {
-			servers[i].Weight, servers[i].Absent = 0, true
-		}
-	}
-}
 
 func reachable(w model.ServerWant) bool { return w.Local || w.MAC != model.MAC{} }
 

@@ -4,15 +4,17 @@ package report
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// Told is what people were told, or need not be told any more: who is down, and since when; and which services
-// have had a server. A subject without a server is the service.
+// Told is what people were told, or need not be told any more: who is down or in panic, and since when; and which
+// services have had a server. A subject without a server is the service.
 type Told struct {
 	Down   map[model.ServiceServer]time.Time
+	Panic  map[model.ServiceKey]time.Time
 	Served map[model.ServiceKey]bool
 }
 
@@ -20,12 +22,13 @@ type Told struct {
 // began is not news: another one has told it.
 func News(told Told, in Input, began time.Time) ([]model.Event, Told) {
 	n := news{in: in, began: began, before: told, wants: serverWants(in.Desired.Dataplane),
-		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceKey]bool{}}}
+		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceKey]time.Time{}, map[model.ServiceKey]bool{}}}
 	for _, service := range in.Spec.Services {
 		for _, server := range service.Servers {
 			n.server(service, server)
 		}
 		n.service(service)
+		n.panic(service)
 	}
 	return n.events, n.now
 }
@@ -42,11 +45,16 @@ type news struct {
 
 // down notes that a subject is down, and tells it if that is new.
 func (n *news) down(subject model.ServiceServer, since time.Time, e model.Event) {
-	if known, told := n.before.Down[subject]; told {
-		n.now.Down[subject] = known
+	begin(n, n.before.Down, n.now.Down, subject, since, e)
+}
+
+// begin notes that something is so, and tells it if that is new.
+func begin[K comparable](n *news, before, now map[K]time.Time, key K, since time.Time, e model.Event) {
+	if known, told := before[key]; told {
+		now[key] = known
 		return
 	}
-	n.now.Down[subject] = since
+	now[key] = since
 	if !since.Before(n.began) {
 		n.events = append(n.events, e)
 	}
@@ -104,15 +112,47 @@ func (n *news) service(service model.Service) {
 	}
 }
 
+// panic tells when servers are kept that are down, and when that is over.
+func (n *news) panic(service model.Service) {
+	standing := n.in.Desired.Standings[service.Key]
+	since, told := n.before.Panic[service.Key]
+	e := model.Event{Time: n.in.Now, Service: service.Name, ServiceKey: service.Key}
+	switch {
+	case standing.Panic:
+		e.Kind, e.Reason = model.PanicBegin, panicked(service, standing)
+		begin(n, n.before.Panic, n.now.Panic, service.Key, n.standing(service).since, e)
+	case told:
+		e.Kind, e.Since = model.PanicEnd, since
+		n.events = append(n.events, e)
+	}
+}
+
 // standing is how a service stands with its servers, but for the sorry server and those of weight 0.
 type standing struct {
-	serves  bool // one takes new connections, as far as is known
-	starves bool // it is known of all that they do not
+	serves  bool // one takes new connections, as far as is known, and there is a quorum if one is asked for
+	starves bool // it is known of all, or of too many for a quorum, that they do not
 	checked bool // by their checks, not only by the way to them, which is unknown at first
 	since   time.Time
 }
 
 func (n *news) standing(service model.Service) standing {
+	s := n.servers(service)
+	switch of := n.in.Desired.Standings[service.Key]; {
+	case of.Panic:
+		s.starves = false // those that are down are kept, which is told by itself
+	case of.Quorum == model.QuorumLost:
+		s.serves, s.starves = false, true
+	case service.Quorum.Weight > 0 && of.Quorum == model.QuorumUnknown:
+		s.serves, s.starves = false, false
+	}
+	if s.since.IsZero() {
+		s.since = n.in.Now // by other things than checks
+	}
+	return s
+}
+
+// servers is what each of them says.
+func (n *news) servers(service model.Service) standing {
 	s := standing{starves: slices.ContainsFunc(service.Servers, isMeant), checked: true}
 	for _, server := range service.Servers {
 		if !isMeant(server) {
@@ -138,17 +178,19 @@ func isMeant(s model.Server) bool { return s.Weight > 0 && !s.Sorry }
 
 func (n *news) state(service model.Service, server model.Server) (State, string) {
 	want := n.wants[model.ServiceServer{Service: service.Key, Server: server.Key}]
-	return state(n.in, server, want, ServerReading{})
+	return state(n.in, service, server, want, ServerReading{})
 }
 
-// why no server of a service takes connections.
+// why no server of a service takes connections, or too few.
 func (n *news) why(service model.Service) string {
 	var reasons []string
 	for _, server := range service.Servers {
-		if isMeant(server) {
-			_, reason := n.state(service, server)
+		if state, reason := n.state(service, server); isMeant(server) && state != Up && state != Standby {
 			reasons = append(reasons, server.Key.String()+": "+reason)
 		}
+	}
+	if standing := n.in.Desired.Standings[service.Key]; standing.Quorum == model.QuorumLost {
+		return strings.TrimSuffix(quorum(service.Quorum, standing)+"; "+shorten(reasons), "; ")
 	}
 	return shorten(reasons)
 }

@@ -82,8 +82,19 @@ func starved(in Input, s Snapshot) []model.Problem {
 		idle[want.Key] = !want.Serving
 	}
 	var out []model.Problem
-	for _, service := range s.Services {
-		if service.Up > 0 || idle[service.Key] {
+	for i, service := range s.Services {
+		standing := in.Desired.Standings[service.Key]
+		switch {
+		case idle[service.Key]:
+			continue
+		case standing.Panic:
+			out = append(out, panicking(service, in.Spec.Services[i], standing))
+			continue
+		case standing.Quorum == model.QuorumLost && service.Up > 0:
+			out = append(out, model.Problem{What: "service " + service.Name + " has lost its quorum, and goes on",
+				Why: quorum(in.Spec.Services[i].Quorum, standing), Fix: lookFix[Down]})
+			continue
+		case service.Up > 0:
 			continue
 		}
 		why, fix := starvation(s, service)
@@ -94,6 +105,21 @@ func starved(in Input, s Snapshot) []model.Problem {
 		out = append(out, model.Problem{What: what, Why: why, Fix: fix})
 	}
 	return out
+}
+
+// panicking is a service that keeps servers which are down, and may lead clients to them.
+func panicking(service Service, of model.Service, standing model.Standing) model.Problem {
+	return model.Problem{
+		What: "PANIC: service " + service.Name + " keeps servers that are down",
+		Why:  panicked(of, standing),
+		Fix:  "look at the servers, and at what `check:` asks them; it ends by itself when enough of them give good answers",
+	}
+}
+
+// panicked says why.
+func panicked(of model.Service, standing model.Standing) string {
+	return fmt.Sprintf("of the weight %d of its servers %d is healthy, which is less than %d%%",
+		standing.Weight+standing.Down, standing.Weight, of.Panic)
 }
 
 // atWork is the sorry server of a service, if it takes connections.
@@ -149,7 +175,7 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 		if server.State == Full {
 			full++
 		}
-		if (server.State == Down || server.State == Waiting) && server.Weight > 0 {
+		if (server.State == Down || server.State == Waiting || server.State == Standby) && server.Weight > 0 {
 			down++
 		}
 		reasons = append(reasons, server.Key.String()+": "+server.Reason)

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -26,9 +27,9 @@ func servers(in Input, service model.Service, wants map[model.ServiceServer]mode
 	for _, server := range service.Servers {
 		want := wants[model.ServiceServer{Service: service.Key, Server: server.Key}]
 		line := line(in, service, server, want)
-		line.State, line.Reason = state(in, server, want, line.Reading)
+		line.State, line.Reason = state(in, service, server, want, line.Reading)
 		if line.State == Up {
-			line.Reason = narrowed(in, want)
+			line.Reason = cmp.Or(slowly(in, service, server, want), narrowed(in, want))
 		}
 		if line.State == Up && line.Sorry {
 			line.Reason = "no other server takes connections"
@@ -56,11 +57,14 @@ func line(in Input, service model.Service, server model.Server, want model.Serve
 
 // state judges a server by the way towards it first, then by its checks: a weight matters only to who can do
 // the work.
-func state(in Input, server model.Server, want model.ServerWant, reading ServerReading) (State, string) {
+func state(in Input, service model.Service, server model.Server, want model.ServerWant, reading ServerReading) (State, string) {
 	if reason := unreachable(want, server.Key.Address, in.Seen.Network); reason != "" {
 		return Unreachable, reason
 	}
 	verdict := in.Seen.Verdict(server)
+	if verdict.State == model.HealthDown && want.Weight > 0 {
+		return Panic, "kept by panic, " + down(verdict, in.Now)
+	}
 	if verdict.State == model.HealthDown {
 		return Down, down(verdict, in.Now)
 	}
@@ -73,20 +77,41 @@ func state(in Input, server model.Server, want model.ServerWant, reading ServerR
 	if verdict.State == model.HealthUnknown && want.Weight == 0 {
 		return Waiting, "its check has no good answer yet"
 	}
+	if standing := in.Desired.Standings[service.Key]; want.Weight == 0 && standing.Quorum != model.QuorumHeld && service.Quorum.Weight > 0 {
+		return Standby, quorum(service.Quorum, standing)
+	}
 	if reading.Full {
 		return Full, full(server.Thresholds)
 	}
 	return Up, ""
 }
 
-// down says since when, with the date where it was not today, and what the last answer was.
+// down says since when, and what the answer was that decided.
 func down(h model.Health, now time.Time) string {
-	since := h.Since.In(now.Location())
-	layout := time.TimeOnly
-	if since.Format(time.DateOnly) != now.Format(time.DateOnly) {
-		layout = time.DateTime
+	return "down since " + clock(h.Since, now) + ": " + h.Reason
+}
+
+// clock is a time on the daemon's clock, with the date where that is not today.
+func clock(at, now time.Time) string {
+	at = at.In(now.Location())
+	if at.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return at.Format(time.TimeOnly)
 	}
-	return "down since " + since.Format(layout) + ": " + h.Reason
+	return at.Format(time.DateTime)
+}
+
+// slowly tells of a server that came back and has not all of its weight yet, or "".
+func slowly(in Input, service model.Service, server model.Server, want model.ServerWant) string {
+	end, ramps := in.Desired.Ramps[model.ServiceServer{Service: service.Key, Server: server.Key}]
+	if !ramps {
+		return ""
+	}
+	return fmt.Sprintf("slow start: weight %d of %d, all of it at %s", want.Weight, server.Weight, clock(end, in.Now))
+}
+
+// quorum says what is missing.
+func quorum(q model.Quorum, standing model.Standing) string {
+	return fmt.Sprintf("no quorum: the weight of healthy servers is %d, needed is %d", standing.Weight, q.Weight+q.Hysteresis)
 }
 
 // full says when a server takes connections again.

@@ -107,6 +107,7 @@ const (
 	Unreachable State = "unreachable" // no route to it, or its MAC is not known
 	Down        State = "down"        // its checks get bad answers, or none
 	Waiting     State = "waiting"     // its checks have no good answer yet
-	Standby     State = "standby"     // a sorry server, while others take connections
+	Standby     State = "standby"     // a sorry server, while others take connections; others, while the quorum is lost and it does
+	Panic       State = "panic"       // its checks get bad answers, and it takes connections all the same: too few others do
 	Leaving     State = "leaving"     // removed, with connections left
 )

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// pool is who of a service takes new connections, and with which weight.
+type pool struct {
+	wants    []model.ServerWant // in the order of the servers
+	standing model.Standing
+	ramps    map[model.ServerKey]time.Time // until when a slow start lasts
+	step     time.Time                     // when the next step of one is due; zero: there is none
+}
+
+func pools(spec model.Spec, seen model.Seen, now time.Time) []pool {
+	out := make([]pool, 0, len(spec.Services))
+	for _, service := range spec.Services {
+		out = append(out, poolOf(service, seen, now))
+	}
+	return out
+}
+
+// poolOf makes a weight of what is written, then what checks found; panic takes in again who is out by that, and a
+// sorry server or the way to a server may put others out. At last those that came back begin slowly.
+func poolOf(service model.Service, seen model.Seen, now time.Time) pool {
+	ways := make([]model.ServerWant, 0, len(service.Servers))
+	out := pool{wants: make([]model.ServerWant, 0, len(service.Servers))}
+	for _, server := range service.Servers {
+		way := reach(server, seen.Network)
+		ways = append(ways, way)
+		out.wants = append(out.wants, judge(way, service, server, seen))
+	}
+	out.standing = stand(service, out.wants, seen)
+	if out.standing.Panic {
+		keep(out.wants, ways, service.Servers, seen)
+	}
+	stepIn(out.wants, service, out.standing.Quorum)
+	leaveOut(out.wants)
+	out.slowDown(service, seen, now)
+	return out
+}
+
+func standings(spec model.Spec, pools []pool) map[model.ServiceKey]model.Standing {
+	out := map[model.ServiceKey]model.Standing{}
+	for i, service := range spec.Services {
+		out[service.Key] = pools[i].standing
+	}
+	return out
+}
+
+// keep takes servers in again that were found down.
+func keep(wants, ways []model.ServerWant, servers []model.Server, seen model.Seen) {
+	for i, server := range servers {
+		if seen.Verdict(server).State == model.HealthDown {
+			wants[i] = ways[i]
+		}
+	}
+}
+
+// stepIn lets a sorry server take connections while no other server does, be they down or quiesced, or while those
+// that do are too few for the quorum: as with keepalived they have a rest then. When others do again, connections
+// that the sorry server has live on, and so do theirs.
+func stepIn(wants []model.ServerWant, service model.Service, quorum model.QuorumState) {
+	isSorry := func(s model.Server) bool { return s.Sorry }
+	if !slices.ContainsFunc(service.Servers, isSorry) {
+		return
+	}
+	needed := service.Quorum.Weight > 0 && quorum != model.QuorumHeld
+	alone := true
+	for i, server := range service.Servers {
+		alone = alone && (server.Sorry || wants[i].Weight == 0)
+	}
+	for i, server := range service.Servers {
+		if server.Sorry != (needed || alone) && wants[i].Weight > 0 {
+			wants[i].Weight, wants[i].Absent = 0, true
+			wants[i].Leaving = cmp.Or(wants[i].Leaving, model.Drain) // persistent clients do not stay
+		}
+	}
+}
+
+// leaveOut gives servers that cannot be reached no new connections, as long as another one can take
+// them. Where none can, all stay: at start their neighbours are only being asked for, and a SYN that
+// is dropped comes again a second later, but one that is refused does not.
+func leaveOut(servers []model.ServerWant) {
+	if !slices.ContainsFunc(servers, func(w model.ServerWant) bool { return w.Weight > 0 && reachable(w) }) {
+		return
+	}
+	for i := range servers {
+		if !reachable(servers[i]) {
+			servers[i].Weight, servers[i].Absent = 0, true
+		}
+	}
+}
