@@ -318,6 +318,31 @@ static __always_inline void conn_unsettle(const struct conn *conn, __u32 positio
 		slot_unsettle(conn->pair);
 }
 
+/* sign_add counts what a server did with a connection that was new. One of another generation is a stranger. */
+__noinline int sign_add(__u32 id, __u32 generation, bool refused)
+{
+	struct sign *sign = bpf_map_lookup_elem(&signs, &id);
+
+	if (!sign || !server_find(id, generation))
+		return 0;
+	sign->refused += refused;
+	sign->answered += !refused;
+	return 0;
+}
+
+/*
+ * conn_sign: a client goes on when its SYN was answered, and by NAT one sees what the server itself says. So by
+ * DR and TUN one knows who answers, but not who refuses. Of UDP one knows nothing: much of it wants no answer.
+ */
+static __always_inline void conn_sign(const struct conn *conn, __u64 old, __u64 new, __u32 fin)
+{
+	enum conn_state from = word_state(old), to = word_state(new);
+	bool refused = to == CONN_CLOSE && fin == CONN_FIN_SERVER;
+
+	if (from == CONN_SYN_RECV && (refused || to == CONN_ESTABLISHED))
+		sign_add(conn->server, conn->server_generation, refused);
+}
+
 /* conn_change tries to make the change once; false: another CPU was first. The winner moves the counts. */
 static __noinline bool conn_change(struct packet *p, __u32 fin)
 {
@@ -328,6 +353,7 @@ static __noinline bool conn_change(struct packet *p, __u32 fin)
 		return true;
 	if (!word_swap(conn, old, new))
 		return false;
+	conn_sign(conn, old, new, fin);
 	if (word_state(new) != word_state(old))
 		conn_recount(conn, word_state(old), word_state(new));
 	if (word_flags(new & ~old) & CONN_SETTLED) {

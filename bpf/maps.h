@@ -203,6 +203,14 @@ struct {
 	__type(value, struct counters);
 } counters SEC(".maps");
 
+/* Server id → what it did with connections that were new. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_SERVERS);
+	__type(key, __u32);
+	__type(value, struct sign);
+} signs SEC(".maps");
+
 /* How often each exit was taken. Written by finish.h. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -446,6 +446,15 @@ struct counters {
 };
 
 /*
+ * Value of `signs`, one block per CPU, index = server id: what became of new connections, TCP's and SCTP's. Written
+ * by the path, when one changes its state.
+ */
+struct sign {
+	__u64 answered; /* those whose client went on after its SYN */
+	__u64 refused;  /* NAT only: those whose SYN was answered by an RST */
+};
+
+/*
  * Value of `questions`: a datagram of a one-packet service that NAT has translated, by the flow of its
  * answer. It is like a connection with its way back, but of no place in the table. Written by the path.
  */

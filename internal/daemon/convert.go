@@ -25,6 +25,17 @@ func fromCounters(c dataplane.Counters) (map[model.ServiceKey]report.Counts, map
 	return services, servers
 }
 
+// fromSigns is what became of connections whose beginning the path can see answered: not UDP's.
+func fromSigns(c dataplane.Counters) map[model.ServiceServer]model.Sign {
+	out := map[model.ServiceServer]model.Sign{}
+	for key, s := range c.Servers {
+		if key.Service.Protocol != model.UDP {
+			out[key] = model.Sign{Begun: s.Connections, Answered: s.Signs.Answered, Refused: s.Signs.Refused}
+		}
+	}
+	return out
+}
+
 func fromNotices(counts []notify.Count) []report.NoticeCount {
 	var out []report.NoticeCount
 	for _, c := range counts {

@@ -19,17 +19,17 @@ var (
 	instead = strings.Replace(web, "192.0.2.11:80", "192.0.2.12:80", 1)
 )
 
-// maps are what the kernel would say of servers; they belong to the bubble of the story.
-type maps map[model.ServiceServer]dataplane.Remaining
+// kernel is what the kernel would say of servers; it belongs to the bubble of the story.
+type kernel map[model.ServiceServer]dataplane.Remaining
 
-func (m maps) put(r dataplane.Remaining) {
+func (m kernel) put(r dataplane.Remaining) {
 	m[model.ServiceServer{Service: webKey, Server: leaver}] = r
 }
 
 // replaced plays a story that begins when the only server was replaced by another one.
-func replaced(t *testing.T, text string, story func(*stage, maps)) {
+func replaced(t *testing.T, text string, story func(*stage, kernel)) {
 	play(t, web, func(s *stage) {
-		m := maps{}
+		m := kernel{}
 		m.put(dataplane.Remaining{Connections: 5}) // it is not told yet
 		go s.watchLeft(s.running, func() (map[model.ServiceServer]dataplane.Remaining, error) { return m, nil })
 		s.see(mac, "192.0.2.11")
@@ -69,7 +69,7 @@ func (s *stage) expectFate(want int) {
 }
 
 func TestServerLeavesUntilItsLastConnectionHasEnded(t *testing.T) {
-	replaced(t, instead, func(s *stage, m maps) {
+	replaced(t, instead, func(s *stage, m kernel) {
 		m.put(dataplane.Remaining{})
 		s.expectFate(int(model.Drain))
 		m.put(dataplane.Remaining{Leaving: true, Connections: 5})
@@ -84,7 +84,7 @@ func TestServerLeavesUntilItsLastConnectionHasEnded(t *testing.T) {
 }
 
 func TestServerThatComesBackStays(t *testing.T) {
-	replaced(t, instead, func(s *stage, m maps) {
+	replaced(t, instead, func(s *stage, m kernel) {
 		m.put(dataplane.Remaining{Leaving: true, Connections: 5})
 		s.expectFate(int(model.Drain))
 		s.reload(web)
@@ -96,7 +96,7 @@ func TestServerThatComesBackStays(t *testing.T) {
 
 func TestDrainEndsInTime(t *testing.T) {
 	limited := strings.Replace(instead, "scheduler: rr", "scheduler: rr\n    leaving: {for: 1h}", 1)
-	replaced(t, limited, func(s *stage, m maps) {
+	replaced(t, limited, func(s *stage, m kernel) {
 		m.put(dataplane.Remaining{Leaving: true, Connections: 5})
 		time.Sleep(59 * time.Minute)
 		s.expectFate(int(model.Drain))
@@ -109,7 +109,7 @@ func TestDrainEndsInTime(t *testing.T) {
 
 // TestServerThatTheMapsNeverHadIsForgotten: it came and went before they were told.
 func TestServerThatTheMapsNeverHadIsForgotten(t *testing.T) {
-	replaced(t, instead, func(s *stage, m maps) {
+	replaced(t, instead, func(s *stage, m kernel) {
 		s.expectFate(int(model.Drain))
 		clear(m)
 		s.expectFate(-1)
@@ -118,7 +118,7 @@ func TestServerThatTheMapsNeverHadIsForgotten(t *testing.T) {
 
 // TestNewPolicyHoldsForWhoHasLeft: a reload changes it, too.
 func TestNewPolicyHoldsForWhoHasLeft(t *testing.T) {
-	replaced(t, instead, func(s *stage, m maps) {
+	replaced(t, instead, func(s *stage, m kernel) {
 		m.put(dataplane.Remaining{Leaving: true, Connections: 5})
 		s.reload(strings.Replace(instead, "scheduler: rr", "scheduler: rr\n    leaving: reset", 1))
 		s.expectFate(int(model.Reset))

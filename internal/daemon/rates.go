@@ -4,14 +4,23 @@ package daemon
 
 import (
 	"context"
+	"maps"
 	"time"
 
+	"github.com/weir-lb/weir/internal/health"
+	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/report"
 )
 
-// estimate keeps the rates. A reading that fails is not one: the next has the counts of both.
+// Both are told the same readings.
+var _ = [1]struct{}{}[report.EstimateSeconds*time.Second-health.PassiveTick]
+
+// estimate keeps the rates, and watches for bad signs. A reading that fails is not one: the next has the counts
+// of both.
 func (d *daemon) estimate(ctx context.Context) error {
 	var estimator report.Estimator
+	var passive health.Passive
+	var signs map[model.ServiceServer]model.Sign
 	ticks := time.NewTicker(report.EstimateSeconds * time.Second)
 	defer ticks.Stop()
 	for {
@@ -21,6 +30,10 @@ func (d *daemon) estimate(ctx context.Context) error {
 		} else {
 			rates := estimator.Tick(fromCounters(counters))
 			d.rates.Store(&rates)
+			if now := passive.Tick(fromSigns(counters)); !maps.Equal(now, signs) {
+				signs = now
+				d.tell(func(s *model.Seen) { s.Signs = now })
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -47,6 +47,7 @@ const (
 	benchMapScratch            = "scratch"
 	benchMapServers            = "servers"
 	benchMapServices           = "services"
+	benchMapSigns              = "signs"
 	benchMapSlots              = "slots"
 	benchMapTellings           = "tellings"
 	benchMapTemplates          = "templates"
@@ -169,6 +170,7 @@ type benchMapSpecs struct {
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
+	Signs       *ebpf.MapSpec `ebpf:"signs"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
 	Templates   *ebpf.MapSpec `ebpf:"templates"`
@@ -265,6 +267,7 @@ type benchMaps struct {
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
+	Signs       *ebpf.Map `ebpf:"signs"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
 	Templates   *ebpf.Map `ebpf:"templates"`
@@ -299,6 +302,7 @@ func (m *benchMaps) Close() error {
 		m.Scratch,
 		m.Servers,
 		m.Services,
+		m.Signs,
 		m.Slots,
 		m.Tellings,
 		m.Templates,

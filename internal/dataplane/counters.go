@@ -28,8 +28,12 @@ type ServerCounts struct {
 	Active, Inactive, HalfOpen uint64
 	Persistent                 uint64 // templates, which are no connections
 	Full                       bool   // it takes no new ones (thresholds)
+	Signs                      Signs
 	Counts
 }
+
+// Signs are what a server did with new connections since it was added: struct sign in bpf/types.h.
+type Signs struct{ Answered, Refused uint64 }
 
 // Counters are read from the maps at one moment.
 type Counters struct {
@@ -80,8 +84,37 @@ func (d *Dataplane) serverCounts(id uint32, server pathServer) (ServerCounts, er
 	if err := d.path.Loads.Lookup(id, &load); err != nil {
 		return ServerCounts{}, fmt.Errorf("read load of server %d: %w", id, err)
 	}
+	signs, err := d.signs(id)
+	if err != nil {
+		return ServerCounts{}, err
+	}
 	counts, err := d.counts(maxServices + id)
-	return ServerCounts{load.Active, load.Inactive, load.HalfOpen, load.Persistent, isFull(load, server), counts}, err
+	return ServerCounts{load.Active, load.Inactive, load.HalfOpen, load.Persistent, isFull(load, server), signs, counts}, err
+}
+
+// signs sums what each CPU saw.
+func (d *Dataplane) signs(id uint32) (sum Signs, err error) {
+	var cpus []pathSign
+	if err := d.path.Signs.Lookup(id, &cpus); err != nil {
+		return sum, fmt.Errorf("read signs of server %d: %w", id, err)
+	}
+	for _, s := range cpus {
+		sum.Answered += s.Answered
+		sum.Refused += s.Refused
+	}
+	return sum, nil
+}
+
+// clearSigns makes a place ready for another server.
+func (d *Dataplane) clearSigns(id uint32) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("number of CPUs: %w", err)
+	}
+	if err := d.path.Signs.Put(id, make([]pathSign, cpus)); err != nil {
+		return fmt.Errorf("clear signs of server %d: %w", id, err)
+	}
+	return nil
 }
 
 // isFull is server_full of bpf/service.h.
@@ -101,7 +134,7 @@ func (d *Dataplane) clearServerCounters(id uint32) error {
 	if err != nil {
 		return err
 	}
-	if err := d.putCounts(maxServices+id, Counts{}); err != nil {
+	if err := errors.Join(d.putCounts(maxServices+id, Counts{}), d.clearSigns(id)); err != nil {
 		return err
 	}
 	for _, service := range d.tables.services {

@@ -44,6 +44,8 @@ func layoutName(name string, m *ebpf.MapSpec) string {
 		for v := range pathVerdictVERDICTS {
 			fmt.Fprintln(h, verdictTexts[v].name) // its place is its index
 		}
+	case "signs":
+		hashType(h, reflect.TypeOf(pathSign{}))
 	case "nearest":
 		hashType(h, reflect.TypeOf(pathNearKey{}))
 		hashType(h, reflect.TypeOf(pathNear{}))

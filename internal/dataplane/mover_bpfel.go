@@ -37,6 +37,7 @@ const (
 	moverMapScratch            = "scratch"
 	moverMapServers            = "servers"
 	moverMapServices           = "services"
+	moverMapSigns              = "signs"
 	moverMapSlots              = "slots"
 	moverMapTellings           = "tellings"
 	moverMapTemplates          = "templates"
@@ -146,6 +147,7 @@ type moverMapSpecs struct {
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
+	Signs       *ebpf.MapSpec `ebpf:"signs"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
 	Templates   *ebpf.MapSpec `ebpf:"templates"`
@@ -231,6 +233,7 @@ type moverMaps struct {
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
+	Signs       *ebpf.Map `ebpf:"signs"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
 	Templates   *ebpf.Map `ebpf:"templates"`
@@ -263,6 +266,7 @@ func (m *moverMaps) Close() error {
 		m.Scratch,
 		m.Servers,
 		m.Services,
+		m.Signs,
 		m.Slots,
 		m.Tellings,
 		m.Templates,

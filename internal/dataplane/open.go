@@ -161,7 +161,7 @@ func (d *Dataplane) shared() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		"interfaces": p.Interfaces, "services": p.Services, "vips": p.Vips, "servers": p.Servers, "records": p.Records,
 		"slots": p.Slots, "positions": p.Positions, "conns": p.Conns, "loads": p.Loads, "half_open": p.HalfOpen,
-		"counters": p.Counters, "verdicts": p.Verdicts, "events": p.Events,
+		"counters": p.Counters, "signs": p.Signs, "verdicts": p.Verdicts, "events": p.Events,
 		"vlans": p.Vlans, "nat_servers": p.NatServers, "fragments": p.Fragments, "held_frames": p.HeldFrames,
 		"tellings": p.Tellings, "scratch": p.Scratch, "timeouts": p.Timeouts,
 		"nearest": p.Nearest, "near_sets": p.NearSets, "ranges": p.Ranges, "hosts": p.Hosts, "templates": p.Templates,

@@ -409,6 +409,12 @@ type pathServiceKey struct {
 	Pad      uint8
 }
 
+type pathSign struct {
+	_        structs.HostLayout
+	Answered uint64
+	Refused  uint64
+}
+
 type pathSlot struct {
 	_          structs.HostLayout
 	Server     uint32
@@ -559,6 +565,7 @@ const (
 	pathMapScratch            = "scratch"
 	pathMapServers            = "servers"
 	pathMapServices           = "services"
+	pathMapSigns              = "signs"
 	pathMapSlots              = "slots"
 	pathMapTellings           = "tellings"
 	pathMapTemplates          = "templates"
@@ -670,6 +677,7 @@ type pathMapSpecs struct {
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
+	Signs       *ebpf.MapSpec `ebpf:"signs"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
 	Templates   *ebpf.MapSpec `ebpf:"templates"`
@@ -757,6 +765,7 @@ type pathMaps struct {
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
+	Signs       *ebpf.Map `ebpf:"signs"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
 	Templates   *ebpf.Map `ebpf:"templates"`
@@ -789,6 +798,7 @@ func (m *pathMaps) Close() error {
 		m.Scratch,
 		m.Servers,
 		m.Services,
+		m.Signs,
 		m.Slots,
 		m.Tellings,
 		m.Templates,

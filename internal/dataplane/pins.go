@@ -125,7 +125,7 @@ func keepOf(name string) keep {
 	switch name {
 	case "events", "held_frames", "tellings", "scratch", "conns_before":
 		return forThisRun
-	case "verdicts", "fragments", "nearest", "near_sets", "questions", "asking":
+	case "verdicts", "signs", "fragments", "nearest", "near_sets", "questions", "asking":
 		return byItsLayout
 	}
 	if name[0] == '.' {

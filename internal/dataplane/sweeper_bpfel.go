@@ -37,6 +37,7 @@ const (
 	sweeperMapScratch          = "scratch"
 	sweeperMapServers          = "servers"
 	sweeperMapServices         = "services"
+	sweeperMapSigns            = "signs"
 	sweeperMapSlots            = "slots"
 	sweeperMapTellings         = "tellings"
 	sweeperMapTemplates        = "templates"
@@ -144,6 +145,7 @@ type sweeperMapSpecs struct {
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
+	Signs       *ebpf.MapSpec `ebpf:"signs"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
 	Templates   *ebpf.MapSpec `ebpf:"templates"`
@@ -227,6 +229,7 @@ type sweeperMaps struct {
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
+	Signs       *ebpf.Map `ebpf:"signs"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
 	Templates   *ebpf.Map `ebpf:"templates"`
@@ -259,6 +262,7 @@ func (m *sweeperMaps) Close() error {
 		m.Scratch,
 		m.Servers,
 		m.Services,
+		m.Signs,
 		m.Slots,
 		m.Tellings,
 		m.Templates,

@@ -242,6 +242,12 @@ func (b *testbed) verdicts(t testing.TB) []uint64 {
 	return counts
 }
 
+// counted is what was counted of a server.
+type counted struct {
+	dataplane.Counts
+	dataplane.Signs
+}
+
 // compareCounters compares what was counted of services and servers that are there.
 func (b *testbed) compareCounters(t testing.TB) {
 	t.Helper()
@@ -250,19 +256,19 @@ func (b *testbed) compareCounters(t testing.TB) {
 		t.Fatal(err)
 	}
 	services := map[model.ServiceKey]dataplane.Counts{}
-	servers := map[model.ServiceServer]dataplane.Counts{}
+	servers := map[model.ServiceServer]counted{}
 	for key, s := range b.twin.services {
 		services[key] = dataplane.Counts(s.counters)
 		for _, server := range s.servers {
-			servers[model.ServiceServer{Service: key, Server: server.want.Key}] = dataplane.Counts(server.counters)
+			servers[model.ServiceServer{Service: key, Server: server.want.Key}] = counted{dataplane.Counts(server.counters), server.signs}
 		}
 	}
 	if diff := cmp.Diff(services, got.Services, compareAddr); diff != "" {
 		t.Errorf("services (-want +got):\n%s", diff)
 	}
-	gotServers := map[model.ServiceServer]dataplane.Counts{}
+	gotServers := map[model.ServiceServer]counted{}
 	for key, counts := range got.Servers {
-		gotServers[key] = counts.Counts
+		gotServers[key] = counted{counts.Counts, counts.Signs}
 	}
 	if diff := cmp.Diff(servers, gotServers, compareAddr); diff != "" {
 		t.Errorf("servers (-want +got):\n%s", diff)

@@ -123,6 +123,7 @@ const (
 	tracedMapScratch            = "scratch"
 	tracedMapServers            = "servers"
 	tracedMapServices           = "services"
+	tracedMapSigns              = "signs"
 	tracedMapSlots              = "slots"
 	tracedMapTellings           = "tellings"
 	tracedMapTemplates          = "templates"
@@ -246,6 +247,7 @@ type tracedMapSpecs struct {
 	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
 	Servers     *ebpf.MapSpec `ebpf:"servers"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
+	Signs       *ebpf.MapSpec `ebpf:"signs"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
 	Templates   *ebpf.MapSpec `ebpf:"templates"`
@@ -345,6 +347,7 @@ type tracedMaps struct {
 	Scratch     *ebpf.Map `ebpf:"scratch"`
 	Servers     *ebpf.Map `ebpf:"servers"`
 	Services    *ebpf.Map `ebpf:"services"`
+	Signs       *ebpf.Map `ebpf:"signs"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Tellings    *ebpf.Map `ebpf:"tellings"`
 	Templates   *ebpf.Map `ebpf:"templates"`
@@ -380,6 +383,7 @@ func (m *tracedMaps) Close() error {
 		m.Scratch,
 		m.Servers,
 		m.Services,
+		m.Signs,
 		m.Slots,
 		m.Tellings,
 		m.Templates,

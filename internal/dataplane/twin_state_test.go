@@ -97,9 +97,22 @@ func (c *twinConn) see(p parsed, fromClient bool) {
 	if fromClient && !p.isLater() && !repeated && c.packets < twinSettles {
 		c.packets++
 	}
+	before := c.state
 	c.answered = c.answered || !fromClient
 	if p.flow.protocol != model.UDP && !p.isLater() {
 		c.state = c.state.next(p.flags, p.data, fromClient)
+	}
+	c.sign(before, fromClient)
+}
+
+// sign counts what a packet tells of the server.
+func (c *twinConn) sign(before tcpState, fromClient bool) {
+	switch {
+	case before.name != "SYN_RECV":
+	case c.state.name == "ESTABLISHED":
+		c.server.signs.Answered++
+	case c.state.name == "CLOSE" && !fromClient:
+		c.server.signs.Refused++
 	}
 }
 

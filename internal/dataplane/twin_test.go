@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
 	"github.com/weir-lb/weir/internal/sched"
@@ -118,6 +119,7 @@ type twinServer struct {
 	gone     bool   // removed, though connections may still know it
 	full     uint32 // the upper threshold that it has reached
 	counters counters
+	signs    dataplane.Signs
 }
 
 // counters are those of a service or a server, in the order of struct counters in types.h.

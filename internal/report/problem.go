@@ -17,12 +17,28 @@ func problems(in Input, s Snapshot) []model.Problem {
 	out = append(out, unapplied(in)...)
 	out = append(out, bareInterfaces(s)...)
 	out = append(out, starved(in, s)...)
+	out = append(out, doubted(in, s)...)
 	out = append(out, crowded(s.Connections)...)
 	out = append(out, leftOut(s)...)
 	out = append(out, resized(in.Spec.Connections, s.Connections, in.Readings.ConnKept)...)
 	for _, p := range in.Desired.Problems {
 		if !slices.Contains(out, p) {
 			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// doubted are servers that take connections, but do not seem to do anything with them.
+func doubted(in Input, s Snapshot) (out []model.Problem) {
+	for _, server := range s.Servers {
+		sign, bad := in.Seen.Signs[model.ServiceServer{Service: server.ServiceKey, Server: server.Key}]
+		if bad && server.State == Up {
+			out = append(out, model.Problem{
+				What: fmt.Sprintf("service %s: server %s seems not to serve", server.Service, server.Key),
+				Why:  sign.String(),
+				Fix:  "look at the server, and whether answers find their way to the clients; a flood of SYNs looks the same",
+			})
 		}
 	}
 	return out

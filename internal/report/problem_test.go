@@ -37,6 +37,17 @@ func TestProblemNamesCauseAndWayOut(t *testing.T) {
 			nil,
 		},
 		{
+			"server that nobody hears of",
+			func(in *report.Input) {
+				in.Seen.Signs = map[model.ServiceServer]model.Sign{{Service: webKey, Server: first}: {Begun: 24}}
+			},
+			[]model.Problem{{
+				What: "service web: server 198.51.100.11:80 seems not to serve",
+				Why:  "of 24 connections begun in 10s 0 were answered",
+				Fix:  "look at the server, and whether answers find their way to the clients; a flood of SYNs looks the same",
+			}},
+		},
+		{
 			"maps refuse",
 			func(in *report.Input) {
 				in.Seen.Applied = model.Applied{Revision: 6, Dataplane: "put service web: no space left"}

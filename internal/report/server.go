@@ -29,7 +29,7 @@ func servers(in Input, service model.Service, wants map[model.ServiceServer]mode
 		line := line(in, service, server, want)
 		line.State, line.Reason = state(in, service, server, want, line.Reading)
 		if line.State == Up {
-			line.Reason = cmp.Or(slowly(in, service, server, want), narrowed(in, want))
+			line.Reason = cmp.Or(doubt(in, line), slowly(in, service, server, want), narrowed(in, want))
 		}
 		if line.State == Up && line.Sorry {
 			line.Reason = "no other server takes connections"
@@ -120,6 +120,15 @@ func full(t model.Thresholds) string {
 		return fmt.Sprintf("upper threshold %d; open again below three quarters of it", t.Upper)
 	}
 	return fmt.Sprintf("upper threshold %d; open again below %d", t.Upper, t.Lower)
+}
+
+// doubt is what speaks against a server that takes connections, or "".
+func doubt(in Input, line Server) string {
+	sign, bad := in.Seen.Signs[model.ServiceServer{Service: line.ServiceKey, Server: line.Key}]
+	if !bad {
+		return ""
+	}
+	return sign.String()
 }
 
 // narrowed tells of a router that made the way to a server narrower than its interface, or "".

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Passive watches servers without asking them: by what becomes of their clients' connections. It is told what was
+// counted of each since it was added, every PassiveTick, and has no clock.
+type Passive struct {
+	servers map[model.ServiceServer]*moments
+}
+
+// PassiveTick is how far apart the moments are at which a Passive is told counts.
+const PassiveTick = 2 * time.Second
+
+// ticks of a window, and the newest one: what has just begun may still be answered.
+const ticks = int(model.SignWindow/PassiveTick) + 1
+
+// moments is what was counted of a server at the last moments, the newest first.
+type moments struct {
+	at    [ticks + 1]model.Sign
+	known int
+}
+
+// Tick takes the counts of this moment, and returns the bad signs of all servers that have some.
+func (p *Passive) Tick(counts map[model.ServiceServer]model.Sign) map[model.ServiceServer]model.Sign {
+	before, bad := p.servers, map[model.ServiceServer]model.Sign{}
+	p.servers = map[model.ServiceServer]*moments{}
+	for server, now := range counts {
+		h := before[server]
+		if h == nil || now.Begun < h.at[0].Begun { // somebody else of the same name
+			h = &moments{}
+		}
+		h.add(now)
+		p.servers[server] = h
+		if sign := h.sign(); sign.IsBad() {
+			bad[server] = sign
+		}
+	}
+	return bad
+}
+
+func (h *moments) add(now model.Sign) {
+	copy(h.at[1:], h.at[:ticks])
+	h.at[0] = now
+	h.known = min(h.known+1, len(h.at))
+}
+
+// sign is of the window before the newest tick; what was answered in that counts as well.
+func (h *moments) sign() model.Sign {
+	if h.known < 3 {
+		return model.Sign{}
+	}
+	now, last, first := h.at[0], h.at[1], h.at[h.known-1]
+	return model.Sign{
+		Begun:    last.Begun - first.Begun,
+		Answered: now.Answered - first.Answered,
+		Refused:  now.Refused - first.Refused,
+	}
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/weir-lb/weir/internal/health"
+	"github.com/weir-lb/weir/internal/model"
+)
+
+var watched = model.ServiceServer{
+	Service: model.ServiceKey{Address: netip.MustParseAddr("192.0.2.10"), Port: 80, Protocol: model.TCP},
+	Server:  model.ServerKey{Address: netip.MustParseAddr("198.51.100.11"), Port: 80},
+}
+
+// each tick of a story is what was begun, answered and refused in it.
+func TestBadSignsAreSeen(t *testing.T) {
+	for name, test := range map[string]struct {
+		ticks []model.Sign
+		want  model.Sign // the zero value: none is bad
+	}{
+		"nobody comes":           {ticks: make([]model.Sign, 9)},
+		"all are answered":       {ticks: []model.Sign{{}, {100, 100, 0}, {100, 100, 0}, {100, 100, 0}}},
+		"few come":               {ticks: []model.Sign{{}, {9, 0, 0}, {}, {}}},
+		"answers take a while":   {ticks: []model.Sign{{}, {100, 0, 0}, {100, 100, 0}, {100, 100, 0}}},
+		"it has just begun":      {ticks: []model.Sign{{}, {100, 0, 0}}},
+		"it is known since then": {ticks: []model.Sign{{1000, 0, 0}, {}, {}}},
+		"none is answered":       {[]model.Sign{{}, {10, 0, 0}, {}}, model.Sign{Begun: 10}},
+		"one of ten is answered": {ticks: []model.Sign{{}, {10, 1, 0}, {}}},
+		"one of eleven is":       {[]model.Sign{{}, {11, 1, 0}, {}}, model.Sign{Begun: 11, Answered: 1}},
+		"half are refused":       {[]model.Sign{{}, {20, 10, 10}, {}}, model.Sign{Begun: 20, Answered: 10, Refused: 10}},
+		"less than half are":     {ticks: []model.Sign{{}, {20, 11, 9}, {}}},
+		"it was long ago":        {ticks: []model.Sign{{}, {100, 0, 0}, {}, {}, {}, {}, {}, {}}},
+		"it was not":             {[]model.Sign{{}, {100, 0, 0}, {}, {}, {}, {}}, model.Sign{Begun: 100}},
+	} {
+		var p health.Passive
+		var sum model.Sign
+		var got map[model.ServiceServer]model.Sign
+		for _, tick := range test.ticks {
+			sum = model.Sign{Begun: sum.Begun + tick.Begun, Answered: sum.Answered + tick.Answered, Refused: sum.Refused + tick.Refused}
+			got = p.Tick(map[model.ServiceServer]model.Sign{watched: sum})
+		}
+		want := map[model.ServiceServer]model.Sign{}
+		if test.want != (model.Sign{}) {
+			want[watched] = test.want
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestServerOfTheSameNameIsWatchedAnew: its counts began at 0.
+func TestServerOfTheSameNameIsWatchedAnew(t *testing.T) {
+	var p health.Passive
+	for _, begun := range []uint64{0, 1000, 5, 6, 7} {
+		if bad := p.Tick(map[model.ServiceServer]model.Sign{watched: {Begun: begun, Answered: begun}}); len(bad) > 0 {
+			t.Errorf("at %d: %v", begun, bad)
+		}
+	}
+	p.Tick(nil)
+	if bad := p.Tick(map[model.ServiceServer]model.Sign{watched: {Begun: 1 << 40}}); len(bad) > 0 {
+		t.Errorf("who was gone is compared with what he was before: %v", bad)
+	}
+}

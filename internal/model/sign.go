@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+import (
+	"fmt"
+	"time"
+)
+
+// Sign is what became of a server's new connections lately, as the path saw it. It is no check: clients make it, and
+// a flood of SYNs looks like a server that hangs.
+type Sign struct {
+	Begun    uint64
+	Answered uint64 // the client went on after its SYN
+	Refused  uint64 // the server answered the SYN with an RST; seen by NAT only
+}
+
+// SignWindow is the time that a Sign tells of.
+const SignWindow = 10 * time.Second
+
+// When a sign is bad: of so many connections so few were answered, or so many refused.
+const (
+	signEnough   = 10
+	signAnswered = 10 // one of so many
+	signRefused  = 2  // one of so many
+)
+
+// IsBad tells whether something seems to be wrong with the server.
+func (s Sign) IsBad() bool { return s.isRefusing() || s.isSilent() }
+
+func (s Sign) isRefusing() bool { return s.Begun >= signEnough && s.Refused*signRefused >= s.Begun }
+func (s Sign) isSilent() bool   { return s.Begun >= signEnough && s.Answered*signAnswered < s.Begun }
+
+// String says what is bad about it.
+func (s Sign) String() string {
+	if s.isRefusing() {
+		return fmt.Sprintf("of %d connections begun in %s %d were refused", s.Begun, SignWindow, min(s.Refused, s.Begun))
+	}
+	return fmt.Sprintf("of %d connections begun in %s %d were answered", s.Begun, SignWindow, s.Answered)
+}
