@@ -65,6 +65,16 @@ var golden = map[string]any{
 		FrameIn: &api.Frame{Bytes: []byte("frame"), Length: 1500}, FrameSent: &api.Frame{Bytes: []byte("sent"), Length: 4},
 	},
 	"connections-kill": api.Killed{Killed: 12},
+	"events": []api.Event{
+		{
+			Time: time.Date(2026, 11, 25, 12, 3, 11, 0, time.UTC), Kind: "server_down", Severity: "warning", Service: "web",
+			Address: "192.0.2.10:80", Protocol: "tcp", Server: "198.51.100.11:80", Reason: "http 503, expected 200-299, 3 of 3",
+		},
+		{
+			Time: time.Date(2026, 11, 25, 12, 5, 11, 0, time.UTC), Kind: "service_up", Severity: "info", Service: "web",
+			Address: "192.0.2.10:80", Protocol: "tcp", Since: time.Date(2026, 11, 25, 12, 3, 12, 0, time.UTC),
+		},
+	},
 	"realserver": api.RealServer{
 		VIPs:     []api.VIP{{Address: "192.0.2.10", Held: true}},
 		Settings: []api.Setting{{Path: "net/ipv4/conf/all/arp_ignore", Value: 1, Least: 1}},

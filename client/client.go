@@ -168,6 +168,11 @@ func (c *Client) Verdicts(ctx context.Context) ([]api.Verdict, error) {
 	return ask[[]api.Verdict](ctx, c, http.MethodGet, "/v1/verdicts")
 }
 
+// Events lists what has happened, the oldest first.
+func (c *Client) Events(ctx context.Context) ([]api.Event, error) {
+	return ask[[]api.Event](ctx, c, http.MethodGet, "/v1/events")
+}
+
 // Notices lists the notices in the order of the configuration.
 func (c *Client) Notices(ctx context.Context) ([]api.Notice, error) {
 	return ask[[]api.Notice](ctx, c, http.MethodGet, "/v1/notices")

@@ -99,7 +99,7 @@ func directorArgs(d *lab.Director, args []string) []string {
 	all := slices.Concat(run, []string{"--bpffs", d.BPFFS, "--state", d.State})
 	return withDirectories(args, map[string][]string{
 		"run": all, "cleanup": all,
-		"status": run, "services": run, "servers": run, "connections": run, "counters": run, "explain": run, "trace": run, "reload": run, "notify": run,
+		"status": run, "services": run, "servers": run, "connections": run, "counters": run, "explain": run, "trace": run, "reload": run, "notify": run, "events": run,
 	}[args[0]])
 }
 

@@ -70,6 +70,7 @@ var daemons = map[string]map[string]answer{
 		}},
 		"POST /v1/reload":         {200, api.Reloaded{Revision: 43}},
 		"GET /v1/notices":         {200, notices},
+		"GET /v1/events":          {200, events},
 		"POST /v1/notices/1/test": {200, api.NoticeTested{Number: 1, Channel: notices[0].Channel, Error: notices[0].Error}},
 		"POST /v1/notices/2/test": {200, api.NoticeTested{Number: 2, Channel: notices[1].Channel, Sent: true}},
 		"POST /v1/notices/3/test": {404, api.Error{Status: 404, Detail: "there is no notice \"3\"; `weir notify` lists them, with their numbers"}},
@@ -93,7 +94,27 @@ var daemons = map[string]map[string]answer{
 		"GET /v1/services":    {200, []api.Service{}},
 		"GET /v1/connections": {200, []api.Connection{}},
 		"GET /v1/notices":     {200, []api.Notice{}},
+		"GET /v1/events":      {200, []api.Event{}},
 	},
+}
+
+var events = []api.Event{
+	{
+		Time: at(3, 11), Kind: "server_down", Severity: "warning", Service: "web", Address: "192.0.2.10:80", Protocol: "tcp",
+		Server: "198.51.100.11:80", Reason: "http 503, expected 200-299, 3 of 3",
+	},
+	{
+		Time: at(3, 12), Kind: "service_down", Severity: "critical", Service: "dns", Address: "192.0.2.10:53", Protocol: "udp",
+		Reason: "198.51.100.53:53: down",
+	},
+	{
+		Time: at(5, 11), Kind: "server_up", Severity: "info", Service: "web", Address: "192.0.2.10:80", Protocol: "tcp",
+		Server: "198.51.100.11:80", Since: at(3, 11),
+	},
+}
+
+func at(minute, second int) time.Time {
+	return time.Date(2026, 1, 2, 12, minute, second, 0, time.Local)
 }
 
 var notices = []api.Notice{

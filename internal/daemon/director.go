@@ -73,7 +73,7 @@ func (d *daemon) input() (report.Input, error) {
 	if err != nil {
 		return report.Input{}, err
 	}
-	return report.Input{Spec: s.spec, Seen: s.seen, Desired: s.desired, Readings: readings, Now: time.Now()}, nil
+	return report.Input{Spec: s.spec, Seen: s.seen, Desired: s.desired, Events: s.past, Readings: readings, Now: time.Now()}, nil
 }
 
 // Connections calls yield for each connection until it returns false. When ctx ends before that, the

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/internal/health"
@@ -31,11 +32,22 @@ func (d *daemon) healthSeen(known map[model.CheckKey]model.Health) {
 	d.tell(func(seen *model.Seen) { seen.Health = known })
 }
 
-// news logs what has happened, and has people told who want to be.
-func (d *daemon) news(now *state, at time.Time) {
-	var events []model.Event
-	in := report.Input{Spec: now.spec, Seen: now.seen, Desired: now.desired, Now: at}
+// mostPast is how many events are remembered.
+const mostPast = 1000
+
+// news is what has happened by the latest plan.
+func (d *daemon) news(desired model.Desired, at time.Time) (events []model.Event) {
+	in := report.Input{Spec: d.spec, Seen: d.seen, Desired: desired, Now: at}
 	events, d.told = report.News(d.told, in, d.began)
+	if len(events) > 0 {
+		past := slices.Concat(d.past, events)
+		d.past = past[max(0, len(past)-mostPast):]
+	}
+	return events
+}
+
+// announce logs what has happened, and has people told who want to be.
+func (d *daemon) announce(events []model.Event) {
 	for _, e := range events {
 		logEvent(d.log, e)
 	}

@@ -40,10 +40,11 @@ type daemon struct {
 	toPath    *reconcile.Loop[model.DataplaneWant]
 	toAddress *reconcile.Loop[model.AddressWant]
 
-	// spec, seen and told belong to own's goroutine.
+	// spec, seen, told and past belong to own's goroutine.
 	spec model.Spec
 	seen model.Seen
 	told report.Told
+	past []model.Event // what was told, the oldest first; never changed, but made anew
 
 	hangup chan os.Signal // SIGHUP, from before anything was opened
 	events chan event
@@ -64,6 +65,7 @@ type state struct {
 	spec    model.Spec
 	seen    model.Seen
 	desired model.Desired
+	past    []model.Event // that people may have been told of, the oldest first
 }
 
 // event is something that was observed.
@@ -150,9 +152,9 @@ func (d *daemon) plan(now time.Time) time.Time {
 	desired, next := plan.Make(d.spec, d.seen, now)
 	d.want(desired)
 	d.seen = plan.Remember(d.seen, desired, now)
-	made := &state{d.spec, d.seen, desired}
-	d.state.Store(made)
-	d.news(made, now)
+	events := d.news(desired, now)
+	d.state.Store(&state{d.spec, d.seen, desired, d.past})
+	d.announce(events) // who is told may look at once
 	return next
 }
 

@@ -25,18 +25,18 @@ func TestBadSignsAreSeen(t *testing.T) {
 		want  model.Sign // the zero value: none is bad
 	}{
 		"nobody comes":           {ticks: make([]model.Sign, 9)},
-		"all are answered":       {ticks: []model.Sign{{}, {100, 100, 0}, {100, 100, 0}, {100, 100, 0}}},
-		"few come":               {ticks: []model.Sign{{}, {9, 0, 0}, {}, {}}},
-		"answers take a while":   {ticks: []model.Sign{{}, {100, 0, 0}, {100, 100, 0}, {100, 100, 0}}},
-		"it has just begun":      {ticks: []model.Sign{{}, {100, 0, 0}}},
-		"it is known since then": {ticks: []model.Sign{{1000, 0, 0}, {}, {}}},
-		"none is answered":       {[]model.Sign{{}, {10, 0, 0}, {}}, model.Sign{Begun: 10}},
-		"one of ten is answered": {ticks: []model.Sign{{}, {10, 1, 0}, {}}},
-		"one of eleven is":       {[]model.Sign{{}, {11, 1, 0}, {}}, model.Sign{Begun: 11, Answered: 1}},
-		"half are refused":       {[]model.Sign{{}, {20, 10, 10}, {}}, model.Sign{Begun: 20, Answered: 10, Refused: 10}},
-		"less than half are":     {ticks: []model.Sign{{}, {20, 11, 9}, {}}},
-		"it was long ago":        {ticks: []model.Sign{{}, {100, 0, 0}, {}, {}, {}, {}, {}, {}}},
-		"it was not":             {[]model.Sign{{}, {100, 0, 0}, {}, {}, {}, {}}, model.Sign{Begun: 100}},
+		"all are answered":       {ticks: []model.Sign{{}, {Begun: 100, Answered: 100}, {Begun: 100, Answered: 100}, {Begun: 100, Answered: 100}}},
+		"few come":               {ticks: []model.Sign{{}, {Begun: 9}, {}, {}}},
+		"answers take a while":   {ticks: []model.Sign{{}, {Begun: 100}, {Begun: 100, Answered: 100}, {Begun: 100, Answered: 100}}},
+		"it has just begun":      {ticks: []model.Sign{{}, {Begun: 100}}},
+		"it is known since then": {ticks: []model.Sign{{Begun: 1000}, {}, {}}},
+		"none is answered":       {[]model.Sign{{}, {Begun: 10}, {}}, model.Sign{Begun: 10}},
+		"one of ten is answered": {ticks: []model.Sign{{}, {Begun: 10, Answered: 1}, {}}},
+		"one of eleven is":       {[]model.Sign{{}, {Begun: 11, Answered: 1}, {}}, model.Sign{Begun: 11, Answered: 1}},
+		"half are refused":       {[]model.Sign{{}, {Begun: 20, Answered: 10, Refused: 10}, {}}, model.Sign{Begun: 20, Answered: 10, Refused: 10}},
+		"less than half are":     {ticks: []model.Sign{{}, {Begun: 20, Answered: 11, Refused: 9}, {}}},
+		"it was long ago":        {ticks: []model.Sign{{}, {Begun: 100}, {}, {}, {}, {}, {}, {}}},
+		"it was not":             {[]model.Sign{{}, {Begun: 100}, {}, {}, {}, {}}, model.Sign{Begun: 100}},
 	} {
 		var p health.Passive
 		var sum model.Sign

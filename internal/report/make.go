@@ -13,6 +13,7 @@ type Input struct {
 	Spec     model.Spec
 	Seen     model.Seen
 	Desired  model.Desired // made by plan.Make of this very Spec
+	Events   []model.Event // that News told, the oldest first
 	Readings Readings
 	Now      time.Time
 }
@@ -28,6 +29,7 @@ func Make(in Input) Snapshot {
 		Interfaces:  interfaces(in),
 		Verdicts:    in.Readings.Verdicts,
 		Notices:     in.Readings.Notices,
+		Events:      in.Events,
 	}
 	wants := serverWants(in.Desired.Dataplane)
 	for _, service := range in.Spec.Services {

@@ -30,6 +30,7 @@ type Snapshot struct {
 	Servers     []Server  // service by service, in the order of the configuration, those last that are leaving
 	Verdicts    []VerdictCount
 	Notices     []NoticeCount   // in the order of the configuration
+	Events      []model.Event   // the oldest first
 	Problems    []model.Problem // empty: all is as it is wanted
 }
 

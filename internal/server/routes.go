@@ -51,6 +51,7 @@ func (s *Server) look(routes huma.API) {
 	get(s, routes, "servers", "Servers, service by service", servers)
 	get(s, routes, "counters", "Packets by the way in which they left the path", counters)
 	get(s, routes, "verdicts", "What the names in the counters mean, in the order of the path", verdicts)
+	get(s, routes, "events", "What has happened to servers and services, the oldest first", events)
 	get(s, routes, "notices", "Who is told what, and how that goes, in the order of the configuration", notices)
 }
 

@@ -150,6 +150,16 @@ func example() director {
 				},
 				{Notice: model.Notice{How: model.ByWebhook{URL: "https://hooks.example.org/services/T0/B0", SecretFile: "/etc/weir/secret"}}},
 			},
+			Events: []model.Event{
+				{
+					Time: time.Date(2026, 1, 2, 12, 3, 11, 0, time.UTC), Kind: model.ServerDown, Service: "web", ServiceKey: webKey,
+					Server: model.ServerKey{Address: netip.MustParseAddr("198.51.100.11"), Port: 80}, Reason: "http 503, expected 200-299, 3 of 3",
+				},
+				{
+					Time: time.Date(2026, 1, 2, 12, 5, 11, 0, time.UTC), Kind: model.ServiceUp, Service: "web", ServiceKey: webKey,
+					Since: time.Date(2026, 1, 2, 12, 3, 12, 0, time.UTC),
+				},
+			},
 			Problems: []model.Problem{{What: "what", Why: "why", Fix: "fix"}},
 		},
 		untold: map[string]error{"mail to ops@example.org": errors.New("mail server localhost:25: connection refused")},
@@ -249,6 +259,7 @@ func TestAnswersKeepTheirForm(t *testing.T) {
 		"counters":           "/v1/counters",
 		"verdicts":           "/v1/verdicts",
 		"notices":            "/v1/notices",
+		"events":             "/v1/events",
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, text := ask(t, example(), "GET", target, nil)
@@ -269,6 +280,7 @@ func TestDirectorOfNothingAnswersEmptyLists(t *testing.T) {
 		"/v1/counters":          "{}\n",
 		"/v1/verdicts":          "[]\n",
 		"/v1/notices":           "[]\n",
+		"/v1/events":            "[]\n",
 	} {
 		if _, got := ask(t, director{}, "GET", target, nil); got != want {
 			t.Errorf("%s: %q", target, got)
@@ -287,14 +299,14 @@ func TestDescriptionListsEveryRequest(t *testing.T) {
 	for _, want := range []string{
 		"get /v1/status", "get /v1/services", "get /v1/servers", "get /v1/connections",
 		"delete /v1/connections", "get /v1/connections/count", "get /v1/explain", "get /v1/trace", "get /v1/counters", "get /v1/verdicts", "post /v1/reload",
-		"get /v1/notices", "post /v1/notices/{number}/test",
+		"get /v1/events", "get /v1/notices", "post /v1/notices/{number}/test",
 	} {
 		method, path, _ := strings.Cut(want, " ")
 		if description.Paths[path][method].Summary == "" {
 			t.Errorf("%s is not described", want)
 		}
 	}
-	if len(description.Paths) != 12 {
+	if len(description.Paths) != 13 {
 		t.Errorf("%d paths", len(description.Paths))
 	}
 }
