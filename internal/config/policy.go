@@ -27,6 +27,7 @@ func (s scope) policies(values map[string]*yaml.Node, of *service) {
 		of.SlowStart = s.duration(n, "slow_start", minSlowStart, maxSlowStart)
 		s.complainIf(n, uselessSlowStart(of.Scheduler, of.servers))
 	}
+	of.Passive = s.passive(values["passive"], of)
 	if of.Panic > 0 {
 		s.complainIf(values["panic"], uselessPanic(of.servers))
 	}
@@ -141,6 +142,9 @@ func policyPairs(s model.Service) (pairs []pair) {
 	}
 	if s.SlowStart != 0 {
 		pairs = append(pairs, pair{"slow_start", textNode(printDuration(s.SlowStart))})
+	}
+	if s.Passive != 0 {
+		pairs = append(pairs, pair{"passive", textNode(s.Passive.String())})
 	}
 	return pairs
 }

@@ -45,7 +45,7 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "addresses", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "down", "check", "sorry", "quorum", "panic", "slow_start", "persistence", "one_packet", "reuse", "unknown", "half_open", "servers"},
+	known: []string{"name", "address", "addresses", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "down", "check", "sorry", "quorum", "panic", "slow_start", "passive", "persistence", "one_packet", "reuse", "unknown", "half_open", "servers"},
 	later: map[string]string{
 		"connections": "leave it out: a service's connections are not limited",
 	},
@@ -121,6 +121,7 @@ var serverKeys = vocabulary{
 		"half_open":   "it belongs to a service",
 		"one_packet":  "it belongs to a service",
 		"reuse":       "it belongs to a service",
+		"passive":     "it belongs to a service",
 		"timeouts":    "timeouts belong to a service",
 		"persistence": "it belongs to a service",
 		"down":        "it belongs to a service",
@@ -210,6 +211,8 @@ var unknowns = vocabulary{
 		"kernel": `write "pass"`,
 	},
 }
+
+var passives = vocabulary{known: names(model.Passives()...)}
 
 var reuses = vocabulary{
 	known:   names(model.Reuses()...),

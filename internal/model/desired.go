@@ -13,7 +13,8 @@ type Desired struct {
 	Dataplane DataplaneWant
 	Standings map[ServiceKey]Standing
 	Ramps     map[ServiceServer]time.Time // until when servers that came back have less than their weight
-	Problems  []Problem                   // what keeps the Spec from being served as it is written
+	Ejections map[ServiceServer]Ejection
+	Problems  []Problem // what keeps the Spec from being served as it is written
 }
 
 // Problem is something that a person must know, and the way out.

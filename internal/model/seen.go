@@ -21,6 +21,7 @@ type Seen struct {
 	InPool      map[ServiceServer]bool      // who got new connections by the last plan, or before the daemon's start; false: did not
 	Entered     map[ServiceServer]time.Time // since when those in the pool are; absent: longer than this daemon remembers
 	Standings   map[ServiceKey]Standing     // by the last plan
+	Ejections   map[ServiceServer]Ejection  // by the last plan
 	Applied     Applied
 }
 

@@ -140,6 +140,7 @@ type Service struct {
 	Quorum      Quorum
 	Panic       int           // percent: when less than this of the weight is healthy, those that are down are kept; 0: never
 	SlowStart   time.Duration // in which a server that comes to others reaches its weight; 0: at once
+	Passive     Passive       // 0: PassiveWarn
 	Persistence Persistence
 	Reuse       Reuse    // 0: ReuseClosed
 	Unknown     Unknown  // 0: ForwardUnknown

@@ -38,3 +38,36 @@ func (s Sign) String() string {
 	}
 	return fmt.Sprintf("of %d connections begun in %s %d were answered", s.Begun, SignWindow, s.Answered)
 }
+
+// Passive is what a service makes of bad signs.
+type Passive uint8
+
+const (
+	PassiveWarn Passive = iota + 1 // status speaks of them
+	PassiveVote                    // a server is taken out for a while, as long as others have none
+	PassiveOff
+)
+
+var passives = map[Passive]string{PassiveWarn: "warn", PassiveVote: "vote", PassiveOff: "off"}
+
+func (p Passive) String() string { return passives[p] }
+
+// Passives lists all, the default first.
+func Passives() []Passive { return []Passive{PassiveWarn, PassiveVote, PassiveOff} }
+
+// ParsePassive is the inverse of Passive.String.
+func ParsePassive(s string) (Passive, bool) {
+	for _, p := range Passives() {
+		if p.String() == s {
+			return p, true
+		}
+	}
+	return 0, false
+}
+
+// Ejection is a server that is out by its signs, or was not long ago.
+type Ejection struct {
+	Since, Until time.Time
+	Times        int // in a row
+	Sign         Sign
+}

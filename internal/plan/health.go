@@ -51,7 +51,7 @@ func InPool(before map[model.ServiceServer]bool, services []model.ServiceWant) m
 func Remember(seen model.Seen, desired model.Desired, now time.Time) model.Seen {
 	pool := InPool(seen.InPool, desired.Dataplane.Services)
 	seen.Entered = stillEntered(seen, pool, now)
-	seen.InPool, seen.Standings = pool, desired.Standings
+	seen.InPool, seen.Standings, seen.Ejections = pool, desired.Standings, desired.Ejections
 	return seen
 }
 

@@ -3,7 +3,7 @@
 // Package plan is the policy on the way down: Make turns what is wanted (Spec) and what was seen
 // into what the kernel shall hold (Desired). It is pure; it reads no file, no clock and no kernel.
 // Read this file first, then interfaces.go (and vlan.go), servers.go (and pool.go, health.go, quorum.go,
-// slow_start.go, pathmtu.go, leaving.go), and problems.go.
+// eject.go, slow_start.go, pathmtu.go, leaving.go), and problems.go.
 package plan
 
 import (
@@ -34,6 +34,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		},
 		Standings: standings(all, pools),
 		Ramps:     ramps(all, pools),
+		Ejections: ejections(all, pools),
 		Problems:  problems(spec, network),
 	}
 	narrow(desired.Dataplane.Services, seen, now)

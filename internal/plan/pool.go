@@ -15,7 +15,9 @@ type pool struct {
 	wants    []model.ServerWant // in the order of the servers
 	standing model.Standing
 	ramps    map[model.ServerKey]time.Time // until when a slow start lasts
-	step     time.Time                     // when the next step of one is due; zero: there is none
+	step     time.Time                     // when the next step of one is due, or an ejection ends; zero: never
+
+	ejections map[model.ServerKey]model.Ejection
 }
 
 func pools(spec model.Spec, seen model.Seen, now time.Time) []pool {
@@ -26,7 +28,7 @@ func pools(spec model.Spec, seen model.Seen, now time.Time) []pool {
 	return out
 }
 
-// poolOf makes a weight of what is written, then what checks found; panic takes in again who is out by that, and a
+// poolOf makes a weight of what is written, then what checks found, and what clients showed; panic takes in again who is out by that, and a
 // sorry server or the way to a server may put others out. At last those that came back begin slowly.
 func poolOf(service model.Service, seen model.Seen, now time.Time) pool {
 	ways := make([]model.ServerWant, 0, len(service.Servers))
@@ -36,6 +38,7 @@ func poolOf(service model.Service, seen model.Seen, now time.Time) pool {
 		ways = append(ways, way)
 		out.wants = append(out.wants, judge(way, service, server, seen))
 	}
+	out.eject(service, seen, now)
 	out.standing = stand(service, out.wants, seen)
 	if out.standing.Panic {
 		keep(out.wants, ways, service.Servers, seen)

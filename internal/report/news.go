@@ -64,6 +64,9 @@ func begin[K comparable](n *news, before, now map[K]time.Time, key K, since time
 func (n *news) up(subject model.ServiceServer, e model.Event) {
 	if since, told := n.before.Down[subject]; told {
 		e.Since = since
+		if e.Time.Before(since) {
+			e.Time = n.in.Now // it is asked nothing any more, or was not down by its checks
+		}
 		n.events = append(n.events, e)
 	}
 }
@@ -79,15 +82,16 @@ func (n *news) server(service model.Service, server model.Server) {
 	verdict := n.in.Seen.Verdict(server)
 	subject := model.ServiceServer{Service: service.Key, Server: server.Key}
 	e := model.Event{Time: verdict.Since, Service: service.Name, ServiceKey: service.Key, Server: server.Key}
-	switch verdict.State {
-	case model.HealthDown:
+	ejection, out := ejected(n.in, subject)
+	switch {
+	case verdict.State == model.HealthDown:
 		e.Kind, e.Reason = model.ServerDown, verdict.Reason
 		n.down(subject, verdict.Since, e)
-	case model.HealthUp:
+	case out:
+		e.Time, e.Kind, e.Reason = ejection.Since, model.ServerDown, ejection.Sign.String()
+		n.down(subject, ejection.Since, e)
+	case verdict.State == model.HealthUp:
 		e.Kind = model.ServerUp
-		if e.Time.IsZero() {
-			e.Time = n.in.Now // it is asked nothing any more
-		}
 		n.up(subject, e)
 	default:
 		n.keep(subject)

@@ -19,7 +19,7 @@ func problems(in Input, s Snapshot) []model.Problem {
 	out = append(out, starved(in, s)...)
 	out = append(out, doubted(in, s)...)
 	out = append(out, crowded(s.Connections)...)
-	out = append(out, leftOut(s)...)
+	out = append(out, leftOut(in, s)...)
 	out = append(out, resized(in.Spec.Connections, s.Connections, in.Readings.ConnKept)...)
 	for _, p := range in.Desired.Problems {
 		if !slices.Contains(out, p) {
@@ -31,12 +31,16 @@ func problems(in Input, s Snapshot) []model.Problem {
 
 // doubted are servers that take connections, but do not seem to do anything with them.
 func doubted(in Input, s Snapshot) (out []model.Problem) {
+	services := map[model.ServiceKey]model.Service{}
+	for _, service := range in.Spec.Services {
+		services[service.Key] = service
+	}
 	for _, server := range s.Servers {
-		sign, bad := in.Seen.Signs[model.ServiceServer{Service: server.ServiceKey, Server: server.Key}]
-		if bad && server.State == Up {
+		why := doubt(in, services[server.ServiceKey], server.Key)
+		if why != "" && server.State == Up {
 			out = append(out, model.Problem{
 				What: fmt.Sprintf("service %s: server %s seems not to serve", server.Service, server.Key),
-				Why:  sign.String(),
+				Why:  why,
 				Fix:  "look at the server, and whether answers find their way to the clients; a flood of SYNs looks the same",
 			})
 		}
@@ -149,7 +153,7 @@ func atWork(s Snapshot, service Service) (model.ServerKey, bool) {
 }
 
 // leftOut are servers that are down or cannot be reached while others of their service can: these do their work.
-func leftOut(s Snapshot) []model.Problem {
+func leftOut(in Input, s Snapshot) []model.Problem {
 	up := map[model.ServiceKey]bool{}
 	for _, service := range s.Services {
 		up[service.Key] = service.Up > 0
@@ -159,10 +163,14 @@ func leftOut(s Snapshot) []model.Problem {
 		if server.Weight == 0 || !up[server.ServiceKey] || server.State != Unreachable && server.State != Down {
 			continue
 		}
+		fix := lookFix[server.State]
+		if _, out := ejected(in, model.ServiceServer{Service: server.ServiceKey, Server: server.Key}); out {
+			fix = "look at the server, and whether answers find their way to the clients; weir tries it again by itself"
+		}
 		out = append(out, model.Problem{
 			What: fmt.Sprintf("service %s goes on without server %s", server.Service, server.Key),
 			Why:  server.Reason,
-			Fix:  lookFix[server.State],
+			Fix:  fix,
 		})
 	}
 	return out

@@ -29,7 +29,7 @@ func servers(in Input, service model.Service, wants map[model.ServiceServer]mode
 		line := line(in, service, server, want)
 		line.State, line.Reason = state(in, service, server, want, line.Reading)
 		if line.State == Up {
-			line.Reason = cmp.Or(doubt(in, line), slowly(in, service, server, want), narrowed(in, want))
+			line.Reason = cmp.Or(doubt(in, service, server.Key), slowly(in, service, server, want), narrowed(in, want))
 		}
 		if line.State == Up && line.Sorry {
 			line.Reason = "no other server takes connections"
@@ -80,6 +80,9 @@ func state(in Input, service model.Service, server model.Server, want model.Serv
 	if standing := in.Desired.Standings[service.Key]; want.Weight == 0 && standing.Quorum != model.QuorumHeld && service.Quorum.Weight > 0 {
 		return Standby, quorum(service.Quorum, standing)
 	}
+	if e, out := ejected(in, model.ServiceServer{Service: service.Key, Server: server.Key}); out && want.Weight == 0 {
+		return Down, ejection(e, in.Now)
+	}
 	if reading.Full {
 		return Full, full(server.Thresholds)
 	}
@@ -123,12 +126,22 @@ func full(t model.Thresholds) string {
 }
 
 // doubt is what speaks against a server that takes connections, or "".
-func doubt(in Input, line Server) string {
-	sign, bad := in.Seen.Signs[model.ServiceServer{Service: line.ServiceKey, Server: line.Key}]
-	if !bad {
+func doubt(in Input, service model.Service, server model.ServerKey) string {
+	sign, bad := in.Seen.Signs[model.ServiceServer{Service: service.Key, Server: server}]
+	if !bad || service.Passive == model.PassiveOff {
 		return ""
 	}
 	return sign.String()
+}
+
+// ejected tells of a server that is out by its signs.
+func ejected(in Input, here model.ServiceServer) (model.Ejection, bool) {
+	e := in.Desired.Ejections[here]
+	return e, in.Now.Before(e.Until)
+}
+
+func ejection(e model.Ejection, now time.Time) string {
+	return fmt.Sprintf("down since %s: %s; tried again at %s", clock(e.Since, now), e.Sign, clock(e.Until, now))
 }
 
 // narrowed tells of a router that made the way to a server narrower than its interface, or "".

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// How long a server is out by its signs: at first, and at most. Each time in a row is twice as long. It has to be
+// longer than a sign lasts, or it would come back to the same one.
+const (
+	firstEjection   = 30 * time.Second
+	longestEjection = 8 * time.Minute
+)
+
+// eject takes servers out for a while whose clients get no answers, if the service has that count. Their connections
+// live on: those may be answered. One that votes against all others says more about its clients, so it counts only
+// while another server has no bad sign, and takes connections. Where none is left, all is forgotten.
+func (p *pool) eject(service model.Service, seen model.Seen, now time.Time) {
+	if service.Passive != model.PassiveVote || !trusted(service, p.wants, seen, now) {
+		return
+	}
+	p.ejections = map[model.ServerKey]model.Ejection{}
+	for i, server := range service.Servers {
+		e, known := ejectionOf(model.ServiceServer{Service: service.Key, Server: server.Key}, seen, now)
+		if !known || server.Sorry {
+			continue
+		}
+		p.ejections[server.Key] = e
+		if want := &p.wants[i]; want.Weight > 0 && now.Before(e.Until) {
+			want.Weight, want.Absent, want.Leaving = 0, true, model.Drain
+			p.step = earlier(p.step, e.Until)
+		}
+	}
+}
+
+// trusted tells whether a server takes connections that nothing speaks against.
+func trusted(service model.Service, wants []model.ServerWant, seen model.Seen, now time.Time) bool {
+	for i, server := range service.Servers {
+		here := model.ServiceServer{Service: service.Key, Server: server.Key}
+		_, bad := seen.Signs[here]
+		if out := now.Before(seen.Ejections[here].Until); !bad && !out && !server.Sorry && wants[i].Weight > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// ejectionOf is what is known of a server, or begins now. One that is out, or has just been, shows no sign of its own.
+func ejectionOf(server model.ServiceServer, seen model.Seen, now time.Time) (model.Ejection, bool) {
+	e, known := seen.Ejections[server]
+	sign, bad := seen.Signs[server]
+	switch length := e.Until.Sub(e.Since); {
+	case known && now.Before(e.Until):
+		return e, true
+	case bad:
+		times := 0
+		if known && now.Before(e.Until.Add(length)) {
+			times = e.Times + 1
+		}
+		return model.Ejection{Since: now, Until: now.Add(ejectedFor(times)), Times: times, Sign: sign}, true
+	default:
+		return e, known && now.Before(e.Until.Add(length))
+	}
+}
+
+func ejectedFor(times int) time.Duration {
+	return min(firstEjection<<min(times, 16), longestEjection)
+}
+
+// ejections are those of all services.
+func ejections(spec model.Spec, pools []pool) map[model.ServiceServer]model.Ejection {
+	out := map[model.ServiceServer]model.Ejection{}
+	for i, service := range spec.Services {
+		for server, e := range pools[i].ejections {
+			out[model.ServiceServer{Service: service.Key, Server: server}] = e
+		}
+	}
+	return out
+}
