@@ -43,7 +43,8 @@ var golden = map[string]any{
 			Tunnel: &api.Tunnel{Type: "gue", Port: 6080, Checksum: true, Source: "10.200.0.0/16"},
 		},
 		{
-			Service: "web", Address: "203.0.113.14:80", Forwarding: "tun", Weight: 1, State: "up", Traffic: traffic(false),
+			Service: "web", Address: "203.0.113.14:80", Forwarding: "tun", Weight: 50, State: "up", Traffic: traffic(false),
+			Effective: new(uint16(38)), Reason: "weight 38 of 50: agent says 75%",
 			Tunnel: &api.Tunnel{Type: "ipip"},
 		},
 	},

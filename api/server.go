@@ -10,12 +10,13 @@ type Server struct {
 	Forwarding string  `json:"forwarding" enum:"nat,tun,dr,local" doc:"How packets reach it; local: the address is the director's own."`
 	Tunnel     *Tunnel `json:"tunnel,omitempty" doc:"What its packets travel in. Absent with another forwarding than tun."`
 	Weight     uint16  `json:"weight" doc:"Its share of new connections, relative to the service's other servers; 0 is none."`
+	Effective  *uint16 `json:"effective_weight,omitempty" doc:"The weight in use, which its checks have chosen. Absent: it is weight."`
 	Active     uint64  `json:"active" doc:"Connections that are established."`
 	Inactive   uint64  `json:"inactive" doc:"All other connections that live, UDP too."`
 	HalfOpen   uint64  `json:"half_open" doc:"Those of inactive whose handshake is not done; approximate."`
 	Persistent uint64  `json:"persistent" doc:"Clients of a persistent service whose connections go to it: its templates, which are no connections."`
 	State      string  `json:"state" enum:"up,quiesced,full,unreachable,down,waiting,standby,panic,leaving" doc:"up takes new connections; quiesced has weight 0; full has reached its upper threshold; unreachable has no way to it; down fails its checks; waiting has no good answer to its checks yet; standby is a sorry server while others take connections, or another one while the quorum is lost and the sorry server takes them; panic fails its checks and is kept, since too few others are healthy; leaving was removed and has connections."`
-	Reason     string  `json:"reason" doc:"Why it is not up, or what a router said of the way to it; else empty."`
+	Reason     string  `json:"reason" doc:"Why it is not up, or what its checks said of its weight, or a router of the way to it; else empty."`
 	Traffic
 }
 

@@ -137,7 +137,8 @@ var servers = []api.Server{
 		Tunnel: &api.Tunnel{Type: "gue", Port: 6080, Source: "2001:db8:7::/64"},
 	},
 	{
-		Service: "dns", Address: "203.0.113.53:*", Forwarding: "tun", Weight: 1, State: "up",
+		Service: "dns", Address: "203.0.113.53:*", Forwarding: "tun", Weight: 50, State: "up",
+		Effective: new(uint16(38)), Reason: "weight 38 of 50: agent says 75%",
 		Tunnel: &api.Tunnel{Type: "gre", Checksum: true},
 	},
 	{

@@ -31,7 +31,7 @@ func showServers(ctx context.Context, daemon *client.Client, out *output) error 
 		t.hide("TUNNEL", "HALFOPEN", "PERSISTCONN", "CONNS", "INPKTS", "OUTPKTS", "INBYTES", "OUTBYTES")
 	}
 	for _, s := range servers {
-		t.add(s.Service, s.Address, s.Forwarding, tunnel(s.Tunnel), strconv.Itoa(int(s.Weight)),
+		t.add(s.Service, s.Address, s.Forwarding, tunnel(s.Tunnel), weight(s),
 			number(&s.Active), number(&s.Inactive), number(&s.HalfOpen), number(&s.Persistent), number(&s.Connections),
 			number(&s.PacketsIn), number(s.PacketsOut), number(&s.BytesIn), number(s.BytesOut), s.State, s.Reason)
 	}
@@ -54,6 +54,14 @@ func showServerRates(ctx context.Context, daemon *client.Client, out *output) er
 		t.add(append([]string{s.Service, s.Address}, rateColumns(s.Rates)...)...)
 	}
 	return out.print(servers, t.write)
+}
+
+// weight is the one in use, as with ipvsadm.
+func weight(s api.Server) string {
+	if s.Effective != nil {
+		return strconv.Itoa(int(*s.Effective))
+	}
+	return strconv.Itoa(int(s.Weight))
 }
 
 // tunnel is as `ipvsadm -Ln --tun-info` has it: type, port, and with or without checksum.

@@ -16,7 +16,7 @@ type checker struct {
 	log     *slog.Logger
 	stop    context.CancelFunc
 	key     model.CheckKey
-	ask     probe
+	ask     adviser
 	machine machine
 	unable  bool // to ask, the last time
 }
@@ -33,14 +33,14 @@ func (c *checker) run(ctx context.Context, wait time.Duration, verdicts chan<- v
 			return
 		case <-timer.C:
 		}
-		err := c.once(ctx)
+		said, err := c.once(ctx)
 		if ctx.Err() != nil {
 			return // what came of it is no answer
 		}
 		now := time.Now()
 		if !c.couldAsk(err) {
 			// the verdict stays what it is
-		} else if c.machine.hear(err, now) {
+		} else if c.machine.hear(said, err, now) {
 			select {
 			case verdicts <- verdict{c, c.machine.health}:
 			case <-ctx.Done():
@@ -75,10 +75,11 @@ func next(due time.Time, pace time.Duration, now time.Time) time.Time {
 }
 
 // once is one question.
-func (c *checker) once(ctx context.Context) error {
+func (c *checker) once(ctx context.Context) (model.Advice, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.key.Check.Timeout)
 	defer cancel()
-	return timed(c.ask(ctx, c.key.Target), c.key.Check.Timeout)
+	said, err := c.ask(ctx, c.key.Target)
+	return said, timed(err, c.key.Check.Timeout)
 }
 
 // jitter is up to a fiftieth sooner, so that checks by two directors do not stay in step. Never later: who is

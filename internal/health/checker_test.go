@@ -30,9 +30,9 @@ type asked struct {
 	answer func(ctx context.Context) error
 }
 
-func (a *asked) probe(ctx context.Context, _ netip.AddrPort) error {
+func (a *asked) probe(ctx context.Context, _ netip.AddrPort) (model.Advice, error) {
 	a.at = append(a.at, time.Since(a.began))
-	return a.answer(ctx)
+	return model.Advice{}, a.answer(ctx)
 }
 
 // runs lets a checker run in fake time for so long, and returns its verdicts with their times.
@@ -163,7 +163,7 @@ func TestChecksBeginApart(t *testing.T) {
 				buckets[time.Since(began)/(100*time.Millisecond)]++
 				return nil
 			}
-			c := &checker{log: slog.New(slog.DiscardHandler), key: web, ask: probe, machine: machine{check: web.Check}}
+			c := &checker{log: slog.New(slog.DiscardHandler), key: web, ask: tacit(probe), machine: machine{check: web.Check}}
 			verdicts := make(chan verdict, 10)
 			all.Go(func() { c.run(ctx, time.Duration(i)*apart(time.Second, 1000), verdicts) })
 		}

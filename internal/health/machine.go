@@ -21,10 +21,39 @@ type machine struct {
 	check   model.Check
 	health  model.Health
 	against int // answers in a row that speak against the verdict
+	missed  int // answers in a row that said nothing
 }
 
-// hear takes an answer in, nil is a good one, and reports whether the verdict is another one now.
-func (m *machine) hear(answer error, now time.Time) (changed bool) {
+// hear takes an answer in, nil is a good one, and reports whether what is known is something else now. What a good
+// answer says of the weight counts at once.
+func (m *machine) hear(said model.Advice, answer error, now time.Time) (changed bool) {
+	if isMute(answer) {
+		return m.miss(answer, now)
+	}
+	m.missed = 0
+	changed = m.judge(answer, now)
+	if answer == nil && m.health.State == model.HealthUp && (m.health.Advice != said || m.health.Reason != "") {
+		m.health.Advice, m.health.Reason = said, ""
+		return true
+	}
+	return changed
+}
+
+// miss takes in that nothing was said, which speaks for no verdict: what was said before counts. But who never says
+// anything keeps no server waiting.
+func (m *machine) miss(why error, now time.Time) (changed bool) {
+	if m.missed++; m.missed != m.check.Fall || m.health.State == model.HealthDown {
+		return false
+	}
+	if m.health.State == model.HealthUnknown {
+		m.health = model.Health{State: model.HealthUp, Since: now}
+	}
+	m.health.Reason = fmt.Sprintf("%v, %d of %d", why, m.missed, m.missed)
+	return true
+}
+
+// judge makes a verdict of an answer, and reports whether it is another one now.
+func (m *machine) judge(answer error, now time.Time) (changed bool) {
 	verdict, needed := model.HealthUp, m.check.Rise
 	if answer != nil {
 		verdict, needed = model.HealthDown, m.check.Fall

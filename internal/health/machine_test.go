@@ -51,7 +51,7 @@ func history(m *machine, answers string) string {
 			answer = errors.New("http 503")
 		}
 		letter := byte(' ')
-		if m.hear(answer, noon.Add(time.Duration(i)*time.Second)) {
+		if m.hear(model.Advice{}, answer, noon.Add(time.Duration(i)*time.Second)) {
 			letter = m.health.State.String()[0]
 		}
 		b.WriteByte(letter)
@@ -68,6 +68,64 @@ func TestAVerdictSaysWhySinceWhen(t *testing.T) {
 	}
 	if history(&m, "++"); m.health != (model.Health{State: model.HealthUp, Since: noon.Add(time.Second)}) {
 		t.Errorf("%+v", m.health)
+	}
+}
+
+// TestWeightsCountAtOnce, while verdicts take their time. Who is down has none.
+func TestWeightsCountAtOnce(t *testing.T) {
+	half, none := model.Advice{Given: true, Percent: true, Weight: 50, Says: "agent says 50%"}, model.Advice{}
+	m := machine{check: model.Check{Rise: 2, Fall: 2}}
+	bad := errors.New("agent: down")
+	for i, step := range []struct {
+		said    model.Advice
+		answer  error
+		changed bool
+		want    model.Health
+	}{
+		{half, nil, true, model.Health{State: model.HealthUp, Since: noon, Advice: half}},
+		{half, nil, false, model.Health{State: model.HealthUp, Since: noon, Advice: half}},
+		{none, nil, true, model.Health{State: model.HealthUp, Since: noon}},
+		{half, nil, true, model.Health{State: model.HealthUp, Since: noon, Advice: half}},
+		{none, bad, false, model.Health{State: model.HealthUp, Since: noon, Advice: half}},
+		{none, bad, true, model.Health{State: model.HealthDown, Since: noon.Add(5 * time.Second), Reason: "agent: down, 2 of 2"}},
+		{half, nil, false, model.Health{State: model.HealthDown, Since: noon.Add(5 * time.Second), Reason: "agent: down, 2 of 2"}},
+		{half, nil, true, model.Health{State: model.HealthUp, Since: noon.Add(7 * time.Second), Advice: half}},
+	} {
+		changed := m.hear(step.said, step.answer, noon.Add(time.Duration(i)*time.Second))
+		if changed != step.changed || m.health != step.want {
+			t.Errorf("step %d: %t, %+v, want %t, %+v", i, changed, m.health, step.changed, step.want)
+		}
+	}
+}
+
+// TestWhoMayBeSilentSpeaksForNoVerdict: what it said before counts, and it is told. Who never says anything keeps
+// nobody waiting.
+func TestWhoMayBeSilentSpeaksForNoVerdict(t *testing.T) {
+	half := model.Advice{Given: true, Percent: true, Weight: 50}
+	silent := mute{errors.New("agent: connect: connection refused")}
+	const reason = "agent: connect: connection refused, 3 of 3"
+	for _, test := range []struct {
+		name        string
+		begins, end model.Health
+		told        int // so often
+	}{
+		{"up", model.Health{State: model.HealthUp, Advice: half}, model.Health{State: model.HealthUp, Advice: half, Reason: reason}, 1},
+		{"down", model.Health{State: model.HealthDown, Reason: "agent: down"}, model.Health{State: model.HealthDown, Reason: "agent: down"}, 0},
+		{"new", model.Health{}, model.Health{State: model.HealthUp, Since: noon.Add(2 * time.Second), Reason: reason}, 1},
+	} {
+		m, told := machine{check: model.Check{Rise: 2, Fall: 3}, health: test.begins}, 0
+		for i := range 10 {
+			if m.hear(model.Advice{}, silent, noon.Add(time.Duration(i)*time.Second)) {
+				told++
+			}
+		}
+		if m.health != test.end || told != test.told {
+			t.Errorf("%s: %+v, told %d times, want %+v, %d", test.name, m.health, told, test.end, test.told)
+		}
+		m.hear(model.Advice{}, nil, noon.Add(time.Minute))
+		if m.health.State == model.HealthUp && (m.health.Reason != "" || m.health.Advice != model.Advice{}) {
+			t.Errorf("%s: it speaks again, but %+v", test.name, m.health)
+		}
 	}
 }
 

@@ -25,6 +25,35 @@ type remembered struct {
 	State  string    `json:"state"`
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason,omitempty"`
+	Advice *advice   `json:"advice,omitempty"`
+}
+
+// advice is what a check said of its server's weight.
+type advice struct {
+	Weight  int    `json:"weight"`
+	Percent bool   `json:"percent,omitempty"`
+	Says    string `json:"says"`
+}
+
+func remember(h model.Health) remembered {
+	out := remembered{State: h.State.String(), Since: h.Since, Reason: h.Reason}
+	if a := h.Advice; a.Given {
+		out.Advice = &advice{a.Weight, a.Percent, a.Says}
+	}
+	return out
+}
+
+// health is the inverse; its zero value stands for a state that is none.
+func (r remembered) health() (out model.Health) {
+	for _, state := range []model.HealthState{model.HealthUp, model.HealthDown} {
+		if state.String() == r.State {
+			out = model.Health{State: state, Since: r.Since, Reason: r.Reason}
+		}
+	}
+	if a := r.Advice; a != nil && out.State == model.HealthUp && a.Weight >= 0 {
+		out.Advice = model.Advice{Given: true, Weight: a.Weight, Percent: a.Percent, Says: a.Says}
+	}
+	return out
 }
 
 // nameOf is the same in every process for the same check. It is no secret, although a check may hold one.
@@ -66,10 +95,8 @@ func Recall(path string) (Memory, error) {
 	}
 	out := Memory{}
 	for name, r := range all {
-		for _, state := range []model.HealthState{model.HealthUp, model.HealthDown} {
-			if state.String() == r.State {
-				out[name] = model.Health{State: state, Since: r.Since, Reason: r.Reason}
-			}
+		if h := r.health(); h != (model.Health{}) {
+			out[name] = h
 		}
 	}
 	return out, nil
@@ -79,7 +106,7 @@ func Recall(path string) (Memory, error) {
 func Remember(path string, known map[model.CheckKey]model.Health) error {
 	all := make(map[string]remembered, len(known))
 	for key, h := range known {
-		all[nameOf(key)] = remembered{h.State.String(), h.Since, h.Reason}
+		all[nameOf(key)] = remember(h)
 	}
 	data, err := json.Marshal(all)
 	if err != nil {

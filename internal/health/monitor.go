@@ -125,7 +125,7 @@ func (r *round) become(ctx context.Context, keys []model.CheckKey) error {
 }
 
 func (r *round) start(ctx context.Context, key model.CheckKey, wait time.Duration) error {
-	ask, err := probeOf(key.Check.Ask)
+	ask, err := adviserOf(key.Check.Ask)
 	if err != nil {
 		return fmt.Errorf("check %s of %s: %w", key.Check.Ask.Kind(), key.Target, err)
 	}

@@ -108,7 +108,19 @@ func TestVerdictsOutliveTheProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	advised := model.Health{State: model.HealthUp, Since: noon, Advice: model.Advice{Given: true, Percent: true, Weight: 0, Says: "agent says drain"}}
 	other := key
+	other.Check.Rise++
+	if err := Remember(path, map[model.CheckKey]model.Health{key: down, other: advised}); err != nil {
+		t.Fatal(err)
+	}
+	if memory, err = Recall(path); err != nil {
+		t.Fatal(err)
+	}
+	if got := memory.of(other); !got.Since.Equal(noon) || got.Advice != advised.Advice {
+		t.Errorf("it remembers %+v", got)
+	}
+	other = key
 	other.Check.Fall++
 	if memory.of(other) != (model.Health{}) {
 		t.Error("another check is taken for this one")

@@ -21,6 +21,16 @@ import (
 // The error is a reason for people, on one line: "http: 503, expected 200-299".
 type probe func(ctx context.Context, to netip.AddrPort) error
 
+// adviser is a probe whose good answers may say something of the server's weight.
+type adviser func(ctx context.Context, to netip.AddrPort) (model.Advice, error)
+
+// tacit says nothing of weights.
+func tacit(ask probe) adviser {
+	return func(ctx context.Context, to netip.AddrPort) (model.Advice, error) {
+		return model.Advice{}, ask(ctx, to)
+	}
+}
+
 // dial connects. The connection's deadline is that of ctx, and it is closed with a reset: one that the director
 // closes first would be remembered by it for a minute (TIME_WAIT), and ports are few when checks are many.
 func dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
@@ -71,6 +81,16 @@ func isOwn(err error) bool {
 	return ok && slices.Contains([]unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL}, errno)
 }
 
+// mute is what is wrong with one that may be silent: it does not say that its server is bad.
+type mute struct{ error }
+
+func (m mute) Unwrap() error { return m.error }
+
+func isMute(err error) bool {
+	_, ok := errors.AsType[mute](err)
+	return ok
+}
+
 // timed says of a silent one how long it was given.
 func timed(err error, timeout time.Duration) error {
 	if errors.Is(err, errSilent) {
@@ -88,7 +108,13 @@ func askTCP(ctx context.Context, to netip.AddrPort) error {
 	return c.Close()
 }
 
-// probeOf is the one place that knows all kinds.
+// adviserOf knows the kinds that have something to say of weights, and leaves the others to probeOf.
+func adviserOf(ask model.Ask) (adviser, error) {
+	probe, err := probeOf(ask)
+	return tacit(probe), err
+}
+
+// probeOf knows all kinds that only tell good from bad.
 func probeOf(ask model.Ask) (probe, error) {
 	switch ask := ask.(type) {
 	case model.AskTCP:

@@ -73,7 +73,8 @@ func (s Server) Asks() []CheckKey {
 type Health struct {
 	State  HealthState
 	Since  time.Time // when it became so
-	Reason string    // of HealthDown: the bad answer that decided, and how many there were
+	Reason string    // of HealthDown: the bad answer that decided, and how many there were; of HealthUp: why it says no more
+	Advice Advice    // of HealthUp
 }
 
 // HealthState is the verdict of a check.

@@ -85,6 +85,45 @@ func TestServersThatAreDownGetNoConnections(t *testing.T) {
 	}
 }
 
+// TestChecksGiveWeights: the lowest counts, what the config quiesces stays so, and who is down has none.
+func TestChecksGiveWeights(t *testing.T) {
+	percent := func(n int) model.Advice { return model.Advice{Given: true, Percent: true, Weight: n} }
+	weight := func(n int) model.Advice { return model.Advice{Given: true, Weight: n} }
+	for _, test := range []struct {
+		name   string
+		of     uint16
+		found  string
+		advice [2]model.Advice
+		want   uint16
+	}{
+		{"none", 50, "uu", [2]model.Advice{}, 50},
+		{"one", 50, "uu", [2]model.Advice{percent(75)}, 38},
+		{"the other", 50, "uu", [2]model.Advice{{}, weight(70)}, 70},
+		{"the lowest", 50, "uu", [2]model.Advice{percent(100), weight(10)}, 10},
+		{"more, and less than more", 50, "uu", [2]model.Advice{weight(70), percent(200)}, 70},
+		{"drained", 50, "uu", [2]model.Advice{percent(0), weight(10)}, 0},
+		{"quiesced", 0, "uu", [2]model.Advice{weight(10)}, 0},
+		{"down", 50, "ud", [2]model.Advice{weight(10)}, 0},
+		{"known from before", 50, "u?", [2]model.Advice{weight(10)}, 10},
+	} {
+		server := checked(one, false, 81, 82)
+		server.Weight = test.of
+		s := spec("192.0.2.10", server, two)
+		seen := model.Seen{Network: network("198.51.100.11", "198.51.100.12"), Health: found(server, test.found),
+			InPool: map[model.ServiceServer]bool{{Service: s.Services[0].Key, Server: server.Key}: true}}
+		for i, key := range server.Asks() {
+			if h, ok := seen.Health[key]; ok && h.State == model.HealthUp {
+				h.Advice = test.advice[i]
+				seen.Health[key] = h
+			}
+		}
+		desired, _ := plan.Make(s, seen, noon)
+		if got := desired.Dataplane.Services[0].Servers[0].Weight; got != test.want {
+			t.Errorf("%s: weight %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
 // TestTrustedServersDoNotWait for their first good answer, unless they were out.
 func TestTrustedServersDoNotWait(t *testing.T) {
 	server := checked(one, false, 0)

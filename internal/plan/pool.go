@@ -28,13 +28,15 @@ func pools(spec model.Spec, seen model.Seen, now time.Time) []pool {
 	return out
 }
 
-// poolOf makes a weight of what is written, then what checks found, and what clients showed; panic takes in again who is out by that, and a
-// sorry server or the way to a server may put others out. At last those that came back begin slowly.
+// poolOf makes a weight of what is written and what checks advise, then of what they found, and what clients showed;
+// panic takes in again who is out by that, and a sorry server or the way to a server may put others out. At last those
+// that came back begin slowly.
 func poolOf(service model.Service, seen model.Seen, now time.Time) pool {
 	ways := make([]model.ServerWant, 0, len(service.Servers))
 	out := pool{wants: make([]model.ServerWant, 0, len(service.Servers))}
 	for _, server := range service.Servers {
 		way := reach(server, seen.Network)
+		way.Weight, _ = seen.Weight(server)
 		ways = append(ways, way)
 		out.wants = append(out.wants, judge(way, service, server, seen))
 	}

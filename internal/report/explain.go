@@ -95,6 +95,9 @@ func passedOver(c model.Candidate, lines []Server) string {
 		if line.Key == c.Key && c.Passed != 0 && (line.State == Down || line.State == Waiting || line.State == Standby) {
 			return string(line.State) + ": " + line.Reason
 		}
+		if line.Key == c.Key && c.Passed == model.PassedWeight && line.State == Quiesced {
+			return line.Reason
+		}
 		if line.Key == c.Key && line.State == stateOf[c.Passed] && line.Reason != "" {
 			return c.Passed.String() + ": " + line.Reason
 		}

@@ -45,6 +45,11 @@ func TestServerThatIsPassedOverSaysWhy(t *testing.T) {
 	}{
 		{0, func(*report.Input) {}, ""},
 		{model.PassedWeight, func(in *report.Input) { in.Spec.Services[0].Servers[0].Weight = 0 }, "weight 0"},
+		{model.PassedWeight, func(in *report.Input) {
+			server := &in.Spec.Services[0].Servers[0]
+			server.Checks.Of = []model.Check{{Ask: model.AskTCP{}}}
+			in.Seen.Health = map[model.CheckKey]model.Health{server.Asks()[0]: {State: model.HealthUp, Advice: model.Advice{Given: true, Says: "agent says drain"}}}
+		}, "weight 0 of 2: agent says drain"},
 		{model.PassedFull, func(in *report.Input) {
 			in.Spec.Services[0].Servers[0].Thresholds.Upper = 9
 			in.Readings.Servers[model.ServiceServer{Service: webKey, Server: first}] = report.ServerReading{Full: true}

@@ -46,6 +46,44 @@ func TestServersSayWhatTheirChecksFound(t *testing.T) {
 	}
 }
 
+// TestServersSayWhatTheirChecksMadeOfTheirWeight, and which check says nothing any more.
+func TestServersSayWhatTheirChecksMadeOfTheirWeight(t *testing.T) {
+	percent := func(n int, says string) model.Advice {
+		return model.Advice{Given: true, Percent: true, Weight: n, Says: says}
+	}
+	for _, test := range []struct {
+		health model.Health
+		weight uint16 // in the plan
+		state  report.State
+		reason string
+	}{
+		{model.Health{State: model.HealthUp, Advice: percent(75, "agent says 75%")}, 38, report.Up, "weight 38 of 50: agent says 75%"},
+		{model.Health{State: model.HealthUp, Advice: percent(0, "agent says drain")}, 0, report.Quiesced, "weight 0 of 50: agent says drain"},
+		{model.Health{State: model.HealthUp, Advice: percent(100, "agent says 100%")}, 50, report.Up, ""},
+		{model.Health{State: model.HealthUp, Advice: percent(75, "agent says 75%"), Reason: "agent: no answer, 3 of 3"}, 38, report.Up,
+			"weight 38 of 50: agent says 75%; agent: no answer, 3 of 3: what it said before counts"},
+	} {
+		in := checked(test.health, test.weight)
+		in.Spec.Services[0].Servers[1].Weight = 50
+		got := report.Make(in).Servers[1]
+		if got.State != test.state || got.Reason != test.reason || got.Weight != 50 {
+			t.Errorf("%s (%s), weight %d, want %s (%s)", got.State, got.Reason, got.Weight, test.state, test.reason)
+		}
+		if wants := test.weight != 50; (got.Effective != nil) != wants || wants && *got.Effective != test.weight {
+			t.Errorf("%s: the weight in use is %v, want %d", test.reason, got.Effective, test.weight)
+		}
+	}
+}
+
+func TestServiceWhoseServersAreDrainedByTheirChecksIsAProblem(t *testing.T) {
+	in := checked(model.Health{State: model.HealthUp, Advice: model.Advice{Given: true, Percent: true, Says: "agent says drain"}}, 0)
+	in.Spec.Services[0].Servers[0].Weight = 0
+	got := report.Make(in).Problems
+	if len(got) != 1 || !strings.Contains(got[0].Why, "198.51.100.12:80: weight 0 of 1: agent says drain") || !strings.Contains(got[0].Fix, "`check:`") {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestTimesAreThoseOfTheDaemonsZone, which is that of the reader's clock.
 func TestTimesAreThoseOfTheDaemonsZone(t *testing.T) {
 	in := checked(model.Health{State: model.HealthDown, Since: now.Add(-time.Minute), Reason: "no answer"}, 0)

@@ -188,13 +188,16 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 		return "it has no server", "add one under servers: and run `weir reload`"
 	}
 	var reasons []string
-	quiesced, full, down := 0, 0, 0
+	quiesced, advised, full, down := 0, 0, 0, 0
 	for _, server := range s.Servers {
 		if server.ServiceKey != service.Key || server.State == Leaving || server.Sorry {
 			continue
 		}
 		if server.State == Quiesced || server.State == Down && server.Weight == 0 {
 			quiesced++
+		}
+		if server.State == Quiesced && server.Weight > 0 {
+			advised++
 		}
 		if server.State == Full {
 			full++
@@ -203,6 +206,9 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 			down++
 		}
 		reasons = append(reasons, server.Key.String()+": "+server.Reason)
+	}
+	if quiesced == service.Servers && advised > 0 {
+		return shorten(reasons), "look at what `check:` asks the servers: some of it says that their weight is 0"
 	}
 	if quiesced == service.Servers {
 		return "the weight of every server is 0", "give a server a weight and run `weir reload`"

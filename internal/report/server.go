@@ -3,8 +3,9 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -29,8 +30,9 @@ func servers(in Input, service model.Service, wants map[model.ServiceServer]mode
 		line := line(in, service, server, want)
 		line.State, line.Reason = state(in, service, server, want, line.Reading)
 		if line.State == Up {
-			line.Reason = cmp.Or(doubt(in, service, server.Key), slowly(in, service, server, want), narrowed(in, want))
+			line.Reason = remarks(doubt(in, service, server.Key), slowly(in, service, server, want), weighed(in, server), unsaid(in, server), narrowed(in, want))
 		}
+		line.Effective = effective(line, want)
 		if line.State == Up && line.Sorry {
 			line.Reason = "no other server takes connections"
 		}
@@ -71,6 +73,9 @@ func state(in Input, service model.Service, server model.Server, want model.Serv
 	if server.Weight == 0 {
 		return Quiesced, "weight 0"
 	}
+	if weight, _ := in.Seen.Weight(server); weight == 0 {
+		return Quiesced, weighed(in, server)
+	}
 	if server.Sorry && want.Weight == 0 {
 		return Standby, "sorry server"
 	}
@@ -87,6 +92,38 @@ func state(in Input, service model.Service, server model.Server, want model.Serv
 		return Full, full(server.Thresholds)
 	}
 	return Up, ""
+}
+
+// effective is nil where the weight is what the config has, or means nothing.
+func effective(line Server, want model.ServerWant) *uint16 {
+	if line.State != Up && line.State != Full && line.State != Quiesced && line.State != Panic || want.Weight == line.Weight {
+		return nil
+	}
+	return &want.Weight
+}
+
+// weighed says what checks made of the weight that the config has, or "".
+func weighed(in Input, server model.Server) string {
+	weight, advice := in.Seen.Weight(server)
+	if weight == server.Weight {
+		return ""
+	}
+	return fmt.Sprintf("weight %d of %d: %s", weight, server.Weight, advice.Says)
+}
+
+// unsaid tells of a check that says nothing any more, or "".
+func unsaid(in Input, server model.Server) string {
+	for _, key := range server.Asks() {
+		if h := in.Seen.Health[key]; h.State == model.HealthUp && h.Reason != "" {
+			return h.Reason + ": what it said before counts"
+		}
+	}
+	return ""
+}
+
+// remarks are those that are none "", on one line.
+func remarks(of ...string) string {
+	return strings.Join(slices.DeleteFunc(of, func(text string) bool { return text == "" }), "; ")
 }
 
 // down says since when, and what the answer was that decided.
@@ -109,7 +146,8 @@ func slowly(in Input, service model.Service, server model.Server, want model.Ser
 	if !ramps {
 		return ""
 	}
-	return fmt.Sprintf("slow start: weight %d of %d, all of it at %s", want.Weight, server.Weight, clock(end, in.Now))
+	whole, _ := in.Seen.Weight(server)
+	return fmt.Sprintf("slow start: weight %d of %d, all of it at %s", want.Weight, whole, clock(end, in.Now))
 }
 
 // quorum says what is missing.

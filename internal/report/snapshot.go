@@ -87,9 +87,10 @@ type Server struct {
 	Tunnel     model.Tunnel // of forwarding method TUN
 	Local      bool         // the address is the host's own: packets pass to its own stack
 	Sorry      bool         // it takes connections only while no other server of its service does
-	Weight     uint16
+	Weight     uint16       // as the config has it
+	Effective  *uint16      // the one in use; nil: Weight
 	State      State
-	Reason     string // why it is not up, or what a router said of the way to it; else ""
+	Reason     string // why it is not up; or what its checks said of its weight, or a router of the way to it; else ""
 	Reading    ServerReading
 	Rates      *Rates // nil: not known yet
 }

@@ -118,7 +118,7 @@ func example() director {
 			Servers: []report.Server{
 				{
 					Service: "web", ServiceKey: webKey, Key: serverKey("198.51.100.11:80"),
-					Forwarding: model.NAT, Weight: 2, State: report.Up,
+					Forwarding: model.NAT, Weight: 2, Effective: new(uint16(1)), State: report.Up,
 					Reading: report.ServerReading{Active: 1, Counts: report.Counts{PacketsOut: 10}},
 				},
 				{

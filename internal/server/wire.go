@@ -69,6 +69,7 @@ func servers(in report.Snapshot) []api.Server {
 			Forwarding: forwarding(s),
 			Tunnel:     tunnel(s),
 			Weight:     s.Weight,
+			Effective:  s.Effective,
 			Active:     s.Reading.Active,
 			Inactive:   s.Reading.Inactive,
 			HalfOpen:   s.Reading.HalfOpen,
