@@ -40,7 +40,7 @@ test-packages:
 
 # The pure ring: no root, no kernel.
 PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/daemon ./internal/health ./internal/layout ./internal/ledger ./internal/model ./internal/notify ./internal/packet ./internal/plan \
-	./internal/reconcile ./internal/report ./internal/sched ./internal/server ./internal/suggest ./internal/trust
+	./internal/program ./internal/reconcile ./internal/report ./internal/sched ./internal/server ./internal/suggest ./internal/trust
 # The rings that load programs and make namespaces.
 ROOT := ./internal/address ./internal/dataplane ./internal/doctor ./internal/lab ./internal/realserver ./cmd/... ./packaging ./stories ./parity
 # Those that judge what clients see: beside other work they would judge that.

@@ -30,8 +30,9 @@ var table = map[string][]string{
 	"internal/importer": {"internal/model"},
 
 	// What goes on.
-	"internal/health":   {"internal/model"},
-	"internal/notify":   {"internal/model", "internal/trust"},
+	"internal/program":  {"internal/trust"},
+	"internal/health":   {"internal/model", "internal/program"},
+	"internal/notify":   {"internal/model", "internal/program", "internal/trust"},
 	"internal/vrrp":     {"internal/model", "internal/packet"},
 	"internal/connsync": {"internal/model", "internal/packet"},
 

@@ -3,12 +3,9 @@
 package notify
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,13 +14,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/program"
 )
 
 // patience is for slow machines: what is waited for comes, or something is broken.
 const patience = time.Minute
 
-// program writes a script that nobody else can change. In it $DIR is a directory of its own.
-func program(t *testing.T, text string) (path, dir string) {
+// written is a script that nobody else can change. In it $DIR is a directory of its own.
+func written(t *testing.T, text string) (path, dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	path = filepath.Join(dir, "script")
@@ -50,7 +48,7 @@ func mustRead(t *testing.T, path string) string {
 }
 
 func TestProgramsHearWhatHappened(t *testing.T) {
-	path, dir := program(t, `
+	path, dir := written(t, `
 printf '%s\n' "$@" >$DIR/args
 env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= -e ^OLDPWD= | sort >$DIR/env
 cat >$DIR/input
@@ -66,7 +64,7 @@ pwd >$DIR/pwd
 		"args":  "a b\n$HOME;\n\nserver_up\nweb\n10.0.0.11:80\n",
 		"input": "",
 		"pwd":   "/\n",
-		"env": searchPath + `
+		"env": program.SearchPath + `
 WEIR_ADDRESS=192.0.2.10:80
 WEIR_KIND=server_up
 WEIR_LOST=3
@@ -88,7 +86,7 @@ WEIR_TIME=2026-11-26T12:03:11+01:00
 }
 
 func TestEventsOfServicesHaveAnEmptyServer(t *testing.T) {
-	path, dir := program(t, `echo "$#:$1:$2:$3:$WEIR_SERVER:$WEIR_SINCE:${WEIR_TEST-none}:${WEIR_REPEAT-none}" >>$DIR/said`)
+	path, dir := written(t, `echo "$#:$1:$2:$3:$WEIR_SERVER:$WEIR_SINCE:${WEIR_TEST-none}:${WEIR_REPEAT-none}" >>$DIR/said`)
 	m := message{events: []model.Event{eventOf(noon, model.ServiceDown, "web", 0), eventOf(noon, model.ServiceUp, "dns", 0)}}
 	if err := runs(path).send(t.Context(), m); err != nil {
 		t.Fatal(err)
@@ -100,19 +98,19 @@ func TestEventsOfServicesHaveAnEmptyServer(t *testing.T) {
 }
 
 func TestProgramsThatFailSaySo(t *testing.T) {
-	path, _ := program(t, "echo first; echo second >&2; head -c 100000 /dev/zero | tr '\\0' x; exit 3")
+	path, _ := written(t, "echo first; echo second >&2; head -c 100000 /dev/zero | tr '\\0' x; exit 3")
 	err := runs(path).send(t.Context(), oneEvent(eventOf(noon, model.ServerDown, "web", 1)))
-	failed, ok := errors.AsType[*scriptError](err)
+	failed, ok := errors.AsType[*program.Failure](err)
 	if !ok || !strings.HasSuffix(err.Error(), "exit status 3") {
 		t.Fatalf("got %v", err)
 	}
-	if !strings.HasPrefix(failed.output, "first\nsecond\nxxx") || len(failed.output) > mostOutput {
-		t.Errorf("%d bytes are kept, beginning with %.20q", len(failed.output), failed.output)
+	if !strings.HasPrefix(failed.Output, "first\nsecond\nxxx") || len(failed.Output) > program.MostOutput {
+		t.Errorf("%d bytes are kept, beginning with %.20q", len(failed.Output), failed.Output)
 	}
 }
 
 func TestProgramsThatHangAreKilled(t *testing.T) {
-	path, _ := program(t, "exec sleep 300")
+	path, _ := written(t, "exec sleep 300")
 	s := runs(path)
 	s.how.Timeout = 100 * time.Millisecond
 	err := s.send(t.Context(), oneEvent(eventOf(noon, model.ServerDown, "web", 1)))
@@ -121,64 +119,8 @@ func TestProgramsThatHangAreKilled(t *testing.T) {
 	}
 }
 
-// TestGrandchildrenAreKilledToo: the whole process group goes.
-func TestGrandchildrenAreKilledToo(t *testing.T) {
-	path, dir := program(t, "sleep 300 &\necho $! >$DIR/new && mv $DIR/new $DIR/pid\nwait")
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- runs(path).send(ctx, oneEvent(eventOf(noon, model.ServerDown, "web", 1))) }()
-	pid := mustAppear(t, filepath.Join(dir, "pid"))
-	cancel()
-	if err := <-ended; err == nil {
-		t.Error("it ended well")
-	}
-	mustDie(t, pid)
-}
-
-// TestWhatHoldsTheOutputIsKilled: a program that has ended does not keep the next event waiting.
-func TestWhatHoldsTheOutputIsKilled(t *testing.T) {
-	path, dir := program(t, "sleep 300 &\necho $! >$DIR/new && mv $DIR/new $DIR/pid")
-	start := time.Now()
-	if err := runs(path).send(t.Context(), oneEvent(eventOf(noon, model.ServerDown, "web", 1))); err != nil {
-		t.Fatal(err)
-	}
-	if took := time.Since(start); took > patience {
-		t.Errorf("it took %s", took)
-	}
-	mustDie(t, mustAppear(t, filepath.Join(dir, "pid")))
-}
-
-// mustAppear waits for a file, and returns what is in it.
-func mustAppear(t *testing.T, path string) string {
-	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if data, err := os.ReadFile(path); err == nil {
-			return strings.TrimSpace(string(data))
-		}
-	}
-	t.Fatalf("%s does not appear", path)
-	return ""
-}
-
-// mustDie waits for the end of a process. Where nobody collects orphans it stays as a zombie.
-func mustDie(t *testing.T, pid string) {
-	t.Helper()
-	var state []byte
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		stat, err := os.ReadFile("/proc/" + pid + "/stat")
-		if err != nil {
-			return
-		}
-		_, state, _ = bytes.Cut(stat, []byte(") "))
-		if bytes.HasPrefix(state, []byte("Z")) || bytes.HasPrefix(state, []byte("X")) {
-			return
-		}
-	}
-	t.Errorf("process %s lives: %s", pid, state)
-}
-
 func TestUnsafeProgramsAreNotRun(t *testing.T) {
-	path, dir := program(t, "touch $DIR/ran")
+	path, dir := written(t, "touch $DIR/ran")
 	if err := runs(path).open(); err != nil {
 		t.Fatalf("a safe one is refused: %v", err)
 	}
@@ -195,57 +137,6 @@ func TestUnsafeProgramsAreNotRun(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
 		t.Error("it ran")
-	}
-}
-
-func TestProgramsThatAreGoneAreNamed(t *testing.T) {
-	path, _ := program(t, "true")
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	err := runs(path).send(t.Context(), oneEvent(eventOf(noon, model.ServerDown, "web", 1)))
-	if err == nil || !strings.Contains(err.Error(), path+": no such file") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestUsersAreChangedOrRefused(t *testing.T) {
-	path, dir := program(t, "id -u; exit 1")
-	for _, d := range []string{dir, filepath.Dir(dir)} { // which are closed to others
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	own, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	as := func(name string) error {
-		s := runs(path)
-		s.how.User = name
-		return s.send(t.Context(), oneEvent(eventOf(noon, model.ServerDown, "web", 1)))
-	}
-	if failed, ok := errors.AsType[*scriptError](as(own.Username)); !ok || failed.output != own.Uid {
-		t.Errorf("as oneself: got %v", failed)
-	}
-	if err := as("no-such-user"); err == nil || !strings.Contains(err.Error(), "user no-such-user") {
-		t.Errorf("as nobody that there is: got %v", err)
-	}
-	other, err := user.Lookup("nobody")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if other.Uid == own.Uid {
-		return // that was as oneself
-	}
-	err = as("nobody")
-	if mayChangeUser() {
-		failed, ok := errors.AsType[*scriptError](err)
-		if !ok || failed.output != other.Uid {
-			t.Errorf("as nobody: got %v", err)
-		}
-	} else if err == nil || !strings.Contains(err.Error(), "may not change to it") {
-		t.Errorf("as nobody, without the right: got %v", err)
 	}
 }
 

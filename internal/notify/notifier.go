@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/program"
 )
 
 const (
@@ -213,8 +214,8 @@ func (n *Notifier) Test(ctx context.Context, notice model.Notice) error {
 
 // inFull is an error with what a program said: nobody looks into the log for a test.
 func inFull(err error) string {
-	if failed, ok := errors.AsType[*scriptError](err); ok && failed.output != "" {
-		return err.Error() + ": " + failed.output
+	if failed, ok := errors.AsType[*program.Failure](err); ok && failed.Output != "" {
+		return err.Error() + ": " + failed.Output
 	}
 	return err.Error()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/program"
 )
 
 // stage is a notifier in a bubble, whose channels are recorded.
@@ -325,8 +326,8 @@ func TestTestsSayOnOneLineWhyNot(t *testing.T) {
 			want  string
 		}{
 			{errors.New("550 no\x1b[2J\n550 never"), "550 no [2J 550 never"},
-			{&scriptError{errors.New("/on: exit status 1"), "no such\nuser"}, "/on: exit status 1: no such user"},
-			{&scriptError{errors.New("/on: exit status 1"), ""}, "/on: exit status 1"},
+			{&program.Failure{Err: errors.New("/on: exit status 1"), Output: "no such\nuser"}, "/on: exit status 1: no such user"},
+			{&program.Failure{Err: errors.New("/on: exit status 1")}, "/on: exit status 1"},
 		} {
 			s.set(func() { s.fails["exec /on"] = c.fails })
 			if err := s.Test(s.t.Context(), execOf("/on")); err == nil || err.Error() != c.want {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/program"
 )
 
 // outlet delivers what one notice has to tell. Who tells does not wait for who delivers, so a lock is between them,
@@ -182,8 +183,8 @@ func (o *outlet) say(how model.Channel, before string, err error) {
 		o.log.Info("a notice gets through again", "notice", how.String())
 	case err != nil && err.Error() != before:
 		attrs := []any{"notice", how.String(), "err", err}
-		if failed, ok := errors.AsType[*scriptError](err); ok && failed.output != "" {
-			attrs = append(attrs, "output", failed.output)
+		if failed, ok := errors.AsType[*program.Failure](err); ok && failed.Output != "" {
+			attrs = append(attrs, "output", failed.Output)
 		}
 		o.log.Warn("a notice does not get through", attrs...)
 	}
