@@ -61,29 +61,43 @@ func checkFile(file string) (summary string, err error) {
 	for _, s := range spec.Services {
 		servers += len(s.Servers)
 	}
-	return fmt.Sprintf("%s: ok, %s, %s\n%s: connections: room for %s, %s of kernel memory%s",
+	return fmt.Sprintf("%s: ok, %s, %s\n%s: connections: room for %s, %s of kernel memory%s%s",
 		file, count(len(spec.Services), "service"), count(servers, "server"),
-		file, model.Grouped(uint64(spec.Connections.Size)), memory(spec.Connections.Memory()), notAsked(file, spec)), nil
+		file, model.Grouped(uint64(spec.Connections.Size)), memory(spec.Connections.Memory()), notAsked(file, spec), blind(file, spec)), nil
 }
 
 // notAsked names the services whose servers nobody asks, although nobody said that it should be so.
 func notAsked(file string, spec model.Spec) string {
+	names := having(spec, isNotAsked)
+	if names == "" {
+		return ""
+	}
+	return fmt.Sprintf("\n%s: no check: a server that dies keeps its share in %s; write `check:`, or `check: off`", file, names)
+}
+
+// blind names the services whose checks do not ask the servers themselves.
+func blind(file string, spec model.Spec) string {
+	names := having(spec, func(s model.Server) bool { return s.Checks.AreBlind() })
+	if names == "" {
+		return ""
+	}
+	return fmt.Sprintf("\n%s: an agent or a file alone: a server that dies keeps its share in %s; write `all: [tcp, ...]`", file, names)
+}
+
+// having names the services with such a server, or "".
+func having(spec model.Spec, server func(model.Server) bool) string {
 	const most = 4
 	var names []string
 	for _, s := range spec.Services {
-		if slices.ContainsFunc(s.Servers, isNotAsked) {
+		if slices.ContainsFunc(s.Servers, server) {
 			names = append(names, s.Name)
 		}
-	}
-	if len(names) == 0 {
-		return ""
 	}
 	rest := ""
 	if n := len(names) - most; n > 0 {
 		names, rest = names[:most], fmt.Sprintf(" and %d more", n)
 	}
-	return fmt.Sprintf("\n%s: no check: a server that dies keeps its share in %s%s; write `check:`, or `check: off`",
-		file, strings.Join(names, ", "), rest)
+	return strings.Join(names, ", ") + rest
 }
 
 func isNotAsked(s model.Server) bool { return len(s.Checks.Of) == 0 && !s.Checks.Off && !s.Sorry }

@@ -12,7 +12,7 @@ import (
 
 // kindWords are the kinds of checks, as the file names them.
 func kindWords() []string {
-	return []string{"tcp", "http", "https", "tls", "expect", "smtp", "imap", "pop3", "ftp", "ssh", "redis", "dns", "udp"}
+	return []string{"tcp", "http", "https", "tls", "expect", "smtp", "imap", "pop3", "ftp", "ssh", "redis", "dns", "udp", "exec", "file", "agent"}
 }
 
 // ask reads what stands behind a kind; nil after a complaint without which there is no telling what is asked.
@@ -43,6 +43,12 @@ func (s scope) ask(kind string, n *yaml.Node) model.Ask {
 		return s.askDNS(n)
 	case "udp":
 		return s.askUDP(n)
+	case "exec":
+		return s.askExec(n)
+	case "file":
+		return s.askFile(n)
+	case "agent":
+		return s.askAgent(n)
 	}
 	panic(fmt.Sprintf("kind %q has no reader", kind)) // kindWords and this function are one list
 }
@@ -68,6 +74,12 @@ func askNode(a model.Ask) *yaml.Node {
 		return dnsNode(a)
 	case model.AskUDP:
 		return udpNode(a)
+	case model.AskExec:
+		return askExecNode(a)
+	case model.AskFile:
+		return lineNode(a.Path)
+	case model.AskAgent:
+		return agentNode(a)
 	}
 	panic(fmt.Sprintf("kind %q has no printer", a.Kind()))
 }

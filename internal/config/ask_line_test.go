@@ -137,7 +137,7 @@ func TestBrokenAsksInLinesAreExplained(t *testing.T) {
 		`expect: {send: "\\é", expect: a}`:                 `expect: send has an unknown escape, \é`,
 		`expect: {send: ~, expect: a}`:                     `expect: send has no value`,
 		`expect: {receive: a, expect: b}`:                  `write "expect:"`,
-		`expect: {send_program: a, expect: b}`:             `not in this version yet`,
+		`expect: {send_program: a, expect: b}`:             `write the kind "exec" instead`,
 		`smtp: {hello: a b}`:                               `weir.yaml:1:15: smtp: hello has spaces or control characters`,
 		`smtp: {hello: "a\r\nDATA"}`:                       `smtp: hello has spaces or control characters`,
 		`smtp: {hello: ` + strings.Repeat(long, 4) + `}`:   `smtp: hello is longer than 255 bytes`,

@@ -170,8 +170,11 @@ func kindIn(values map[string]*yaml.Node) string {
 
 // misfit: what has no listener at the service's own protocol and port cannot be asked there.
 func misfit(c model.Check, of asked, ownPort bool) *mistake {
-	if of.protocols == nil || ownPort {
+	if of.protocols == nil {
 		return nil
+	}
+	if asksElsewhere(c.Ask) || ownPort {
+		return misplacedPort(c.Ask, ownPort)
 	}
 	if of.anyPort {
 		return &mistake{"which port? The service is of several", `write "port: 80"`}

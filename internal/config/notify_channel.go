@@ -3,14 +3,11 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -89,66 +86,15 @@ func (s scope) byExec(n *yaml.Node) model.Channel {
 	if values == nil {
 		return nil
 	}
-	out := model.ByExec{Args: s.scriptArgs(values["args"]), Timeout: model.DefaultExecTimeout}
-	uid := uint32(os.Geteuid())
-	if n := values["user"]; n != nil {
-		out.User, uid = s.scriptUser(n, uid)
-	}
+	out := model.ByExec{Timeout: model.DefaultExecTimeout}
 	if n := values["timeout"]; n != nil {
 		out.Timeout = s.duration(n, "timeout", minScript, maxScript)
 	}
-	text, ok := s.text(values["path"], "path")
-	if !ok {
+	var ok bool
+	if out.Path, out.Args, out.User, ok = s.program(values); !ok {
 		return nil
 	}
-	out.Path = text
-	s.complainIf(values["path"], untrusted(trust.Executable(text, uid), text))
 	return out
-}
-
-// untrusted is nil for what can be relied on. Who writes a command line has the program's arguments in its path.
-func untrusted(err error, path string) *mistake {
-	fault, ok := errors.AsType[*trust.Fault](err)
-	switch {
-	case err == nil:
-		return nil
-	case !ok:
-		return &mistake{err.Error(), ""}
-	case strings.ContainsAny(path, " \t") && filepath.IsAbs(path):
-		return &mistake{fault.Why, `no shell takes this apart: write "{path: /etc/weir/on-change, args: [...]}"`}
-	}
-	return &mistake{fault.Why, fault.Fix}
-}
-
-func (s scope) scriptArgs(n *yaml.Node) string {
-	if n == nil {
-		return ""
-	}
-	var args []string
-	for _, item := range s.list(n, "args") {
-		if arg, ok := s.text(item, "argument"); ok {
-			args = append(args, arg)
-		}
-	}
-	return model.JoinArguments(args)
-}
-
-// scriptUser must exist. Whether the daemon may change to it shows when it does.
-func (s scope) scriptUser(n *yaml.Node, standard uint32) (string, uint32) {
-	name, ok := s.text(n, "user")
-	if !ok {
-		return "", standard
-	}
-	found, err := user.Lookup(name)
-	if err != nil {
-		s.complain(n, mistake{"user " + label(name) + ": there is no such user here", "write the name of one, not a number"})
-		return name, standard
-	}
-	uid, err := strconv.ParseUint(found.Uid, 10, 32)
-	if err != nil {
-		return name, standard
-	}
-	return name, uint32(uid)
 }
 
 func execNode(b model.ByExec) *yaml.Node {

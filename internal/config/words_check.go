@@ -19,7 +19,16 @@ var checkKeys = vocabulary{
 		"smtp_check":         `write "smtp: {}"`,
 		"dns_check":          `write "dns: {name: example.org}"`,
 		"udp_check":          `write "udp: {payload: ..., reply: ...}"`,
-		"misc_check":         `not in this version yet: leave it out`,
+		"misc_check":         `write "exec: /etc/weir/check-app"`,
+		"misc_dynamic":       `write "exec: {path: ..., dynamic: true}"`,
+		"dynamic":            `write it behind exec: "exec: {path: ..., dynamic: true}"`,
+		"external":           `write "exec: /etc/weir/check-app"`,
+		"external-check":     `write "exec: /etc/weir/check-app"`,
+		"checkcommand":       `write "exec: /etc/weir/check-app"`,
+		"file_check":         `write "file: /run/weir/weights/"`,
+		"track_file":         `write "file: /run/weir/weights/"`,
+		"agent-check":        `write "agent: {}", and "port:" beside it`,
+		"agent-port":         `write "agent: {}", and "port:" beside it`,
 		"connect_port":       `write "port:"`,
 		"checkport":          `write "port:"`,
 		"connect_timeout":    `write "timeout:"`,
@@ -42,7 +51,6 @@ var checkKeys = vocabulary{
 // laterKinds are what keepalived, ldirectord or HAProxy can ask and this version cannot.
 var laterKinds = map[string]string{
 	"via":        "leave it out: servers are asked at their own address",
-	"exec":       `leave it out, or write "tcp"`,
 	"ping":       `leave it out, or write "tcp"`,
 	"grpc":       `leave it out, or write "tcp"`,
 	"mysql":      `leave it out, or write "tcp"`,
@@ -50,8 +58,6 @@ var laterKinds = map[string]string{
 	"ldap":       `leave it out, or write "tcp"`,
 	"radius":     "leave it out",
 	"sip":        `leave it out, or write "tcp"`,
-	"file":       "leave it out, and write the weight",
-	"agent":      "leave it out, and write the weight",
 }
 
 // checkWords are what may stand there alone.
@@ -67,6 +73,7 @@ var checkWords = vocabulary{
 		"true":      `write "tcp"`,
 		"connect":   `write "tcp"`,
 		"negotiate": `write the kind: "http", "smtp", "dns" ...`,
+		"external":  `write "exec: /etc/weir/check-app"`,
 	},
 }
 

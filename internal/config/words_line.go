@@ -13,6 +13,7 @@ import (
 
 const (
 	besideKind = "write it beside the kind, not behind it"
+	onlyExec   = `leave it out: only the kind "exec" has it`
 	noLogin    = "leave it out: servers are not logged in to"
 	noEndpoint = `leave it out: the server's own address is asked; "port:" beside the kind names another port`
 )
@@ -45,6 +46,8 @@ func besideForeign() map[string]string {
 		"bind_if": noEndpoint, "addr": noEndpoint,
 		"login": noLogin, "user": noLogin, "username": noLogin, "passwd": noLogin, "password": noLogin,
 		"secret": noLogin,
+
+		"dynamic": onlyExec, "misc_dynamic": onlyExec,
 	}
 }
 
@@ -76,7 +79,7 @@ var expectKeys = vocabulary{
 		"string":       `write "expect:", a regular expression`,
 		"binary":       `write "expect: \x00\x01", a regular expression`,
 		"use_regex":    "leave it out: what is expected is a regular expression",
-		"send_program": "not in this version yet: leave it out",
+		"send_program": `write the kind "exec" instead`,
 	}),
 }
 

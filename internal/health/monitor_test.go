@@ -101,20 +101,14 @@ func TestVerdictsOutliveTheProcess(t *testing.T) {
 	if memory, err := Recall(path); err != nil || memory.of(key) != (model.Health{}) {
 		t.Errorf("without a file: %v, %v", memory, err)
 	}
-	if err := Remember(path, map[model.CheckKey]model.Health{key: down}); err != nil {
-		t.Fatal(err)
-	}
-	memory, err := Recall(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	advised := model.Health{State: model.HealthUp, Since: noon, Advice: model.Advice{Given: true, Percent: true, Weight: 0, Says: "agent says drain"}}
 	other := key
 	other.Check.Rise++
 	if err := Remember(path, map[model.CheckKey]model.Health{key: down, other: advised}); err != nil {
 		t.Fatal(err)
 	}
-	if memory, err = Recall(path); err != nil {
+	memory, err := Recall(path)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if got := memory.of(other); !got.Since.Equal(noon) || got.Advice != advised.Advice {

@@ -110,6 +110,14 @@ func askTCP(ctx context.Context, to netip.AddrPort) error {
 
 // adviserOf knows the kinds that have something to say of weights, and leaves the others to probeOf.
 func adviserOf(ask model.Ask) (adviser, error) {
+	switch ask := ask.(type) {
+	case model.AskExec:
+		return adviseExec(ask), nil
+	case model.AskFile:
+		return adviseFile(ask), nil
+	case model.AskAgent:
+		return adviseAgent(ask), nil
+	}
 	probe, err := probeOf(ask)
 	return tacit(probe), err
 }

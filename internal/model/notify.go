@@ -51,11 +51,14 @@ func (ByExec) Gathers() bool    { return false }
 func (b ByExec) String() string { return "exec " + b.Path }
 
 // Arguments are those that the config names.
-func (b ByExec) Arguments() []string {
-	if b.Args == "" {
+func (b ByExec) Arguments() []string { return SplitArguments(b.Args) }
+
+// SplitArguments is the inverse of JoinArguments.
+func SplitArguments(args string) []string {
+	if args == "" {
 		return nil
 	}
-	return strings.Split(strings.TrimSuffix(b.Args, "\x00"), "\x00")
+	return strings.Split(strings.TrimSuffix(args, "\x00"), "\x00")
 }
 
 // JoinArguments ends each with a NUL, as /proc/PID/cmdline does: it is the one byte that no argument can have, and

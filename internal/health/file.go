@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// adviseFile reads what somebody has written about a server. No file says nothing, as with keepalived, for which a
+// track_file that is gone counts as 0 (process_inotify in its track_file.c).
+func adviseFile(ask model.AskFile) adviser {
+	return func(_ context.Context, to netip.AddrPort) (model.Advice, error) {
+		text, err := noteOn(ask.Path, to)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return model.Advice{}, nil
+		case errors.Is(err, errNoFile), errors.Is(err, errLongLine):
+			return model.Advice{}, fmt.Errorf("file: %w", err)
+		case err != nil:
+			return model.Advice{}, ownFault{fmt.Errorf("file: %w", err)}
+		}
+		return adviceIn(text)
+	}
+}
+
+// noteOn is the first line about a server. In a directory the file with address and port counts before the one with
+// the address alone, as in ldirectord's maintenancedir.
+func noteOn(path string, to netip.AddrPort) (string, error) {
+	if !strings.HasSuffix(path, "/") {
+		return firstLine(path)
+	}
+	address := to.Addr().Unmap()
+	line, err := firstLine(filepath.Join(path, model.HostPort(address, to.Port())))
+	if errors.Is(err, fs.ErrNotExist) {
+		return firstLine(filepath.Join(path, address.String()))
+	}
+	return line, err
+}
+
+var errNoFile = errors.New("not a file")
+
+// firstLine waits for nobody, as a FIFO would make it.
+func firstLine(path string) (string, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", errNoFile
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxLine+1))
+	if err != nil {
+		return "", err
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	if len(line) > maxLine {
+		return "", errLongLine
+	}
+	return strings.TrimSpace(line), nil
+}
+
+// adviceIn understands what an agent may say, and a number, which is the weight itself.
+func adviceIn(line string) (model.Advice, error) {
+	if value, ok := parseCount(line, model.MaxWeight); ok {
+		return model.Advice{Given: true, Weight: value, Says: "file says " + line}, nil
+	}
+	word := parseWord(line)
+	if !word.known {
+		return model.Advice{}, fmt.Errorf("file: no weight and no word that is known in %s", shown(line))
+	}
+	return word.advice("file")
+}
