@@ -124,6 +124,47 @@ func TestChecksGiveWeights(t *testing.T) {
 	}
 }
 
+// TestPolicyGoesByTheWeightsThatChecksGive: who is kept by panic keeps to it, a slow start climbs to it, and a quorum
+// counts it.
+func TestPolicyGoesByTheWeightsThatChecksGive(t *testing.T) {
+	server := checked(one, false, 81, 82)
+	server.Weight = 50
+	s := spec("192.0.2.10", server, two)
+	s.Services[0].Panic, s.Services[0].SlowStart, s.Services[0].Quorum = 100, 4*time.Second, model.Quorum{Weight: 30}
+	place := func(server model.Server) model.ServiceServer {
+		return model.ServiceServer{Service: s.Services[0].Key, Server: server.Key}
+	}
+	for _, test := range []struct {
+		name    string
+		found   string
+		percent int
+		after   time.Duration // since it came
+		want    uint16
+		sum     int
+	}{
+		{"panic", "ud", 50, 4 * time.Second, 25, 1},
+		{"panic, drained", "ud", 0, 4 * time.Second, 0, 1},
+		{"slow start", "uu", 50, 2 * time.Second, 12, 26},
+		{"all of it", "uu", 50, 4 * time.Second, 25, 26},
+		{"more than the quorum", "uu", 100, 4 * time.Second, 50, 51},
+	} {
+		seen := model.Seen{Network: network("198.51.100.11", "198.51.100.12"), Health: found(server, test.found),
+			InPool: map[model.ServiceServer]bool{place(server): true, place(two): true}, Entered: map[model.ServiceServer]time.Time{place(server): noon}}
+		first := server.Asks()[0]
+		h := seen.Health[first]
+		h.Advice = model.Advice{Given: true, Percent: true, Weight: test.percent}
+		seen.Health[first] = h
+		desired, _ := plan.Make(s, seen, noon.Add(test.after))
+		if got := desired.Dataplane.Services[0].Servers[0].Weight; got != test.want {
+			t.Errorf("%s: weight %d, want %d", test.name, got, test.want)
+		}
+		standing := desired.Standings[s.Services[0].Key]
+		if held := standing.Quorum == model.QuorumHeld; standing.Weight != test.sum || held && test.sum < 30 {
+			t.Errorf("%s: %+v, want weight %d", test.name, standing, test.sum)
+		}
+	}
+}
+
 // TestTrustedServersDoNotWait for their first good answer, unless they were out.
 func TestTrustedServersDoNotWait(t *testing.T) {
 	server := checked(one, false, 0)
