@@ -16,6 +16,7 @@ type Fault struct {
 	Number int  // in the catalogue
 	Long   bool // a run takes more than ten seconds
 	Parts  []Part
+	Beside string // what others were measured to do, to be read beside the figures; "": nobody was
 
 	// Prepare builds what all runs share. What it makes goes with the test.
 	Prepare func(t *testing.T, size Size) Run

@@ -39,6 +39,9 @@ func (o order) measure(t *testing.T, f Fault) {
 	}
 	figures := f.figures(runs)
 	o.keep(t, f, figures)
+	if f.Beside != "" {
+		t.Logf("%3d  beside it: %s", f.Number, f.Beside)
+	}
 	for i, p := range f.Parts {
 		t.Log(figures[i])
 		if p.judged(o.size()) && !figures[i].Pass {

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/faults"
+	"github.com/weir-lb/weir/internal/lab"
+)
+
+// flaps are the changes of a server that comes and goes, those of all its services together.
+const flaps = "changes"
+
+// serverFlaps: what is asked of a server is there for a second, and gone for a second, under load. Five minutes of one
+// check are half a minute of ten, which see it at different moments.
+func serverFlaps(weir string) faults.Fault {
+	return faults.Fault{
+		Number: 28,
+		Long:   true,
+		Parts:  append(partsOfLoad(), faults.Part{Name: flaps, Unit: "changes", Bar: 10}),
+		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			g := newGround(t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Web: lab.WebOwn, Weir: weir}, usualLoad(size))
+			f := &flapping{ground: g, asked: &asked{g.lab, g.director, g.daemon}, times: size.Of(2, 15)}
+			if err := f.open(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return func() (faults.Measured, error) { return g.under(t.Context(), f.flap) }
+		},
+	}
+}
+
+type flapping struct {
+	*ground
+	asked *asked
+	times int // it goes and comes so often
+}
+
+// open has all of the load's services checked, and ten more by checks of their own.
+func (f *flapping) open(ctx context.Context) error {
+	for _, s := range f.lab.Servers {
+		if err := s.StartWeb(ctx); err != nil {
+			return err
+		}
+	}
+	text := strings.ReplaceAll(f.lab.LoadServices(), "    servers:\n", "    check: {http: /health, port: 80}\n    servers:\n")
+	for i := range 10 {
+		text += f.asked.service(8001+i, fmt.Sprintf("{http: \"/health?%d\", port: 80}", i))
+	}
+	if err := f.become(ctx, text); err != nil {
+		return err
+	}
+	return f.asked.allUp(ctx)
+}
+
+func (f *flapping) flap(ctx context.Context) (map[string]float64, error) {
+	told, err := f.asked.told()
+	if err != nil {
+		return nil, err
+	}
+	server, began := f.lab.Servers[0], time.Now()
+	for i := range f.times {
+		second := func(n int) { time.Sleep(time.Until(began.Add(time.Duration(2*i+n) * time.Second))) }
+		if err := server.KillWeb(); err != nil {
+			return nil, err
+		}
+		second(1)
+		if err := server.StartWeb(ctx); err != nil {
+			return nil, err
+		}
+		second(2)
+	}
+	of, err := f.asked.changesSince(told)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]float64{flaps: of[server.Address.IPv4].all()}, nil
+}

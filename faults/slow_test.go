@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/faults"
+	"github.com/weir-lb/weir/internal/lab"
+)
+
+// Parts of fault 27: changes of a server that answers after half of what its check waits, after nine tenths, and one
+// time in ten after twice as long; and one that is twice as late each time.
+const (
+	changesHalf   = "changes_half"
+	changesNearly = "changes_nearly"
+	changesTenth  = "changes_tenth"
+	slowIn        = "slow_in" // checks that have not found it
+)
+
+// The defaults of a check, which faults 27 and 28 leave as they are.
+const (
+	usualInterval = time.Second
+	usualTimeout  = 900 * time.Millisecond
+)
+
+// serverSlow: servers answer later and later. Ten minutes of one check are ten seconds of sixty.
+func serverSlow(weir string) faults.Fault {
+	return faults.Fault{
+		Number: 27,
+		Long:   true,
+		Parts: []faults.Part{
+			{Name: changesHalf, Unit: "changes", Bar: 1},
+			{Name: changesNearly, Unit: "changes", Bar: 1},
+			{Name: changesTenth, Unit: "changes", Bar: 1},
+			{Name: slowIn, Unit: "checks"},
+			{Name: removedIn, Unit: faults.Seconds, Bar: 4},
+		},
+		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			checks := size.Of(4, 60)
+			a := newAsked(t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Servers: len(paces()), Weir: weir})
+			s := &slowness{asked: a, checks: checks, lasting: time.Duration(size.Of(3, 600/checks)) * usualInterval, log: t.Logf}
+			if err := s.open(t); err != nil {
+				t.Fatal(err)
+			}
+			return func() (faults.Measured, error) { return s.run(t.Context()) }
+		},
+	}
+}
+
+// pace is how long a web server takes for its answer to a path's so many-th question.
+type pace func(question int) time.Duration
+
+func always(wait time.Duration) pace { return func(int) time.Duration { return wait } }
+
+func tenth(question int) time.Duration {
+	if question%10 == 0 {
+		return 2 * usualTimeout
+	}
+	return 0
+}
+
+// paces are of the servers in turn.
+func paces() []pace {
+	return []pace{always(usualTimeout / 2), always(usualTimeout * 9 / 10), tenth, always(usualTimeout), always(2 * usualTimeout)}
+}
+
+// slowness is servers that answer late, while it is told them.
+type slowness struct {
+	*asked
+	checks  int            // of each server
+	first   netip.AddrPort // of the services
+	lasting time.Duration  // so long are they slow
+	log     func(string, ...any)
+
+	mu    sync.Mutex
+	slow  bool
+	heard map[string]int // questions of each server and path
+}
+
+// slowPort is where the servers are asked.
+const slowPort = 8080
+
+func (s *slowness) open(t *testing.T) error {
+	for i, server := range s.lab.Servers {
+		listener, err := server.Listen(t.Context(), slowPort)
+		if err != nil {
+			return err
+		}
+		web := &http.Server{Handler: s.answer(server.Name, paces()[i]), ReadHeaderTimeout: 5 * time.Second}
+		go web.Serve(listener)
+		t.Cleanup(func() { web.Close() })
+	}
+	s.first = netip.AddrPortFrom(s.lab.VIP.IPv4, 8001)
+	var text strings.Builder
+	text.WriteString("services:\n")
+	for i := range s.checks {
+		text.WriteString(s.service(8001+i, checkOf(i)))
+	}
+	return s.start(t.Context(), text.String())
+}
+
+// checkOf asks as the defaults have it, in words that no other one has.
+func checkOf(i int) string { return "{http: \"/" + strings.Repeat("x", i) + "\", port: 8080}" }
+
+func (s *slowness) answer(server string, pace pace) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(s.wait(server+r.URL.Path, pace)):
+			w.WriteHeader(http.StatusOK)
+		}
+	}
+}
+
+func (s *slowness) wait(who string, pace pace) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.slow {
+		return 0
+	}
+	s.heard[who]++
+	return pace(s.heard[who])
+}
+
+func (s *slowness) turn(slow bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slow, s.heard = slow, map[string]int{}
+}
+
+func (s *slowness) run(ctx context.Context) (faults.Measured, error) {
+	figures := map[string]float64{}
+	told, err := s.told()
+	if err != nil {
+		return faults.Measured{}, err
+	}
+	began := time.Now()
+	s.turn(true)
+	if err := s.leaves(ctx, s.of(4)); err != nil {
+		return faults.Measured{}, err
+	}
+	figures[removedIn] = time.Since(began).Seconds()
+	time.Sleep(time.Until(began.Add(s.lasting)))
+	if err := s.judge(figures, told); err != nil {
+		return faults.Measured{}, err
+	}
+	s.turn(false)
+	return faults.Measured{Figures: figures}, s.allUp(ctx)
+}
+
+func (s *slowness) of(server int) netip.Addr { return s.lab.Servers[server].Address.IPv4 }
+
+// leaves waits until the maps have a server no more, in one of the services.
+func (s *slowness) leaves(ctx context.Context, server netip.Addr) error {
+	gone := netip.AddrPortFrom(server, s.first.Port()).String()
+	return s.until(ctx, "the checks find it", s.first.String(), "tcp", func(server string, weight uint16) bool {
+		return server != gone || weight == 0
+	})
+}
+
+func (s *slowness) judge(figures map[string]float64, told int64) error {
+	of, err := s.changesSince(told)
+	if err != nil {
+		return err
+	}
+	for i, part := range []string{changesHalf, changesNearly, changesTenth} {
+		figures[part] = of[s.of(i)].all()
+	}
+	s.log("who takes just as long as a check waits went down %d times and came up %d times: it is a matter of luck", of[s.of(3)].down, of[s.of(3)].up)
+	figures[slowIn] = float64(s.checks - of[s.of(4)].down + of[s.of(4)].up)
+	return nil
+}
