@@ -17,12 +17,27 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// settle lets verdicts that come together be told together: a rack that dies is one change.
-const settle = 5 * time.Millisecond
+// Verdicts that come together are told together: a rack that dies is one change, although its checks ask a
+// millisecond after each other, and up to a fiftieth of their interval sooner.
+const (
+	quiet   = 10 * time.Millisecond // so long nothing more must come
+	longest = 80 * time.Millisecond // that any of them waits
+)
+
+// burst is verdicts of which nobody was told yet.
+type burst struct{ began time.Time }
+
+// wait is for how long more may come, after one that has come now.
+func (b *burst) wait(now time.Time) time.Duration {
+	if b.began.IsZero() {
+		b.began = now
+	}
+	return min(quiet, b.began.Add(longest).Sub(now))
+}
 
 // Monitor runs one check for each key that it follows.
 //
-//	Follow ──► Run ──► checker (one goroutine each) ──► verdicts ──► 5 ms ──► out
+//	Follow ──► Run ──► checker (one goroutine each) ──► verdicts ──► 10 to 80 ms ──► out
 type Monitor struct {
 	log    *slog.Logger
 	memory Memory
@@ -59,7 +74,9 @@ func (m *Monitor) Run(ctx context.Context, out func(map[model.CheckKey]model.Hea
 	ctx, cancel := context.WithCancel(ctx)
 	defer r.checkers.Wait() // each ends with ctx
 	defer cancel()
-	var due <-chan time.Time
+	var untold burst
+	due := time.NewTimer(quiet)
+	defer due.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -73,14 +90,14 @@ func (m *Monitor) Run(ctx context.Context, out func(map[model.CheckKey]model.Hea
 				continue // it is not followed any more
 			}
 			r.known[v.of.key] = v.health
-		case <-due:
-			due = nil
-			out(maps.Clone(r.known))
+		case <-due.C:
+			if !untold.began.IsZero() {
+				untold = burst{}
+				out(maps.Clone(r.known))
+			}
 			continue
 		}
-		if due == nil {
-			due = time.After(settle)
-		}
+		due.Reset(untold.wait(time.Now()))
 	}
 }
 

@@ -130,3 +130,19 @@ func TestVerdictsOutliveTheProcess(t *testing.T) {
 	m.Follow([]model.CheckKey{key})
 	m.until("it begins anew", func(k map[model.CheckKey]model.Health) bool { return k[key].State == model.HealthUp })
 }
+
+// TestVerdictsOfOneMomentAreToldTogether: who comes while others come is waited for, but not for ever.
+func TestVerdictsOfOneMomentAreToldTogether(t *testing.T) {
+	var b burst
+	for _, tt := range []struct{ after, wait time.Duration }{
+		{0, quiet},
+		{quiet - 1, quiet},
+		{longest - quiet, quiet},
+		{longest - quiet/2, quiet / 2},
+		{longest, 0},
+	} {
+		if wait := b.wait(noon.Add(tt.after)); wait != tt.wait {
+			t.Errorf("%v after the first one: %v more, want %v", tt.after, wait, tt.wait)
+		}
+	}
+}
