@@ -18,26 +18,32 @@ import (
 )
 
 // Verdicts that come together are told together: a rack that dies is one change, although its checks ask a
-// millisecond after each other, and up to a fiftieth of their interval sooner.
+// millisecond after each other, and up to a fiftieth of their interval sooner. The more have come, the longer
+// the last ones are waited for.
 const (
-	quiet   = 10 * time.Millisecond // so long nothing more must come
-	longest = 80 * time.Millisecond // that any of them waits
+	quiet   = 10 * time.Millisecond  // so long nothing more must come
+	each    = time.Millisecond       // is added for each that has come
+	most    = 25 * time.Millisecond  // that it adds up to
+	longest = 100 * time.Millisecond // that any of them waits
 )
 
 // burst is verdicts of which nobody was told yet.
-type burst struct{ began time.Time }
+type burst struct {
+	began time.Time
+	count int
+}
 
 // wait is for how long more may come, after one that has come now.
 func (b *burst) wait(now time.Time) time.Duration {
-	if b.began.IsZero() {
+	if b.count++; b.count == 1 {
 		b.began = now
 	}
-	return min(quiet, b.began.Add(longest).Sub(now))
+	return min(quiet+time.Duration(b.count-1)*each, most, b.began.Add(longest).Sub(now))
 }
 
 // Monitor runs one check for each key that it follows.
 //
-//	Follow ──► Run ──► checker (one goroutine each) ──► verdicts ──► 10 to 80 ms ──► out
+//	Follow ──► Run ──► checker (one goroutine each) ──► verdicts ──► 10 to 100 ms ──► out
 type Monitor struct {
 	log    *slog.Logger
 	memory Memory
@@ -91,7 +97,7 @@ func (m *Monitor) Run(ctx context.Context, out func(map[model.CheckKey]model.Hea
 			}
 			r.known[v.of.key] = v.health
 		case <-due.C:
-			if !untold.began.IsZero() {
+			if untold.count > 0 {
 				untold = burst{}
 				out(maps.Clone(r.known))
 			}

@@ -136,7 +136,7 @@ func TestVerdictsOfOneMomentAreToldTogether(t *testing.T) {
 	var b burst
 	for _, tt := range []struct{ after, wait time.Duration }{
 		{0, quiet},
-		{quiet - 1, quiet},
+		{quiet - 1, quiet + each},
 		{longest - quiet, quiet},
 		{longest - quiet/2, quiet / 2},
 		{longest, 0},
@@ -144,5 +144,12 @@ func TestVerdictsOfOneMomentAreToldTogether(t *testing.T) {
 		if wait := b.wait(noon.Add(tt.after)); wait != tt.wait {
 			t.Errorf("%v after the first one: %v more, want %v", tt.after, wait, tt.wait)
 		}
+	}
+	b = burst{}
+	for range 50 {
+		b.wait(noon)
+	}
+	if wait := b.wait(noon); wait != most {
+		t.Errorf("after many: %v more, want %v", wait, most)
 	}
 }
