@@ -42,18 +42,20 @@ func probeExpect(ask model.AskExpect) (probe, error) {
 				return fmt.Errorf("send: %w", plainly(err))
 			}
 		}
-		return search(c, expected)
+		return search(ctx, c, expected)
 	}, nil
 }
 
-func search(c io.Reader, expected *regexp.Regexp) error {
+func search(ctx context.Context, c io.Reader, expected *regexp.Regexp) error {
 	var answer []byte
 	for len(answer) < maxAnswer {
 		answer = slices.Grow(answer, maxLine)
 		n, err := c.Read(answer[len(answer):min(cap(answer), maxAnswer)])
 		answer = answer[:len(answer)+n]
-		if n > 0 && expected.Match(answer) {
-			return nil
+		if n > 0 {
+			if found, late := matches(ctx, expected, answer); found || late != nil {
+				return late
+			}
 		}
 		if err != nil {
 			return unmatched(err, string(answer))

@@ -74,7 +74,7 @@ func (h *httpCheck) probe(ctx context.Context, to netip.AddrPort) error {
 	answer, err := httpAnswer(c, h.request(to))
 	switch {
 	case err == nil:
-		err = h.judge(answer)
+		err = h.judge(ctx, answer)
 	case isOver(ctx): // what came of a line counts as a line, and makes no sense
 		err = fmt.Errorf("http: %w", errSilent)
 	}
@@ -128,7 +128,7 @@ func httpAnswer(c net.Conn, request *http.Request) (*http.Response, error) {
 }
 
 // judge reads the body only if something is wanted of it.
-func (h *httpCheck) judge(answer *http.Response) error {
+func (h *httpCheck) judge(ctx context.Context, answer *http.Response) error {
 	if !h.ask.Status.Has(answer.StatusCode) {
 		return fmt.Errorf("http %03d, expected %s", answer.StatusCode, h.ask.Status)
 	}
@@ -140,17 +140,32 @@ func (h *httpCheck) judge(answer *http.Response) error {
 		return httpReason("body", err)
 	}
 	known := body[:min(len(body), maxHTTPBody)]
-	switch {
-	case !bytes.Contains(known, []byte(h.ask.Contains)):
-		return fmt.Errorf("body lacks %q", shorten(h.ask.Contains, 60))
-	case h.match != nil && !h.match.Match(known):
-		return fmt.Errorf("body does not match /%s/", shorten(h.ask.Match, 60))
+	switch err := h.search(ctx, known); {
+	case err != nil:
+		return err
 	case h.ask.Digest == "":
 		return nil
 	case len(body) > maxHTTPBody:
 		return fmt.Errorf("body is longer than %d MiB: too much for a digest", maxHTTPBody>>20)
 	}
 	return checkDigest(body, h.ask.Digest)
+}
+
+// search wants what is to be in a body.
+func (h *httpCheck) search(ctx context.Context, body []byte) error {
+	if !bytes.Contains(body, []byte(h.ask.Contains)) {
+		return fmt.Errorf("body lacks %q", shorten(h.ask.Contains, 60))
+	}
+	if h.match == nil {
+		return nil
+	}
+	switch found, err := matches(ctx, h.match, body); {
+	case err != nil:
+		return fmt.Errorf("body: %w", err)
+	case !found:
+		return fmt.Errorf("body does not match /%s/", shorten(h.ask.Match, 60))
+	}
+	return nil
 }
 
 // checkDigest compares as keepalived does, whose genhash makes digests.

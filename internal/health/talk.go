@@ -16,21 +16,24 @@ import (
 
 // How much a server may say. It may be another program than we think, or a broken one.
 const (
-	maxLine  = 4 << 10 // bytes, with the line's end
-	maxLines = 200     // of a whole conversation
+	maxLine  = 4 << 10  // bytes, with the line's end
+	maxLines = 200      // of a whole conversation
+	maxTalk  = 64 << 10 // bytes of it
 )
 
 var (
 	errLongLine  = fmt.Errorf("a line of more than %d bytes", maxLine)
 	errManyLines = fmt.Errorf("more than %d lines", maxLines)
+	errLongTalk  = fmt.Errorf("more than %d KiB", maxTalk>>10)
 )
 
 // talk is a conversation in lines.
 type talk struct {
 	conn  net.Conn
 	in    *bufio.Reader
-	said  string // what was said last, as messages call it; "" before the first word
-	lines int    // heard so far
+	heard *io.LimitedReader // what in reads from
+	said  string            // what was said last, as messages call it; "" before the first word
+	lines int               // heard so far
 }
 
 // conversation is a probe that connects and talks.
@@ -42,7 +45,8 @@ func conversation(hold func(*talk) error) probe {
 		}
 		defer c.Close()
 		defer obey(ctx, c)()
-		return hold(&talk{conn: c, in: bufio.NewReaderSize(c, maxLine)})
+		heard := &io.LimitedReader{R: c, N: maxTalk}
+		return hold(&talk{conn: c, in: bufio.NewReaderSize(heard, maxLine), heard: heard})
 	}
 }
 
@@ -67,8 +71,11 @@ func (t *talk) line() (string, error) {
 		return "", unheard(errManyLines, t.said)
 	}
 	line, err := t.in.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull):
 		err = errLongLine
+	case err != nil && t.heard.N <= 0:
+		err = errLongTalk
 	}
 	if err != nil {
 		return "", unheard(err, t.said)

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -56,12 +57,34 @@ func (h *handshakes) dial(ctx context.Context, to netip.AddrPort) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	c := tls.Client(raw, config)
+	heard := &sparing{Conn: raw, left: maxHandshake}
+	c := tls.Client(heard, config)
 	if err := c.HandshakeContext(ctx); err != nil {
 		_ = raw.Close() // it may be closed already
 		return nil, tlsReason(err)
 	}
+	heard.left = math.MaxInt
 	return c, nil
+}
+
+// maxHandshake is how much a server may say until hands are shaken, in bytes. Certificates are most of it.
+const maxHandshake = 64 << 10
+
+var errLongHandshake = fmt.Errorf("longer than %d KiB", maxHandshake>>10)
+
+// sparing is a connection of which only so much is read.
+type sparing struct {
+	net.Conn
+	left int
+}
+
+func (s *sparing) Read(p []byte) (int, error) {
+	if s.left <= 0 {
+		return 0, errLongHandshake
+	}
+	n, err := s.Conn.Read(p[:min(len(p), s.left)])
+	s.left -= n
+	return n, err
 }
 
 // configFor names the server: by its address where there is no name, which is not sent then (RFC 6066 section 3)
