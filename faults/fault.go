@@ -9,7 +9,10 @@
 // a fault is made. Read this file first, then catalogue.go, and killed_test.go for an example.
 package faults
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // Fault is something that goes wrong, and how much of it weir must bear.
 type Fault struct {
@@ -25,15 +28,16 @@ type Fault struct {
 // Part is one figure of a fault, and its bar.
 type Part struct {
 	Name    string
-	Unit    string // Seconds and Times are judged by `make faults` alone
+	Unit    string // Seconds, Times and Memory are judged by `make faults` alone
 	Bar     float64
 	AtLeast bool // the figure must reach the bar; otherwise it must not exceed it
 }
 
-// Units of what depends on how busy the machine is.
+// Units of what depends on how busy the machine is, and for how long something runs.
 const (
 	Seconds = "s"
 	Times   = "times" // a ratio of two durations
+	Memory  = "MiB"   // of a process, which takes what it needs at first
 )
 
 // Run injects the fault once.
@@ -78,4 +82,6 @@ func (p Part) worse(a, b float64) float64 {
 }
 
 // judged tells whether a size says anything about a part.
-func (p Part) judged(size Size) bool { return size == Full || p.Unit != Seconds && p.Unit != Times }
+func (p Part) judged(size Size) bool {
+	return size == Full || !slices.Contains([]string{Seconds, Times, Memory}, p.Unit)
+}

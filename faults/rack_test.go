@@ -51,10 +51,11 @@ func rackFails(weir string) faults.Fault {
 
 const (
 	rackSize  = 60
-	rackFail  = 50   // of them
-	rackPort  = 9001 // of the first
-	rackFalls = 3    // bad answers that decide
-	noticed   = 9000 // where messages come in
+	rackFail  = 50                    // of them
+	rackPort  = 9001                  // of the first
+	rackFalls = 3                     // bad answers that decide
+	rackApart = 70 * time.Millisecond // these are at most, by how checks keep their distance and by their jitter
+	noticed   = 9000                  // where messages come in
 )
 
 // rack is servers on the ports of one host, which fail by the word.
@@ -161,8 +162,12 @@ func (r *rack) run(ctx context.Context) (faults.Measured, error) {
 	if err := r.toldOf(ctx, figures); err != nil {
 		return faults.Measured{}, err
 	}
+	m := faults.Measured{Figures: figures}
+	if apart := last.Sub(first); apart > 2*rackApart {
+		m.Disturbed = fmt.Sprintf("answers that decide came %v apart", apart)
+	}
 	r.fail(false)
-	return faults.Measured{Figures: figures}, r.allUp(ctx)
+	return m, r.allUp(ctx)
 }
 
 func (r *rack) web() string { return fmt.Sprintf("%s:80", r.lab.VIP.IPv4) }
