@@ -89,13 +89,13 @@ generate: export BPF2GO_CFLAGS = -O2 -g -Wall -Werror -Wno-microsoft-anon-tag -f
 generate:
 	$(GO) generate ./internal/dataplane
 
-# bench measures nanoseconds a packet beside a MAC swap in the same run, then LVS's headlines in the
-# lab, one after the other, and keeps the figures. Some of them: make bench BENCHES=./bench
+# bench measures nanoseconds a packet beside a MAC swap in the same run, then LVS's headlines and what checks
+# cost in the lab, one after the other, and keeps the figures. Some of them: make bench BENCHES=./bench ONLY=checks
 BENCHES := ./internal/dataplane ./bench
 .PHONY: bench
 bench: export WEIR_BENCH = $(CURDIR)/bench/results.json
 bench:
-	$(GO) test -count=1 -p 1 -timeout 30m -run '^TestBench$$' $(BENCHES) -v
+	$(GO) test -count=1 -p 1 -timeout 30m -run '^TestBench$$/$(ONLY)' $(BENCHES) -v
 
 # man and completion are made of the command line and of docs/config.md.
 .PHONY: man completion

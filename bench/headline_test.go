@@ -39,10 +39,23 @@ func TestBench(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	figures := headlines(t)
-	show(figures, before)
-	if err := bench.Keep(file, figures); err != nil {
-		t.Fatal(err)
+	for _, g := range []struct {
+		name, title string
+		measure     func(*testing.T) []bench.Figure
+	}{
+		{"headline", "LVS's headlines", headlines},
+		{"checks", "checks", checks},
+	} {
+		t.Run(g.name, func(t *testing.T) {
+			figures := g.measure(t)
+			for i := range figures {
+				figures[i].Group = g.name
+			}
+			show(g.title, figures, before)
+			if err := bench.Keep(file, figures); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 
@@ -167,17 +180,23 @@ func repeat(t *testing.T, name, unit string, one func() (sample, error)) bench.F
 			t.Fatalf("%s: %d samples were void, the last: %s", name, voids, s.void)
 		}
 	}
-	slices.Sort(values)
+	return figureOf(name, unit, values)
+}
+
+// figureOf is the median of some values, between their extremes.
+func figureOf(name, unit string, values []float64) bench.Figure {
+	values = slices.Sorted(slices.Values(values))
 	for i, v := range values {
 		values[i] = math.Round(v*1000) / 1000 // no clock here is better
 	}
-	return bench.Figure{Group: "headline", Name: name, Unit: unit, Value: values[samples/2], Min: values[0], Max: values[samples-1]}
+	n := len(values)
+	return bench.Figure{Name: name, Unit: unit, Value: values[n/2], Min: values[0], Max: values[n-1]}
 }
 
 // show prints each figure, and by how much it differs from the last saved one.
-func show(figures []bench.Figure, before map[string]float64) {
+func show(title string, figures []bench.Figure, before map[string]float64) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-27s %9s %9s %9s %-6s %s\n", "LVS's headlines", "median", "least", "most", "unit", "last saved")
+	fmt.Fprintf(&b, "%-27s %9s %9s %9s %-6s %s\n", title, "median", "least", "most", "unit", "last saved")
 	for _, f := range figures {
 		fmt.Fprintf(&b, "%-27s %9.3f %9.3f %9.3f %-6s", f.Name, f.Value, f.Min, f.Max, f.Unit)
 		if last, ok := before[f.Name]; ok {

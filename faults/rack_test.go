@@ -55,6 +55,7 @@ const (
 	rackPort  = 9001                  // of the first
 	rackFalls = 3                     // bad answers that decide
 	rackApart = 70 * time.Millisecond // these are at most, by how checks keep their distance and by their jitter
+	rackStall = 20 * time.Millisecond // of the machine, behind which verdicts come late
 	noticed   = 9000                  // where messages come in
 )
 
@@ -148,7 +149,7 @@ func (r *rack) fail(failing bool) {
 func (r *rack) run(ctx context.Context) (faults.Measured, error) {
 	time.Sleep(r.digest) // messages of the run before
 	r.fail(true)
-	switches, err := r.watch(ctx, func(ctx context.Context) error {
+	switches, stood, err := r.watch(ctx, func(ctx context.Context) error {
 		return r.until(ctx, "they are out", r.web(), "tcp", func(server string, weight uint16) bool { return r.fails(server) == (weight == 0) })
 	})
 	if err != nil {
@@ -163,8 +164,8 @@ func (r *rack) run(ctx context.Context) (faults.Measured, error) {
 		return faults.Measured{}, err
 	}
 	m := faults.Measured{Figures: figures}
-	if apart := last.Sub(first); apart > 2*rackApart {
-		m.Disturbed = fmt.Sprintf("answers that decide came %v apart", apart)
+	if apart := last.Sub(first); apart > 2*rackApart || stood > rackStall {
+		m.Disturbed = fmt.Sprintf("answers that decide came %v apart, and the machine stood still for %v", apart, stood)
 	}
 	r.fail(false)
 	return m, r.allUp(ctx)
@@ -177,23 +178,24 @@ func (r *rack) fails(server string) bool {
 	return at.Port() < rackPort+rackFail
 }
 
-// watch is when the table of servers was another one, while something goes on.
-func (r *rack) watch(ctx context.Context, goOn func(context.Context) error) (switches []time.Time, err error) {
+// watch is when the table of servers was another one, while something goes on, and how long it could not look.
+func (r *rack) watch(ctx context.Context, goOn func(context.Context) error) (switches []time.Time, stood time.Duration, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	before, err := r.tables.Now()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- goOn(ctx) }()
 	ticks := time.NewTicker(500 * time.Microsecond)
 	defer ticks.Stop()
-	for {
+	for looked := time.Now(); ; {
 		now, err := r.tables.Now()
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
+		stood, looked = max(stood, time.Since(looked)), time.Now()
 		if !slices.Equal(now, before) {
 			switches, before = append(switches, time.Now()), now
 		}
@@ -202,7 +204,7 @@ func (r *rack) watch(ctx context.Context, goOn func(context.Context) error) (swi
 			if err == nil && len(switches) == 0 {
 				err = errors.New("it was in no table")
 			}
-			return switches, err
+			return switches, stood, err
 		case <-ticks.C:
 		}
 	}

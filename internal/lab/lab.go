@@ -45,6 +45,7 @@ type Config struct {
 type Elsewhere struct {
 	Clients  []netip.Prefix // whose hosts the client is, all of them
 	Services []netip.Prefix // that are the first director's
+	Servers  []netip.Prefix // whose hosts the first server is, all of them
 }
 
 // Lab is a running topology.
@@ -81,7 +82,7 @@ func New(ctx context.Context, config Config) (*Lab, error) {
 	l := &Lab{Shape: config.Shape, Forwarding: config.Forwarding, config: config, log: config.Log}
 	l.VIP = l.front().host(vipHost)
 	l.spawner = newSpawner()
-	err := inOrder(ctx.Err, l.furnish, l.build, ctx.Err)
+	err := inOrder(ctx.Err, l.furnish, l.build, l.buildElsewhere, ctx.Err)
 	if err != nil {
 		return nil, fmt.Errorf("lab %s: %w", config.Shape, errors.Join(err, l.Close()))
 	}

@@ -164,6 +164,7 @@ func TestNetworksElsewhereAreRouted(t *testing.T) {
 	l := start(t, lab.Config{Shape: lab.TwoArm, Servers: 1, Web: lab.WebOwn, Elsewhere: lab.Elsewhere{
 		Clients:  prefixes("10.9.0.0/16", "10.0.0.2/32", "fd00:9::/64"),
 		Services: prefixes("10.0.0.100/32", "fd00:a::100/128"),
+		Servers:  prefixes("10.20.0.0/16", "fd00:20::/64"),
 	}})
 	forward(t, l)
 	if err := l.Serve(within(t)); err != nil {
@@ -182,6 +183,18 @@ func TestNetworksElsewhereAreRouted(t *testing.T) {
 		from := netip.AddrPortFrom(netip.MustParseAddr(client), 30001)
 		asked(t, l, from, lab.Answer{Server: "real1", Client: from.Addr(), Local: l.Servers[0].Address.In(f)})
 		asked(t, l, from, lab.Answer{Server: "director1", Client: from.Addr(), Local: service.In(f)})
+	}
+	for _, server := range []string{"10.20.30.40:80", "[fd00:20::9]:80"} {
+		err := l.Directors[0].Do(func() error {
+			conn, err := net.Dial("tcp", server)
+			if err == nil {
+				err = conn.Close()
+			}
+			return err
+		})
+		if err != nil {
+			t.Errorf("the director does not reach %s: %v", server, err)
+		}
 	}
 }
 

@@ -89,7 +89,7 @@ func (l *Lab) build() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(l.buildRouter(front), l.buildDirectors(front), l.buildElsewhere()); err != nil {
+	if err := errors.Join(l.buildRouter(front), l.buildDirectors(front)); err != nil {
 		return err
 	}
 	switch l.Shape {
@@ -157,6 +157,9 @@ func (l *Lab) buildElsewhere() error {
 	}
 	for _, p := range l.config.Elsewhere.Services {
 		errs = append(errs, l.Router.route(p, l.Directors[0].Address.of(p), 0))
+	}
+	for _, p := range l.config.Elsewhere.Servers {
+		errs = append(errs, l.Servers[0].local(p), l.Directors[0].route(p, l.Servers[0].Address.of(p), 0))
 	}
 	return errors.Join(errs...)
 }
