@@ -9,10 +9,7 @@
 // a fault is made. Read this file first, then catalogue.go, and killed_test.go for an example.
 package faults
 
-import (
-	"slices"
-	"testing"
-)
+import "testing"
 
 // Fault is something that goes wrong, and how much of it weir must bear.
 type Fault struct {
@@ -28,16 +25,16 @@ type Fault struct {
 // Part is one figure of a fault, and its bar.
 type Part struct {
 	Name    string
-	Unit    string // Seconds, Times and Memory are judged by `make faults` alone
+	Unit    string // Seconds and Times are judged by `make faults` alone
 	Bar     float64
 	AtLeast bool // the figure must reach the bar; otherwise it must not exceed it
+	Timely  bool // it depends on how busy the machine is, too, whatever its unit
 }
 
-// Units of what depends on how busy the machine is, and for how long something runs.
+// Units of what depends on how busy the machine is.
 const (
 	Seconds = "s"
 	Times   = "times" // a ratio of two durations
-	Memory  = "MiB"   // of a process, which takes what it needs at first
 )
 
 // Run injects the fault once.
@@ -83,5 +80,5 @@ func (p Part) worse(a, b float64) float64 {
 
 // judged tells whether a size says anything about a part.
 func (p Part) judged(size Size) bool {
-	return size == Full || !slices.Contains([]string{Seconds, Times, Memory}, p.Unit)
+	return size == Full || p.Unit != Seconds && p.Unit != Times && !p.Timely
 }

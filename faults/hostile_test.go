@@ -41,12 +41,12 @@ func hostileServer(weir string) faults.Fault {
 			{Name: hostileBytes, Unit: "KiB", Bar: 64 + unread},
 			{Name: hostileBody, Unit: "KiB", Bar: 1024 + 2*unread}, // and its head and its chunks
 			{Name: hostileTook, Unit: faults.Seconds, Bar: 0.3},
-			{Name: hostileGrowth, Unit: faults.Memory, Bar: 1},
+			{Name: hostileGrowth, Unit: "MiB", Bar: 1, Timely: true},
 			{Name: believed, Unit: "checks"},
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			h := &hostility{asked: newAsked(t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Servers: 1, Weir: weir}), log: t.Logf}
-			h.answers = size.Of(100, 10_000)
+			h.answers, h.looks = size.Of(100, 10_000), size.Of(1, 20)
 			if err := h.open(t, size.Of(1, 6)); err != nil {
 				t.Fatal(err)
 			}
@@ -117,6 +117,7 @@ func slowly(text string) func(net.Conn) {
 type hostility struct {
 	*asked
 	answers int // that a run wants
+	looks   int // at the daemon's memory
 	log     func(string, ...any)
 
 	mu    sync.Mutex
@@ -243,10 +244,10 @@ func (h *hostility) hear(ctx context.Context, answers int) error {
 	})
 }
 
-// resident is the daemon's memory, in KiB: the median of two seconds, in which its garbage comes and goes.
+// resident is the daemon's memory, in KiB: the median of some looks, between which its garbage comes and goes.
 func (h *hostility) resident() (int, error) {
 	var all []int
-	for range 20 {
+	for range h.looks {
 		kib, err := h.residentNow()
 		if err != nil {
 			return 0, err

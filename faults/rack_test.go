@@ -33,9 +33,9 @@ func rackFails(weir string) faults.Fault {
 		Number: 32,
 		Long:   true,
 		Parts: []faults.Part{
-			{Name: rackUpdates, Unit: "updates", Bar: 1},
+			{Name: rackUpdates, Unit: "updates", Bar: 1, Timely: true},
 			{Name: rackIn, Unit: faults.Seconds, Bar: 0.1},
-			{Name: rackMessages, Unit: "messages", Bar: 1},
+			{Name: rackMessages, Unit: "messages", Bar: 1, Timely: true},
 			{Name: rackUntold, Unit: "servers"},
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {

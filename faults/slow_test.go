@@ -37,7 +37,7 @@ func serverSlow(weir string) faults.Fault {
 		Long:   true,
 		Parts: []faults.Part{
 			{Name: changesHalf, Unit: "changes", Bar: 1},
-			{Name: changesNearly, Unit: "changes", Bar: 1},
+			{Name: changesNearly, Unit: "changes", Bar: 1, Timely: true},
 			{Name: changesTenth, Unit: "changes", Bar: 1},
 			{Name: slowIn, Unit: "checks"},
 			{Name: removedIn, Unit: faults.Seconds, Bar: 4},
