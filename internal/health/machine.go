@@ -20,9 +20,14 @@ import (
 type machine struct {
 	check   model.Check
 	health  model.Health
-	against int // answers in a row that speak against the verdict
-	missed  int // answers in a row that said nothing
+	against int       // answers in a row that speak against the verdict
+	missed  int       // answers in a row that said nothing
+	latest  time.Time // when the latest reason was told
 }
+
+// latestEvery is how often a server that is down may change its reason: what it says may differ each time, and
+// each is another plan.
+const latestEvery = 10 * time.Second
 
 // hear takes an answer in, nil is a good one, and reports whether what is known is something else now. What a good
 // answer says of the weight counts at once.
@@ -52,7 +57,8 @@ func (m *machine) miss(why error, now time.Time) (changed bool) {
 	return true
 }
 
-// judge makes a verdict of an answer, and reports whether it is another one now.
+// judge makes a verdict of an answer, and reports whether it, or what it says of a server that is down, is another
+// one now.
 func (m *machine) judge(answer error, now time.Time) (changed bool) {
 	verdict, needed := model.HealthUp, m.check.Rise
 	if answer != nil {
@@ -63,16 +69,35 @@ func (m *machine) judge(answer error, now time.Time) (changed bool) {
 	}
 	if verdict == m.health.State {
 		m.against = 0
-		return false
+		return answer != nil && m.late(answer, now)
 	}
 	if m.against++; m.against < needed {
 		return false
 	}
 	m.health = model.Health{State: verdict, Since: now}
 	if answer != nil {
-		m.health.Reason = fmt.Sprintf("%v, %d of %d", answer, m.against, needed)
+		m.health.Reason = decisive(answer, needed)
 	}
-	m.against = 0
+	m.against, m.latest = 0, time.Time{}
+	return true
+}
+
+// decisive is a bad answer with how many there were in a row.
+func decisive(answer error, needed int) string {
+	return fmt.Sprintf("%v, %d of %d", answer, needed, needed)
+}
+
+// late takes in a bad answer of a server that is down already, and reports whether it is worth telling: one that
+// hung may refuse now.
+func (m *machine) late(answer error, now time.Time) bool {
+	text := answer.Error()
+	if decisive(answer, m.check.Fall) == m.health.Reason {
+		text = ""
+	}
+	if text == m.health.Latest || now.Before(m.latest.Add(latestEvery)) {
+		return false
+	}
+	m.health.Latest, m.latest = text, now
 	return true
 }
 

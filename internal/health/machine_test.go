@@ -3,6 +3,7 @@
 package health
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"testing"
@@ -35,6 +36,9 @@ func TestVerdicts(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := machine{check: model.Check{Rise: test.rise, Fall: test.fall}, health: model.Health{State: test.begins}}
+			if test.begins == model.HealthDown {
+				m.health.Reason = decisive(errors.New("http 503"), test.fall)
+			}
 			if got := history(&m, test.answers); got != test.want {
 				t.Errorf("%q makes %q, want %q", test.answers, got, test.want)
 			}
@@ -126,6 +130,35 @@ func TestWhoMayBeSilentSpeaksForNoVerdict(t *testing.T) {
 		if m.health.State == model.HealthUp && (m.health.Reason != "" || m.health.Advice != model.Advice{}) {
 			t.Errorf("%s: it speaks again, but %+v", test.name, m.health)
 		}
+	}
+}
+
+// TestTheLatestAnswerIsTold: of a server that is down, when it is another one, and not with each answer.
+func TestTheLatestAnswerIsTold(t *testing.T) {
+	m := machine{check: model.Check{Rise: 2, Fall: 2}, health: model.Health{State: model.HealthUp}}
+	for i, step := range []struct {
+		after  time.Duration
+		answer string // "": a good one
+		want   string // the latest, where it is told
+	}{
+		{0, "http 503", ""}, {1, "http 503", "-"}, {2, "http 503", ""}, {3, "refused", "refused"}, {4, "refused", ""}, {5, "http 503", ""},
+		{12, "reset", ""}, {13, "reset", "reset"}, {14, "", ""}, {15, "http 503", ""}, {30, "http 503", "-"}, {31, "", ""}, {32, "", "-"},
+		{33, "refused", ""}, {34, "refused", "-"},
+	} {
+		var answer error
+		if step.answer != "" {
+			answer = errors.New(step.answer)
+		}
+		told := ""
+		if m.hear(model.Advice{}, answer, noon.Add(step.after*time.Second)) {
+			told = cmp.Or(m.health.Latest, "-")
+		}
+		if told != step.want {
+			t.Errorf("step %d, %s: told is %q, want %q: %+v", i, step.answer, told, step.want, m.health)
+		}
+	}
+	if m.health.Reason != "refused, 2 of 2" || m.health.Since != noon.Add(34*time.Second) {
+		t.Errorf("%+v", m.health)
 	}
 }
 

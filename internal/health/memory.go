@@ -25,6 +25,7 @@ type remembered struct {
 	State  string    `json:"state"`
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason,omitempty"`
+	Latest string    `json:"latest,omitempty"`
 	Advice *advice   `json:"advice,omitempty"`
 }
 
@@ -36,7 +37,7 @@ type advice struct {
 }
 
 func remember(h model.Health) remembered {
-	out := remembered{State: h.State.String(), Since: h.Since, Reason: h.Reason}
+	out := remembered{State: h.State.String(), Since: h.Since, Reason: h.Reason, Latest: h.Latest}
 	if a := h.Advice; a.Given {
 		out.Advice = &advice{a.Weight, a.Percent, a.Says}
 	}
@@ -47,7 +48,7 @@ func remember(h model.Health) remembered {
 func (r remembered) health() (out model.Health) {
 	for _, state := range []model.HealthState{model.HealthUp, model.HealthDown} {
 		if state.String() == r.State {
-			out = model.Health{State: state, Since: r.Since, Reason: r.Reason}
+			out = model.Health{State: state, Since: r.Since, Reason: r.Reason, Latest: r.Latest}
 		}
 	}
 	if a := r.Advice; a != nil && out.State == model.HealthUp && a.Weight >= 0 {

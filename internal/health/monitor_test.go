@@ -96,7 +96,7 @@ func TestVerdictsOutliveTheProcess(t *testing.T) {
 	_, to := listen(t)
 	key := tcpOf(to)
 	key.Check.Rise = 1000 // nothing changes while the test looks
-	down := model.Health{State: model.HealthDown, Since: noon, Reason: "http 503, 3 of 3"}
+	down := model.Health{State: model.HealthDown, Since: noon, Reason: "http 503, 3 of 3", Latest: "connect: connection refused"}
 	path := filepath.Join(t.TempDir(), "health.json")
 	if memory, err := Recall(path); err != nil || memory.of(key) != (model.Health{}) {
 		t.Errorf("without a file: %v, %v", memory, err)

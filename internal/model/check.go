@@ -74,6 +74,7 @@ type Health struct {
 	State  HealthState
 	Since  time.Time // when it became so
 	Reason string    // of HealthDown: the bad answer that decided, and how many there were; of HealthUp: why it says no more
+	Latest string    // of HealthDown: a later bad answer that is another one; "": none is
 	Advice Advice    // of HealthUp
 }
 

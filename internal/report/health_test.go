@@ -36,6 +36,8 @@ func TestServersSayWhatTheirChecksFound(t *testing.T) {
 		{"up", model.Health{State: model.HealthUp, Since: now}, 1, report.Up, ""},
 		{"down", downAt(now.Add(-time.Minute)), 0, report.Down, "down since 03:03:05: http 503, expected 200-299, 3 of 3"},
 		{"down since yesterday", downAt(now.Add(-4 * time.Hour)), 0, report.Down, "down since 2026-01-01 23:04:05: http 503, expected 200-299, 3 of 3"},
+		{"down for another reason now", model.Health{State: model.HealthDown, Since: now, Reason: "http 503, 3 of 3", Latest: "connect: connection refused"},
+			0, report.Down, "down since 03:04:05: http 503, 3 of 3; now: connect: connection refused"},
 		{"new", model.Health{}, 0, report.Waiting, "its check has no good answer yet"},
 		{"goes on without a verdict", model.Health{}, 1, report.Up, ""},
 	} {

@@ -126,9 +126,13 @@ func remarks(of ...string) string {
 	return strings.Join(slices.DeleteFunc(of, func(text string) bool { return text == "" }), "; ")
 }
 
-// down says since when, and what the answer was that decided.
+// down says since when, what the answer was that decided, and what it is now if that is another one.
 func down(h model.Health, now time.Time) string {
-	return "down since " + clock(h.Since, now) + ": " + h.Reason
+	out := "down since " + clock(h.Since, now) + ": " + h.Reason
+	if h.Latest != "" {
+		out += "; now: " + h.Latest
+	}
+	return out
 }
 
 // clock is a time on the daemon's clock, with the date where that is not today.
