@@ -15,7 +15,7 @@ type Server struct {
 	Inactive   uint64  `json:"inactive" doc:"All other connections that live, UDP too."`
 	HalfOpen   uint64  `json:"half_open" doc:"Those of inactive whose handshake is not done; approximate."`
 	Persistent uint64  `json:"persistent" doc:"Clients of a persistent service whose connections go to it: its templates, which are no connections."`
-	State      string  `json:"state" enum:"up,quiesced,full,unreachable,down,waiting,standby,panic,leaving" doc:"up takes new connections; quiesced has weight 0; full has reached its upper threshold; unreachable has no way to it; down fails its checks; waiting has no good answer to its checks yet; standby is a sorry server while others take connections, or another one while the quorum is lost and the sorry server takes them; panic fails its checks and is kept, since too few others are healthy; leaving was removed and has connections."`
+	State      string  `json:"state" enum:"up,quiesced,full,unreachable,down,waiting,standby,panic,leaving" doc:"up takes new connections; quiesced has weight 0, or is in maintenance; full has reached its upper threshold; unreachable has no way to it; down fails its checks; waiting has no good answer to its checks yet; standby is a sorry server while others take connections, or another one while the quorum is lost and the sorry server takes them; panic fails its checks and is kept, since too few others are healthy; leaving was removed and has connections."`
 	Reason     string  `json:"reason" doc:"Why it is not up, or what its checks said of its weight, or a router of the way to it; else empty."`
 	Traffic
 }

@@ -23,6 +23,7 @@ const (
 func (s scope) policies(values map[string]*yaml.Node, of *service) {
 	of.Quorum = s.quorum(values["quorum"], of.servers)
 	of.Panic = s.panic(values["panic"])
+	of.Maintenance = s.maintenance(values["maintenance"])
 	if n := values["slow_start"]; n != nil {
 		of.SlowStart = s.duration(n, "slow_start", minSlowStart, maxSlowStart)
 		s.complainIf(n, uselessSlowStart(of.Scheduler, of.servers))
@@ -139,6 +140,9 @@ func policyPairs(s model.Service) (pairs []pair) {
 	}
 	if s.Panic != 0 {
 		pairs = append(pairs, pair{"panic", textNode(fmt.Sprintf("%d%%", s.Panic))})
+	}
+	if n := maintenanceNode(s.Maintenance); n != nil {
+		pairs = append(pairs, pair{"maintenance", n})
 	}
 	if s.SlowStart != 0 {
 		pairs = append(pairs, pair{"slow_start", textNode(printDuration(s.SlowStart))})

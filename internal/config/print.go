@@ -43,6 +43,9 @@ func specPairs(spec model.Spec) []pair {
 	if size := spec.Connections.Size; size != model.DefaultConnections {
 		out = append(out, pair{"connections", mapNode(pair{"size", numberNode(size)})})
 	}
+	if spec.MaintenanceDir != "" {
+		out = append(out, pair{"maintenance_dir", textNode(spec.MaintenanceDir)})
+	}
 	if spec.API.Unix != "" {
 		out = append(out, pair{"api", mapNode(pair{"unix", textNode(spec.API.Unix)})})
 	}
@@ -177,6 +180,9 @@ func serverNode(s, common model.Server) *yaml.Node {
 	}
 	if !sameChecks(s.Checks, common.Checks) {
 		pairs = append(pairs, pair{"check", checksNode(s.Checks)})
+	}
+	if n := maintenanceNode(s.Maintenance); n != nil {
+		pairs = append(pairs, pair{"maintenance", n})
 	}
 	if len(pairs) == 1 {
 		return pairs[0].value

@@ -35,6 +35,7 @@ func (s scope) server(n *yaml.Node, number int, standard defaults) server {
 		out.Forwarding = s.forwarding(values["forwarding"], standard.forwarding)
 		out.Thresholds = s.thresholds(values["thresholds"])
 		out.Checks = s.checks(values["check"], standard.asked, standard.checks)
+		out.Maintenance = s.maintenance(values["maintenance"])
 		own = s.tunnel(values["tunnel"])
 		if out.node = values["address"]; out.node == nil {
 			out.node = n

@@ -18,7 +18,7 @@ func (s scope) sorry(n *yaml.Node, standard defaults) []server {
 	s = s.in("sorry")
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
 		switch key := n.Content[i]; key.Value {
-		case "weight", "thresholds", "check":
+		case "weight", "thresholds", "check", "maintenance":
 			s.complain(key, mistake{fmt.Sprintf("%s of a sorry server", key.Value),
 				"leave it out: it takes connections while no other server does"})
 		}

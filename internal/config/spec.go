@@ -24,11 +24,12 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 	size := top.connections(values["connections"])
 	f.checkHalfOpen(services, size)
 	return model.Spec{
-		Interfaces:  top.interfaces(values["interfaces"]),
-		Services:    plain(services),
-		Connections: model.Connections{Size: size},
-		API:         model.API{Unix: top.api(values["api"])},
-		Notify:      top.notify(values["notify"], services),
+		Interfaces:     top.interfaces(values["interfaces"]),
+		Services:       plain(services),
+		Connections:    model.Connections{Size: size},
+		MaintenanceDir: top.maintenanceDir(values["maintenance_dir"]),
+		API:            model.API{Unix: top.api(values["api"])},
+		Notify:         top.notify(values["notify"], services),
 	}
 }
 

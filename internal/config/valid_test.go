@@ -64,6 +64,9 @@ func dump(spec model.Spec) string {
 		if s.Quorum != (model.Quorum{}) || s.Panic != 0 || s.SlowStart != 0 {
 			fmt.Fprintf(&b, "  quorum %d hysteresis %d panic %d slow start %s\n", s.Quorum.Weight, s.Quorum.Hysteresis, s.Panic, s.SlowStart)
 		}
+		if s.Maintenance != (model.Maintenance{}) {
+			fmt.Fprintf(&b, "  maintenance %+v\n", s.Maintenance)
+		}
 		if p := s.Persistence; p != (model.Persistence{}) {
 			fmt.Fprintf(&b, "  persistence %s mask %d quiescent %q\n", p.Timeout, p.Mask, p.Quiescent)
 		}
@@ -75,6 +78,9 @@ func dump(spec model.Spec) string {
 		}
 		for _, server := range s.Servers {
 			fmt.Fprintf(&b, "  server %s %s weight %d\n", server.Key, server.Forwarding, server.Weight)
+			if server.Maintenance != (model.Maintenance{}) {
+				fmt.Fprintf(&b, "    maintenance %+v\n", server.Maintenance)
+			}
 			if server.Sorry {
 				fmt.Fprintf(&b, "    sorry\n")
 			}
@@ -96,6 +102,9 @@ func dump(spec model.Spec) string {
 	for _, n := range spec.Notify {
 		fmt.Fprintf(&b, "notify by %#v services %q events %q severity %q digest %s repeat %s\n",
 			n.How, n.Services, n.Kinds, n.Least, n.Digest, n.Repeat)
+	}
+	if spec.MaintenanceDir != "" {
+		fmt.Fprintf(&b, "maintenance dir %s\n", spec.MaintenanceDir)
 	}
 	fmt.Fprintf(&b, "connections %d\n", spec.Connections.Size)
 	fmt.Fprintf(&b, "api %q\n", spec.API.Unix)

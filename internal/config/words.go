@@ -8,7 +8,7 @@ import "github.com/weir-lb/weir/internal/model"
 // here by name, so that nobody wonders why it does nothing.
 
 var fileKeys = vocabulary{
-	known: []string{"interfaces", "services", "connections", "api", "notify"},
+	known: []string{"interfaces", "services", "connections", "maintenance_dir", "api", "notify"},
 	later: map[string]string{
 		"vrrp": "leave it out: this version is a single director",
 		"sync": "leave it out: this version is a single director",
@@ -25,6 +25,8 @@ var fileKeys = vocabulary{
 		"lvs_notify_fifo":      `write "notify: [{fifo: /run/weir/events}]"`,
 		"notifications":        `write "notify:"`,
 		"alerts":               `write "notify:"`,
+		"maintenancedir":       `write "maintenance_dir: /etc/weir/maintenance"`,
+		"maintenance":          `write it in a service or server, or "maintenance_dir:" for files that name them`,
 		"conn_tab_bits":        `write "connections: {size: 1048576}", the connections themselves: ip_vs counts the bits of its hash`,
 	},
 }
@@ -45,7 +47,7 @@ var connectionsKeys = vocabulary{
 var apiKeys = vocabulary{known: []string{"unix"}}
 
 var serviceKeys = vocabulary{
-	known: []string{"name", "address", "addresses", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "down", "check", "sorry", "quorum", "panic", "slow_start", "passive", "persistence", "one_packet", "reuse", "unknown", "half_open", "servers"},
+	known: []string{"name", "address", "addresses", "protocol", "scheduler", "flags", "forwarding", "tunnel", "mss", "timeouts", "leaving", "down", "check", "sorry", "quorum", "panic", "maintenance", "slow_start", "passive", "persistence", "one_packet", "reuse", "unknown", "half_open", "servers"},
 	later: map[string]string{
 		"connections": "leave it out: a service's connections are not limited",
 	},
@@ -82,6 +84,8 @@ var serviceKeys = vocabulary{
 		"hysteresis":          `write "quorum: {weight: 3, hysteresis: 1}"`,
 		"quorum_up":           `write "notify:" with "events: [service_up]"`,
 		"quorum_down":         `write "notify:" with "events: [service_down]"`,
+		"maintenancedir":      `it belongs to the file: write "maintenance_dir: /etc/weir/maintenance" beside "services:"`,
+		"maintenance_dir":     "it belongs to the file, beside services",
 		"panic_threshold":     `write "panic: 50%"`,
 		"slowstart":           `write "slow_start: 30s"`,
 		"delay_loop":          `write "check: {tcp: {}, interval: 6s}"`,
@@ -104,7 +108,7 @@ var serviceKeys = vocabulary{
 }
 
 var serverKeys = vocabulary{
-	known: []string{"address", "weight", "forwarding", "tunnel", "thresholds", "check"},
+	known: []string{"address", "weight", "forwarding", "tunnel", "thresholds", "check", "maintenance"},
 	foreign: map[string]string{
 		"<<":          "merge keys are not supported: write the keys out",
 		"port":        `write the port behind the address: "address: 10.0.0.11:80"`,
@@ -167,6 +171,31 @@ var persistenceKeys = vocabulary{
 var quiescents = vocabulary{
 	known:   names(model.Quiescents()...),
 	foreign: map[string]string{"yes": `write "keep"`, "no": `write "expire"`, "1": `write "expire"`, "0": `write "keep"`},
+}
+
+var maintenanceKeys = vocabulary{
+	known: []string{"from", "to", "days"},
+	foreign: map[string]string{
+		"<<":       "merge keys are not supported: write the keys out",
+		"start":    `write "from: 02:00"`,
+		"begin":    `write "from: 02:00"`,
+		"end":      `write "to: 03:00"`,
+		"until":    `write "to: 03:00"`,
+		"duration": `write "to: 03:00"`,
+		"for":      `write "to: 03:00"`,
+		"day":      `write "days: [sun]"`,
+		"zone":     "leave it out: times are those of the daemon's zone, which is that of the host, or of TZ in its environment",
+		"timezone": "leave it out: times are those of the daemon's zone, which is that of the host, or of TZ in its environment",
+	},
+}
+
+var weekdays = vocabulary{
+	known: []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"},
+	foreign: map[string]string{
+		"monday": `write "mon"`, "tuesday": `write "tue"`, "wednesday": `write "wed"`, "thursday": `write "thu"`,
+		"friday": `write "fri"`, "saturday": `write "sat"`, "sunday": `write "sun"`,
+		"weekend": `write "[sat, sun]"`, "daily": "for every day leave it out",
+	},
 }
 
 var quorumKeys = vocabulary{

@@ -99,6 +99,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	d := wire(o, spec, path, journal, memory)
 	d.seen.InPool, d.seen.Health = poolOf(held), memory.Known(plan.Checks(spec))
+	d.seen.Maintenance = maintenanceFiles(spec.MaintenanceDir, model.MaintenanceFiles{})
 	d.seen.Left = plan.Depart(nil, held, spec.Services, time.Now())
 	d.hangup = hangup
 	if d.systemd, err = newSystemd(o.Log); err != nil {
@@ -184,6 +185,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		func(ctx context.Context) error { return d.path.Run(ctx, d.unresolved) },
 		func(ctx context.Context) error { return watchTable(ctx, d.path.Usage, d.log) },
 		func(ctx context.Context) error { return d.watchLeft(ctx, d.path.Remaining) },
+		d.watchMaintenance,
 		d.estimate,
 		d.hear,
 		func(ctx context.Context) error { return d.systemd.Run(ctx, d.pulses) },

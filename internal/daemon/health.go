@@ -68,6 +68,10 @@ func logEvent(log *slog.Logger, e model.Event) {
 		log.Error("the service is down", "why", e.Reason)
 	case model.ServiceUp:
 		log.Info("the service has servers again")
+	case model.MaintenanceBegin:
+		log.Info("maintenance begins", "why", e.Reason)
+	case model.MaintenanceEnd:
+		log.Info("maintenance is over", "after", e.Time.Sub(e.Since).Round(time.Millisecond))
 	case model.PanicBegin:
 		log.Error("panic: servers that are down are kept", "why", e.Reason)
 	case model.PanicEnd:

@@ -73,8 +73,9 @@ type event func(*model.Seen)
 
 // edit is a new Spec, and where its revision is wanted.
 type edit struct {
-	spec     model.Spec
-	accepted chan<- uint64
+	spec        model.Spec
+	maintenance model.MaintenanceFiles // in its directory
+	accepted    chan<- uint64
 }
 
 // own holds Spec and Seen, and plans whenever one of them changed.
@@ -129,6 +130,7 @@ func (a *alarm) next(at time.Time) {
 func (d *daemon) accept(e edit) {
 	revision := d.spec.Revision + 1
 	d.seen.Left = plan.Depart(d.seen.Left, d.spec.Services, e.spec.Services, time.Now())
+	d.seen.Maintenance = e.maintenance
 	d.spec = e.spec
 	d.spec.Revision = revision
 	d.follow()

@@ -14,7 +14,8 @@ type Desired struct {
 	Standings map[ServiceKey]Standing
 	Ramps     map[ServiceServer]time.Time // until when servers that came back have less than their weight
 	Ejections map[ServiceServer]Ejection
-	Problems  []Problem // what keeps the Spec from being served as it is written
+	Resting   map[ServiceServer]Rest // who is in maintenance; without a server: all of a service
+	Problems  []Problem              // what keeps the Spec from being served as it is written
 }
 
 // Problem is something that a person must know, and the way out.

@@ -25,11 +25,14 @@ const (
 	ServiceUp   EventKind = "service_up"   // it has one again
 	PanicBegin  EventKind = "panic_begin"  // so few of its servers are healthy that those that are down are kept
 	PanicEnd    EventKind = "panic_end"    // enough of them are again
+
+	MaintenanceBegin EventKind = "maintenance_begin" // somebody works on a server, or all of a service: what it does is no alarm
+	MaintenanceEnd   EventKind = "maintenance_end"
 )
 
 // EventKinds are all of them.
 func EventKinds() []EventKind {
-	return []EventKind{ServerDown, ServerUp, ServiceDown, ServiceUp, PanicBegin, PanicEnd}
+	return []EventKind{ServerDown, ServerUp, ServiceDown, ServiceUp, PanicBegin, PanicEnd, MaintenanceBegin, MaintenanceEnd}
 }
 
 // Severity says how much an event matters; more is graver.

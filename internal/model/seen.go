@@ -22,6 +22,7 @@ type Seen struct {
 	Entered     map[ServiceServer]time.Time // since when those in the pool are; absent: longer than this daemon remembers
 	Standings   map[ServiceKey]Standing     // by the last plan
 	Ejections   map[ServiceServer]Ejection  // by the last plan
+	Maintenance MaintenanceFiles
 	Applied     Applied
 }
 

@@ -139,6 +139,7 @@ type Service struct {
 	Down        Leaving // what becomes of connections to a server that its checks found down; 0: Reset
 	Quorum      Quorum
 	Panic       int           // percent: when less than this of the weight is healthy, those that are down are kept; 0: never
+	Maintenance Maintenance   // of all its servers
 	SlowStart   time.Duration // in which a server that comes to others reaches its weight; 0: at once
 	Passive     Passive       // 0: PassiveWarn
 	Persistence Persistence
@@ -179,11 +180,12 @@ type ServiceServer struct {
 
 // Server is a real server of one service.
 type Server struct {
-	Key        ServerKey
-	Forwarding Forwarding
-	Tunnel     Tunnel // of forwarding method TUN
-	Weight     uint16 // 0: quiesced, no new connections
-	Thresholds Thresholds
-	Checks     Checks
-	Sorry      bool // it takes connections only while no other server of the service does
+	Key         ServerKey
+	Forwarding  Forwarding
+	Tunnel      Tunnel // of forwarding method TUN
+	Weight      uint16 // 0: quiesced, no new connections
+	Thresholds  Thresholds
+	Checks      Checks
+	Maintenance Maintenance
+	Sorry       bool // it takes connections only while no other server of the service does
 }

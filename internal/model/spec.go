@@ -11,6 +11,8 @@ type Spec struct {
 	Interfaces []Interface // empty: those that hold a VIP's subnet or the route to a server
 	Services   []Service
 
+	MaintenanceDir string // whose files name servers and services in maintenance; "": there is none
+
 	Connections Connections
 	API         API
 	Notify      []Notice // who is told of what happens

@@ -61,6 +61,8 @@ var changeWords = []word{
 	{model.ServerUp, "server up", "servers up"},
 	{model.ServiceUp, "service up", "services up"},
 	{model.PanicEnd, "panic over", "panics over"},
+	{model.MaintenanceBegin, "in maintenance", "in maintenance"},
+	{model.MaintenanceEnd, "out of maintenance", "out of maintenance"},
 }
 
 var stillWords = []word{
@@ -142,6 +144,10 @@ func became(kind model.EventKind) string {
 		return "is in panic"
 	case model.PanicEnd:
 		return "is out of its panic"
+	case model.MaintenanceBegin:
+		return "is in maintenance"
+	case model.MaintenanceEnd:
+		return "is out of maintenance"
 	}
 	return "is up again"
 }

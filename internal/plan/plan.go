@@ -3,7 +3,7 @@
 // Package plan is the policy on the way down: Make turns what is wanted (Spec) and what was seen
 // into what the kernel shall hold (Desired). It is pure; it reads no file, no clock and no kernel.
 // Read this file first, then interfaces.go (and vlan.go), servers.go (and pool.go, health.go, quorum.go,
-// eject.go, slow_start.go, pathmtu.go, leaving.go), and problems.go.
+// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), and problems.go.
 package plan
 
 import (
@@ -17,7 +17,8 @@ import (
 func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.Time) {
 	network, all := seen.Network, WithLeft(spec, seen.Left)
 	interfaces := interfaces(all, network)
-	pools := pools(all, seen, now)
+	resting := resting(all, seen, now)
+	pools := pools(all, seen, resting, now)
 	desired := model.Desired{
 		Address: model.AddressWant{
 			VIPs:       vips(spec, network),
@@ -35,10 +36,11 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		Standings: standings(all, pools),
 		Ramps:     ramps(all, pools),
 		Ejections: ejections(all, pools),
-		Problems:  problems(spec, network),
+		Resting:   resting,
+		Problems:  append(problems(spec, network), maintenanceProblems(spec, seen.Maintenance)...),
 	}
 	narrow(desired.Dataplane.Services, seen, now)
 	dismiss(desired.Dataplane.Services, spec, seen.Left, now)
 	next := earlier(nextForgotten(seen, now), nextDeadline(spec, seen.Left, now))
-	return desired, earlier(next, nextStep(pools))
+	return desired, earlier(next, earlier(nextStep(pools), nextMaintenance(spec, now)))
 }

@@ -20,18 +20,19 @@ type pool struct {
 	ejections map[model.ServerKey]model.Ejection
 }
 
-func pools(spec model.Spec, seen model.Seen, now time.Time) []pool {
+func pools(spec model.Spec, seen model.Seen, resting map[model.ServiceServer]model.Rest, now time.Time) []pool {
 	out := make([]pool, 0, len(spec.Services))
 	for _, service := range spec.Services {
-		out = append(out, poolOf(service, seen, now))
+		service.Servers = restingServers(service, resting)
+		out = append(out, poolOf(service, seen, resting, now))
 	}
 	return out
 }
 
-// poolOf makes a weight of what is written and what checks advise, then of what they found, and what clients showed;
-// panic takes in again who is out by that, and a sorry server or the way to a server may put others out. At last those
-// that came back begin slowly.
-func poolOf(service model.Service, seen model.Seen, now time.Time) pool {
+// poolOf makes a weight of what is written, 0 in maintenance, and what checks advise, then of what they found, and
+// what clients showed; panic takes in again who is out by that, and a sorry server or the way to a server may put
+// others out. At last those that came back begin slowly.
+func poolOf(service model.Service, seen model.Seen, resting map[model.ServiceServer]model.Rest, now time.Time) pool {
 	ways := make([]model.ServerWant, 0, len(service.Servers))
 	out := pool{wants: make([]model.ServerWant, 0, len(service.Servers))}
 	for _, server := range service.Servers {
@@ -44,6 +45,11 @@ func poolOf(service model.Service, seen model.Seen, now time.Time) pool {
 	out.standing = stand(service, out.wants, seen)
 	if out.standing.Panic {
 		keep(out.wants, ways, service.Servers, seen)
+	}
+	for i, want := range out.wants {
+		if _, rests := resting[model.ServiceServer{Service: service.Key, Server: want.Key}]; rests {
+			out.wants[i].Weight, out.wants[i].Absent = 0, true // others deal out its part
+		}
 	}
 	stepIn(out.wants, service, out.standing.Quorum)
 	leaveOut(out.wants)

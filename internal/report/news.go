@@ -3,17 +3,17 @@
 package report
 
 import (
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// Told is what people were told, or need not be told any more: who is down or in panic, and since when; and which
-// services have had a server. A subject without a server is the service.
+// Told is what people were told, or need not be told any more: who is down, in maintenance or in panic, and since
+// when; and which services have had a server. A subject without a server is the service.
 type Told struct {
 	Down   map[model.ServiceServer]time.Time
+	Rests  map[model.ServiceServer]time.Time
 	Panic  map[model.ServiceKey]time.Time
 	Served map[model.ServiceKey]bool
 }
@@ -22,7 +22,7 @@ type Told struct {
 // began is not news: another one has told it.
 func News(told Told, in Input, began time.Time) ([]model.Event, Told) {
 	n := news{in: in, began: began, before: told, wants: serverWants(in.Desired.Dataplane),
-		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceKey]time.Time{}, map[model.ServiceKey]bool{}}}
+		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceServer]time.Time{}, map[model.ServiceKey]time.Time{}, map[model.ServiceKey]bool{}}}
 	for _, service := range in.Spec.Services {
 		for _, server := range service.Servers {
 			n.server(service, server)
@@ -82,14 +82,18 @@ func (n *news) server(service model.Service, server model.Server) {
 	verdict := n.in.Seen.Verdict(server)
 	subject := model.ServiceServer{Service: service.Key, Server: server.Key}
 	e := model.Event{Time: verdict.Since, Service: service.Name, ServiceKey: service.Key, Server: server.Key}
+	rests, over := n.rests(subject, e)
+	if rests {
+		return
+	}
 	ejection, out := ejected(n.in, subject)
 	switch {
 	case verdict.State == model.HealthDown:
 		e.Kind, e.Reason = model.ServerDown, verdict.Reason
-		n.down(subject, verdict.Since, e)
+		n.down(subject, later(verdict.Since, over), e)
 	case out:
 		e.Time, e.Kind, e.Reason = ejection.Since, model.ServerDown, ejection.Sign.String()
-		n.down(subject, ejection.Since, e)
+		n.down(subject, later(ejection.Since, over), e)
 	case verdict.State == model.HealthUp:
 		e.Kind = model.ServerUp
 		n.up(subject, e)
@@ -98,12 +102,45 @@ func (n *news) server(service model.Service, server model.Server) {
 	}
 }
 
+// rests tells when a maintenance begins, and when it is over; of a service once, not of each server. What was down
+// before is no matter in it: who is still down then is told of anew.
+func (n *news) rests(subject model.ServiceServer, e model.Event) (rests bool, over time.Time) {
+	rest, rests := n.in.Desired.Resting[subject]
+	since, told := n.before.Rests[subject]
+	_, whole := n.before.Rests[model.ServiceServer{Service: subject.Service}]
+	whole = whole && subject.Server != (model.ServerKey{})
+	switch {
+	case rests && told:
+		n.now.Rests[subject] = since
+	case rests:
+		n.now.Rests[subject] = n.in.Now
+		e.Time, e.Kind, e.Reason = n.in.Now, model.MaintenanceBegin, resting(rest, model.Health{}, n.in.Now)
+		if n.before.Rests == nil { // it was so before this daemon
+			n.now.Rests[subject] = rest.Since
+		} else if !rest.Whole {
+			n.events = append(n.events, e)
+		}
+	case told && !whole:
+		e.Time, e.Kind, e.Since = n.in.Now, model.MaintenanceEnd, since
+		n.events = append(n.events, e)
+	}
+	if told && !rests {
+		over = n.in.Now
+	}
+	return rests, over
+}
+
 func (n *news) service(service model.Service) {
 	served := n.before.Served[service.Key]
 	subject := model.ServiceServer{Service: service.Key}
 	e := model.Event{Time: n.in.Now, Service: service.Name, ServiceKey: service.Key}
 	s := n.standing(service)
 	n.now.Served[service.Key] = served || s.serves
+	rests, over := n.rests(subject, e)
+	if rests {
+		return
+	}
+	s.since = later(s.since, over)
 	switch {
 	case s.serves:
 		e.Kind = model.ServiceUp
@@ -157,11 +194,9 @@ func (n *news) standing(service model.Service) standing {
 
 // servers is what each of them says.
 func (n *news) servers(service model.Service) standing {
-	s := standing{starves: slices.ContainsFunc(service.Servers, isMeant), checked: true}
-	for _, server := range service.Servers {
-		if !isMeant(server) {
-			continue
-		}
+	meant := n.meant(service)
+	s := standing{starves: len(meant) > 0, checked: true}
+	for _, server := range meant {
 		verdict := n.in.Seen.Verdict(server)
 		state, _ := n.state(service, server)
 		switch asked := len(server.Checks.Of) > 0; {
@@ -177,8 +212,16 @@ func (n *news) servers(service model.Service) standing {
 	return s
 }
 
-// isMeant: a server takes connections if all is well.
-func isMeant(s model.Server) bool { return s.Weight > 0 && !s.Sorry }
+// meant are the servers that take connections if all is well.
+func (n *news) meant(service model.Service) (out []model.Server) {
+	for _, server := range service.Servers {
+		_, rests := n.in.Desired.Resting[model.ServiceServer{Service: service.Key, Server: server.Key}]
+		if server.Weight > 0 && !server.Sorry && !rests {
+			out = append(out, server)
+		}
+	}
+	return out
+}
 
 func (n *news) state(service model.Service, server model.Server) (State, string) {
 	want := n.wants[model.ServiceServer{Service: service.Key, Server: server.Key}]
@@ -189,7 +232,7 @@ func (n *news) state(service model.Service, server model.Server) (State, string)
 func (n *news) why(service model.Service) string {
 	var reasons []string
 	for _, server := range service.Servers {
-		if state, reason := n.state(service, server); isMeant(server) && state != Up && state != Standby {
+		if state, reason := n.state(service, server); server.Weight > 0 && !server.Sorry && state != Up && state != Standby {
 			reasons = append(reasons, server.Key.String()+": "+reason)
 		}
 	}

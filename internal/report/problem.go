@@ -188,7 +188,7 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 		return "it has no server", "add one under servers: and run `weir reload`"
 	}
 	var reasons []string
-	quiesced, advised, full, down := 0, 0, 0, 0
+	quiesced, advised, full, down, rests := 0, 0, 0, 0, 0
 	for _, server := range s.Servers {
 		if server.ServiceKey != service.Key || server.State == Leaving || server.Sorry {
 			continue
@@ -196,7 +196,9 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 		if server.State == Quiesced || server.State == Down && server.Weight == 0 {
 			quiesced++
 		}
-		if server.State == Quiesced && server.Weight > 0 {
+		if server.Rests {
+			rests++
+		} else if server.State == Quiesced && server.Weight > 0 {
 			advised++
 		}
 		if server.State == Full {
@@ -206,6 +208,9 @@ func starvation(s Snapshot, service Service) (why, fix string) {
 			down++
 		}
 		reasons = append(reasons, server.Key.String()+": "+server.Reason)
+	}
+	if quiesced == service.Servers && rests > 0 {
+		return shorten(reasons), "end the maintenance, or give a server a weight and run `weir reload`"
 	}
 	if quiesced == service.Servers && advised > 0 {
 		return shorten(reasons), "look at what `check:` asks the servers: some of it says that their weight is 0"

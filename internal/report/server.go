@@ -43,7 +43,9 @@ func servers(in Input, service model.Service, wants map[model.ServiceServer]mode
 
 // line is what does not depend on how a server does.
 func line(in Input, service model.Service, server model.Server, want model.ServerWant) Server {
+	_, rests := in.Desired.Resting[model.ServiceServer{Service: service.Key, Server: server.Key}]
 	return Server{
+		Rests:      rests,
 		Service:    service.Name,
 		ServiceKey: service.Key,
 		Key:        server.Key,
@@ -58,12 +60,15 @@ func line(in Input, service model.Service, server model.Server, want model.Serve
 }
 
 // state judges a server by the way towards it first, then by its checks: a weight matters only to who can do
-// the work.
+// the work. Of one in maintenance nothing is expected.
 func state(in Input, service model.Service, server model.Server, want model.ServerWant, reading ServerReading) (State, string) {
+	verdict := in.Seen.Verdict(server)
+	if rest, rests := in.Desired.Resting[model.ServiceServer{Service: service.Key, Server: server.Key}]; rests {
+		return Quiesced, "maintenance: " + resting(rest, verdict, in.Now)
+	}
 	if reason := unreachable(want, server.Key.Address, in.Seen.Network); reason != "" {
 		return Unreachable, reason
 	}
-	verdict := in.Seen.Verdict(server)
 	if verdict.State == model.HealthDown && want.Weight > 0 {
 		return Panic, "kept by panic, " + down(verdict, in.Now)
 	}
@@ -82,11 +87,11 @@ func state(in Input, service model.Service, server model.Server, want model.Serv
 	if verdict.State == model.HealthUnknown && want.Weight == 0 {
 		return Waiting, "its check has no good answer yet"
 	}
-	if standing := in.Desired.Standings[service.Key]; want.Weight == 0 && standing.Quorum != model.QuorumHeld && service.Quorum.Weight > 0 {
-		return Standby, quorum(service.Quorum, standing)
-	}
 	if e, out := ejected(in, model.ServiceServer{Service: service.Key, Server: server.Key}); out && want.Weight == 0 {
 		return Down, ejection(e, in.Now)
+	}
+	if standing := in.Desired.Standings[service.Key]; want.Weight == 0 && standing.Quorum != model.QuorumHeld && service.Quorum.Weight > 0 {
+		return Standby, quorum(service.Quorum, standing)
 	}
 	if reading.Full {
 		return Full, full(server.Thresholds)
@@ -131,6 +136,22 @@ func down(h model.Health, now time.Time) string {
 	out := "down since " + clock(h.Since, now) + ": " + h.Reason
 	if h.Latest != "" {
 		out += "; now: " + h.Latest
+	}
+	return out
+}
+
+// resting says since when somebody works on a server, until when and by what, and whether it does its work.
+func resting(rest model.Rest, verdict model.Health, now time.Time) string {
+	var parts []string
+	if !rest.Since.IsZero() {
+		parts = append(parts, "since "+clock(rest.Since, now))
+	}
+	if !rest.Until.IsZero() {
+		parts = append(parts, "until "+clock(rest.Until, now))
+	}
+	out := strings.Join(append(parts, rest.Why), ", ")
+	if verdict.State == model.HealthDown {
+		out += "; " + down(verdict, now)
 	}
 	return out
 }

@@ -86,6 +86,7 @@ type Server struct {
 	Forwarding model.Forwarding
 	Tunnel     model.Tunnel // of forwarding method TUN
 	Local      bool         // the address is the host's own: packets pass to its own stack
+	Rests      bool         // it is in maintenance
 	Sorry      bool         // it takes connections only while no other server of its service does
 	Weight     uint16       // as the config has it
 	Effective  *uint16      // the one in use; nil: Weight
@@ -104,7 +105,7 @@ type State string
 // The states of a server. What is unreachable is not called quiesced, whatever its weight.
 const (
 	Up          State = "up"
-	Quiesced    State = "quiesced"    // weight 0: it keeps its connections and gets no new ones
+	Quiesced    State = "quiesced"    // weight 0, or in maintenance: it keeps its connections and gets no new ones
 	Full        State = "full"        // it has reached its upper threshold, and not fallen from it yet
 	Unreachable State = "unreachable" // no route to it, or its MAC is not known
 	Down        State = "down"        // its checks get bad answers, or none
