@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +56,57 @@ func TestAgentsAreUnderstood(t *testing.T) {
 			t.Errorf("%q: %+v, %v", test.line, said, err)
 		}
 	}
+}
+
+// TestAgentsAreUnderstoodAsByHAProxy, but for what docs/checks.md says: it knows "failed", and a # at once behind a word.
+func TestAgentsAreUnderstoodAsByHAProxy(t *testing.T) {
+	records, err := os.ReadFile("testdata/agent-haproxy.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := map[string]string{"failed\n": "down", "stopped#by root\n": "down", "99999999999999999999%\n": "50"}
+	count := 0
+	for record := range strings.Lines(string(records)) {
+		if strings.HasPrefix(record, "#") {
+			continue
+		}
+		var line string
+		var up, admin, weight int
+		if _, err := fmt.Sscanf(record, "%q %d %d %d", &line, &up, &admin, &weight); err != nil {
+			t.Fatalf("%s: %v", record, err)
+		}
+		count++
+		want := strconv.Itoa(weight)
+		switch {
+		case admin != 0:
+			want = "drained"
+		case up == 0:
+			want = "down"
+		}
+		if our, known := ours[line]; known {
+			want = our
+		}
+		if got := standingOf(t, line); got != want {
+			t.Errorf("%q: %s, want %s", line, got, want)
+		}
+	}
+	if count < 40 {
+		t.Errorf("only %d records", count)
+	}
+}
+
+// standingOf is what becomes of a server of weight 50, rounded as HAProxy does.
+func standingOf(t *testing.T, line string) string {
+	said, err := advised(t, model.AskAgent{}, lineServer(t, saysAndCloses(line)), slack)
+	switch {
+	case isMute(err), !said.Given && err == nil:
+		return "50"
+	case err != nil:
+		return "down"
+	case !said.Percent:
+		return "drained"
+	}
+	return strconv.Itoa(said.Weight * 50 / 100)
 }
 
 func TestAgentsAreAskedInTheirOwnWords(t *testing.T) {
