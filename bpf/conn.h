@@ -318,15 +318,25 @@ static __always_inline void conn_unsettle(const struct conn *conn, __u32 positio
 		slot_unsettle(conn->pair);
 }
 
-/* sign_add counts what a server did with a connection that was new. One of another generation is a stranger. */
+#define REFUSALS_TOLD 3 /* a CPU tells of each so many in a row */
+
+/*
+ * sign_add counts what a server did with a connection that was new, and tells of refusals: a server that died
+ * refuses whoever comes. One of another generation is a stranger.
+ */
 __noinline int sign_add(__u32 id, __u32 generation, bool refused)
 {
 	struct sign *sign = bpf_map_lookup_elem(&signs, &id);
 
 	if (!sign || !server_find(id, generation))
 		return 0;
-	sign->refused += refused;
 	sign->answered += !refused;
+	sign->refused += refused;
+	sign->row = refused ? sign->row + 1 : 0;
+	if (refused && sign->row % REFUSALS_TOLD == 0) {
+		struct event event = { .kind = EVENT_REFUSED };
+		bpf_ringbuf_output(&events, &event, sizeof(event), 0);
+	}
 	return 0;
 }
 

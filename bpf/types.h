@@ -452,6 +452,7 @@ struct counters {
 struct sign {
 	__u64 answered; /* those whose client went on after its SYN */
 	__u64 refused;  /* NAT only: those whose SYN was answered by an RST */
+	__u64 row;      /* refused since the last one that was answered */
 };
 
 /*
@@ -466,6 +467,7 @@ struct question {
 /* What the path tells the daemon through the ring `events`. */
 enum event_kind {
 	EVENT_NO_NEIGHBOUR = 1, /* address on ifindex wants resolving */
+	EVENT_REFUSED = 2,      /* a server has refused some more connections: `signs` tells which */
 };
 
 struct event {

@@ -30,7 +30,7 @@ func fromSigns(c dataplane.Counters) map[model.ServiceServer]model.Sign {
 	out := map[model.ServiceServer]model.Sign{}
 	for key, s := range c.Servers {
 		if key.Service.Protocol != model.UDP {
-			out[key] = model.Sign{Begun: s.Connections, Answered: s.Signs.Answered, Refused: s.Signs.Refused}
+			out[key] = model.Sign{Begun: s.Connections, Answered: s.Signs.Answered, Refused: s.Signs.Refused, Row: s.Signs.Row}
 		}
 	}
 	return out

@@ -158,6 +158,7 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		began:    time.Now(),
 		target:   address.NewTarget(journal, o.Log),
 		events:   make(chan event),
+		refusals: make(chan struct{}, 1),
 		edits:    make(chan edit),
 		pulses:   make(chan chan<- pulse),
 	}
@@ -182,7 +183,9 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		func(ctx context.Context) error { return d.routers.Run(ctx, d.tooBig) },
 		func(ctx context.Context) error { return d.monitor.Run(ctx, d.healthSeen) },
 		d.notifier.Run,
-		func(ctx context.Context) error { return d.path.Run(ctx, d.unresolved) },
+		func(ctx context.Context) error {
+			return d.path.Run(ctx, dataplane.Hears{Unresolved: d.unresolved, Refused: d.refused})
+		},
 		func(ctx context.Context) error { return watchTable(ctx, d.path.Usage, d.log) },
 		func(ctx context.Context) error { return d.watchLeft(ctx, d.path.Remaining) },
 		d.watchMaintenance,

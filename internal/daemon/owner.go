@@ -52,6 +52,8 @@ type daemon struct {
 	pulses chan chan<- pulse
 	state  atomic.Pointer[state] // what own made last; everybody reads it
 
+	refusals chan struct{} // a server has refused connections
+
 	rates atomic.Pointer[report.Estimates] // what estimate made last
 
 	reload  sync.Mutex      // one reload at a time: the last one wins

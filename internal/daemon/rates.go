@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/health"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/report"
@@ -15,30 +16,77 @@ import (
 // Both are told the same readings.
 var _ = [1]struct{}{}[report.EstimateSeconds*time.Second-health.PassiveTick]
 
+// A refusal has the counts read at once, but reading takes no more than a small part of the time.
+const (
+	shortestRest = 20 * time.Millisecond
+	restShare    = 20
+)
+
 // estimate keeps the rates, and watches for bad signs. A reading that fails is not one: the next has the counts
 // of both.
 func (d *daemon) estimate(ctx context.Context) error {
 	var estimator report.Estimator
-	var passive health.Passive
-	var signs map[model.ServiceServer]model.Sign
+	watch := signs{tell: func(now map[model.ServiceServer]model.Sign) { d.tell(func(s *model.Seen) { s.Signs = now }) }}
 	ticks := time.NewTicker(report.EstimateSeconds * time.Second)
 	defer ticks.Stop()
-	for {
-		counters, err := d.path.Counters()
-		if err != nil {
+	for refused := false; ; {
+		began := time.Now()
+		switch counters, err := d.path.Counters(); {
+		case err != nil:
 			d.log.Debug("counters are not read for rates", "err", err)
-		} else {
+		case refused:
+			watch.refused(counters)
+			pause(ctx, max(shortestRest, restShare*time.Since(began)))
+		default:
 			rates := estimator.Tick(fromCounters(counters))
 			d.rates.Store(&rates)
-			if now := passive.Tick(fromSigns(counters)); !maps.Equal(now, signs) {
-				signs = now
-				d.tell(func(s *model.Seen) { s.Signs = now })
-			}
+			watch.tick(counters)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticks.C:
+			refused = false
+		case <-d.refusals:
+			refused = true
 		}
 	}
+}
+
+// refused wakes estimate; who has been woken already looks at all that came.
+func (d *daemon) refused() {
+	select {
+	case d.refusals <- struct{}{}:
+	default:
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// signs are the bad ones of now, and who is told when they change.
+type signs struct {
+	passive health.Passive
+	now     map[model.ServiceServer]model.Sign
+	tell    func(map[model.ServiceServer]model.Sign)
+}
+
+func (s *signs) tick(counters dataplane.Counters) { s.become(s.passive.Tick(fromSigns(counters))) }
+
+// refused adds what is bad since the last look.
+func (s *signs) refused(counters dataplane.Counters) {
+	now := maps.Clone(s.now)
+	maps.Copy(now, s.passive.Burst(fromSigns(counters)))
+	s.become(now)
+}
+
+func (s *signs) become(now map[model.ServiceServer]model.Sign) {
+	if !maps.Equal(now, s.now) {
+		s.tell(now)
+	}
+	s.now = now
 }

@@ -33,7 +33,10 @@ type ServerCounts struct {
 }
 
 // Signs are what a server did with new connections since it was added: struct sign in bpf/types.h.
-type Signs struct{ Answered, Refused uint64 }
+type Signs struct {
+	Answered, Refused uint64
+	Row               uint64 // refused since the last one that was answered, on the CPU that saw most
+}
 
 // Counters are read from the maps at one moment.
 type Counters struct {
@@ -101,6 +104,7 @@ func (d *Dataplane) signs(id uint32) (sum Signs, err error) {
 	for _, s := range cpus {
 		sum.Answered += s.Answered
 		sum.Refused += s.Refused
+		sum.Row = max(sum.Row, s.Row)
 	}
 	return sum, nil
 }

@@ -95,6 +95,7 @@ type pathEventKind uint32
 
 const (
 	pathEventKindEVENT_NO_NEIGHBOUR pathEventKind = 1
+	pathEventKindEVENT_REFUSED      pathEventKind = 2
 )
 
 type pathFlow struct {
@@ -413,6 +414,7 @@ type pathSign struct {
 	_        structs.HostLayout
 	Answered uint64
 	Refused  uint64
+	Row      uint64
 }
 
 type pathSlot struct {

@@ -5,12 +5,14 @@ package dataplane_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
 )
@@ -160,7 +162,7 @@ func TestUnknownNeighbourIsAskedFor(t *testing.T) {
 		asked := make(chan model.Hop, 1)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error)
-		go func() { done <- b.path.Run(ctx, func(h model.Hop) { asked <- h }) }()
+		go func() { done <- b.path.Run(ctx, dataplane.Hears{Unresolved: func(h model.Hop) { asked <- h }}) }()
 		b.expect("no_neighbour")
 		want := model.Hop{Link: front, Address: clientAddr(b.family)}
 		select {
@@ -176,4 +178,37 @@ func TestUnknownNeighbourIsAskedFor(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestRefusalsAreHeard: three in a row, and not before; who answers between two is not told of.
+func TestRefusalsAreHeard(t *testing.T) {
+	b := newSweepBed(t, model.NAT)
+	heard := make(chan struct{}, 9)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	hears := dataplane.Hears{Unresolved: func(model.Hop) {}, Refused: func() { heard <- struct{}{} }}
+	go func() { done <- b.path.Run(ctx, hears) }()
+	b.stayOnCPU(t, 0)    // which counts what is in a row
+	b.client(packet.ACK) // the first one was answered
+	for n := range uint16(4) {
+		c := talkTo(4, 30, 80, model.TCP, 41000+n)
+		expect(t, b.testbed, front, c.open(), natIn)
+		expect(t, b.testbed, back, c.answer(netip.AddrPortFrom(serverAddr(4, 11), 80), packet.RST), natOut)
+		if n < 2 && len(heard) > 0 {
+			t.Fatalf("heard of %d", n+1)
+		}
+	}
+	select {
+	case <-heard:
+	case <-time.After(10 * time.Second):
+		t.Error("nobody heard")
+	}
+	b.compareCounters(t)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if len(heard) > 0 {
+		t.Error("heard twice")
+	}
 }

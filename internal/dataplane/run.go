@@ -10,15 +10,13 @@ import (
 
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/weir-lb/weir/internal/model"
 )
 
-// Run sweeps the connections, and hands on what the path asks for, until ctx ends.
-func (d *Dataplane) Run(ctx context.Context, unresolved func(model.Hop)) error {
+// Run sweeps the connections, and hands on what the path tells, until ctx ends.
+func (d *Dataplane) Run(ctx context.Context, hears Hears) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.runSweeps(ctx) })
-	group.Go(func() error { return d.runEvents(ctx, unresolved) })
+	group.Go(func() error { return d.runEvents(ctx, hears) })
 	group.Go(d.runHeld)
 	group.Go(func() error {
 		<-ctx.Done()
@@ -35,7 +33,7 @@ const (
 	questionPause = 50 * time.Millisecond
 )
 
-func (d *Dataplane) runEvents(ctx context.Context, unresolved func(model.Hop)) error {
+func (d *Dataplane) runEvents(ctx context.Context, hears Hears) error {
 	var record ringbuf.Record
 	for heard := 1; ; heard++ {
 		if err := d.events.ReadInto(&record); err != nil {
@@ -44,9 +42,7 @@ func (d *Dataplane) runEvents(ctx context.Context, unresolved func(model.Hop)) e
 			}
 			return fmt.Errorf("events: %w", err)
 		}
-		if hop, ok := parseEvent(record.RawSample); ok {
-			unresolved(hop)
-		}
+		hears.tell(record.RawSample)
 		if heard%questions == 0 {
 			pause(ctx, questionPause)
 		}

@@ -22,8 +22,9 @@ const ticks = int(model.SignWindow/PassiveTick) + 1
 
 // moments is what was counted of a server at the last moments, the newest first.
 type moments struct {
-	at    [ticks + 1]model.Sign
-	known int
+	at      [ticks + 1]model.Sign
+	known   int
+	refused uint64 // at the last look
 }
 
 // Tick takes the counts of this moment, and returns the bad signs of all servers that have some.
@@ -44,7 +45,28 @@ func (p *Passive) Tick(counts map[model.ServiceServer]model.Sign) map[model.Serv
 	return bad
 }
 
+// burst is so many refusals in a row: a server that died refuses all who come.
+const burst = 3
+
+// Burst takes the counts of a moment between the others, and returns the signs of those that refuse whoever comes.
+// Who has refused nobody since the last look shows nothing new.
+func (p *Passive) Burst(counts map[model.ServiceServer]model.Sign) map[model.ServiceServer]model.Sign {
+	bad := map[model.ServiceServer]model.Sign{}
+	for server, now := range counts {
+		h := p.servers[server]
+		if h == nil {
+			continue
+		}
+		if now.Row >= burst && now.Refused != h.refused {
+			bad[server] = model.Sign{Row: now.Row, Burst: true}
+		}
+		h.refused = now.Refused
+	}
+	return bad
+}
+
 func (h *moments) add(now model.Sign) {
+	h.refused = now.Refused
 	copy(h.at[1:], h.at[:ticks])
 	h.at[0] = now
 	h.known = min(h.known+1, len(h.at))

@@ -68,3 +68,30 @@ func TestServerOfTheSameNameIsWatchedAnew(t *testing.T) {
 		t.Errorf("who was gone is compared with what he was before: %v", bad)
 	}
 }
+
+// TestBurstOfRefusalsIsSeenAtOnce: the first tick is the last look before it.
+func TestBurstOfRefusalsIsSeenAtOnce(t *testing.T) {
+	var p health.Passive
+	look := func(refused, row uint64) string {
+		return p.Burst(map[model.ServiceServer]model.Sign{watched: {Begun: 100, Answered: 50, Refused: refused, Row: row}})[watched].String()
+	}
+	const nothing = "of 0 connections begun in 10s 0 were answered"
+	if got := look(9, 9); got != nothing {
+		t.Errorf("who was not looked at before: %s", got)
+	}
+	p.Tick(map[model.ServiceServer]model.Sign{watched: {Refused: 10}})
+	for _, test := range []struct {
+		refused, row uint64
+		want         string
+	}{
+		{12, 2, nothing},
+		{13, 3, "the last 3 connections were refused"},
+		{13, 3, nothing}, // it is out, and shows nothing new
+		{14, 4, "the last 4 connections were refused"},
+		{20, 1, nothing},
+	} {
+		if got := look(test.refused, test.row); got != test.want {
+			t.Errorf("%d refused, %d in a row: %s", test.refused, test.row, got)
+		}
+	}
+}

@@ -13,6 +13,8 @@ type Sign struct {
 	Begun    uint64
 	Answered uint64 // the client went on after its SYN
 	Refused  uint64 // the server answered the SYN with an RST; seen by NAT only
+	Row      uint64 // the last ones that were all refused
+	Burst    bool   // it is of these only
 }
 
 // SignWindow is the time that a Sign tells of.
@@ -26,13 +28,16 @@ const (
 )
 
 // IsBad tells whether something seems to be wrong with the server.
-func (s Sign) IsBad() bool { return s.isRefusing() || s.isSilent() }
+func (s Sign) IsBad() bool { return s.Burst || s.isRefusing() || s.isSilent() }
 
 func (s Sign) isRefusing() bool { return s.Begun >= signEnough && s.Refused*signRefused >= s.Begun }
 func (s Sign) isSilent() bool   { return s.Begun >= signEnough && s.Answered*signAnswered < s.Begun }
 
 // String says what is bad about it.
 func (s Sign) String() string {
+	if s.Burst {
+		return fmt.Sprintf("the last %d connections were refused", s.Row)
+	}
 	if s.isRefusing() {
 		return fmt.Sprintf("of %d connections begun in %s %d were refused", s.Begun, SignWindow, min(s.Refused, s.Begun))
 	}
