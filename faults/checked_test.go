@@ -19,15 +19,31 @@ import (
 
 // Parts of the faults that checks find.
 const (
-	removedIn   = "removed"      // from the fault to the maps without the server
-	failedAfter = "failed_after" // requests begun later, and failed
-	refusedIn   = "refused"      // how long a client waits for the refusal when all servers are down
-	backIn      = "back"         // from when a server works again to the maps with it
+	removedIn     = "removed"      // from the fault to the maps without the server
+	removedByVote = "removed_vote" // the same by what clients' connections show
+	failedAfter   = "failed_after" // requests begun later, and failed
+	refusedIn     = "refused"      // how long a client waits for the refusal when all servers are down
+	backIn        = "back"         // from when a server works again to the maps with it
 )
 
-// serverKilled: whoever connects is refused.
+// serverKilled: whoever connects is refused. By NAT the director sees that, and needs no check.
 func serverKilled(weir string) faults.Fault {
-	return found(weir, 24, 3, (*lab.Server).KillWeb, func(ctx context.Context, s *lab.Server) error { return s.StartWeb(ctx) })
+	revive := func(ctx context.Context, s *lab.Server) error { return s.StartWeb(ctx) }
+	f := found(weir, 24, 3, (*lab.Server).KillWeb, revive)
+	f.Parts = append(f.Parts, faults.Part{Name: removedByVote, Unit: faults.Seconds, Bar: 0.1})
+	prepare := f.Prepare
+	f.Prepare = func(t *testing.T, size faults.Size) faults.Run {
+		run, voting := prepare(t, size), newWard(t, lab.Config{Shape: lab.TwoArm, Forwarding: lab.NAT, Weir: weir}, "off", "")
+		return func() (faults.Measured, error) {
+			m, err := run()
+			if err != nil {
+				return m, err
+			}
+			m.Figures[removedByVote], err = voting.vote(t.Context())
+			return m, err
+		}
+	}
+	return f
 }
 
 // serverUnplugged: it is silent, and so is its kernel.
@@ -166,6 +182,44 @@ func (w *ward) suffer(ctx context.Context, figures map[string]float64, requests 
 	figures[newThere] += float64(there)
 	figures[failedAfter] += float64(failed)
 	return heal(ctx, w.lab, server)
+}
+
+// vote kills a server while clients ask, and says how long it takes until they have voted it out. A daemon that is
+// started anew forgets that.
+func (w *ward) vote(ctx context.Context) (seconds float64, err error) {
+	server := w.lab.Servers[w.turn%len(w.lab.Servers)]
+	w.turn++
+	d := w.lab.Directors[0]
+	voting := strings.ReplaceAll(w.lab.Services(), "  - name: web", "  - passive: vote\n    name: web")
+	if err := errors.Join(d.Stop(), d.Start(voting), d.WaitReady(ctx)); err != nil {
+		return 0, err
+	}
+	stop := w.askAlways(ctx)
+	time.Sleep(3 * time.Second) // the daemon has looked at what it had before
+	began := time.Now()
+	if err = server.KillWeb(); err == nil {
+		err = w.until(ctx, func(out map[string]bool) bool { return out[server.Name+"/ipv4"] })
+	}
+	seconds = time.Since(began).Seconds()
+	stop()
+	return seconds, errors.Join(err, server.StartWeb(ctx))
+}
+
+// askAlways sends requests, one after the other, until it is stopped.
+func (w *ward) askAlways(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			w.ask(ctx, len(lab.Families()), "")
+			time.Sleep(2 * time.Millisecond)
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
 }
 
 // die lets all servers die, and one of them live again.

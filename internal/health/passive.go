@@ -45,8 +45,8 @@ func (p *Passive) Tick(counts map[model.ServiceServer]model.Sign) map[model.Serv
 	return bad
 }
 
-// burst is so many refusals in a row: a server that died refuses all who come.
-const burst = 3
+// badRow is so many refusals in a row: a server that died refuses all who come.
+const badRow = 3
 
 // Burst takes the counts of a moment between the others, and returns the signs of those that refuse whoever comes.
 // Who has refused nobody since the last look shows nothing new.
@@ -57,7 +57,7 @@ func (p *Passive) Burst(counts map[model.ServiceServer]model.Sign) map[model.Ser
 		if h == nil {
 			continue
 		}
-		if now.Row >= burst && now.Refused != h.refused {
+		if now.Row >= badRow && now.Refused != h.refused {
 			bad[server] = model.Sign{Row: now.Row, Burst: true}
 		}
 		h.refused = now.Refused
