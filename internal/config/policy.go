@@ -65,11 +65,24 @@ func (s scope) quorum(n *yaml.Node, servers []server) (out model.Quorum) {
 	case out.Hysteresis >= out.Weight:
 		s.complain(hysteresis, mistake{fmt.Sprintf("hysteresis %d is not less than weight %d", out.Hysteresis, out.Weight),
 			"the quorum would never be lost: write a smaller one"})
-	case len(servers) > 0 && out.Weight+out.Hysteresis > sum:
+	case len(servers) > 0 && out.Weight+out.Hysteresis > sum && !slices.ContainsFunc(servers, mayWeighMore):
 		s.complain(n, mistake{fmt.Sprintf("%d is never reached: the weight of all servers is %d", out.Weight+out.Hysteresis, sum),
 			"weight and hysteresis together are at most that"})
 	}
 	return out
+}
+
+// mayWeighMore tells whether a check may give a server more than the config does.
+func mayWeighMore(s server) bool {
+	return slices.ContainsFunc(s.Checks.Of, func(c model.Check) bool {
+		switch ask := c.Ask.(type) {
+		case model.AskExec:
+			return ask.Dynamic
+		case model.AskFile, model.AskAgent:
+			return true
+		}
+		return false
+	})
 }
 
 func sumOf(servers []server) (sum int) {
@@ -118,7 +131,7 @@ func uselessSlowStart(by model.Scheduler, servers []server) *mistake {
 	if by == model.RR || by == model.LC || by == model.DH {
 		return &mistake{fmt.Sprintf("slow_start with scheduler %s, which heeds no weights", by), `write "scheduler: wrr" or "wlc", or leave it out`}
 	}
-	heavy := func(s server) bool { return s.Weight > 1 && !s.Sorry }
+	heavy := func(s server) bool { return (s.Weight > 1 || mayWeighMore(s)) && !s.Sorry }
 	if len(servers) > 0 && !slices.ContainsFunc(servers, heavy) {
 		return &mistake{"slow_start, but no server has a weight above 1", `a weight grows from 1 in whole numbers: write "weight: 100" for each`}
 	}
