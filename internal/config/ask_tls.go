@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -22,6 +23,12 @@ import (
 
 // maxPEM bounds files of certificates, in bytes. What distributions trust is a quarter of a MiB.
 const maxPEM = 4 << 20
+
+// How long before its end a certificate may be warned of.
+const (
+	minExpiry = time.Hour
+	maxExpiry = 366 * 24 * time.Hour
+)
 
 // askTLS is a map, or nothing: a handshake with whatever certificate.
 func (s scope) askTLS(n *yaml.Node) model.Ask {
@@ -32,6 +39,9 @@ func (s scope) tlsOf(values map[string]*yaml.Node) (out model.TLS) {
 	out.Name = s.tlsName(values["name"])
 	out.CA = s.tlsCA(values["ca"])
 	out.Cert, out.Key = s.tlsCert(values["cert"], values["key"])
+	if n := values["expiry"]; n != nil {
+		out.Expiry = s.duration(n, "expiry", minExpiry, maxExpiry)
+	}
 	return out
 }
 
@@ -137,7 +147,11 @@ func withoutPath(err error) error {
 
 // tlsPairs are empty where any certificate will do.
 func tlsPairs(t model.TLS) []pair {
-	return slices.Concat(linePair("name", t.Name), linePair("ca", t.CA), linePair("cert", t.Cert), linePair("key", t.Key))
+	pairs := slices.Concat(linePair("name", t.Name), linePair("ca", t.CA), linePair("cert", t.Cert), linePair("key", t.Key))
+	if t.Expiry != 0 {
+		pairs = append(pairs, pair{"expiry", textNode(printDuration(t.Expiry))})
+	}
+	return pairs
 }
 
 func tlsNode(a model.AskTLS) *yaml.Node { return mapNode(tlsPairs(a.TLS)...) }

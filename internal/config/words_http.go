@@ -13,7 +13,7 @@ import (
 var (
 	requestWords = []string{"method", "path", "host", "headers"}
 	answerWords  = []string{"status", "contains", "match", "digest"}
-	tlsWords     = []string{"name", "ca", "cert", "key"}
+	tlsWords     = []string{"name", "ca", "cert", "key", "expiry"}
 )
 
 const (

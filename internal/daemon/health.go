@@ -72,6 +72,10 @@ func logEvent(log *slog.Logger, e model.Event) {
 		log.Info("maintenance begins", "why", e.Reason)
 	case model.MaintenanceEnd:
 		log.Info("maintenance is over", "after", e.Time.Sub(e.Since).Round(time.Millisecond))
+	case model.CertificateEnds:
+		log.Warn("a certificate has to be renewed", "why", e.Reason)
+	case model.CertificateRenewed:
+		log.Info("the certificate was renewed")
 	case model.PanicBegin:
 		log.Error("panic: servers that are down are kept", "why", e.Reason)
 	case model.PanicEnd:

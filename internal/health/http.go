@@ -43,7 +43,7 @@ type httpCheck struct {
 	match  *regexp.Regexp // nil: any body will do
 }
 
-func probeHTTP(ask model.AskHTTP) (probe, error) {
+func adviseHTTP(ask model.AskHTTP) (adviser, error) {
 	target, err := url.ParseRequestURI(cmp.Or(ask.Path, model.DefaultPath))
 	if err != nil {
 		return nil, fmt.Errorf("path: %w", err)
@@ -60,15 +60,23 @@ func probeHTTP(ask model.AskHTTP) (probe, error) {
 	if ask.Secure {
 		h.secure = &handshakes{ask: ask.TLS}
 	}
-	return h.probe, nil
+	return h.advise, nil
 }
 
-func (h *httpCheck) probe(ctx context.Context, to netip.AddrPort) error {
+// advise has to say something only of certificates.
+func (h *httpCheck) advise(ctx context.Context, to netip.AddrPort) (model.Advice, error) {
 	c, err := h.dial(ctx, to)
 	if err != nil {
-		return tame(err)
+		return model.Advice{}, tame(err)
 	}
 	defer c.Close()
+	if err := h.converse(ctx, c, to); err != nil || h.secure == nil {
+		return model.Advice{}, err
+	}
+	return h.secure.warn(c, time.Now()), nil
+}
+
+func (h *httpCheck) converse(ctx context.Context, c net.Conn, to netip.AddrPort) error {
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) }) // reading does not know ctx
 	defer stop()
 	answer, err := httpAnswer(c, h.request(to))

@@ -108,6 +108,18 @@ func probeMade(p probe, err error) probe {
 	return p
 }
 
+// probeHTTP and probeTLS leave out what is said of certificates.
+func probeHTTP(ask model.AskHTTP) (probe, error) { return onlyJudging(adviseHTTP(ask)) }
+
+func probeTLS(ask model.AskTLS) (probe, error) { return onlyJudging(adviseTLS(ask), nil) }
+
+func onlyJudging(ask adviser, err error) (probe, error) {
+	return func(ctx context.Context, to netip.AddrPort) error {
+		_, err := ask(ctx, to)
+		return err
+	}, err
+}
+
 // answered asks, and holds against the answer what holds for all of them: it comes in time, and fits on a line.
 func answered(t *testing.T, p probe, to netip.AddrPort, within time.Duration) error {
 	t.Helper()

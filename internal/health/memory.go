@@ -27,6 +27,7 @@ type remembered struct {
 	Reason string    `json:"reason,omitempty"`
 	Latest string    `json:"latest,omitempty"`
 	Advice *advice   `json:"advice,omitempty"`
+	Ends   time.Time `json:"certificate_ends,omitzero"`
 }
 
 // advice is what a check said of its server's weight.
@@ -37,7 +38,7 @@ type advice struct {
 }
 
 func remember(h model.Health) remembered {
-	out := remembered{State: h.State.String(), Since: h.Since, Reason: h.Reason, Latest: h.Latest}
+	out := remembered{State: h.State.String(), Since: h.Since, Reason: h.Reason, Latest: h.Latest, Ends: h.Advice.Ends}
 	if a := h.Advice; a.Given {
 		out.Advice = &advice{a.Weight, a.Percent, a.Says}
 	}
@@ -51,8 +52,11 @@ func (r remembered) health() (out model.Health) {
 			out = model.Health{State: state, Since: r.Since, Reason: r.Reason, Latest: r.Latest}
 		}
 	}
+	if out.State == model.HealthUp {
+		out.Advice.Ends = r.Ends.UTC()
+	}
 	if a := r.Advice; a != nil && out.State == model.HealthUp && a.Weight >= 0 {
-		out.Advice = model.Advice{Given: true, Weight: a.Weight, Percent: a.Percent, Says: a.Says}
+		out.Advice.Given, out.Advice.Weight, out.Advice.Percent, out.Advice.Says = true, a.Weight, a.Percent, a.Says
 	}
 	return out
 }

@@ -101,7 +101,7 @@ func TestVerdictsOutliveTheProcess(t *testing.T) {
 	if memory, err := Recall(path); err != nil || memory.of(key) != (model.Health{}) {
 		t.Errorf("without a file: %v, %v", memory, err)
 	}
-	advised := model.Health{State: model.HealthUp, Since: noon, Advice: model.Advice{Given: true, Percent: true, Weight: 0, Says: "agent says drain"}}
+	advised := model.Health{State: model.HealthUp, Since: noon, Advice: model.Advice{Given: true, Percent: true, Weight: 0, Says: "agent says drain", Ends: noon.Add(time.Hour)}}
 	other := key
 	other.Check.Rise++
 	if err := Remember(path, map[model.CheckKey]model.Health{key: down, other: advised}); err != nil {
@@ -122,7 +122,7 @@ func TestVerdictsOutliveTheProcess(t *testing.T) {
 	m := monitor(t, memory)
 	m.Follow([]model.CheckKey{key})
 	known := m.until("it knows from before", func(k map[model.CheckKey]model.Health) bool { return k[key].State == model.HealthDown })
-	if !known[key].Since.Equal(noon) || known[key].Reason != down.Reason {
+	if !known[key].Since.Equal(noon) || known[key].Reason != down.Reason || known[key].Latest != down.Latest {
 		t.Errorf("%+v", known[key])
 	}
 	m.Follow(nil)

@@ -108,7 +108,7 @@ func askTCP(ctx context.Context, to netip.AddrPort) error {
 	return c.Close()
 }
 
-// adviserOf knows the kinds that have something to say of weights, and leaves the others to probeOf.
+// adviserOf knows the kinds that have something to say of weights and certificates, and leaves the others to probeOf.
 func adviserOf(ask model.Ask) (adviser, error) {
 	switch ask := ask.(type) {
 	case model.AskExec:
@@ -117,6 +117,10 @@ func adviserOf(ask model.Ask) (adviser, error) {
 		return adviseFile(ask), nil
 	case model.AskAgent:
 		return adviseAgent(ask), nil
+	case model.AskTLS:
+		return adviseTLS(ask), nil
+	case model.AskHTTP:
+		return adviseHTTP(ask)
 	}
 	probe, err := probeOf(ask)
 	return tacit(probe), err
@@ -127,10 +131,6 @@ func probeOf(ask model.Ask) (probe, error) {
 	switch ask := ask.(type) {
 	case model.AskTCP:
 		return askTCP, nil
-	case model.AskHTTP:
-		return probeHTTP(ask)
-	case model.AskTLS:
-		return probeTLS(ask)
 	case model.AskExpect:
 		return probeExpect(ask)
 	case model.AskSMTP:

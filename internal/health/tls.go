@@ -22,16 +22,31 @@ import (
 
 // probeTLS wants a handshake. With TLS 1.3 it is over for the client before the server has judged the client's
 // certificate (RFC 8446 section 2): that it refuses it shows in an https check, not here.
-func probeTLS(ask model.AskTLS) (probe, error) {
+func adviseTLS(ask model.AskTLS) adviser {
 	h := &handshakes{ask: ask.TLS}
-	return func(ctx context.Context, to netip.AddrPort) error {
+	return func(ctx context.Context, to netip.AddrPort) (model.Advice, error) {
 		c, err := h.dial(ctx, to)
 		if err != nil {
-			return tame(err)
+			return model.Advice{}, tame(err)
 		}
 		_ = c.Close() // it says goodbye, which may come too late for a server that has hung up: that is no fault of it
-		return nil
-	}, nil
+		return h.warn(c, time.Now()), nil
+	}
+}
+
+// warn says when the first certificate ends that the server has shown, if that is soon. It may have ended: who does
+// not verify them takes it all the same.
+func (h *handshakes) warn(c net.Conn, now time.Time) (out model.Advice) {
+	secure, ok := c.(*tls.Conn)
+	if !ok || h.ask.Expiry == 0 {
+		return out
+	}
+	for _, cert := range secure.ConnectionState().PeerCertificates {
+		if soon := cert.NotAfter.Before(now.Add(h.ask.Expiry)); soon && (out.Ends.IsZero() || cert.NotAfter.Before(out.Ends)) {
+			out.Ends = cert.NotAfter.UTC()
+		}
+	}
+	return out
 }
 
 // handshakes are those of one check. Certificates are renewed while we run, so the files are looked at before each

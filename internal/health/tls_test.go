@@ -3,6 +3,7 @@
 package health
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -173,6 +174,38 @@ func TestCertificatesAreJudgedIfThereIsAnAuthority(t *testing.T) {
 				t.Run(kind, func(t *testing.T) { wantReason(t, answered(t, p, to, forever), tt.want) })
 			}
 		})
+	}
+}
+
+// TestCertificatesThatEndSoonAreWarnedOf, by whoever signed them, and the check is good all the same.
+func TestCertificatesThatEndSoonAreWarnedOf(t *testing.T) {
+	ours := newAuthority(t, "ours")
+	in := func(d time.Duration) time.Time { return time.Now().Add(d).UTC().Truncate(time.Second) }
+	const day = 24 * time.Hour
+	for _, tt := range []struct {
+		name   string
+		until  time.Time
+		expiry time.Duration
+		warned bool
+	}{
+		{"nobody looks", in(day), 0, false}, {"soon", in(9 * day), 14 * day, true}, {"later", in(15 * day), 14 * day, false}, {"it is over", in(-day), day, true},
+	} {
+		to := secureServer(t, &tls.Config{Certificates: []tls.Certificate{ours.certify(t, in(-30*day), tt.until, "www.example.org")}})
+		https, err := adviseHTTP(model.AskHTTP{Secure: true, TLS: model.TLS{Expiry: tt.expiry}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for kind, ask := range map[string]adviser{"https": https, "tls": adviseTLS(model.AskTLS{TLS: model.TLS{Expiry: tt.expiry}})} {
+			var want model.Advice
+			if tt.warned {
+				want.Ends = tt.until
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), forever)
+			if got, err := ask(ctx, to); err != nil || got != want {
+				t.Errorf("%s, %s: %+v, %v, want %+v", tt.name, kind, got, err, want)
+			}
+			cancel()
+		}
 	}
 }
 

@@ -2,12 +2,27 @@
 
 package model
 
-// Advice is what a check says about the weight of its server. The zero value says nothing.
+import "time"
+
+// Advice is what a check says about the weight of its server, or of its certificate. The zero value says nothing.
 type Advice struct {
 	Given   bool
 	Percent bool   // of the weight that the config has
 	Weight  int    // 0: no new connections, but those that it has live on
 	Says    string // who gave it in which words: "agent says 75%"
+
+	Ends time.Time // of the certificate that the server shows, in UTC, when that is soon; zero: it is not, or nobody looks
+}
+
+// CertificateEnds is when the first of those ends that a server shows to its checks; zero: none does soon.
+func (s Seen) CertificateEnds(server Server) (first time.Time) {
+	for _, key := range server.Asks() {
+		ends := s.Health[key].Advice.Ends
+		if first.IsZero() || !ends.IsZero() && ends.Before(first) {
+			first = ends
+		}
+	}
+	return first
 }
 
 // Of is what becomes of a weight. What the config has quiesced stays so, and no part of a weight is none of it.

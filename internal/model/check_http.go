@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // TLS is how a server that speaks TLS is met. The zero value takes any certificate, as keepalived's SSL_GET does.
@@ -17,6 +18,8 @@ type TLS struct {
 	CA   string // path of a PEM file with authorities, or SystemCA; "": the certificate is not verified
 	Cert string // path of a PEM file with the certificate that is shown to the server; "": none
 	Key  string // path of a PEM file with its private key
+
+	Expiry time.Duration // so long before its end a certificate of the server is warned of; 0: never
 }
 
 // SystemCA stands for the authorities that the host trusts.

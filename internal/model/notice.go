@@ -28,11 +28,15 @@ const (
 
 	MaintenanceBegin EventKind = "maintenance_begin" // somebody works on a server, or all of a service: what it does is no alarm
 	MaintenanceEnd   EventKind = "maintenance_end"
+
+	CertificateEnds    EventKind = "certificate_ends"    // that of a server, soon
+	CertificateRenewed EventKind = "certificate_renewed" // it shows one that does not
 )
 
 // EventKinds are all of them.
 func EventKinds() []EventKind {
-	return []EventKind{ServerDown, ServerUp, ServiceDown, ServiceUp, PanicBegin, PanicEnd, MaintenanceBegin, MaintenanceEnd}
+	return []EventKind{ServerDown, ServerUp, ServiceDown, ServiceUp, PanicBegin, PanicEnd, MaintenanceBegin, MaintenanceEnd,
+		CertificateEnds, CertificateRenewed}
 }
 
 // Severity says how much an event matters; more is graver.
@@ -59,12 +63,14 @@ func ParseSeverity(text string) (Severity, bool) {
 }
 
 // Begins tells whether what happened lasts until another event ends it.
-func (k EventKind) Begins() bool { return k == ServerDown || k == ServiceDown || k == PanicBegin }
+func (k EventKind) Begins() bool {
+	return k == ServerDown || k == ServiceDown || k == PanicBegin || k == CertificateEnds
+}
 
 // Severity of an event is that of its kind.
 func (e Event) Severity() Severity {
 	switch e.Kind {
-	case ServerDown:
+	case ServerDown, CertificateEnds:
 		return Warning
 	case ServiceDown, PanicBegin:
 		return Critical

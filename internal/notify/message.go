@@ -58,9 +58,11 @@ var changeWords = []word{
 	{model.ServerDown, "server down", "servers down"},
 	{model.ServiceDown, "service down", "services down"},
 	{model.PanicBegin, "service in panic", "services in panic"},
+	{model.CertificateEnds, "certificate to renew", "certificates to renew"},
 	{model.ServerUp, "server up", "servers up"},
 	{model.ServiceUp, "service up", "services up"},
 	{model.PanicEnd, "panic over", "panics over"},
+	{model.CertificateRenewed, "certificate renewed", "certificates renewed"},
 	{model.MaintenanceBegin, "in maintenance", "in maintenance"},
 	{model.MaintenanceEnd, "out of maintenance", "out of maintenance"},
 }
@@ -69,6 +71,7 @@ var stillWords = []word{
 	{model.ServerDown, "server", "servers"},
 	{model.ServiceDown, "service", "services"},
 	{model.PanicBegin, "service in panic", "services in panic"},
+	{model.CertificateEnds, "certificate to renew", "certificates to renew"},
 }
 
 // tally counts: 12 servers down, 1 service down.
@@ -144,6 +147,10 @@ func became(kind model.EventKind) string {
 		return "is in panic"
 	case model.PanicEnd:
 		return "is out of its panic"
+	case model.CertificateEnds:
+		return "has to renew its certificate"
+	case model.CertificateRenewed:
+		return "has renewed its certificate"
 	case model.MaintenanceBegin:
 		return "is in maintenance"
 	case model.MaintenanceEnd:
@@ -155,8 +162,11 @@ func became(kind model.EventKind) string {
 // still tells of what has not changed.
 func (m message) still(e model.Event) string {
 	head := "still down"
-	if e.Kind == model.PanicBegin {
+	switch e.Kind {
+	case model.PanicBegin:
 		head = "still in panic"
+	case model.CertificateEnds:
+		head = "still to renew its certificate"
 	}
 	return withReason(fmt.Sprintf("%s: %s, for %s", head, name(e), span(m.at.Sub(e.Time))), e.Reason)
 }

@@ -85,6 +85,29 @@ weir: 1 service in panic, 1 panic over
 
 weir on lb1, times in UTC+01:00
 `},
+		{"a certificate, of who is in maintenance besides", message{events: []model.Event{
+			eventOf(noon, model.MaintenanceBegin, "web", 11), withReasonOf(eventOf(noon, model.CertificateEnds, "web", 11), "its certificate ends in 9 days")}}, `
+weir: 1 certificate to renew, 1 in maintenance
+
+2026-11-26 12:03:11 server 10.0.0.11:80 of web is in maintenance
+2026-11-26 12:03:11 server 10.0.0.11:80 of web has to renew its certificate: its certificate ends in 9 days
+
+weir on lb1, times in UTC+01:00
+`},
+		{"back from maintenance", message{events: []model.Event{since(eventOf(noon, model.MaintenanceEnd, "web", 11), time.Hour)}}, `
+weir: server 10.0.0.11:80 of web is out of maintenance after 1h
+
+2026-11-26 12:03:11 server 10.0.0.11:80 of web is out of maintenance after 1h
+
+weir on lb1, times in UTC+01:00
+`},
+		{"renewed", message{events: []model.Event{since(eventOf(noon, model.CertificateRenewed, "web", 11), 75*time.Minute)}}, `
+weir: server 10.0.0.11:80 of web has renewed its certificate after 1h15m
+
+2026-11-26 12:03:11 server 10.0.0.11:80 of web has renewed its certificate after 1h15m
+
+weir on lb1, times in UTC+01:00
+`},
 		{"still in panic", message{at: noon.Add(2 * time.Hour), repeat: true, events: []model.Event{eventOf(noon, model.PanicBegin, "web", 0)}}, `
 weir: still in panic: service web, for 2h
 

@@ -43,11 +43,27 @@ type queue struct {
 type subject struct {
 	service string
 	server  model.ServerKey // zero: the service itself
-	panic   bool            // of the service, which may be down besides
+	topic   topic
 }
 
+// topic is what else there is to tell of who may be down besides.
+type topic uint8
+
+const (
+	lives topic = iota // it is up or down, or in maintenance
+	panics
+	certificates
+)
+
 func subjectOf(e model.Event) subject {
-	return subject{e.Service, e.Server, e.Kind == model.PanicBegin || e.Kind == model.PanicEnd}
+	out := subject{service: e.Service, server: e.Server}
+	switch e.Kind {
+	case model.PanicBegin, model.PanicEnd:
+		out.topic = panics
+	case model.CertificateEnds, model.CertificateRenewed:
+		out.topic = certificates
+	}
+	return out
 }
 
 func newQueue(notice model.Notice) queue {

@@ -130,8 +130,11 @@ func labelsOf(e model.Event, host string) map[string]string {
 	if server := serverOf(e); server != "" {
 		out["alertname"], out["server"], out["severity"] = "WeirServerDown", server, model.Warning.String()
 	}
-	if subjectOf(e).panic {
+	switch subjectOf(e).topic {
+	case panics:
 		out["alertname"] = "WeirServicePanic"
+	case certificates:
+		out["alertname"] = "WeirCertificateEnds"
 	}
 	return out
 }

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -10,11 +11,12 @@ import (
 )
 
 // Told is what people were told, or need not be told any more: who is down, in maintenance or in panic, and since
-// when; and which services have had a server. A subject without a server is the service.
+// when, or has to renew a certificate; and which services have had a server. A subject without a server is the service.
 type Told struct {
 	Down   map[model.ServiceServer]time.Time
 	Rests  map[model.ServiceServer]time.Time
 	Panic  map[model.ServiceKey]time.Time
+	Ends   map[model.ServiceServer]time.Time // certificates that were warned of
 	Served map[model.ServiceKey]bool
 }
 
@@ -22,10 +24,12 @@ type Told struct {
 // began is not news: another one has told it.
 func News(told Told, in Input, began time.Time) ([]model.Event, Told) {
 	n := news{in: in, began: began, before: told, wants: serverWants(in.Desired.Dataplane),
-		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceServer]time.Time{}, map[model.ServiceKey]time.Time{}, map[model.ServiceKey]bool{}}}
+		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceServer]time.Time{}, map[model.ServiceKey]time.Time{},
+			map[model.ServiceServer]time.Time{}, map[model.ServiceKey]bool{}}}
 	for _, service := range in.Spec.Services {
 		for _, server := range service.Servers {
 			n.server(service, server)
+			n.certificate(service, server)
 		}
 		n.service(service)
 		n.panic(service)
@@ -166,6 +170,31 @@ func (n *news) panic(service model.Service) {
 		e.Kind, e.Since = model.PanicEnd, since
 		n.events = append(n.events, e)
 	}
+}
+
+// certificate tells when one has to be renewed, and when it was. Only who is up shows one.
+func (n *news) certificate(service model.Service, server model.Server) {
+	subject := model.ServiceServer{Service: service.Key, Server: server.Key}
+	since, told := n.before.Ends[subject]
+	ends := n.in.Seen.CertificateEnds(server)
+	e := model.Event{Time: n.in.Now, Service: service.Name, ServiceKey: service.Key, Server: server.Key}
+	switch {
+	case ends.IsZero() && !told:
+	case ends.IsZero() && n.allUp(server):
+		e.Kind, e.Since = model.CertificateRenewed, since
+		n.events = append(n.events, e)
+	case told:
+		n.now.Ends[subject] = since
+	default:
+		n.now.Ends[subject] = n.in.Now
+		if e.Kind, e.Reason = model.CertificateEnds, ending(ends, n.in.Now); n.before.Ends != nil { // else another daemon has told
+			n.events = append(n.events, e)
+		}
+	}
+}
+
+func (n *news) allUp(server model.Server) bool {
+	return !slices.ContainsFunc(server.Asks(), func(key model.CheckKey) bool { return n.in.Seen.Health[key].State != model.HealthUp })
 }
 
 // standing is how a service stands with its servers, but for the sorry server and those of weight 0.

@@ -18,6 +18,7 @@ func problems(in Input, s Snapshot) []model.Problem {
 	out = append(out, bareInterfaces(s)...)
 	out = append(out, starved(in, s)...)
 	out = append(out, doubted(in, s)...)
+	out = append(out, expiring(in)...)
 	out = append(out, crowded(s.Connections)...)
 	out = append(out, leftOut(in, s)...)
 	out = append(out, resized(in.Spec.Connections, s.Connections, in.Readings.ConnKept)...)
@@ -43,6 +44,22 @@ func doubted(in Input, s Snapshot) (out []model.Problem) {
 				Why:  why,
 				Fix:  "look at the server, and whether answers find their way to the clients; a flood of SYNs looks the same",
 			})
+		}
+	}
+	return out
+}
+
+// expiring are certificates that somebody has to renew soon. Those of several services that one server shows are one.
+func expiring(in Input) (out []model.Problem) {
+	for _, service := range in.Spec.Services {
+		for _, server := range service.Servers {
+			if why := ending(in.Seen.CertificateEnds(server), in.Now); why != "" {
+				out = append(out, model.Problem{
+					What: fmt.Sprintf("service %s: the certificate of server %s has to be renewed", service.Name, server.Key),
+					Why:  why,
+					Fix:  "renew it on the server, and have the server read it again",
+				})
+			}
 		}
 	}
 	return out

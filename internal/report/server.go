@@ -30,7 +30,7 @@ func servers(in Input, service model.Service, wants map[model.ServiceServer]mode
 		line := line(in, service, server, want)
 		line.State, line.Reason = state(in, service, server, want, line.Reading)
 		if line.State == Up {
-			line.Reason = remarks(doubt(in, service, server.Key), slowly(in, service, server, want), weighed(in, server), unsaid(in, server), narrowed(in, want))
+			line.Reason = remarks(doubt(in, service, server.Key), slowly(in, service, server, want), weighed(in, server), unsaid(in, server), ending(in.Seen.CertificateEnds(server), in.Now), narrowed(in, want))
 		}
 		line.Effective = effective(line, want)
 		if line.State == Up && line.Sorry {
@@ -124,6 +124,22 @@ func unsaid(in Input, server model.Server) string {
 		}
 	}
 	return ""
+}
+
+// ending tells of a certificate that ends soon, or "".
+func ending(ends, now time.Time) string {
+	const day = 24 * time.Hour
+	at := ends.In(now.Location()).Format(time.DateTime)
+	switch left := ends.Sub(now); {
+	case ends.IsZero():
+		return ""
+	case left <= 0:
+		return "its certificate has ended, " + at
+	case left < 2*day:
+		return fmt.Sprintf("its certificate ends in %dh, %s", int(left/time.Hour), at)
+	default:
+		return fmt.Sprintf("its certificate ends in %d days, %s", left/day, at)
+	}
 }
 
 // remarks are those that are none "", on one line.

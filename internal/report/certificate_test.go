@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/report"
+)
+
+// shows is healthy with a server that shows a certificate which ends then.
+func shows(ends time.Time) report.Input {
+	return checked(model.Health{State: model.HealthUp, Since: now, Advice: model.Advice{Ends: ends}}, 1)
+}
+
+func TestCertificatesThatEndSoonAreProblems(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, test := range []struct {
+		ends time.Time
+		want string
+	}{
+		{time.Time{}, ""},
+		{now.Add(9*day + time.Hour), "its certificate ends in 9 days, 2026-01-11 04:04:05"},
+		{now.Add(30 * time.Hour), "its certificate ends in 30h, 2026-01-03 09:04:05"},
+		{now.Add(-time.Hour), "its certificate has ended, 2026-01-02 02:04:05"},
+	} {
+		got := report.Make(shows(test.ends))
+		if s := got.Servers[1]; s.State != report.Up || s.Reason != test.want {
+			t.Errorf("%s (%s), want %s", s.State, s.Reason, test.want)
+		}
+		if (len(got.Problems) == 1) != (test.want != "") || len(got.Problems) == 1 && got.Problems[0].Why != test.want {
+			t.Errorf("%s: %+v", test.want, got.Problems)
+		}
+	}
+}
+
+// TestNewsOfCertificates: once each, and not of what another daemon has told.
+func TestNewsOfCertificates(t *testing.T) {
+	soon := shows(now.Add(time.Hour))
+	down := checked(model.Health{State: model.HealthDown, Since: now, Reason: "no answer"}, 0)
+	const ends, renewed = "certificate_ends 198.51.100.12:80", "certificate_renewed 198.51.100.12:80"
+	for _, test := range []struct {
+		name  string
+		steps []report.Input
+		want  []string
+	}{
+		{"it ends and is renewed", []report.Input{shows(time.Time{}), soon, soon, shows(time.Time{})}, []string{"", ends, "", renewed}},
+		{"the server is down meanwhile", []report.Input{shows(time.Time{}), soon, down, soon}, []string{"", ends, "server_down 198.51.100.12:80", "server_up 198.51.100.12:80"}},
+		{"before the daemon", []report.Input{soon, soon, shows(time.Time{})}, []string{"", "", renewed}},
+	} {
+		var told report.Told
+		for i, in := range test.steps {
+			var events []model.Event
+			if events, told = report.News(told, in, now); news(events) != test.want[i] {
+				t.Errorf("%s, step %d: %q, want %q", test.name, i, news(events), test.want[i])
+			}
+			for _, e := range events {
+				if e.Kind == model.CertificateEnds && (e.Severity() != model.Warning || e.Reason != "its certificate ends in 1h, 2026-01-02 04:04:05") {
+					t.Errorf("%s: %+v", test.name, e)
+				}
+			}
+		}
+	}
+}
