@@ -55,6 +55,7 @@ type watch struct {
 	lab       *lab.Lab
 	director  *lab.Director
 	name      string
+	busy      bool            // many are asked
 	questions atomic.Int64    // that the many have got
 	picked    [2]atomic.Int64 // when each of the two that are picked got its last datagram
 	first     patient
@@ -69,7 +70,7 @@ func newWatch(t *testing.T, weir string, servers int, kind string) *watch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watch{lab: l, director: l.Directors[0], name: fmt.Sprintf("%s/%d", kind, servers)}
+	w := &watch{lab: l, director: l.Directors[0], name: fmt.Sprintf("%s/%d", kind, servers), busy: servers > 0}
 	t.Cleanup(func() { w.close(t) })
 	if err := errors.Join(w.serve(t), w.servePicked(t), w.director.Start(w.services(servers, kind)), w.director.WaitReady(ctx)); err != nil {
 		t.Fatal(err)
