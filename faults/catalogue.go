@@ -17,7 +17,7 @@ var catalogue = map[int]string{
 	29: "all servers down",
 	30: "server removed",
 	31: "weight 0",
-	32: "many servers fail at once",
+	32: "thundering herd",
 	33: "hostile server",
 	42: "second daemon, foreign program",
 	43: "hostile notify script",

@@ -27,8 +27,8 @@ const (
 	rackUntold   = "untold"   // servers that no message names
 )
 
-// rackFails: fifty of sixty servers fail at once.
-func rackFails(weir string) faults.Fault {
+// herd: fifty of sixty servers fail at once, and an empty one comes to others.
+func herd(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 32,
 		Long:   true,
@@ -37,6 +37,7 @@ func rackFails(weir string) faults.Fault {
 			{Name: rackIn, Unit: faults.Seconds, Bar: 0.1},
 			{Name: rackMessages, Unit: "messages", Bar: 1, Timely: true},
 			{Name: rackUntold, Unit: "servers"},
+			{Name: joinShare, Unit: "fair shares", Bar: 2, Timely: true},
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			r := &rack{asked: newAsked(t, lab.Config{Shape: lab.TwoArm, Forwarding: lab.NAT, Servers: 1, Weir: weir}), log: t.Logf}
@@ -44,7 +45,14 @@ func rackFails(weir string) faults.Fault {
 			if err := r.open(t, size.Of(300, 1000)); err != nil {
 				t.Fatal(err)
 			}
-			return func() (faults.Measured, error) { return r.run(t.Context()) }
+			j := newJoining(t, weir, size)
+			return func() (faults.Measured, error) {
+				m, err := r.run(t.Context())
+				if err == nil {
+					err = j.run(t.Context(), m.Figures)
+				}
+				return m, err
+			}
 		},
 	}
 }
