@@ -113,7 +113,7 @@ func (j *joining) others(ctx context.Context, first bool) error {
 }
 
 // run adds its figure.
-func (j *joining) run(ctx context.Context, figures map[string]float64) error {
+func (j *joining) run(ctx context.Context, m *faults.Measured) error {
 	defer j.release()
 	if err := j.others(ctx, false); err != nil {
 		return err
@@ -132,7 +132,10 @@ func (j *joining) run(ctx context.Context, figures map[string]float64) error {
 	if err := j.pour(ctx); err != nil {
 		return err
 	}
-	figures[joinShare], err = j.share()
+	var fewest int
+	if m.Figures[joinShare], fewest, err = j.share(); err == nil && fewest < j.rate*9/10 {
+		m.Disturbed = fmt.Sprintf("only %d connections began in a second, not %d", fewest, j.rate)
+	}
 	return err
 }
 
@@ -160,19 +163,21 @@ func (j *joining) connect(ctx context.Context) error {
 	return err
 }
 
-// share is the largest one in any second since the first connection to the server that joined.
-func (j *joining) share() (worst float64, err error) {
+// share is the largest one in any second since the first connection to the server that joined, and how many
+// connections there were in the second with the fewest.
+func (j *joining) share() (worst float64, fewest int, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	first := slices.IndexFunc(j.arrived, func(a arrival) bool { return a.server == 0 })
 	if first < 0 {
-		return 0, errors.New("the server that joins gets no connection")
+		return 0, 0, errors.New("the server that joins gets no connection")
 	}
+	fewest = len(j.arrived)
 	for i := first; i < len(j.arrived); i++ {
 		there, all := 0, 0
 		for _, a := range j.arrived[i:] {
 			if a.at.Sub(j.arrived[i].at) > time.Second {
-				worst = max(worst, float64(there)/float64(all)*float64(len(j.lab.Servers)))
+				worst, fewest = max(worst, float64(there)/float64(all)*float64(len(j.lab.Servers))), min(fewest, all)
 				break // a whole second
 			}
 			if all++; a.server == 0 {
@@ -180,7 +185,7 @@ func (j *joining) share() (worst float64, err error) {
 			}
 		}
 	}
-	return worst, nil
+	return worst, fewest, nil
 }
 
 // release ends all connections.

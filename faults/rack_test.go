@@ -49,7 +49,7 @@ func herd(weir string) faults.Fault {
 			return func() (faults.Measured, error) {
 				m, err := r.run(t.Context())
 				if err == nil {
-					err = j.run(t.Context(), m.Figures)
+					err = j.run(t.Context(), &m)
 				}
 				return m, err
 			}
