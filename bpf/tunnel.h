@@ -10,31 +10,10 @@
 #include "maps.h"
 #include "packet.h"
 #include "ttl.h"
-
-#define OUTER_TTL 64 /* RFC 1700's default, as the kernel's tunnels use */
-
-#define GRE_CHECKSUM 0x8000 /* RFC 2784 section 2.1 */
+#include "tunnel_headers.h"
 
 #define GUE_FIRST_PORT 0xc000 /* dynamic ports, RFC 6335 section 6 */
 #define GUE_PORTS 0x3fff
-
-struct gre {
-	__be16 flags;
-	__be16 type;
-};
-
-struct gre_checksum {
-	struct gre gre;
-	__sum16 check;
-	__be16 zero;
-};
-
-struct gue {
-	struct udphdr udp;
-	__u8 version; /* 0, and no words behind these four bytes */
-	__u8 protocol;
-	__be16 flags;
-};
 
 /* What the outer headers take over from the inner one, RFC 2003 section 3.1, RFC 2473 section 6, RFC 6040 section 4.1. */
 struct inner {

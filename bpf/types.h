@@ -45,6 +45,8 @@ enum limit {
 	TEMPLATE_MARK = 64,              /* a bit of the protocol in a template's key: so no packet's flow is one */
 	TEMPLATE_TURNS = 8, /* rounds of the sweep in which each connection once looks after its template */
 	TEMPLATE_KEPT = 60, /* seconds that a template has left at least while connections of it live */
+	MAX_CHECK_WAYS = MAX_SERVERS,
+	MAX_CHECK_ANSWERS = 16384, /* that checks through services' addresses wait for */
 };
 
 /* An IP address; IPv4 is mapped into IPv6 (::ffff:a.b.c.d), so one path serves both. */
@@ -464,6 +466,20 @@ struct question {
 	struct reverse back; /* hop_seen: when it was asked */
 };
 
+/*
+ * Value of `check_ways`, key = an alias: where a check through a service's address goes that was sent to the
+ * alias. Written by Go.
+ */
+struct check_way {
+	struct addr service; /* the address that takes the place of the alias, of the same family */
+	struct addr server;  /* TUN: outer destination, of the same family */
+	struct addr source;  /* TUN: outer source */
+	__u16 overhead;      /* bytes that the tunnel puts in front of a packet; 0: DR */
+	__be16 tunnel_port;  /* GUE: UDP port that the server listens on */
+	__u8 tunnel;         /* enum tunnel */
+	__u8 pad[3];
+};
+
 /* What the path tells the daemon through the ring `events`. */
 enum event_kind {
 	EVENT_NO_NEIGHBOUR = 1, /* address on ifindex wants resolving */
@@ -556,7 +572,7 @@ struct ending {
 enum verdict {
 	VERDICT_CONTINUE, /* not an exit: the next stage decides */
 
-	/* Passed to the kernel, untouched. */
+	/* Passed to the kernel, untouched but for the last one. */
 	VERDICT_NOT_IP,             /* neither IPv4 nor IPv6 (ARP, LLDP), or too short to tell */
 	VERDICT_OTHER_HOST,         /* the frame is for another MAC, or the interface is not ours */
 	VERDICT_OTHER_VLAN,         /* a tag of a VLAN that no interface of ours has */
@@ -566,6 +582,7 @@ enum verdict {
 	VERDICT_UNKNOWN_CONNECTION, /* TCP without SYN, and no connection: the kernel resets it */
 	VERDICT_NO_SERVER,          /* no server takes new connections: the kernel refuses it */
 	VERDICT_LOCAL,              /* the server is this host */
+	VERDICT_CHECK_ANSWER, /* a server's answer to a check through the service's address: its source becomes the check's alias */
 
 	/* Sent on. */
 	VERDICT_DR,               /* forwarded by direct routing */

@@ -9,6 +9,7 @@
  * types.h first, then this file upwards from its end, then the headers in the order of the stages.
  */
 #include "answer.h"
+#include "check.h"
 #include "conn.h"
 #include "create.h"
 #include "csum_bytes.h"
@@ -220,7 +221,9 @@ static __always_inline enum verdict by_hash(struct packet *p, enum verdict v)
 static __always_inline enum verdict admit(struct packet *p)
 {
 	p->service = service_find(&p->flow);
-	return p->service ? by_hash(p, begin(p)) : VERDICT_NO_SERVICE;
+	if (p->service)
+		return by_hash(p, begin(p));
+	return check_answer(p->ctx, headers_of(p)) ? VERDICT_CHECK_ANSWER : VERDICT_NO_SERVICE;
 }
 
 static __always_inline bool reuse_closing(__u8 flags)
@@ -307,7 +310,9 @@ static __always_inline enum verdict known(struct packet *p)
 	if (!p->conn)
 		question_find(p);
 	if (p->kind == KIND_QUOTE)
-		return icmp_judge(p->ctx, headers_of(p), p->conn && !(p->back && p->quoted.at_service));
+		v = icmp_judge(p->ctx, headers_of(p), p->conn && !(p->back && p->quoted.at_service));
+	if (p->kind == KIND_QUOTE)
+		return v == VERDICT_ICMP && check_refused(p->ctx, headers_of(p)) ? VERDICT_CHECK_ANSWER : v;
 	return p->conn || p->kind <= KIND_FIRST ? VERDICT_CONTINUE : VERDICT_FRAGMENT_ORPHAN;
 }
 

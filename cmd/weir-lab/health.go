@@ -43,6 +43,8 @@ func faults() []fault {
 			heal: func(_ context.Context, l *lab.Lab) error { return l.Plug(&l.Servers[0].Node) }},
 		{name: "slow", inject: first(func(s *lab.Server) error { return s.SlowWeb(time.Second) }), heal: first(func(s *lab.Server) error { return s.SlowWeb(0) })},
 		{name: "wrong-answer", inject: first((*lab.Server).Unwell), heal: first((*lab.Server).Well)},
+		{name: "vip-missing", inject: func(ctx context.Context, l *lab.Lab) error { return l.Servers[0].DropVIP(ctx) },
+			heal: func(ctx context.Context, l *lab.Lab) error { return l.Servers[0].HoldVIP(ctx) }},
 		{name: "flapping", inject: kill, meanwhile: flap, heal: start},
 		{name: "all-down", inject: onAll((*lab.Server).KillWeb), all: true,
 			heal: func(ctx context.Context, l *lab.Lab) error {

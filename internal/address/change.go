@@ -23,7 +23,7 @@ type change struct {
 	Old     string       `json:"old,omitempty"`    // sysctl: the value before weir; route: its advmss, 0 for none
 	Link    string       `json:"link,omitempty"`   // address: the name of the link, for people
 	Index   int          `json:"index,omitempty"`  // of the link; the kernel never uses it again, so it cannot mean another one
-	Prefix  netip.Prefix `json:"prefix,omitzero"`  // address, route
+	Prefix  netip.Prefix `json:"prefix,omitzero"`  // address, route, check-route
 	Address model.Addr   `json:"address,omitzero"` // neighbour
 	Table   uint32       `json:"table,omitempty"`  // route: with Prefix, Index and the next two, which one it is
 	Metric  uint32       `json:"metric,omitempty"` // route
@@ -38,6 +38,9 @@ const (
 	neighbourChange changeKind = "neighbour"
 	routeChange     changeKind = "route"           // another advmss
 	rxVLANChange    changeKind = "rx-vlan-offload" // of a link, which was on
+	aliasChangeKind changeKind = "check-route"     // to an alias, of checks
+	clsactChange    changeKind = "clsact"          // a qdisc on a link
+	filterChange    changeKind = "check-filter"    // on a link's clsact
 )
 
 func (c change) String() string {
@@ -50,6 +53,10 @@ func (c change) String() string {
 		return fmt.Sprintf("advmss %s of route %s on %s", c.Old, c.Prefix, c.Link)
 	case rxVLANChange:
 		return fmt.Sprintf("%s of %s", c.Kind, c.Link)
+	case aliasChangeKind:
+		return fmt.Sprintf("%s to %s on interface %d", c.Kind, c.Prefix, c.Index)
+	case clsactChange, filterChange:
+		return fmt.Sprintf("%s on interface %d", c.Kind, c.Index)
 	}
 	return fmt.Sprintf("%s %s on interface %d", c.Kind, c.Address, c.Index)
 }
@@ -75,6 +82,12 @@ func (c change) undo(handle *netlink.Handle) error {
 		err = c.undoRoute()
 	case rxVLANChange:
 		err = restoreRxVLAN(handle, c.Index)
+	case aliasChangeKind:
+		err = c.undoAlias(handle)
+	case clsactChange:
+		err = c.undoClsact(handle)
+	case filterChange:
+		err = c.undoFilter(handle)
 	default:
 		err = fmt.Errorf("unknown kind of change %q", c.Kind)
 	}

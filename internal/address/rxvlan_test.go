@@ -78,7 +78,7 @@ func TestNothingIsSwitchedWhereNothingIsTakenOff(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("something was written down: %v", err)
 	}
-	target := address.NewTarget(journal(t, path), logger(t))
+	target := address.NewTarget(journal(t, path), nil, logger(t))
 	left.do(func() error {
 		err := target.Apply(context.Background(), model.AddressWant{RxVLANOff: []string{"eth7"}})
 		if err == nil || !strings.Contains(err.Error(), "eth7: there is none of that name") {

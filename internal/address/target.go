@@ -23,20 +23,25 @@ import (
 //	      ──► rxvlan.go      VLAN tags stay in the frame
 //	      ──► vips.go        addresses   ──► announce.go    gratuitous ARP and NA, three times
 //	      ──► neighbours.go  managed entries
+//	      ──► detours.go     routes to aliases, and a filter, for checks through VIPs (filter.go)
 //	Run   ──► the repeats of announcements, and neighbours again that the kernel gave up
 type Target struct {
 	journal *Journal
+	program func() (model.Program, error) // of checks
 	log     *slog.Logger
 	wake    chan struct{} // tells Run that something else may be due
 
 	mu         sync.Mutex // guards what follows
 	announced  map[holding]announcement
 	neighbours map[model.Hop]kept
+	blocked    map[model.Detour]string
 }
 
-func NewTarget(journal *Journal, log *slog.Logger) *Target {
+// NewTarget needs the program of checks only when a detour is wanted.
+func NewTarget(journal *Journal, program func() (model.Program, error), log *slog.Logger) *Target {
 	return &Target{
 		journal:    journal,
+		program:    program,
 		log:        log,
 		wake:       make(chan struct{}, 1),
 		announced:  map[holding]announcement{},
@@ -64,6 +69,7 @@ func (t *Target) Apply(_ context.Context, want model.AddressWant) error {
 		t.applyRxVLAN(links, want.RxVLANOff),
 		t.applyVIPs(handle, links, want.VIPs),
 		t.applyNeighbours(handle, want.Neighbours),
+		t.applyDetours(handle, links, want.Detours),
 	)
 }
 

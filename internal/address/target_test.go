@@ -27,7 +27,7 @@ type life struct {
 }
 
 func newLife(t *testing.T, n namespace, path string) life {
-	return life{n, address.NewTarget(journal(t, path), logger(t))}
+	return life{n, address.NewTarget(journal(t, path), nil, logger(t))}
 }
 
 func (l life) apply(want model.AddressWant) {
@@ -168,7 +168,7 @@ func TestForwardingLeavesRoutersOfIPv6Alone(t *testing.T) {
 
 func TestMissingInterfaceKeepsNothingElseBack(t *testing.T) {
 	left, _ := newLAN(t)
-	target := address.NewTarget(journal(t, filepath.Join(t.TempDir(), "host.json")), logger(t))
+	target := address.NewTarget(journal(t, filepath.Join(t.TempDir(), "host.json")), nil, logger(t))
 	left.do(func() error {
 		err := target.Apply(context.Background(), model.AddressWant{VIPs: []model.VIP{
 			{Address: addr("198.51.100.99"), Interface: "eth7"}, vip4,

@@ -42,7 +42,7 @@ func mustComplain(t *testing.T, path string) *config.Error {
 	if !errors.As(err, &complaints) {
 		t.Fatalf("got %v, want complaints", err)
 	}
-	if diff := cmp.Diff(model.Spec{}, spec); diff != "" {
+	if diff := cmp.Diff(model.Spec{}, spec, byValue); diff != "" {
 		t.Errorf("a broken file left something behind:\n%s", diff)
 	}
 	return complaints

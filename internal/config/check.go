@@ -46,6 +46,19 @@ func (f *file) checkServers(s service) {
 				fmt.Sprintf("the first is in line %d: keep one, with the weight of both", before.node.Line)})
 		default:
 			first[server.Key] = server
+			f.checkVia(s, server)
+		}
+	}
+}
+
+// checkVia refuses what only shows when service and server are known.
+func (f *file) checkVia(s service, to server) {
+	for _, check := range to.Checks.Of {
+		if check.Via != model.ViaVIP || !s.Key.Address.IsValid() || to.Forwarding == 0 {
+			continue
+		}
+		if why, fix := model.NoDetour(s.Key, to.Server, check.Ask); why != "" {
+			f.complain(at(to.node), mistake{fmt.Sprintf("%s: %s: check via vip: %s", s.label, to.label, why), fix})
 		}
 	}
 }

@@ -198,7 +198,7 @@ func pace() model.Check {
 	return model.Check{Interval: model.DefaultInterval, Timeout: model.DefaultTimeout, Rise: model.DefaultRise, Fall: model.DefaultFall}
 }
 
-// paceOf reads how often is asked. A timeout that is not written is never longer than the interval.
+// paceOf reads how often is asked, and by which way. A timeout that is not written is never longer than the interval.
 func (s scope) paceOf(values map[string]*yaml.Node, out model.Check) model.Check {
 	readable := true
 	if n := values["interval"]; n != nil {
@@ -228,9 +228,19 @@ func (s scope) paceOf(values map[string]*yaml.Node, out model.Check) model.Check
 			out.Fast = 0
 		}
 	}
+	out.Via = s.via(values["via"], out.Via)
 	out.Rise = s.answers(values["rise"], "rise", out.Rise)
 	out.Fall = s.answers(values["fall"], "fall", out.Fall)
 	return out
+}
+
+func (s scope) via(n *yaml.Node, standard model.Via) model.Via {
+	if n == nil {
+		return standard
+	}
+	word, _ := s.word(n, "via", vias)
+	via, _ := model.ParseVia(word)
+	return via
 }
 
 func (s scope) answers(n *yaml.Node, what string, standard int) int {
@@ -305,6 +315,9 @@ func checkPairs(c model.Check) []pair {
 	pairs := []pair{{c.Ask.Kind(), askNode(c.Ask)}}
 	if c.Port != 0 {
 		pairs = append(pairs, pair{"port", numberNode(c.Port)})
+	}
+	if c.Via != 0 {
+		pairs = append(pairs, pair{"via", textNode(c.Via.String())})
 	}
 	if c.Interval != standard.Interval {
 		pairs = append(pairs, pair{"interval", textNode(printDuration(c.Interval))})

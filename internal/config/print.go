@@ -5,6 +5,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 
 	"go.yaml.in/yaml/v4"
 
@@ -51,6 +52,9 @@ func specPairs(spec model.Spec) []pair {
 	}
 	if len(spec.Notify) > 0 {
 		out = append(out, pair{"notify", notifyNode(spec.Notify)})
+	}
+	if ranges := spec.Aliases.Written(); len(ranges) > 0 {
+		out = append(out, pair{"check_aliases", listNode(ranges, func(p netip.Prefix) *yaml.Node { return textNode(p.String()) })})
 	}
 	return out
 }

@@ -23,6 +23,8 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 	f.check(services)
 	size := top.connections(values["connections"])
 	f.checkHalfOpen(services, size)
+	aliases := top.aliases(values["check_aliases"])
+	f.checkAliases(services, aliases)
 	return model.Spec{
 		Interfaces:     top.interfaces(values["interfaces"]),
 		Services:       plain(services),
@@ -30,6 +32,7 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 		MaintenanceDir: top.maintenanceDir(values["maintenance_dir"]),
 		API:            model.API{Unix: top.api(values["api"])},
 		Notify:         top.notify(values["notify"], services),
+		Aliases:        aliases,
 	}
 }
 

@@ -37,7 +37,7 @@ func TestValidFilesMeanWhatTheySay(t *testing.T) {
 }
 
 // byValue compares addresses and the like by ==.
-var byValue = cmpopts.EquateComparable(model.ServiceKey{}, model.ServerKey{}, model.Tunnel{})
+var byValue = cmpopts.EquateComparable(model.ServiceKey{}, model.ServerKey{}, model.Tunnel{}, model.Aliases{})
 
 // dump is every field of a Spec, so that no default goes unseen.
 func dump(spec model.Spec) string {
@@ -90,6 +90,9 @@ func dump(spec model.Spec) string {
 			for _, c := range server.Checks.Of {
 				fmt.Fprintf(&b, "    check %s %q any %t port %d interval %s fast %s timeout %s rise %d fall %d trusted %t\n",
 					c.Ask.Kind(), fmt.Sprintf("%+v", c.Ask), server.Checks.Any, c.Port, c.Interval, c.Fast, c.Timeout, c.Rise, c.Fall, server.Checks.Trusted)
+				if c.Via != 0 {
+					fmt.Fprintf(&b, "      via %s\n", c.Via)
+				}
 			}
 			if t := server.Thresholds; t != (model.Thresholds{}) {
 				fmt.Fprintf(&b, "    thresholds %d %d\n", t.Upper, t.Lower)

@@ -8,7 +8,7 @@ import "github.com/weir-lb/weir/internal/model"
 // here by name, so that nobody wonders why it does nothing.
 
 var fileKeys = vocabulary{
-	known: []string{"interfaces", "services", "connections", "maintenance_dir", "api", "notify"},
+	known: []string{"interfaces", "services", "connections", "maintenance_dir", "api", "notify", "check_aliases"},
 	later: map[string]string{
 		"vrrp": "leave it out: this version is a single director",
 		"sync": "leave it out: this version is a single director",

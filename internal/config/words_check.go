@@ -2,9 +2,11 @@
 
 package config
 
+import "github.com/weir-lb/weir/internal/model"
+
 // checkKeys are the kinds of questions, and how often they are asked.
 var checkKeys = vocabulary{
-	known: append(kindWords(), "all", "any", "start", "port", "interval", "fast", "timeout", "rise", "fall"),
+	known: append(kindWords(), "all", "any", "start", "port", "via", "interval", "fast", "timeout", "rise", "fall"),
 	later: laterKinds,
 	foreign: map[string]string{
 		"<<":                 "merge keys are not supported: write the keys out",
@@ -50,7 +52,6 @@ var checkKeys = vocabulary{
 
 // laterKinds are what keepalived, ldirectord or HAProxy can ask and this version cannot.
 var laterKinds = map[string]string{
-	"via":        "leave it out: servers are asked at their own address",
 	"ping":       `leave it out, or write "tcp"`,
 	"grpc":       `leave it out, or write "tcp"`,
 	"mysql":      `leave it out, or write "tcp"`,
@@ -74,6 +75,16 @@ var checkWords = vocabulary{
 		"connect":   `write "tcp"`,
 		"negotiate": `write the kind: "http", "smtp", "dns" ...`,
 		"external":  `write "exec: /etc/weir/check-app"`,
+	},
+}
+
+var vias = vocabulary{
+	known: names(model.ViaVIP, model.ViaServer),
+	foreign: map[string]string{
+		"virtual": `write "vip"`,
+		"service": `write "vip"`,
+		"real":    `write "server"`,
+		"direct":  `write "server"`,
 	},
 }
 

@@ -120,6 +120,9 @@ func checkStart(path *dataplane.Dataplane, spec model.Spec) error {
 	if err := checkInterfaces(spec, network); err != nil {
 		return err
 	}
+	if err := address.CheckAliases(plan.Aliases(spec)); err != nil {
+		return err
+	}
 	desired, _ := plan.Make(spec, model.Seen{Network: network}, time.Now())
 	return path.CheckFree(desired.Dataplane.Interfaces)
 }
@@ -156,7 +159,7 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		monitor:  health.NewMonitor(memory, o.Log),
 		notifier: notify.New(o.Log),
 		began:    time.Now(),
-		target:   address.NewTarget(journal, o.Log),
+		target:   address.NewTarget(journal, path.CheckProgram, o.Log),
 		events:   make(chan event),
 		refusals: make(chan struct{}, 1),
 		edits:    make(chan edit),

@@ -40,11 +40,12 @@ type daemon struct {
 	toPath    *reconcile.Loop[model.DataplaneWant]
 	toAddress *reconcile.Loop[model.AddressWant]
 
-	// spec, seen, told and past belong to own's goroutine.
-	spec model.Spec
-	seen model.Seen
-	told report.Told
-	past []model.Event // what was told, the oldest first; never changed, but made anew
+	// spec, seen, told, past and detours belong to own's goroutine.
+	spec    model.Spec
+	seen    model.Seen
+	told    report.Told
+	past    []model.Event // what was told, the oldest first; never changed, but made anew
+	detours detours
 
 	hangup chan os.Signal // SIGHUP, from before anything was opened
 	events chan event
@@ -204,8 +205,10 @@ func (d *daemon) networkSeen(n model.Network) {
 }
 
 func (d *daemon) pathDone(want model.DataplaneWant, err error) {
-	attachments := d.path.Attachments()
+	attachments, trouble := d.path.Attachments(), d.path.DetourTrouble()
 	d.tell(func(s *model.Seen) {
+		d.detours.pathTold(want.Detours, trouble)
+		d.detoured(s)
 		s.Attachments = attachments
 		s.Applied.Dataplane = text(err)
 		if err == nil {
@@ -214,8 +217,13 @@ func (d *daemon) pathDone(want model.DataplaneWant, err error) {
 	})
 }
 
-func (d *daemon) addressDone(_ model.AddressWant, err error) {
-	d.tell(func(s *model.Seen) { s.Applied.Address = text(err) })
+func (d *daemon) addressDone(want model.AddressWant, err error) {
+	blocked := d.target.Blocked()
+	d.tell(func(s *model.Seen) {
+		d.detours.address, d.detours.blocked = want.Detours, blocked
+		d.detoured(s)
+		s.Applied.Address = text(err)
+	})
 }
 
 func text(err error) string {

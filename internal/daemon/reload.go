@@ -5,11 +5,13 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/config"
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/plan"
 )
 
 // Reload reads the daemon's own file again. A file with mistakes changes nothing.
@@ -48,6 +50,11 @@ func (d *daemon) checkReload(spec model.Spec) error {
 		return err
 	}
 	if err := checkInterfaces(added(spec, s.spec), network); err != nil {
+		return err
+	}
+	before := plan.Aliases(s.spec)
+	fresh := slices.DeleteFunc(plan.Aliases(spec), func(p netip.Prefix) bool { return slices.Contains(before, p) })
+	if err := address.CheckAliases(fresh); err != nil {
 		return err
 	}
 	if now, then := d.options.socket(s.spec), d.options.socket(spec); now != then {

@@ -26,6 +26,7 @@ const (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	benchMapAsking             = "asking"
+	benchMapCheckAnswers       = "check_answers"
 	benchMapConns              = "conns"
 	benchMapConnsBefore        = "conns_before"
 	benchMapCounters           = "counters"
@@ -148,37 +149,38 @@ type benchProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type benchMapSpecs struct {
-	Asking      *ebpf.MapSpec `ebpf:"asking"`
-	Conns       *ebpf.MapSpec `ebpf:"conns"`
-	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
-	Frame       *ebpf.MapSpec `ebpf:"frame"`
-	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
-	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
-	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
-	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
-	Loads       *ebpf.MapSpec `ebpf:"loads"`
-	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
-	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
-	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
-	Positions   *ebpf.MapSpec `ebpf:"positions"`
-	Questions   *ebpf.MapSpec `ebpf:"questions"`
-	Ranges      *ebpf.MapSpec `ebpf:"ranges"`
-	Records     *ebpf.MapSpec `ebpf:"records"`
-	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
-	Servers     *ebpf.MapSpec `ebpf:"servers"`
-	Services    *ebpf.MapSpec `ebpf:"services"`
-	Signs       *ebpf.MapSpec `ebpf:"signs"`
-	Slots       *ebpf.MapSpec `ebpf:"slots"`
-	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
-	Templates   *ebpf.MapSpec `ebpf:"templates"`
-	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
-	Turn        *ebpf.MapSpec `ebpf:"turn"`
-	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
-	Vips        *ebpf.MapSpec `ebpf:"vips"`
-	Vlans       *ebpf.MapSpec `ebpf:"vlans"`
+	Asking       *ebpf.MapSpec `ebpf:"asking"`
+	CheckAnswers *ebpf.MapSpec `ebpf:"check_answers"`
+	Conns        *ebpf.MapSpec `ebpf:"conns"`
+	ConnsBefore  *ebpf.MapSpec `ebpf:"conns_before"`
+	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
+	Frame        *ebpf.MapSpec `ebpf:"frame"`
+	HalfOpen     *ebpf.MapSpec `ebpf:"half_open"`
+	HeldFrames   *ebpf.MapSpec `ebpf:"held_frames"`
+	Hosts        *ebpf.MapSpec `ebpf:"hosts"`
+	Interfaces   *ebpf.MapSpec `ebpf:"interfaces"`
+	Loads        *ebpf.MapSpec `ebpf:"loads"`
+	NatServers   *ebpf.MapSpec `ebpf:"nat_servers"`
+	NearSets     *ebpf.MapSpec `ebpf:"near_sets"`
+	Nearest      *ebpf.MapSpec `ebpf:"nearest"`
+	Positions    *ebpf.MapSpec `ebpf:"positions"`
+	Questions    *ebpf.MapSpec `ebpf:"questions"`
+	Ranges       *ebpf.MapSpec `ebpf:"ranges"`
+	Records      *ebpf.MapSpec `ebpf:"records"`
+	Scratch      *ebpf.MapSpec `ebpf:"scratch"`
+	Servers      *ebpf.MapSpec `ebpf:"servers"`
+	Services     *ebpf.MapSpec `ebpf:"services"`
+	Signs        *ebpf.MapSpec `ebpf:"signs"`
+	Slots        *ebpf.MapSpec `ebpf:"slots"`
+	Tellings     *ebpf.MapSpec `ebpf:"tellings"`
+	Templates    *ebpf.MapSpec `ebpf:"templates"`
+	Timeouts     *ebpf.MapSpec `ebpf:"timeouts"`
+	Turn         *ebpf.MapSpec `ebpf:"turn"`
+	Verdicts     *ebpf.MapSpec `ebpf:"verdicts"`
+	Vips         *ebpf.MapSpec `ebpf:"vips"`
+	Vlans        *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // benchVariableSpecs contains global variables before they are loaded into the kernel.
@@ -245,42 +247,44 @@ func (o *benchObjects) Close() error {
 //
 // It can be passed to loadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type benchMaps struct {
-	Asking      *ebpf.Map `ebpf:"asking"`
-	Conns       *ebpf.Map `ebpf:"conns"`
-	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Fragments   *ebpf.Map `ebpf:"fragments"`
-	Frame       *ebpf.Map `ebpf:"frame"`
-	HalfOpen    *ebpf.Map `ebpf:"half_open"`
-	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
-	Hosts       *ebpf.Map `ebpf:"hosts"`
-	Interfaces  *ebpf.Map `ebpf:"interfaces"`
-	Loads       *ebpf.Map `ebpf:"loads"`
-	NatServers  *ebpf.Map `ebpf:"nat_servers"`
-	NearSets    *ebpf.Map `ebpf:"near_sets"`
-	Nearest     *ebpf.Map `ebpf:"nearest"`
-	Positions   *ebpf.Map `ebpf:"positions"`
-	Questions   *ebpf.Map `ebpf:"questions"`
-	Ranges      *ebpf.Map `ebpf:"ranges"`
-	Records     *ebpf.Map `ebpf:"records"`
-	Scratch     *ebpf.Map `ebpf:"scratch"`
-	Servers     *ebpf.Map `ebpf:"servers"`
-	Services    *ebpf.Map `ebpf:"services"`
-	Signs       *ebpf.Map `ebpf:"signs"`
-	Slots       *ebpf.Map `ebpf:"slots"`
-	Tellings    *ebpf.Map `ebpf:"tellings"`
-	Templates   *ebpf.Map `ebpf:"templates"`
-	Timeouts    *ebpf.Map `ebpf:"timeouts"`
-	Turn        *ebpf.Map `ebpf:"turn"`
-	Verdicts    *ebpf.Map `ebpf:"verdicts"`
-	Vips        *ebpf.Map `ebpf:"vips"`
-	Vlans       *ebpf.Map `ebpf:"vlans"`
+	Asking       *ebpf.Map `ebpf:"asking"`
+	CheckAnswers *ebpf.Map `ebpf:"check_answers"`
+	Conns        *ebpf.Map `ebpf:"conns"`
+	ConnsBefore  *ebpf.Map `ebpf:"conns_before"`
+	Counters     *ebpf.Map `ebpf:"counters"`
+	Events       *ebpf.Map `ebpf:"events"`
+	Fragments    *ebpf.Map `ebpf:"fragments"`
+	Frame        *ebpf.Map `ebpf:"frame"`
+	HalfOpen     *ebpf.Map `ebpf:"half_open"`
+	HeldFrames   *ebpf.Map `ebpf:"held_frames"`
+	Hosts        *ebpf.Map `ebpf:"hosts"`
+	Interfaces   *ebpf.Map `ebpf:"interfaces"`
+	Loads        *ebpf.Map `ebpf:"loads"`
+	NatServers   *ebpf.Map `ebpf:"nat_servers"`
+	NearSets     *ebpf.Map `ebpf:"near_sets"`
+	Nearest      *ebpf.Map `ebpf:"nearest"`
+	Positions    *ebpf.Map `ebpf:"positions"`
+	Questions    *ebpf.Map `ebpf:"questions"`
+	Ranges       *ebpf.Map `ebpf:"ranges"`
+	Records      *ebpf.Map `ebpf:"records"`
+	Scratch      *ebpf.Map `ebpf:"scratch"`
+	Servers      *ebpf.Map `ebpf:"servers"`
+	Services     *ebpf.Map `ebpf:"services"`
+	Signs        *ebpf.Map `ebpf:"signs"`
+	Slots        *ebpf.Map `ebpf:"slots"`
+	Tellings     *ebpf.Map `ebpf:"tellings"`
+	Templates    *ebpf.Map `ebpf:"templates"`
+	Timeouts     *ebpf.Map `ebpf:"timeouts"`
+	Turn         *ebpf.Map `ebpf:"turn"`
+	Verdicts     *ebpf.Map `ebpf:"verdicts"`
+	Vips         *ebpf.Map `ebpf:"vips"`
+	Vlans        *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *benchMaps) Close() error {
 	return _BenchClose(
 		m.Asking,
+		m.CheckAnswers,
 		m.Conns,
 		m.ConnsBefore,
 		m.Counters,

@@ -39,6 +39,7 @@ type Dataplane struct {
 	hz      uint32        // jiffies per second
 	sweeper *ebpf.Program
 	ender   ender
+	checks  checks
 	events  *ringbuf.Reader
 	held    *ringbuf.Reader
 	waiting *waiting
@@ -57,12 +58,13 @@ type Dataplane struct {
 	tracing chan struct{}        // full while somebody traces
 
 	// mu guards what other goroutines read.
-	mu          sync.Mutex
-	attachments []model.Attachment
-	clock       clock
-	used        uint64
-	rounds      uint32 // of the sweep
-	inUse       map[serviceID]inUse
+	mu            sync.Mutex
+	attachments   []model.Attachment
+	detourTrouble string
+	clock         clock
+	used          uint64
+	rounds        uint32 // of the sweep
+	inUse         map[serviceID]inUse
 }
 
 // Close lets go of everything and leaves it working: packets go on being balanced.
@@ -78,7 +80,7 @@ func (d *Dataplane) Close() error {
 	if d.sweeper != nil {
 		errs = append(errs, d.sweeper.Close())
 	}
-	errs = append(errs, d.ender.Close(), d.path.Close(), d.about.Close(), d.lock.Close())
+	errs = append(errs, d.ender.Close(), d.checks.Close(), d.path.Close(), d.about.Close(), d.lock.Close())
 	return errors.Join(errs...)
 }
 

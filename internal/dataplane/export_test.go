@@ -53,6 +53,14 @@ func (d *Dataplane) Send(frame []byte, ifindex int) (action uint32, out []byte, 
 	return action, options.DataOut, err
 }
 
+// Leave sends one frame through the program that checks leave by, as if the host had made it.
+func (d *Dataplane) Leave(frame []byte) (action uint32, out []byte, err error) {
+	out = make([]byte, len(frame)+256)
+	options := &ebpf.RunOptions{Data: frame, DataOut: out}
+	action, err = d.checks.program.Run(options)
+	return action, options.DataOut, err
+}
+
 // Dump is what services, servers and slots hold, ids and generations too, as text.
 func (d *Dataplane) Dump() (string, error) {
 	t, err := d.readTables()

@@ -9,4 +9,5 @@ package dataplane
 //go:generate go tool bpf2go -target bpfel -no-global-types sweeper ../../bpf/sweep.bpf.c
 //go:generate go tool bpf2go -target bpfel -no-global-types -type ending ender ../../bpf/end.bpf.c
 //go:generate go tool bpf2go -target bpfel -no-global-types mover ../../bpf/move.bpf.c
+//go:generate go tool bpf2go -target bpfel -no-global-types -type addr -type check_way checks ../../bpf/check.bpf.c
 //go:generate sh ./verdicts.sh ../../bpf/types.h verdicts_gen.go

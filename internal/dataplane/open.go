@@ -68,7 +68,7 @@ func pathSpec() (*ebpf.CollectionSpec, error) {
 	return spec, nil
 }
 
-// load brings maps, path, sweep and end into the kernel, the maps from their pins where there are any.
+// load brings maps, path, sweep, end and checks into the kernel, the maps from their pins where there are any.
 func (d *Dataplane) load(spec *ebpf.CollectionSpec) error {
 	pinByName(spec)
 	if err := d.table().set(spec); err != nil {
@@ -88,6 +88,9 @@ func (d *Dataplane) load(spec *ebpf.CollectionSpec) error {
 		return err
 	}
 	if err := d.loadBeside(hz); err != nil {
+		return err
+	}
+	if err := d.loadChecks(); err != nil {
 		return err
 	}
 	if d.events, err = ringbuf.NewReader(d.path.Events); err != nil {
@@ -165,7 +168,7 @@ func (d *Dataplane) shared() map[string]*ebpf.Map {
 		"vlans": p.Vlans, "nat_servers": p.NatServers, "fragments": p.Fragments, "held_frames": p.HeldFrames,
 		"tellings": p.Tellings, "scratch": p.Scratch, "timeouts": p.Timeouts,
 		"nearest": p.Nearest, "near_sets": p.NearSets, "ranges": p.Ranges, "hosts": p.Hosts, "templates": p.Templates,
-		"questions": p.Questions, "asking": p.Asking,
+		"questions": p.Questions, "asking": p.Asking, "check_answers": p.CheckAnswers,
 	}
 }
 

@@ -192,32 +192,34 @@ const (
 type pathLimit uint32
 
 const (
-	pathLimitMAX_SERVICES     pathLimit = 4096
-	pathLimitMAX_KEYS         pathLimit = 16384
-	pathLimitMAX_SERVERS      pathLimit = 16384
-	pathLimitMAX_HOSTS        pathLimit = 65536
-	pathLimitMAX_RECORDS      pathLimit = 32768
-	pathLimitMAX_INTERFACES   pathLimit = 1024
-	pathLimitBUCKET_SLOTS     pathLimit = 16
-	pathLimitUNSETTLED_SLOTS  pathLimit = 7
-	pathLimitSETTLED_PACKETS  pathLimit = 4
-	pathLimitSLOTS_TOGETHER   pathLimit = 8
-	pathLimitMAX_LOCKS        pathLimit = 4096
-	pathLimitTIMEOUTS         pathLimit = 16
-	pathLimitSEEN_AHEAD       pathLimit = 3758096384
-	pathLimitMAX_VLANS        pathLimit = 4096
-	pathLimitMAX_FRAGMENTS    pathLimit = 1024
-	pathLimitFRAGMENT_WORDS   pathLimit = 128
-	pathLimitHELD_BYTES       pathLimit = 3584
-	pathLimitMAX_NEAREST      pathLimit = 16384
-	pathLimitNEAR_MEMBERS     pathLimit = 16
-	pathLimitMAX_ENDINGS      pathLimit = 512
-	pathLimitMAX_QUESTIONS    pathLimit = 16384
-	pathLimitQUESTION_SECONDS pathLimit = 60
-	pathLimitTRACE_BYTES      pathLimit = 2048
-	pathLimitTEMPLATE_MARK    pathLimit = 64
-	pathLimitTEMPLATE_TURNS   pathLimit = 8
-	pathLimitTEMPLATE_KEPT    pathLimit = 60
+	pathLimitMAX_SERVICES      pathLimit = 4096
+	pathLimitMAX_KEYS          pathLimit = 16384
+	pathLimitMAX_SERVERS       pathLimit = 16384
+	pathLimitMAX_HOSTS         pathLimit = 65536
+	pathLimitMAX_RECORDS       pathLimit = 32768
+	pathLimitMAX_INTERFACES    pathLimit = 1024
+	pathLimitBUCKET_SLOTS      pathLimit = 16
+	pathLimitUNSETTLED_SLOTS   pathLimit = 7
+	pathLimitSETTLED_PACKETS   pathLimit = 4
+	pathLimitSLOTS_TOGETHER    pathLimit = 8
+	pathLimitMAX_LOCKS         pathLimit = 4096
+	pathLimitTIMEOUTS          pathLimit = 16
+	pathLimitSEEN_AHEAD        pathLimit = 3758096384
+	pathLimitMAX_VLANS         pathLimit = 4096
+	pathLimitMAX_FRAGMENTS     pathLimit = 1024
+	pathLimitFRAGMENT_WORDS    pathLimit = 128
+	pathLimitHELD_BYTES        pathLimit = 3584
+	pathLimitMAX_NEAREST       pathLimit = 16384
+	pathLimitNEAR_MEMBERS      pathLimit = 16
+	pathLimitMAX_ENDINGS       pathLimit = 512
+	pathLimitMAX_QUESTIONS     pathLimit = 16384
+	pathLimitQUESTION_SECONDS  pathLimit = 60
+	pathLimitTRACE_BYTES       pathLimit = 2048
+	pathLimitTEMPLATE_MARK     pathLimit = 64
+	pathLimitTEMPLATE_TURNS    pathLimit = 8
+	pathLimitTEMPLATE_KEPT     pathLimit = 60
+	pathLimitMAX_CHECK_WAYS    pathLimit = 16384
+	pathLimitMAX_CHECK_ANSWERS pathLimit = 16384
 )
 
 type pathLoad struct {
@@ -491,42 +493,43 @@ const (
 	pathVerdictVERDICT_UNKNOWN_CONNECTION pathVerdict = 7
 	pathVerdictVERDICT_NO_SERVER          pathVerdict = 8
 	pathVerdictVERDICT_LOCAL              pathVerdict = 9
-	pathVerdictVERDICT_DR                 pathVerdict = 10
-	pathVerdictVERDICT_TUN                pathVerdict = 11
-	pathVerdictVERDICT_NAT_IN             pathVerdict = 12
-	pathVerdictVERDICT_NAT_OUT            pathVerdict = 13
-	pathVerdictVERDICT_ICMP_IN            pathVerdict = 14
-	pathVerdictVERDICT_ICMP_OUT           pathVerdict = 15
-	pathVerdictVERDICT_TOO_BIG_TOLD       pathVerdict = 16
-	pathVerdictVERDICT_TTL_TOLD           pathVerdict = 17
-	pathVerdictVERDICT_SERVER_RESET       pathVerdict = 18
-	pathVerdictVERDICT_HASHED_UNKNOWN     pathVerdict = 19
-	pathVerdictVERDICT_HASHED_HALF_OPEN   pathVerdict = 20
-	pathVerdictVERDICT_HASHED_FULL        pathVerdict = 21
-	pathVerdictVERDICT_MALFORMED          pathVerdict = 22
-	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 23
-	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 24
-	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 25
-	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 26
-	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 27
-	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 28
-	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 29
-	pathVerdictVERDICT_MARTIAN            pathVerdict = 30
-	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 31
-	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 32
-	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 33
-	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 34
-	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 35
-	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 36
-	pathVerdictVERDICT_TOO_BIG            pathVerdict = 37
-	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 38
-	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 39
-	pathVerdictVERDICT_HALF_OPEN          pathVerdict = 40
-	pathVerdictVERDICT_CONN_FULL          pathVerdict = 41
-	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 42
-	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 43
-	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 44
-	pathVerdictVERDICTS                   pathVerdict = 45
+	pathVerdictVERDICT_CHECK_ANSWER       pathVerdict = 10
+	pathVerdictVERDICT_DR                 pathVerdict = 11
+	pathVerdictVERDICT_TUN                pathVerdict = 12
+	pathVerdictVERDICT_NAT_IN             pathVerdict = 13
+	pathVerdictVERDICT_NAT_OUT            pathVerdict = 14
+	pathVerdictVERDICT_ICMP_IN            pathVerdict = 15
+	pathVerdictVERDICT_ICMP_OUT           pathVerdict = 16
+	pathVerdictVERDICT_TOO_BIG_TOLD       pathVerdict = 17
+	pathVerdictVERDICT_TTL_TOLD           pathVerdict = 18
+	pathVerdictVERDICT_SERVER_RESET       pathVerdict = 19
+	pathVerdictVERDICT_HASHED_UNKNOWN     pathVerdict = 20
+	pathVerdictVERDICT_HASHED_HALF_OPEN   pathVerdict = 21
+	pathVerdictVERDICT_HASHED_FULL        pathVerdict = 22
+	pathVerdictVERDICT_MALFORMED          pathVerdict = 23
+	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 24
+	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 25
+	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 26
+	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 27
+	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 28
+	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 29
+	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 30
+	pathVerdictVERDICT_MARTIAN            pathVerdict = 31
+	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 32
+	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 33
+	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 34
+	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 35
+	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 36
+	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 37
+	pathVerdictVERDICT_TOO_BIG            pathVerdict = 38
+	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 39
+	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 40
+	pathVerdictVERDICT_HALF_OPEN          pathVerdict = 41
+	pathVerdictVERDICT_CONN_FULL          pathVerdict = 42
+	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 43
+	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 44
+	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 45
+	pathVerdictVERDICTS                   pathVerdict = 46
 )
 
 type pathVlanKey struct {
@@ -547,6 +550,7 @@ const (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	pathMapAsking             = "asking"
+	pathMapCheckAnswers       = "check_answers"
 	pathMapConns              = "conns"
 	pathMapConnsBefore        = "conns_before"
 	pathMapCounters           = "counters"
@@ -658,35 +662,36 @@ type pathProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type pathMapSpecs struct {
-	Asking      *ebpf.MapSpec `ebpf:"asking"`
-	Conns       *ebpf.MapSpec `ebpf:"conns"`
-	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
-	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
-	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
-	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
-	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
-	Loads       *ebpf.MapSpec `ebpf:"loads"`
-	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
-	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
-	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
-	Positions   *ebpf.MapSpec `ebpf:"positions"`
-	Questions   *ebpf.MapSpec `ebpf:"questions"`
-	Ranges      *ebpf.MapSpec `ebpf:"ranges"`
-	Records     *ebpf.MapSpec `ebpf:"records"`
-	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
-	Servers     *ebpf.MapSpec `ebpf:"servers"`
-	Services    *ebpf.MapSpec `ebpf:"services"`
-	Signs       *ebpf.MapSpec `ebpf:"signs"`
-	Slots       *ebpf.MapSpec `ebpf:"slots"`
-	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
-	Templates   *ebpf.MapSpec `ebpf:"templates"`
-	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
-	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
-	Vips        *ebpf.MapSpec `ebpf:"vips"`
-	Vlans       *ebpf.MapSpec `ebpf:"vlans"`
+	Asking       *ebpf.MapSpec `ebpf:"asking"`
+	CheckAnswers *ebpf.MapSpec `ebpf:"check_answers"`
+	Conns        *ebpf.MapSpec `ebpf:"conns"`
+	ConnsBefore  *ebpf.MapSpec `ebpf:"conns_before"`
+	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
+	HalfOpen     *ebpf.MapSpec `ebpf:"half_open"`
+	HeldFrames   *ebpf.MapSpec `ebpf:"held_frames"`
+	Hosts        *ebpf.MapSpec `ebpf:"hosts"`
+	Interfaces   *ebpf.MapSpec `ebpf:"interfaces"`
+	Loads        *ebpf.MapSpec `ebpf:"loads"`
+	NatServers   *ebpf.MapSpec `ebpf:"nat_servers"`
+	NearSets     *ebpf.MapSpec `ebpf:"near_sets"`
+	Nearest      *ebpf.MapSpec `ebpf:"nearest"`
+	Positions    *ebpf.MapSpec `ebpf:"positions"`
+	Questions    *ebpf.MapSpec `ebpf:"questions"`
+	Ranges       *ebpf.MapSpec `ebpf:"ranges"`
+	Records      *ebpf.MapSpec `ebpf:"records"`
+	Scratch      *ebpf.MapSpec `ebpf:"scratch"`
+	Servers      *ebpf.MapSpec `ebpf:"servers"`
+	Services     *ebpf.MapSpec `ebpf:"services"`
+	Signs        *ebpf.MapSpec `ebpf:"signs"`
+	Slots        *ebpf.MapSpec `ebpf:"slots"`
+	Tellings     *ebpf.MapSpec `ebpf:"tellings"`
+	Templates    *ebpf.MapSpec `ebpf:"templates"`
+	Timeouts     *ebpf.MapSpec `ebpf:"timeouts"`
+	Verdicts     *ebpf.MapSpec `ebpf:"verdicts"`
+	Vips         *ebpf.MapSpec `ebpf:"vips"`
+	Vlans        *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // pathVariableSpecs contains global variables before they are loaded into the kernel.
@@ -746,40 +751,42 @@ func (o *pathObjects) Close() error {
 //
 // It can be passed to loadPathObjects or ebpf.CollectionSpec.LoadAndAssign.
 type pathMaps struct {
-	Asking      *ebpf.Map `ebpf:"asking"`
-	Conns       *ebpf.Map `ebpf:"conns"`
-	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Fragments   *ebpf.Map `ebpf:"fragments"`
-	HalfOpen    *ebpf.Map `ebpf:"half_open"`
-	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
-	Hosts       *ebpf.Map `ebpf:"hosts"`
-	Interfaces  *ebpf.Map `ebpf:"interfaces"`
-	Loads       *ebpf.Map `ebpf:"loads"`
-	NatServers  *ebpf.Map `ebpf:"nat_servers"`
-	NearSets    *ebpf.Map `ebpf:"near_sets"`
-	Nearest     *ebpf.Map `ebpf:"nearest"`
-	Positions   *ebpf.Map `ebpf:"positions"`
-	Questions   *ebpf.Map `ebpf:"questions"`
-	Ranges      *ebpf.Map `ebpf:"ranges"`
-	Records     *ebpf.Map `ebpf:"records"`
-	Scratch     *ebpf.Map `ebpf:"scratch"`
-	Servers     *ebpf.Map `ebpf:"servers"`
-	Services    *ebpf.Map `ebpf:"services"`
-	Signs       *ebpf.Map `ebpf:"signs"`
-	Slots       *ebpf.Map `ebpf:"slots"`
-	Tellings    *ebpf.Map `ebpf:"tellings"`
-	Templates   *ebpf.Map `ebpf:"templates"`
-	Timeouts    *ebpf.Map `ebpf:"timeouts"`
-	Verdicts    *ebpf.Map `ebpf:"verdicts"`
-	Vips        *ebpf.Map `ebpf:"vips"`
-	Vlans       *ebpf.Map `ebpf:"vlans"`
+	Asking       *ebpf.Map `ebpf:"asking"`
+	CheckAnswers *ebpf.Map `ebpf:"check_answers"`
+	Conns        *ebpf.Map `ebpf:"conns"`
+	ConnsBefore  *ebpf.Map `ebpf:"conns_before"`
+	Counters     *ebpf.Map `ebpf:"counters"`
+	Events       *ebpf.Map `ebpf:"events"`
+	Fragments    *ebpf.Map `ebpf:"fragments"`
+	HalfOpen     *ebpf.Map `ebpf:"half_open"`
+	HeldFrames   *ebpf.Map `ebpf:"held_frames"`
+	Hosts        *ebpf.Map `ebpf:"hosts"`
+	Interfaces   *ebpf.Map `ebpf:"interfaces"`
+	Loads        *ebpf.Map `ebpf:"loads"`
+	NatServers   *ebpf.Map `ebpf:"nat_servers"`
+	NearSets     *ebpf.Map `ebpf:"near_sets"`
+	Nearest      *ebpf.Map `ebpf:"nearest"`
+	Positions    *ebpf.Map `ebpf:"positions"`
+	Questions    *ebpf.Map `ebpf:"questions"`
+	Ranges       *ebpf.Map `ebpf:"ranges"`
+	Records      *ebpf.Map `ebpf:"records"`
+	Scratch      *ebpf.Map `ebpf:"scratch"`
+	Servers      *ebpf.Map `ebpf:"servers"`
+	Services     *ebpf.Map `ebpf:"services"`
+	Signs        *ebpf.Map `ebpf:"signs"`
+	Slots        *ebpf.Map `ebpf:"slots"`
+	Tellings     *ebpf.Map `ebpf:"tellings"`
+	Templates    *ebpf.Map `ebpf:"templates"`
+	Timeouts     *ebpf.Map `ebpf:"timeouts"`
+	Verdicts     *ebpf.Map `ebpf:"verdicts"`
+	Vips         *ebpf.Map `ebpf:"vips"`
+	Vlans        *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *pathMaps) Close() error {
 	return _PathClose(
 		m.Asking,
+		m.CheckAnswers,
 		m.Conns,
 		m.ConnsBefore,
 		m.Counters,

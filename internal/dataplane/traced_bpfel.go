@@ -103,6 +103,7 @@ const (
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	tracedMapAsking             = "asking"
+	tracedMapCheckAnswers       = "check_answers"
 	tracedMapConns              = "conns"
 	tracedMapConnsBefore        = "conns_before"
 	tracedMapCounters           = "counters"
@@ -226,38 +227,39 @@ type tracedProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tracedMapSpecs struct {
-	Asking      *ebpf.MapSpec `ebpf:"asking"`
-	Conns       *ebpf.MapSpec `ebpf:"conns"`
-	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Events      *ebpf.MapSpec `ebpf:"events"`
-	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
-	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
-	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
-	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
-	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
-	Loads       *ebpf.MapSpec `ebpf:"loads"`
-	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
-	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
-	Nearest     *ebpf.MapSpec `ebpf:"nearest"`
-	Positions   *ebpf.MapSpec `ebpf:"positions"`
-	Questions   *ebpf.MapSpec `ebpf:"questions"`
-	Ranges      *ebpf.MapSpec `ebpf:"ranges"`
-	Records     *ebpf.MapSpec `ebpf:"records"`
-	Scratch     *ebpf.MapSpec `ebpf:"scratch"`
-	Servers     *ebpf.MapSpec `ebpf:"servers"`
-	Services    *ebpf.MapSpec `ebpf:"services"`
-	Signs       *ebpf.MapSpec `ebpf:"signs"`
-	Slots       *ebpf.MapSpec `ebpf:"slots"`
-	Tellings    *ebpf.MapSpec `ebpf:"tellings"`
-	Templates   *ebpf.MapSpec `ebpf:"templates"`
-	Timeouts    *ebpf.MapSpec `ebpf:"timeouts"`
-	Traces      *ebpf.MapSpec `ebpf:"traces"`
-	Tracing     *ebpf.MapSpec `ebpf:"tracing"`
-	Untold      *ebpf.MapSpec `ebpf:"untold"`
-	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
-	Vips        *ebpf.MapSpec `ebpf:"vips"`
-	Vlans       *ebpf.MapSpec `ebpf:"vlans"`
+	Asking       *ebpf.MapSpec `ebpf:"asking"`
+	CheckAnswers *ebpf.MapSpec `ebpf:"check_answers"`
+	Conns        *ebpf.MapSpec `ebpf:"conns"`
+	ConnsBefore  *ebpf.MapSpec `ebpf:"conns_before"`
+	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
+	HalfOpen     *ebpf.MapSpec `ebpf:"half_open"`
+	HeldFrames   *ebpf.MapSpec `ebpf:"held_frames"`
+	Hosts        *ebpf.MapSpec `ebpf:"hosts"`
+	Interfaces   *ebpf.MapSpec `ebpf:"interfaces"`
+	Loads        *ebpf.MapSpec `ebpf:"loads"`
+	NatServers   *ebpf.MapSpec `ebpf:"nat_servers"`
+	NearSets     *ebpf.MapSpec `ebpf:"near_sets"`
+	Nearest      *ebpf.MapSpec `ebpf:"nearest"`
+	Positions    *ebpf.MapSpec `ebpf:"positions"`
+	Questions    *ebpf.MapSpec `ebpf:"questions"`
+	Ranges       *ebpf.MapSpec `ebpf:"ranges"`
+	Records      *ebpf.MapSpec `ebpf:"records"`
+	Scratch      *ebpf.MapSpec `ebpf:"scratch"`
+	Servers      *ebpf.MapSpec `ebpf:"servers"`
+	Services     *ebpf.MapSpec `ebpf:"services"`
+	Signs        *ebpf.MapSpec `ebpf:"signs"`
+	Slots        *ebpf.MapSpec `ebpf:"slots"`
+	Tellings     *ebpf.MapSpec `ebpf:"tellings"`
+	Templates    *ebpf.MapSpec `ebpf:"templates"`
+	Timeouts     *ebpf.MapSpec `ebpf:"timeouts"`
+	Traces       *ebpf.MapSpec `ebpf:"traces"`
+	Tracing      *ebpf.MapSpec `ebpf:"tracing"`
+	Untold       *ebpf.MapSpec `ebpf:"untold"`
+	Verdicts     *ebpf.MapSpec `ebpf:"verdicts"`
+	Vips         *ebpf.MapSpec `ebpf:"vips"`
+	Vlans        *ebpf.MapSpec `ebpf:"vlans"`
 }
 
 // tracedVariableSpecs contains global variables before they are loaded into the kernel.
@@ -326,43 +328,45 @@ func (o *tracedObjects) Close() error {
 //
 // It can be passed to loadTracedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tracedMaps struct {
-	Asking      *ebpf.Map `ebpf:"asking"`
-	Conns       *ebpf.Map `ebpf:"conns"`
-	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Events      *ebpf.Map `ebpf:"events"`
-	Fragments   *ebpf.Map `ebpf:"fragments"`
-	HalfOpen    *ebpf.Map `ebpf:"half_open"`
-	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
-	Hosts       *ebpf.Map `ebpf:"hosts"`
-	Interfaces  *ebpf.Map `ebpf:"interfaces"`
-	Loads       *ebpf.Map `ebpf:"loads"`
-	NatServers  *ebpf.Map `ebpf:"nat_servers"`
-	NearSets    *ebpf.Map `ebpf:"near_sets"`
-	Nearest     *ebpf.Map `ebpf:"nearest"`
-	Positions   *ebpf.Map `ebpf:"positions"`
-	Questions   *ebpf.Map `ebpf:"questions"`
-	Ranges      *ebpf.Map `ebpf:"ranges"`
-	Records     *ebpf.Map `ebpf:"records"`
-	Scratch     *ebpf.Map `ebpf:"scratch"`
-	Servers     *ebpf.Map `ebpf:"servers"`
-	Services    *ebpf.Map `ebpf:"services"`
-	Signs       *ebpf.Map `ebpf:"signs"`
-	Slots       *ebpf.Map `ebpf:"slots"`
-	Tellings    *ebpf.Map `ebpf:"tellings"`
-	Templates   *ebpf.Map `ebpf:"templates"`
-	Timeouts    *ebpf.Map `ebpf:"timeouts"`
-	Traces      *ebpf.Map `ebpf:"traces"`
-	Tracing     *ebpf.Map `ebpf:"tracing"`
-	Untold      *ebpf.Map `ebpf:"untold"`
-	Verdicts    *ebpf.Map `ebpf:"verdicts"`
-	Vips        *ebpf.Map `ebpf:"vips"`
-	Vlans       *ebpf.Map `ebpf:"vlans"`
+	Asking       *ebpf.Map `ebpf:"asking"`
+	CheckAnswers *ebpf.Map `ebpf:"check_answers"`
+	Conns        *ebpf.Map `ebpf:"conns"`
+	ConnsBefore  *ebpf.Map `ebpf:"conns_before"`
+	Counters     *ebpf.Map `ebpf:"counters"`
+	Events       *ebpf.Map `ebpf:"events"`
+	Fragments    *ebpf.Map `ebpf:"fragments"`
+	HalfOpen     *ebpf.Map `ebpf:"half_open"`
+	HeldFrames   *ebpf.Map `ebpf:"held_frames"`
+	Hosts        *ebpf.Map `ebpf:"hosts"`
+	Interfaces   *ebpf.Map `ebpf:"interfaces"`
+	Loads        *ebpf.Map `ebpf:"loads"`
+	NatServers   *ebpf.Map `ebpf:"nat_servers"`
+	NearSets     *ebpf.Map `ebpf:"near_sets"`
+	Nearest      *ebpf.Map `ebpf:"nearest"`
+	Positions    *ebpf.Map `ebpf:"positions"`
+	Questions    *ebpf.Map `ebpf:"questions"`
+	Ranges       *ebpf.Map `ebpf:"ranges"`
+	Records      *ebpf.Map `ebpf:"records"`
+	Scratch      *ebpf.Map `ebpf:"scratch"`
+	Servers      *ebpf.Map `ebpf:"servers"`
+	Services     *ebpf.Map `ebpf:"services"`
+	Signs        *ebpf.Map `ebpf:"signs"`
+	Slots        *ebpf.Map `ebpf:"slots"`
+	Tellings     *ebpf.Map `ebpf:"tellings"`
+	Templates    *ebpf.Map `ebpf:"templates"`
+	Timeouts     *ebpf.Map `ebpf:"timeouts"`
+	Traces       *ebpf.Map `ebpf:"traces"`
+	Tracing      *ebpf.Map `ebpf:"tracing"`
+	Untold       *ebpf.Map `ebpf:"untold"`
+	Verdicts     *ebpf.Map `ebpf:"verdicts"`
+	Vips         *ebpf.Map `ebpf:"vips"`
+	Vlans        *ebpf.Map `ebpf:"vlans"`
 }
 
 func (m *tracedMaps) Close() error {
 	return _TracedClose(
 		m.Asking,
+		m.CheckAnswers,
 		m.Conns,
 		m.ConnsBefore,
 		m.Counters,

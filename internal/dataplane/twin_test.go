@@ -28,6 +28,7 @@ const (
 	unknownConnection verdict = "unknown_connection"
 	noServer          verdict = "no_server"
 	local             verdict = "local"
+	checkAnswer       verdict = "check_answer" // of what is not in the twin: checks_test.go
 
 	dr          verdict = "dr"
 	tun         verdict = "tun"
@@ -70,7 +71,7 @@ const (
 // passes are the verdicts of frames that the kernel gets; sends are those of frames that go on; drops
 // are all others.
 var (
-	passes = []verdict{notIP, otherHost, otherVLAN, noService, icmp, notServing, unknownConnection, noServer, local}
+	passes = []verdict{notIP, otherHost, otherVLAN, noService, icmp, notServing, unknownConnection, noServer, local, checkAnswer}
 	sends  = []verdict{
 		dr, tun, natIn, natOut, icmpIn, icmpOut, tooBigTold, ttlTold, serverReset, hashedUnknown, hashedHalfOpen,
 		hashedFull,

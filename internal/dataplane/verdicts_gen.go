@@ -15,6 +15,7 @@ var verdictTexts = map[pathVerdict]verdictText{
 	pathVerdictVERDICT_UNKNOWN_CONNECTION: {"unknown_connection", "TCP without SYN, and no connection: the kernel resets it"},
 	pathVerdictVERDICT_NO_SERVER:          {"no_server", "no server takes new connections: the kernel refuses it"},
 	pathVerdictVERDICT_LOCAL:              {"local", "the server is this host"},
+	pathVerdictVERDICT_CHECK_ANSWER:       {"check_answer", "a server's answer to a check through the service's address: its source becomes the check's alias"},
 	pathVerdictVERDICT_DR:                 {"dr", "forwarded by direct routing"},
 	pathVerdictVERDICT_TUN:                {"tun", "forwarded in a tunnel"},
 	pathVerdictVERDICT_NAT_IN:             {"nat_in", "client to server, translated"},

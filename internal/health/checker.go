@@ -4,6 +4,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -17,6 +18,7 @@ type checker struct {
 	stop    context.CancelFunc
 	key     model.CheckKey
 	ask     adviser
+	ways    *ways
 	machine machine
 	unable  bool // to ask, the last time
 }
@@ -33,7 +35,11 @@ func (c *checker) run(ctx context.Context, wait time.Duration, verdicts chan<- v
 			return
 		case <-timer.C:
 		}
-		said, err := c.once(ctx)
+		way, ok := c.ways.await(ctx, c.key.Detour)
+		if !ok {
+			return
+		}
+		said, err := c.once(ctx, way)
 		if ctx.Err() != nil {
 			return // what came of it is no answer
 		}
@@ -58,9 +64,9 @@ func (c *checker) couldAsk(err error) bool {
 	unable := isOwn(err)
 	switch {
 	case unable && !c.unable:
-		c.log.Error("a check cannot ask, and leaves its server as it is", "check", c.key.Check.Ask.Kind(), "server", c.key.Target, "why", err)
+		c.log.Error("a check cannot ask, and leaves its server as it is", "check", c.key.Check.Ask.Kind(), "server", c.key.Server(), "why", err)
 	case c.unable && !unable:
-		c.log.Info("a check can ask again", "check", c.key.Check.Ask.Kind(), "server", c.key.Target)
+		c.log.Info("a check can ask again", "check", c.key.Check.Ask.Kind(), "server", c.key.Server())
 	}
 	c.unable = unable
 	return !unable
@@ -75,10 +81,13 @@ func next(due time.Time, pace time.Duration, now time.Time) time.Time {
 }
 
 // once is one question.
-func (c *checker) once(ctx context.Context) (model.Advice, error) {
+func (c *checker) once(ctx context.Context, way model.DetourWay) (model.Advice, error) {
+	if way.Why != "" {
+		return model.Advice{}, ownFault{errors.New(way.Why)}
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.key.Check.Timeout)
 	defer cancel()
-	said, err := c.ask(ctx, c.key.Target)
+	said, err := c.ask(withWay(ctx, way.To), c.key.Target)
 	return said, timed(err, c.key.Check.Timeout)
 }
 

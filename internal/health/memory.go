@@ -63,7 +63,7 @@ func (r remembered) health() (out model.Health) {
 
 // nameOf is the same in every process for the same check. It is no secret, although a check may hold one.
 func nameOf(key model.CheckKey) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %#v", key.Target, key.Check))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %+v %#v", key.Target, key.Detour, key.Check))
 	return hex.EncodeToString(sum[:16])
 }
 

@@ -48,11 +48,12 @@ type Monitor struct {
 	log    *slog.Logger
 	memory Memory
 	follow chan []model.CheckKey // a mailbox: the newest list
+	ways   *ways
 }
 
 // NewMonitor begins with what is remembered of the time before, until checks have verdicts of their own.
 func NewMonitor(memory Memory, log *slog.Logger) *Monitor {
-	return &Monitor{log: log, memory: memory, follow: make(chan []model.CheckKey, 1)}
+	return &Monitor{log: log, memory: memory, follow: make(chan []model.CheckKey, 1), ways: newWays()}
 }
 
 // Follow says which checks are wanted. The newest list wins.
@@ -66,6 +67,9 @@ func (m *Monitor) Follow(keys []model.CheckKey) {
 		}
 	}
 }
+
+// Ways says how detours are gone now; a check whose detour is not among them waits. The map is not changed any more.
+func (m *Monitor) Ways(known map[model.Detour]model.DetourWay) { m.ways.set(known) }
 
 // verdict is what a check found out now.
 type verdict struct {
@@ -153,7 +157,7 @@ func (r *round) start(ctx context.Context, key model.CheckKey, wait time.Duratio
 		return fmt.Errorf("check %s of %s: %w", key.Check.Ask.Kind(), key.Target, err)
 	}
 	ctx, stop := context.WithCancel(ctx)
-	c := &checker{log: r.log, stop: stop, key: key, ask: ask, machine: machine{check: key.Check, health: r.memory.of(key)}}
+	c := &checker{log: r.log, stop: stop, key: key, ask: ask, ways: r.ways, machine: machine{check: key.Check, health: r.memory.of(key)}}
 	if c.machine.health != (model.Health{}) {
 		r.known[key] = c.machine.health
 	}

@@ -36,6 +36,10 @@ func tacit(ask probe) adviser {
 func dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	var d net.Dialer
 	d.SetMultipathTCP(false)
+	to, alias := dialled(ctx, to)
+	if alias {
+		d.LocalAddr = &net.TCPAddr{} // ports that are bound first are not used for two aliases at a time: their answers look alike
+	}
 	c, err := d.DialContext(ctx, "tcp", to.String())
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", plainly(err))

@@ -18,6 +18,7 @@ import (
 // connected sockets what ICMP says. Its deadline is that of ctx.
 func dialUDP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	var d net.Dialer
+	to, _ = dialled(ctx, to) // no two sockets of UDP have one port
 	c, err := d.DialContext(ctx, "udp", to.String())
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", plainly(err))

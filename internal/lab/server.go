@@ -58,6 +58,16 @@ func (s *Server) Serve(ctx context.Context) error {
 	return s.startEcho(ctx)
 }
 
+// DropVIP takes the addresses off its lo, as somebody does who cleans up.
+func (s *Server) DropVIP(ctx context.Context) error {
+	for _, prefix := range []string{s.lab.VIP.IPv4.String() + "/32", s.lab.VIP.IPv6.String() + "/128"} {
+		if _, err := s.Output(ctx, "ip", "address", "del", prefix, "dev", "lo"); err != nil {
+			return fmt.Errorf("%s: drop the VIP: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
 // HoldVIP makes the server answer for the VIP, and take tunnelled packets when the method is TUN.
 func (s *Server) HoldVIP(ctx context.Context) error {
 	args := []string{"up", "--vip", s.lab.VIP.IPv4.String(), "--vip", s.lab.VIP.IPv6.String()}

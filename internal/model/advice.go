@@ -15,8 +15,8 @@ type Advice struct {
 }
 
 // CertificateEnds is when the first of those ends that a server shows to its checks; zero: none does soon.
-func (s Seen) CertificateEnds(server Server) (first time.Time) {
-	for _, key := range server.Asks() {
+func (s Seen) CertificateEnds(service Service, server Server) (first time.Time) {
+	for _, key := range service.Asks(server) {
 		ends := s.Health[key].Advice.Ends
 		if first.IsZero() || !ends.IsZero() && ends.Before(first) {
 			first = ends
@@ -38,9 +38,9 @@ func (a Advice) Of(weight uint16) uint16 {
 
 // Weight is that of a server by its checks: the lowest that one of them gives, and who gave it. Without advice it is
 // what the config has.
-func (s Seen) Weight(server Server) (weight uint16, advice Advice) {
+func (s Seen) Weight(service Service, server Server) (weight uint16, advice Advice) {
 	weight = server.Weight
-	for _, key := range server.Asks() {
+	for _, key := range service.Asks(server) {
 		a := s.Health[key].Advice
 		if given := a.Of(server.Weight); a.Given && (!advice.Given || given < weight) {
 			weight, advice = given, a

@@ -13,6 +13,7 @@ import (
 type Check struct {
 	Ask      Ask           // nil: there is no check
 	Port     uint16        // which is asked; 0: the server's own
+	Via      Via           // whom: the service's address at the server, or the server's own
 	Interval time.Duration // from one question to the next
 	Fast     time.Duration // the same while the last answers speak against what is believed; 0: Interval
 	Timeout  time.Duration // within which an answer must come
@@ -57,14 +58,29 @@ func (AskTCP) Kind() string { return "tcp" }
 // CheckKey is a check of one endpoint: services that ask the same in the same way share it.
 type CheckKey struct {
 	Target netip.AddrPort
-	Check  Check
+	Detour Detour // by which the target is asked; zero: it is the server's own address
+	Check  Check  // without Via, which is in the others
+}
+
+// Server is the address of the one that is asked.
+func (k CheckKey) Server() Addr {
+	if k.Detour != (Detour{}) {
+		return k.Detour.Server
+	}
+	return k.Target.Addr()
 }
 
 // Asks are the checks of a server, each with the endpoint that it asks.
-func (s Server) Asks() []CheckKey {
-	out := make([]CheckKey, 0, len(s.Checks.Of))
-	for _, check := range s.Checks.Of {
-		out = append(out, CheckKey{netip.AddrPortFrom(s.Key.Address, cmp.Or(check.Port, s.Key.Port)), check})
+func (s Service) Asks(server Server) []CheckKey {
+	out := make([]CheckKey, 0, len(server.Checks.Of))
+	for _, check := range server.Checks.Of {
+		key := CheckKey{Target: netip.AddrPortFrom(server.Key.Address, cmp.Or(check.Port, server.Key.Port)), Check: check}
+		key.Check.Via = 0
+		if why, _ := NoDetour(s.Key, server, check.Ask); why == "" && check.Via != ViaServer {
+			key.Detour = Detour{s.Key.Address, server.Key.Address, server.Forwarding, server.Tunnel}
+			key.Target = netip.AddrPortFrom(s.Key.Address, cmp.Or(check.Port, server.Key.Port, s.Key.Port))
+		}
+		out = append(out, key)
 	}
 	return out
 }
@@ -93,12 +109,12 @@ func (s HealthState) String() string { return healthStates[s] }
 
 // Verdict is what the checks of a server found out together. A server without checks is up. Of several that say
 // the same it is the one that decided: all are up since the last of them is, and one is down since the first.
-func (s Seen) Verdict(server Server) Health {
+func (s Seen) Verdict(service Service, server Server) Health {
 	if len(server.Checks.Of) == 0 {
 		return Health{State: HealthUp}
 	}
 	var out Health
-	for i, key := range server.Asks() {
+	for i, key := range service.Asks(server) {
 		if h := s.Health[key]; i == 0 || server.Checks.decides(h, out) {
 			out = h
 		}

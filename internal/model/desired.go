@@ -32,6 +32,7 @@ type AddressWant struct {
 	Forward4   []string // interfaces on which IPv4 forwarding is on: bpf_fib_lookup refuses without it
 	Forward6   []string // the same of IPv6
 	RxVLANOff  []string // interfaces whose driver must leave VLAN tags in the frame, where the program looks
+	Detours    []DetourWant
 }
 
 // VIP is a virtual address that the host holds.
@@ -46,6 +47,7 @@ type DataplaneWant struct {
 	Interfaces []InterfaceWant
 	Services   []ServiceWant
 	Own        []Addr // the host's addresses, which services of any destination leave alone; empty: there are none
+	Detours    []DetourWant
 }
 
 // InterfaceWant is a program on an interface, or a VLAN device whose frames the program on its

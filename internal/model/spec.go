@@ -16,6 +16,7 @@ type Spec struct {
 	Connections Connections
 	API         API
 	Notify      []Notice // who is told of what happens
+	Aliases     Aliases  // from which checks through virtual addresses take theirs
 }
 
 // Interface is a network interface on which packets are balanced.

@@ -14,7 +14,7 @@ func Checks(spec model.Spec) (out []model.CheckKey) {
 	known := map[model.CheckKey]bool{}
 	for _, service := range spec.Services {
 		for _, server := range service.Servers {
-			for _, key := range server.Asks() {
+			for _, key := range service.Asks(server) {
 				if !known[key] {
 					known[key] = true
 					out = append(out, key)
@@ -60,7 +60,7 @@ func Remember(seen model.Seen, desired model.Desired, now time.Time) model.Seen 
 // check was changed, goes on.
 func judge(want model.ServerWant, service model.Service, server model.Server, seen model.Seen) model.ServerWant {
 	here := model.ServiceServer{Service: service.Key, Server: server.Key}
-	switch seen.Verdict(server).State {
+	switch seen.Verdict(service, server).State {
 	case model.HealthDown:
 		want.Weight, want.Absent, want.Leaving = 0, true, cmp.Or(service.Down, model.Reset)
 	case model.HealthUnknown:

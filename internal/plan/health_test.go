@@ -22,10 +22,18 @@ func checked(s model.Server, any bool, ports ...uint16) model.Server {
 	return s
 }
 
+// directly has the server itself asked.
+func directly(s model.Server) model.Server {
+	for i := range s.Checks.Of {
+		s.Checks.Of[i].Via = model.ViaServer
+	}
+	return s
+}
+
 // found is what the checks of a server, by their order, found out: u, d or ?.
 func found(s model.Server, letters string) map[model.CheckKey]model.Health {
 	out := map[model.CheckKey]model.Health{}
-	for i, key := range s.Asks() {
+	for i, key := range spec("192.0.2.10").Services[0].Asks(s) {
 		switch letters[i] {
 		case 'u':
 			out[key] = model.Health{State: model.HealthUp}
@@ -111,7 +119,7 @@ func TestChecksGiveWeights(t *testing.T) {
 		s := spec("192.0.2.10", server, two)
 		seen := model.Seen{Network: network("198.51.100.11", "198.51.100.12"), Health: found(server, test.found),
 			InPool: map[model.ServiceServer]bool{{Service: s.Services[0].Key, Server: server.Key}: true}}
-		for i, key := range server.Asks() {
+		for i, key := range s.Services[0].Asks(server) {
 			if h, ok := seen.Health[key]; ok && h.State == model.HealthUp {
 				h.Advice = test.advice[i]
 				seen.Health[key] = h
@@ -150,7 +158,7 @@ func TestPolicyGoesByTheWeightsThatChecksGive(t *testing.T) {
 	} {
 		seen := model.Seen{Network: network("198.51.100.11", "198.51.100.12"), Health: found(server, test.found),
 			InPool: map[model.ServiceServer]bool{place(server): true, place(two): true}, Entered: map[model.ServiceServer]time.Time{place(server): noon}}
-		first := server.Asks()[0]
+		first := s.Services[0].Asks(server)[0]
 		h := seen.Health[first]
 		h.Advice = model.Advice{Given: true, Percent: true, Weight: test.percent}
 		seen.Health[first] = h
@@ -194,8 +202,10 @@ func TestAServerThatIsDownAndRemoved(t *testing.T) {
 }
 
 func TestWhatIsAskedTwiceIsAskedOnce(t *testing.T) {
-	got := plan.Checks(spec("192.0.2.10 192.0.2.11", checked(one, false, 0, 81), checked(two, false, 0)))
-	want := append(checked(one, false, 0, 81).Asks(), checked(two, false, 0).Asks()...)
+	first, second := directly(checked(one, false, 0, 81)), directly(checked(two, false, 0))
+	s := spec("192.0.2.10 192.0.2.11", first, second)
+	got := plan.Checks(s)
+	want := append(s.Services[0].Asks(first), s.Services[1].Asks(second)...)
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b model.CheckKey) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

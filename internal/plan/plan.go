@@ -3,7 +3,7 @@
 // Package plan is the policy on the way down: Make turns what is wanted (Spec) and what was seen
 // into what the kernel shall hold (Desired). It is pure; it reads no file, no clock and no kernel.
 // Read this file first, then interfaces.go (and vlan.go), servers.go (and pool.go, health.go, quorum.go,
-// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), and problems.go.
+// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), detours.go, and problems.go.
 package plan
 
 import (
@@ -16,6 +16,7 @@ import (
 // time means never.
 func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.Time) {
 	network, all := seen.Network, WithLeft(spec, seen.Left)
+	detours := detours(spec, seen, now)
 	interfaces := interfaces(all, network)
 	resting := resting(all, seen, now)
 	pools := pools(all, seen, resting, now)
@@ -26,12 +27,14 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			Forward4:   forward(all, interfaces, is4),
 			Forward6:   forward(all, interfaces, is6),
 			RxVLANOff:  rxVLANOff(interfaces),
+			Detours:    detours,
 		},
 		Dataplane: model.DataplaneWant{
 			Revision:   spec.Revision,
 			Interfaces: interfaces,
 			Services:   services(all, pools),
 			Own:        own(spec, network),
+			Detours:    detours,
 		},
 		Standings: standings(all, pools),
 		Ramps:     ramps(all, pools),

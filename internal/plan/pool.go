@@ -37,14 +37,14 @@ func poolOf(service model.Service, seen model.Seen, resting map[model.ServiceSer
 	out := pool{wants: make([]model.ServerWant, 0, len(service.Servers))}
 	for _, server := range service.Servers {
 		way := reach(server, seen.Network)
-		way.Weight, _ = seen.Weight(server)
+		way.Weight, _ = seen.Weight(service, server)
 		ways = append(ways, way)
 		out.wants = append(out.wants, judge(way, service, server, seen))
 	}
 	out.eject(service, seen, now)
 	out.standing = stand(service, out.wants, seen)
 	if out.standing.Panic {
-		keep(out.wants, ways, service.Servers, seen)
+		keep(out.wants, ways, service, seen)
 	}
 	for i, want := range out.wants {
 		if _, rests := resting[model.ServiceServer{Service: service.Key, Server: want.Key}]; rests {
@@ -66,9 +66,9 @@ func standings(spec model.Spec, pools []pool) map[model.ServiceKey]model.Standin
 }
 
 // keep takes servers in again that were found down.
-func keep(wants, ways []model.ServerWant, servers []model.Server, seen model.Seen) {
-	for i, server := range servers {
-		if seen.Verdict(server).State == model.HealthDown {
+func keep(wants, ways []model.ServerWant, service model.Service, seen model.Seen) {
+	for i, server := range service.Servers {
+		if seen.Verdict(service, server).State == model.HealthDown {
 			wants[i] = ways[i]
 		}
 	}

@@ -63,7 +63,7 @@ func expectPromises(t *testing.T, service model.Service, seen model.Seen, desire
 			continue
 		}
 		othersWork = othersWork || weight > 0
-		state := seen.Verdict(server).State
+		state := seen.Verdict(service, server).State
 		setAside := service.Quorum.Weight > 0 && standing.Quorum != model.QuorumHeld
 		switch {
 		case weight > server.Weight, rests && weight > 0, state == model.HealthDown && weight > 0 && !standing.Panic:

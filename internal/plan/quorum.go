@@ -11,7 +11,7 @@ func stand(service model.Service, wants []model.ServerWant, seen model.Seen) (ou
 		if server.Sorry || server.Weight == 0 {
 			continue
 		}
-		switch state := seen.Verdict(server).State; {
+		switch state := seen.Verdict(service, server).State; {
 		case wants[i].Weight > 0:
 			out.Weight += int(wants[i].Weight)
 		case state == model.HealthDown:

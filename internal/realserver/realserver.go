@@ -64,7 +64,7 @@ func Up(ctx context.Context, state string, want Want, log *slog.Logger) error {
 	if err := applySettings(journal, want, in); err != nil {
 		return err
 	}
-	if err := address.NewTarget(journal, log).Apply(ctx, model.AddressWant{VIPs: vips(want)}); err != nil {
+	if err := address.NewTarget(journal, nil, log).Apply(ctx, model.AddressWant{VIPs: vips(want)}); err != nil {
 		return err
 	}
 	if want.Tunnel {

@@ -48,7 +48,7 @@ func TestServerThatIsPassedOverSaysWhy(t *testing.T) {
 		{model.PassedWeight, func(in *report.Input) {
 			server := &in.Spec.Services[0].Servers[0]
 			server.Checks.Of = []model.Check{{Ask: model.AskTCP{}}}
-			in.Seen.Health = map[model.CheckKey]model.Health{server.Asks()[0]: {State: model.HealthUp, Advice: model.Advice{Given: true, Says: "agent says drain"}}}
+			in.Seen.Health = map[model.CheckKey]model.Health{in.Spec.Services[0].Asks(*server)[0]: {State: model.HealthUp, Advice: model.Advice{Given: true, Says: "agent says drain"}}}
 		}, "weight 0 of 2: agent says drain"},
 		{model.PassedFull, func(in *report.Input) {
 			in.Spec.Services[0].Servers[0].Thresholds.Upper = 9

@@ -17,7 +17,7 @@ func checked(h model.Health, weight uint16) report.Input {
 	in := healthy()
 	server := &in.Spec.Services[0].Servers[1]
 	server.Checks.Of = []model.Check{{Ask: model.AskTCP{}, Interval: time.Second}}
-	in.Seen.Health = map[model.CheckKey]model.Health{server.Asks()[0]: h}
+	in.Seen.Health = map[model.CheckKey]model.Health{in.Spec.Services[0].Asks(*server)[0]: h}
 	in.Desired.Dataplane.Services[0].Servers[1].Weight = weight
 	return in
 }

@@ -83,7 +83,7 @@ func (n *news) keep(subject model.ServiceServer) {
 }
 
 func (n *news) server(service model.Service, server model.Server) {
-	verdict := n.in.Seen.Verdict(server)
+	verdict := n.in.Seen.Verdict(service, server)
 	subject := model.ServiceServer{Service: service.Key, Server: server.Key}
 	e := model.Event{Time: verdict.Since, Service: service.Name, ServiceKey: service.Key, Server: server.Key}
 	rests, over := n.rests(subject, e)
@@ -176,11 +176,11 @@ func (n *news) panic(service model.Service) {
 func (n *news) certificate(service model.Service, server model.Server) {
 	subject := model.ServiceServer{Service: service.Key, Server: server.Key}
 	since, told := n.before.Ends[subject]
-	ends := n.in.Seen.CertificateEnds(server)
+	ends := n.in.Seen.CertificateEnds(service, server)
 	e := model.Event{Time: n.in.Now, Service: service.Name, ServiceKey: service.Key, Server: server.Key}
 	switch {
 	case ends.IsZero() && !told:
-	case ends.IsZero() && n.allUp(server):
+	case ends.IsZero() && n.allUp(service, server):
 		e.Kind, e.Since = model.CertificateRenewed, since
 		n.events = append(n.events, e)
 	case told:
@@ -193,8 +193,8 @@ func (n *news) certificate(service model.Service, server model.Server) {
 	}
 }
 
-func (n *news) allUp(server model.Server) bool {
-	return !slices.ContainsFunc(server.Asks(), func(key model.CheckKey) bool { return n.in.Seen.Health[key].State != model.HealthUp })
+func (n *news) allUp(service model.Service, server model.Server) bool {
+	return !slices.ContainsFunc(service.Asks(server), func(key model.CheckKey) bool { return n.in.Seen.Health[key].State != model.HealthUp })
 }
 
 // standing is how a service stands with its servers, but for the sorry server and those of weight 0.
@@ -226,7 +226,7 @@ func (n *news) servers(service model.Service) standing {
 	meant := n.meant(service)
 	s := standing{starves: len(meant) > 0, checked: true}
 	for _, server := range meant {
-		verdict := n.in.Seen.Verdict(server)
+		verdict := n.in.Seen.Verdict(service, server)
 		state, _ := n.state(service, server)
 		switch asked := len(server.Checks.Of) > 0; {
 		case asked && verdict.State == model.HealthDown:

@@ -19,6 +19,7 @@ func problems(in Input, s Snapshot) []model.Problem {
 	out = append(out, starved(in, s)...)
 	out = append(out, doubted(in, s)...)
 	out = append(out, expiring(in)...)
+	out = append(out, unwatched(in)...)
 	out = append(out, crowded(s.Connections)...)
 	out = append(out, leftOut(in, s)...)
 	out = append(out, resized(in.Spec.Connections, s.Connections, in.Readings.ConnKept)...)
@@ -53,7 +54,7 @@ func doubted(in Input, s Snapshot) (out []model.Problem) {
 func expiring(in Input) (out []model.Problem) {
 	for _, service := range in.Spec.Services {
 		for _, server := range service.Servers {
-			if why := ending(in.Seen.CertificateEnds(server), in.Now); why != "" {
+			if why := ending(in.Seen.CertificateEnds(service, server), in.Now); why != "" {
 				out = append(out, model.Problem{
 					What: fmt.Sprintf("service %s: the certificate of server %s has to be renewed", service.Name, server.Key),
 					Why:  why,
@@ -63,6 +64,26 @@ func expiring(in Input) (out []model.Problem) {
 		}
 	}
 	return out
+}
+
+// unwatched are servers whose checks cannot go through their services' addresses.
+func unwatched(in Input) []model.Problem {
+	var reasons []string
+	for _, service := range in.Spec.Services {
+		for _, server := range service.Servers {
+			if why := unasked(in, service, server); why != "" {
+				reasons = append(reasons, fmt.Sprintf("%s of %s: %s", server.Key, service.Name, why))
+			}
+		}
+	}
+	if len(reasons) == 0 {
+		return nil
+	}
+	return []model.Problem{{
+		What: fmt.Sprintf("%d servers stay as they are, whatever they do", len(reasons)),
+		Why:  shorten(reasons),
+		Fix:  "remove the cause; weir tries again by itself. Or have the servers themselves asked: `via: server`",
+	}}
 }
 
 // unapplied speaks of targets that turned the plan's last wish down. One that is still at work has

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func servers(in Input, service model.Service, wants map[model.ServiceServer]mode
 		line := line(in, service, server, want)
 		line.State, line.Reason = state(in, service, server, want, line.Reading)
 		if line.State == Up {
-			line.Reason = remarks(doubt(in, service, server.Key), slowly(in, service, server, want), weighed(in, server), unsaid(in, server), ending(in.Seen.CertificateEnds(server), in.Now), narrowed(in, want))
+			line.Reason = remarks(unasked(in, service, server), doubt(in, service, server.Key), slowly(in, service, server, want), weighed(in, service, server), unsaid(in, service, server), ending(in.Seen.CertificateEnds(service, server), in.Now), narrowed(in, want))
 		}
 		line.Effective = effective(line, want)
 		if line.State == Up && line.Sorry {
@@ -62,7 +63,7 @@ func line(in Input, service model.Service, server model.Server, want model.Serve
 // state judges a server by the way towards it first, then by its checks: a weight matters only to who can do
 // the work. Of one in maintenance nothing is expected.
 func state(in Input, service model.Service, server model.Server, want model.ServerWant, reading ServerReading) (State, string) {
-	verdict := in.Seen.Verdict(server)
+	verdict := in.Seen.Verdict(service, server)
 	if rest, rests := in.Desired.Resting[model.ServiceServer{Service: service.Key, Server: server.Key}]; rests {
 		return Quiesced, "maintenance: " + resting(rest, verdict, in.Now)
 	}
@@ -78,14 +79,14 @@ func state(in Input, service model.Service, server model.Server, want model.Serv
 	if server.Weight == 0 {
 		return Quiesced, "weight 0"
 	}
-	if weight, _ := in.Seen.Weight(server); weight == 0 {
-		return Quiesced, weighed(in, server)
+	if weight, _ := in.Seen.Weight(service, server); weight == 0 {
+		return Quiesced, weighed(in, service, server)
 	}
 	if server.Sorry && want.Weight == 0 {
 		return Standby, "sorry server"
 	}
 	if verdict.State == model.HealthUnknown && want.Weight == 0 {
-		return Waiting, "its check has no good answer yet"
+		return Waiting, cmp.Or(unasked(in, service, server), "its check has no good answer yet")
 	}
 	if e, out := ejected(in, model.ServiceServer{Service: service.Key, Server: server.Key}); out && want.Weight == 0 {
 		return Down, ejection(e, in.Now)
@@ -108,8 +109,8 @@ func effective(line Server, want model.ServerWant) *uint16 {
 }
 
 // weighed says what checks made of the weight that the config has, or "".
-func weighed(in Input, server model.Server) string {
-	weight, advice := in.Seen.Weight(server)
+func weighed(in Input, service model.Service, server model.Server) string {
+	weight, advice := in.Seen.Weight(service, server)
 	if weight == server.Weight {
 		return ""
 	}
@@ -117,8 +118,8 @@ func weighed(in Input, server model.Server) string {
 }
 
 // unsaid tells of a check that says nothing any more, or "".
-func unsaid(in Input, server model.Server) string {
-	for _, key := range server.Asks() {
+func unsaid(in Input, service model.Service, server model.Server) string {
+	for _, key := range service.Asks(server) {
 		if h := in.Seen.Health[key]; h.State == model.HealthUp && h.Reason != "" {
 			return h.Reason + ": what it said before counts"
 		}
@@ -140,6 +141,17 @@ func ending(ends, now time.Time) string {
 	default:
 		return fmt.Sprintf("its certificate ends in %d days, %s", left/day, at)
 	}
+}
+
+// unasked says why a check of a server cannot go through the service's address, or "": then the server stays as it
+// is, whatever it does.
+func unasked(in Input, service model.Service, server model.Server) string {
+	for _, key := range service.Asks(server) {
+		if why := in.Seen.Blocked[key.Detour]; why != "" {
+			return "its check cannot ask: " + why
+		}
+	}
+	return ""
 }
 
 // remarks are those that are none "", on one line.
@@ -187,7 +199,7 @@ func slowly(in Input, service model.Service, server model.Server, want model.Ser
 	if !ramps {
 		return ""
 	}
-	whole, _ := in.Seen.Weight(server)
+	whole, _ := in.Seen.Weight(service, server)
 	return fmt.Sprintf("slow start: weight %d of %d, all of it at %s", want.Weight, whole, clock(end, in.Now))
 }
 

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// detours are the ways of checks through virtual addresses, each once, with an alias that depends on little else
+// than the way itself: a change of the config does not send checks under way to another server, and the next
+// start finds the same.
+func detours(spec model.Spec, seen model.Seen, now time.Time) []model.DetourWant {
+	var out []model.DetourWant
+	known, taken := map[model.Detour]bool{{}: true}, map[model.Addr]bool{}
+	for _, key := range Checks(spec) {
+		if !known[key.Detour] {
+			known[key.Detour] = true
+			out = append(out, lead(key.Detour, spec, seen, now))
+		}
+	}
+	slices.SortFunc(out, func(a, b model.DetourWant) int { return strings.Compare(textOf(a.Detour), textOf(b.Detour)) })
+	for i := range out {
+		if out[i].Link == 0 {
+			continue
+		}
+		alias, ok := aliasFor(out[i].Detour, spec.Aliases.Of(out[i].Virtual), taken)
+		if !ok {
+			out[i] = model.DetourWant{Detour: out[i].Detour, Why: fmt.Sprintf("check_aliases: %s has no more room", spec.Aliases.Of(out[i].Virtual))}
+			continue
+		}
+		taken[alias], out[i].Alias = true, alias
+	}
+	return out
+}
+
+// Aliases are the ranges of which checks take stand-ins.
+func Aliases(spec model.Spec) (out []netip.Prefix) {
+	for _, key := range Checks(spec) {
+		if key.Detour == (model.Detour{}) {
+			continue
+		}
+		if within := spec.Aliases.Of(key.Detour.Virtual); !slices.Contains(out, within) {
+			out = append(out, within)
+		}
+	}
+	return out
+}
+
+// textOf is the same for equal detours only, in every process.
+func textOf(d model.Detour) string { return fmt.Sprintf("%+v", d) }
+
+// lead finds the way to the server of a detour. Link is 0 if an alias is of no use.
+func lead(detour model.Detour, spec model.Spec, seen model.Seen, now time.Time) model.DetourWant {
+	out := model.DetourWant{Detour: detour}
+	route, ok := seen.Network.Routes[detour.Server]
+	link, found := linkByIndex(seen.Network, route.Link)
+	gateway := detour.Forwarding == model.DR && route.Gateway.IsValid()
+	switch {
+	case ok && route.Local:
+		return out
+	case !ok, !found, gateway, vlanFault(seen.Network, link).why != "":
+		out.Why = fmt.Sprintf("there is no way to %s by %s", detour.Server, detour.Forwarding)
+		return out
+	case isVirtual(spec, route.Source):
+		out.Why = fmt.Sprintf("the answers would come to %s, which is a service's: give this host an address of its own towards %s",
+			route.Source, detour.Server)
+		return out
+	}
+	out.Link, out.Next, out.Source = route.Link, nextHop(detour.Server, route), route.Source
+	out.MTU = wayMTU(seen.Network, route)
+	if detour.Forwarding == model.TUN {
+		out.MTU = narrowed(out.MTU, seen.PathMTUs[detour.Server], now) - detour.Tunnel.Overhead(detour.Server)
+	}
+	return out
+}
+
+func narrowed(mtu int, path model.PathMTU, now time.Time) int {
+	if path.MTU == 0 || !path.Until.After(now) {
+		return mtu
+	}
+	return min(mtu, path.MTU)
+}
+
+// isVirtual tells whether an address is a service's.
+func isVirtual(spec model.Spec, a model.Addr) bool {
+	return slices.ContainsFunc(keys(spec), func(k model.ServiceKey) bool { return k.Address == a })
+}
+
+// aliasFor begins where a hash of the detour says, and takes the next one that is free.
+func aliasFor(detour model.Detour, within netip.Prefix, taken map[model.Addr]bool) (model.Addr, bool) {
+	h := fnv.New64a()
+	h.Write([]byte(textOf(detour)))
+	free := min(within.Addr().BitLen()-within.Bits(), 63)
+	size := uint64(1) << free
+	for i := range min(size, uint64(len(taken)+1)) {
+		alias := member(within.Addr(), (h.Sum64()+i)%size)
+		if !taken[alias] {
+			return alias, true
+		}
+	}
+	return model.Addr{}, false
+}
+
+// member is the address so far behind the first one of a range.
+func member(first model.Addr, offset uint64) model.Addr {
+	bytes := first.As16()
+	low := bytes[8:]
+	binary.BigEndian.PutUint64(low, binary.BigEndian.Uint64(low)+offset)
+	return netip.AddrFrom16(bytes).Unmap()
+}
