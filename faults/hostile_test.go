@@ -66,6 +66,9 @@ type liar struct {
 	lie   func(net.Conn)
 }
 
+// aByteASecond is a liar that costs nobody anything.
+const aByteASecond = "a byte a second"
+
 const ok = "HTTP/1.1 200 OK\r\n"
 
 func liars() []liar {
@@ -74,7 +77,7 @@ func liars() []liar {
 		{"a head without end", "http: /", false, says(ok, "X: "+strings.Repeat("x", 1000)+"\r\n")},
 		{"a line without end", "http: /", false, says(ok+"X: ", "x")},
 		{"interim answers without end", "http: /", false, says("", "HTTP/1.1 103 Early Hints\r\n\r\n")},
-		{"a byte a second", "http: /", false, slowly(ok + "Content-Length: 9\r\n\r\nfine.....")},
+		{aByteASecond, "http: /", false, slowly(ok + "Content-Length: 9\r\n\r\nfine.....")},
 		{"a bad status", "http: /", false, says("HTTP/1.1 "+strings.Repeat("9", 4000)+" \x1b[2J\r\n\r\n", "")},
 		{"a body of 2 GB", search, true, says(ok+"Content-Length: 2147483648\r\n\r\n", strings.Repeat("x", 8<<10))},
 		{"a body without end", "http: {path: /, contains: weir}", true, says(ok+"\r\n", strings.Repeat("x", 8<<10))},
@@ -222,8 +225,7 @@ func (h *hostility) run(ctx context.Context) (faults.Measured, error) {
 	if err := h.believed(ctx, figures); err != nil {
 		return faults.Measured{}, err
 	}
-	h.judge(figures)
-	return faults.Measured{Figures: figures}, nil
+	return faults.Measured{Figures: figures, Disturbed: h.judge(figures)}, nil
 }
 
 // hear waits for so many answers, of all liars together.
@@ -281,7 +283,9 @@ func (h *hostility) believed(ctx context.Context, figures map[string]float64) er
 	return err
 }
 
-func (h *hostility) judge(figures map[string]float64) {
+// judge tells, too, whether the machine was too busy: who says next to nothing takes as long as the timeout, and no
+// longer.
+func (h *hostility) judge(figures map[string]float64) (disturbed string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	figures[hostileBytes], figures[hostileBody], figures[hostileTook] = 0, 0, 0
@@ -293,5 +297,9 @@ func (h *hostility) judge(figures map[string]float64) {
 		h.log("%-32s %5d answers, at most %7.1f KiB and %v", l.name, e.answers, float64(e.most)/1024, e.longest.Round(time.Millisecond))
 		figures[part] = max(figures[part], float64(e.most)/1024)
 		figures[hostileTook] = max(figures[hostileTook], e.longest.Seconds())
+		if l.name == aByteASecond && e.longest > 250*time.Millisecond {
+			disturbed = fmt.Sprintf("the end of a silent check took %v", e.longest)
+		}
 	}
+	return disturbed
 }

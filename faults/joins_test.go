@@ -50,7 +50,7 @@ type arrival struct {
 func newJoining(t *testing.T, weir string, size faults.Size) *joining {
 	t.Helper()
 	j := &joining{asked: newAsked(t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Weir: weir})}
-	j.slow, j.rate, j.begun = time.Duration(size.Of(1, 20))*time.Second, size.Of(50, 200), size.Of(30, 600)
+	j.slow, j.rate, j.begun = time.Duration(size.Of(1, 20))*time.Second, size.Of(50, 200), size.Of(30, 300)
 	if err := j.open(t); err != nil {
 		t.Fatal(err)
 	}
