@@ -4,6 +4,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 
 	"go.yaml.in/yaml/v4"
 
@@ -12,7 +13,9 @@ import (
 
 // kindWords are the kinds of checks, as the file names them.
 func kindWords() []string {
-	return []string{"tcp", "http", "https", "tls", "expect", "smtp", "imap", "pop3", "ftp", "ssh", "redis", "dns", "udp", "exec", "file", "agent"}
+	return []string{"tcp", "http", "https", "tls", "expect", "smtp", "imap", "pop3", "ftp", "ssh", "redis", "dns", "udp",
+		"ping", "grpc", "mysql", "postgresql", "ldap", "radius", "sip",
+		"exec", "file", "agent"}
 }
 
 // ask reads what stands behind a kind; nil after a complaint without which there is no telling what is asked.
@@ -43,6 +46,20 @@ func (s scope) ask(kind string, n *yaml.Node) model.Ask {
 		return s.askDNS(n)
 	case "udp":
 		return s.askUDP(n)
+	case "ping":
+		return s.askPing(n)
+	case "grpc":
+		return s.askGRPC(n)
+	case "mysql":
+		return s.askMySQL(n)
+	case "postgresql":
+		return s.askPostgreSQL(n)
+	case "ldap":
+		return s.askLDAP(n)
+	case "radius":
+		return s.askRADIUS(n)
+	case "sip":
+		return s.askSIP(n)
 	case "exec":
 		return s.askExec(n)
 	case "file":
@@ -74,6 +91,20 @@ func askNode(a model.Ask) *yaml.Node {
 		return dnsNode(a)
 	case model.AskUDP:
 		return udpNode(a)
+	case model.AskPing:
+		return mapNode()
+	case model.AskGRPC:
+		return grpcNode(a)
+	case model.AskMySQL:
+		return mapNode(slices.Concat(sqlPairs(a.SQL), securePair(a.Secure, a.TLS))...)
+	case model.AskPostgreSQL:
+		return mapNode(slices.Concat(sqlPairs(a.SQL), securePair(a.Secure, a.TLS))...)
+	case model.AskLDAP:
+		return ldapNode(a)
+	case model.AskRADIUS:
+		return radiusNode(a)
+	case model.AskSIP:
+		return sipNode(a)
 	case model.AskExec:
 		return askExecNode(a)
 	case model.AskFile:
@@ -86,15 +117,32 @@ func askNode(a model.Ask) *yaml.Node {
 
 // overUDP tells over which protocol a question goes; the others need TCP.
 func overUDP(a model.Ask) bool {
-	if dns, ok := a.(model.AskDNS); ok {
-		return !dns.TCP
+	switch a.(type) {
+	case model.AskUDP, model.AskRADIUS:
+		return true
 	}
-	_, udp := a.(model.AskUDP)
-	return udp
+	return mayUseTCP(a)
+}
+
+// mayUseTCP tells whether a question that goes over UDP could go over TCP, too.
+func mayUseTCP(a model.Ask) bool {
+	switch a := a.(type) {
+	case model.AskDNS:
+		return !a.TCP
+	case model.AskSIP:
+		return !a.TCP
+	}
+	return false
 }
 
 // askTCP wants a connection, so there is nothing to say.
 func (s scope) askTCP(n *yaml.Node) model.Ask {
 	s.keyless(n)
 	return model.AskTCP{}
+}
+
+// askPing wants an echo.
+func (s scope) askPing(n *yaml.Node) model.Ask {
+	s.keyless(n)
+	return model.AskPing{}
 }

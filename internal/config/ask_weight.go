@@ -101,6 +101,10 @@ func misplacedPort(ask model.Ask, ownPort bool) *mistake {
 		if ownPort {
 			return &mistake{"a file has no port", "leave it out"}
 		}
+	case model.AskPing:
+		if ownPort {
+			return &mistake{"a ping has no port", "leave it out"}
+		}
 	}
 	return nil
 }
@@ -108,7 +112,7 @@ func misplacedPort(ask model.Ask, ownPort bool) *mistake {
 // asksElsewhere tells whether a question does not go to the service's own port.
 func asksElsewhere(ask model.Ask) bool {
 	switch ask.(type) {
-	case model.AskExec, model.AskFile, model.AskAgent:
+	case model.AskExec, model.AskFile, model.AskAgent, model.AskPing:
 		return true
 	}
 	return false

@@ -88,7 +88,7 @@ func (s scope) severalChecks(n *yaml.Node, key string, standard model.Check, of 
 	}
 	for _, item := range items {
 		if item.Kind == yaml.ScalarNode {
-			if word, ok := s.word(item, "check", vocabulary{known: kindWords(), later: laterKinds}); ok {
+			if word, ok := s.word(item, "check", vocabulary{known: kindWords()}); ok {
 				out = s.addCheck(out, item, s.oneCheck(item, map[string]*yaml.Node{word: nothingAt(item)}, standard, of))
 			}
 			continue
@@ -189,6 +189,9 @@ func misfit(c model.Check, of asked, ownPort bool) *mistake {
 	hint := `write "udp: {payload: ..., reply: ...}" or "dns: example.org", or say which TCP port is asked: "port: 80"`
 	if needed == model.UDP {
 		hint = `write "tcp", or say which UDP port is asked: "port: 53"`
+	}
+	if mayUseTCP(c.Ask) {
+		hint = `write "tcp: true" behind it, or say which UDP port is asked: "port: 53"`
 	}
 	return &mistake{fmt.Sprintf("%s asks over %s, but the service is of %s", c.Ask.Kind(), needed, of.protocols[0]), hint}
 }

@@ -27,9 +27,6 @@ func TestLaterWordsAreRefusedByName(t *testing.T) {
 	for _, key := range strings.Fields(`connections`) {
 		check(service, key)
 	}
-	for _, kind := range strings.Fields(`ping grpc mysql postgresql ldap radius sip`) {
-		check("services: [{address: 192.0.2.10:80, scheduler: rr, check: {%s: x}}]", kind)
-	}
 	check("services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: tun, tunnel: {type: gue, %s: true}}]", "remcsum")
 }
 

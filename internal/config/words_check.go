@@ -7,7 +7,6 @@ import "github.com/weir-lb/weir/internal/model"
 // checkKeys are the kinds of questions, and how often they are asked.
 var checkKeys = vocabulary{
 	known: append(kindWords(), "all", "any", "start", "port", "via", "interval", "fast", "timeout", "rise", "fall"),
-	later: laterKinds,
 	foreign: map[string]string{
 		"<<":                 "merge keys are not supported: write the keys out",
 		"type":               `write the kind as a key: "check: {http: /health}"`,
@@ -31,6 +30,12 @@ var checkKeys = vocabulary{
 		"track_file":         `write "file: /run/weir/weights/"`,
 		"agent-check":        `write "agent: {}", and "port:" beside it`,
 		"agent-port":         `write "agent: {}", and "port:" beside it`,
+		"ping_check":         `write "ping: {}"`,
+		"pgsql":              `write "postgresql: {user: weir, password_file: ...}"`,
+		"mysql-check":        `write "mysql: {user: weir, password_file: ...}"`,
+		"pgsql-check":        `write "postgresql: {user: weir, password_file: ...}"`,
+		"ldap-check":         `write "ldap: {}"`,
+		"ldaps":              `write "ldap: {tls: {}}"`,
 		"connect_port":       `write "port:"`,
 		"checkport":          `write "port:"`,
 		"connect_timeout":    `write "timeout:"`,
@@ -50,21 +55,9 @@ var checkKeys = vocabulary{
 	},
 }
 
-// laterKinds are what keepalived, ldirectord or HAProxy can ask and this version cannot.
-var laterKinds = map[string]string{
-	"ping":       `leave it out, or write "tcp"`,
-	"grpc":       `leave it out, or write "tcp"`,
-	"mysql":      `leave it out, or write "tcp"`,
-	"postgresql": `leave it out, or write "tcp"`,
-	"ldap":       `leave it out, or write "tcp"`,
-	"radius":     "leave it out",
-	"sip":        `leave it out, or write "tcp"`,
-}
-
 // checkWords are what may stand there alone.
 var checkWords = vocabulary{
 	known: append([]string{"off"}, kindWords()...),
-	later: laterKinds,
 	foreign: map[string]string{
 		"none":      `write "off"`,
 		"no":        `write "off"`,

@@ -57,28 +57,22 @@ func adviseHTTP(ask model.AskHTTP) (adviser, error) {
 			return nil, fmt.Errorf("match: %w", err)
 		}
 	}
-	if ask.Secure {
-		h.secure = &handshakes{ask: ask.TLS}
-	}
+	h.secure = handshakesOf(ask.Secure, ask.TLS)
 	return h.advise, nil
 }
 
 // advise has to say something only of certificates.
 func (h *httpCheck) advise(ctx context.Context, to netip.AddrPort) (model.Advice, error) {
-	c, err := h.dial(ctx, to)
+	c, err := h.secure.dial(ctx, to)
 	if err != nil {
 		return model.Advice{}, tame(err)
 	}
 	defer c.Close()
-	if err := h.converse(ctx, c, to); err != nil || h.secure == nil {
-		return model.Advice{}, err
-	}
-	return h.secure.warn(c, time.Now()), nil
+	return h.secure.verdict(c, h.converse(ctx, c, to))
 }
 
 func (h *httpCheck) converse(ctx context.Context, c net.Conn, to netip.AddrPort) error {
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) }) // reading does not know ctx
-	defer stop()
+	defer obey(ctx, c)()
 	answer, err := httpAnswer(c, h.request(to))
 	switch {
 	case err == nil:
@@ -93,13 +87,6 @@ func (h *httpCheck) converse(ctx context.Context, c net.Conn, to netip.AddrPort)
 func isOver(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
-}
-
-func (h *httpCheck) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	if h.secure != nil {
-		return h.secure.dial(ctx, to)
-	}
-	return dial(ctx, to)
 }
 
 // request asks for an end of the connection behind the answer (RFC 9112 section 9.6), and for no encoding of it.
@@ -217,8 +204,17 @@ func tame(err error) error {
 	if text == err.Error() {
 		return err
 	}
-	return errors.New(text)
+	return tamed{err, text}
 }
+
+// tamed is an error with another text.
+type tamed struct {
+	error
+	text string
+}
+
+func (e tamed) Error() string { return e.text }
+func (e tamed) Unwrap() error { return e.error }
 
 func printable(r rune) rune {
 	if unicode.IsPrint(r) {

@@ -108,10 +108,21 @@ func probeMade(p probe, err error) probe {
 	return p
 }
 
-// probeHTTP and probeTLS leave out what is said of certificates.
+// These leave out what is said of certificates.
+
 func probeHTTP(ask model.AskHTTP) (probe, error) { return onlyJudging(adviseHTTP(ask)) }
 
 func probeTLS(ask model.AskTLS) (probe, error) { return onlyJudging(adviseTLS(ask), nil) }
+
+func probeGRPC(ask model.AskGRPC) (probe, error) { return onlyJudging(adviseGRPC(ask), nil) }
+
+func probeMySQL(ask model.AskMySQL) (probe, error) { return onlyJudging(adviseMySQL(ask), nil) }
+
+func probePostgreSQL(ask model.AskPostgreSQL) (probe, error) {
+	return onlyJudging(advisePostgreSQL(ask), nil)
+}
+
+func probeLDAP(ask model.AskLDAP) (probe, error) { return onlyJudging(adviseLDAP(ask), nil) }
 
 func onlyJudging(ask adviser, err error) (probe, error) {
 	return func(ctx context.Context, to netip.AddrPort) error {
@@ -220,6 +231,17 @@ func lineProbes() map[string]probe {
 		"redis":         probeMade(probeRedis(model.AskRedis{})),
 		"redis, closed": probeMade(probeRedis(model.AskRedis{Password: "s3cret"})),
 		"dns":           probeMade(probeDNS(model.AskDNS{Name: "example.org", TCP: true})),
+
+		"mysql":             probeMade(probeMySQL(model.AskMySQL{})),
+		"mysql, login":      probeMade(probeMySQL(model.AskMySQL{SQL: model.SQL{User: "weir", Query: "SELECT 1"}})),
+		"postgresql":        probeMade(probePostgreSQL(model.AskPostgreSQL{})),
+		"postgresql, login": probeMade(probePostgreSQL(model.AskPostgreSQL{SQL: model.SQL{User: "weir", Query: "SELECT 1"}})),
+		"postgresql, tls":   probeMade(probePostgreSQL(model.AskPostgreSQL{Secure: true})),
+		"ldap":              probeMade(probeLDAP(model.AskLDAP{})),
+		"ldaps":             probeMade(probeLDAP(model.AskLDAP{Secure: true})),
+		"sip":               probeMade(probeSIP(model.AskSIP{TCP: true})),
+		"grpc":              probeMade(probeGRPC(model.AskGRPC{})),
+		"grpc, tls":         probeMade(probeGRPC(model.AskGRPC{Secure: true})),
 	}
 }
 
@@ -268,13 +290,7 @@ func TestProbesEndWithTheirContext(t *testing.T) {
 }
 
 func TestClosedPortIsRefused(t *testing.T) {
-	for _, p := range []probe{
-		probeMade(probeExpect(model.AskExpect{Expect: "."})),
-		probeMade(probeSMTP(model.AskSMTP{})),
-		probeMade(probeSSH(model.AskSSH{})),
-		probeMade(probeRedis(model.AskRedis{})),
-		probeMade(probeDNS(model.AskDNS{TCP: true})),
-	} {
+	for _, p := range lineProbes() {
 		wantReason(t, answered(t, p, closedPort(t), forever), "connect: connection refused")
 	}
 }

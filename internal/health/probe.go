@@ -125,6 +125,14 @@ func adviserOf(ask model.Ask) (adviser, error) {
 		return adviseTLS(ask), nil
 	case model.AskHTTP:
 		return adviseHTTP(ask)
+	case model.AskGRPC:
+		return adviseGRPC(ask), nil
+	case model.AskMySQL:
+		return adviseMySQL(ask), nil
+	case model.AskPostgreSQL:
+		return advisePostgreSQL(ask), nil
+	case model.AskLDAP:
+		return adviseLDAP(ask), nil
 	}
 	probe, err := probeOf(ask)
 	return tacit(probe), err
@@ -153,6 +161,12 @@ func probeOf(ask model.Ask) (probe, error) {
 		return probeDNS(ask)
 	case model.AskUDP:
 		return probeUDP(ask)
+	case model.AskPing:
+		return askPing, nil
+	case model.AskRADIUS:
+		return probeRADIUS(ask)
+	case model.AskSIP:
+		return probeSIP(ask)
 	}
 	return nil, fmt.Errorf("a check of kind %q has no probe", ask.Kind())
 }

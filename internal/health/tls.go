@@ -20,7 +20,7 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// probeTLS wants a handshake. With TLS 1.3 it is over for the client before the server has judged the client's
+// adviseTLS wants a handshake. With TLS 1.3 it is over for the client before the server has judged the client's
 // certificate (RFC 8446 section 2): that it refuses it shows in an https check, not here.
 func adviseTLS(ask model.AskTLS) adviser {
 	h := &handshakes{ask: ask.TLS}
@@ -32,6 +32,14 @@ func adviseTLS(ask model.AskTLS) adviser {
 		_ = c.Close() // it says goodbye, which may come too late for a server that has hung up: that is no fault of it
 		return h.warn(c, time.Now()), nil
 	}
+}
+
+// verdict is what a conversation came to, and what is to be said of the certificate behind it.
+func (h *handshakes) verdict(c net.Conn, err error) (model.Advice, error) {
+	if err != nil {
+		return model.Advice{}, tame(err)
+	}
+	return h.warn(c, time.Now()), nil
 }
 
 // warn says when the first certificate ends that the server has shown, if that is soon. It may have ended: who does
@@ -52,7 +60,8 @@ func (h *handshakes) warn(c net.Conn, now time.Time) (out model.Advice) {
 // handshakes are those of one check. Certificates are renewed while we run, so the files are looked at before each
 // handshake, and read when they are others than the last time.
 type handshakes struct {
-	ask model.TLS
+	ask       model.TLS
+	protocols []string // what is spoken behind the handshake (RFC 7301); nil: nothing is said of it
 
 	mu     sync.Mutex // guards what follows
 	files  [3]stamp   // CA, Cert and Key, of which config was made
@@ -62,8 +71,19 @@ type handshakes struct {
 // stamp tells whether a file is still the one that was read.
 type stamp struct{ size, changed int64 }
 
-// dial connects and shakes hands (RFC 8446 section 4).
+// handshakesOf is nil where nothing is to be secure.
+func handshakesOf(secure bool, ask model.TLS, protocols ...string) *handshakes {
+	if !secure {
+		return nil
+	}
+	return &handshakes{ask: ask, protocols: protocols}
+}
+
+// dial connects, and shakes hands unless there is nothing to be secure.
 func (h *handshakes) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	if h == nil {
+		return dial(ctx, to)
+	}
 	config, err := h.configFor(to)
 	if err != nil {
 		return nil, err
@@ -72,10 +92,19 @@ func (h *handshakes) dial(ctx context.Context, to netip.AddrPort) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	heard := &sparing{Conn: raw, left: maxHandshake}
+	c, err := shake(ctx, raw, config)
+	if err != nil {
+		_ = raw.Close() // it may be closed already
+		return nil, err
+	}
+	return c, nil
+}
+
+// shake makes a connection secure (RFC 8446 section 4).
+func shake(ctx context.Context, raw net.Conn, config *tls.Config) (*tls.Conn, error) {
+	heard := newLimited(raw, maxHandshake)
 	c := tls.Client(heard, config)
 	if err := c.HandshakeContext(ctx); err != nil {
-		_ = raw.Close() // it may be closed already
 		return nil, tlsReason(err)
 	}
 	heard.left = math.MaxInt
@@ -84,23 +113,6 @@ func (h *handshakes) dial(ctx context.Context, to netip.AddrPort) (net.Conn, err
 
 // maxHandshake is how much a server may say until hands are shaken, in bytes. Certificates are most of it.
 const maxHandshake = 64 << 10
-
-var errLongHandshake = fmt.Errorf("longer than %d KiB", maxHandshake>>10)
-
-// sparing is a connection of which only so much is read.
-type sparing struct {
-	net.Conn
-	left int
-}
-
-func (s *sparing) Read(p []byte) (int, error) {
-	if s.left <= 0 {
-		return 0, errLongHandshake
-	}
-	n, err := s.Conn.Read(p[:min(len(p), s.left)])
-	s.left -= n
-	return n, err
-}
 
 // configFor names the server: by its address where there is no name, which is not sent then (RFC 6066 section 3)
 // but must be in the certificate.
@@ -111,6 +123,7 @@ func (h *handshakes) configFor(to netip.AddrPort) (*tls.Config, error) {
 	}
 	config := current.Clone()
 	config.ServerName = cmp.Or(h.ask.Name, to.Addr().Unmap().WithZone("").String())
+	config.NextProtos = h.protocols
 	return config, nil
 }
 

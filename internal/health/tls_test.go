@@ -330,7 +330,7 @@ func TestLiarsOfTLS(t *testing.T) {
 		{"it accepts, no more", says(""), "^tls: no answer$"},
 		{"half a record", says("\x16\x03\x03\x40\x00\x02"), "^tls: no answer$"},
 		{"a record byte by byte", slow, "^tls: no answer$"},
-		{"a hello without end", says("\x16\x03\x03\x40\x00\x02\x00\xff\xff" + strings.Repeat("\x00", 0x4000-4) + strings.Repeat("\x16\x03\x03\x40\x00"+strings.Repeat("\x00", 0x4000), 4)), "^tls: longer than 64 KiB$"},
+		{"a hello without end", says("\x16\x03\x03\x40\x00\x02\x00\xff\xff" + strings.Repeat("\x00", 0x4000-4) + strings.Repeat("\x16\x03\x03\x40\x00"+strings.Repeat("\x00", 0x4000), 4)), "^tls: more than 64 KiB$"},
 	} {
 		for kind, p := range bothOf(model.TLS{}) {
 			t.Run(tt.name+", "+kind, func(t *testing.T) {

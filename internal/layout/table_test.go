@@ -31,7 +31,7 @@ var table = map[string][]string{
 
 	// What goes on.
 	"internal/program":  {"internal/trust"},
-	"internal/health":   {"internal/model", "internal/program"},
+	"internal/health":   {"internal/model", "internal/program", "internal/trust"},
 	"internal/notify":   {"internal/model", "internal/program", "internal/trust"},
 	"internal/vrrp":     {"internal/model", "internal/packet"},
 	"internal/connsync": {"internal/model", "internal/packet"},

@@ -55,6 +55,11 @@ type AskTCP struct{}
 
 func (AskTCP) Kind() string { return "tcp" }
 
+// AskPing wants an echo. It has no port.
+type AskPing struct{}
+
+func (AskPing) Kind() string { return "ping" }
+
 // CheckKey is a check of one endpoint: services that ask the same in the same way share it.
 type CheckKey struct {
 	Target netip.AddrPort
@@ -74,7 +79,7 @@ func (k CheckKey) Server() Addr {
 func (s Service) Asks(server Server) []CheckKey {
 	out := make([]CheckKey, 0, len(server.Checks.Of))
 	for _, check := range server.Checks.Of {
-		key := CheckKey{Target: netip.AddrPortFrom(server.Key.Address, cmp.Or(check.Port, server.Key.Port)), Check: check}
+		key := CheckKey{Target: check.target(server.Key), Check: check}
 		key.Check.Via = 0
 		if why, _ := NoDetour(s.Key, server, check.Ask); why == "" && check.Via != ViaServer {
 			key.Detour = Detour{s.Key.Address, server.Key.Address, server.Forwarding, server.Tunnel}
@@ -83,6 +88,14 @@ func (s Service) Asks(server Server) []CheckKey {
 		out = append(out, key)
 	}
 	return out
+}
+
+// target is the endpoint that is asked. To what has no port all services of a server are one.
+func (c Check) target(server ServerKey) netip.AddrPort {
+	if _, portless := c.Ask.(AskPing); portless {
+		return netip.AddrPortFrom(server.Address, 0)
+	}
+	return netip.AddrPortFrom(server.Address, cmp.Or(c.Port, server.Port))
 }
 
 // Health is what a check found out.

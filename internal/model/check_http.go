@@ -57,6 +57,16 @@ func (a AskHTTP) Kind() string {
 	return "http"
 }
 
+// AskGRPC asks the health service of a gRPC server (grpc.health.v1).
+type AskGRPC struct {
+	Service string // as the server's programmers have named it; "": the server as a whole
+	Host    string // the authority; "": the server's address and port
+	Secure  bool   // over TLS
+	TLS     TLS    // where it is
+}
+
+func (AskGRPC) Kind() string { return "grpc" }
+
 // EachHeader goes through Headers.
 func (a AskHTTP) EachHeader() iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {

@@ -54,3 +54,13 @@ type AskUDP struct {
 }
 
 func (AskUDP) Kind() string { return "udp" }
+
+// AskSIP sends OPTIONS.
+type AskSIP struct {
+	User   string   // whom it is about; "": the server itself
+	Domain string   // of the server; "": its address
+	Status Statuses // the answer has one of them
+	TCP    bool
+}
+
+func (AskSIP) Kind() string { return "sip" }

@@ -125,7 +125,8 @@ func NoDetour(service ServiceKey, server Server, ask Ask) (why, fix string) {
 // detours: these dial TCP or UDP by themselves, and nothing else.
 func detours(ask Ask) bool {
 	switch ask.(type) {
-	case AskTCP, AskHTTP, AskTLS, AskExpect, AskSMTP, AskIMAP, AskPOP3, AskFTP, AskSSH, AskRedis, AskDNS, AskUDP:
+	case AskTCP, AskHTTP, AskTLS, AskExpect, AskSMTP, AskIMAP, AskPOP3, AskFTP, AskSSH, AskRedis, AskDNS, AskUDP,
+		AskGRPC, AskMySQL, AskPostgreSQL, AskLDAP, AskRADIUS, AskSIP:
 		return true
 	}
 	return false
