@@ -223,6 +223,8 @@ int check(struct __sk_buff *skb)
 	struct check_way *way = bpf_map_lookup_elem(&check_ways, &c.alias);
 	if (!way)
 		return TC_ACT_UNSPEC;
+	if (skb->ifindex != way->ifindex) /* the route of the alias is gone: it would find somebody else */
+		return TC_ACT_SHOT;
 	return send(skb, &c, way) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 

@@ -476,6 +476,7 @@ struct check_way {
 	struct addr source;  /* TUN: outer source */
 	__u16 overhead;      /* bytes that the tunnel puts in front of a packet; 0: DR */
 	__be16 tunnel_port;  /* GUE: UDP port that the server listens on */
+	__u32 ifindex;       /* of the interface towards the server: nothing goes by another one */
 	__u8 tunnel;         /* enum tunnel */
 	__u8 pad[3];
 };

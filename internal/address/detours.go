@@ -53,6 +53,17 @@ func withAlias(wants []model.DetourWant) (out []model.DetourWant) {
 	return out
 }
 
+// block: nothing was looked at, so no check may trust its route.
+func (t *Target) block(wants []model.DetourWant, why error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.blocked = map[model.Detour]string{}
+	for _, want := range wants {
+		t.blocked[want.Detour] = why.Error()
+	}
+	return why
+}
+
 // Blocked are the detours of the last Apply that cannot be gone, and why.
 func (t *Target) Blocked() map[model.Detour]string {
 	if t == nil {

@@ -54,12 +54,12 @@ func NewTarget(journal *Journal, program func() (model.Program, error), log *slo
 func (t *Target) Apply(_ context.Context, want model.AddressWant) error {
 	handle, err := open()
 	if err != nil {
-		return err
+		return t.block(want.Detours, err)
 	}
 	defer handle.Close()
 	links, err := readLinks(handle)
 	if err != nil {
-		return err
+		return t.block(want.Detours, err)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -98,7 +98,7 @@ func (c *checks) apply(wants []model.DetourWant) error {
 }
 
 func toCheckWay(w model.DetourWant) checksCheckWay {
-	out := checksCheckWay{Service: checksAddr(toAddr(w.Virtual))}
+	out := checksCheckWay{Service: checksAddr(toAddr(w.Virtual)), Ifindex: uint32(w.Link)}
 	if w.Forwarding != model.TUN {
 		return out
 	}

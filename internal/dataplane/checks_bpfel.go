@@ -25,6 +25,7 @@ type checksCheckWay struct {
 	Source     checksAddr
 	Overhead   uint16
 	TunnelPort uint16
+	Ifindex    uint32
 	Tunnel     uint8
 	Pad        [3]uint8
 }

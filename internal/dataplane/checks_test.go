@@ -88,11 +88,11 @@ func checksBed(t *testing.T, f family) *testbed {
 	return b
 }
 
-func (b *testbed) leave(t *testing.T, frame []byte) (action int32, out []byte) {
+func (b *testbed) leave(t *testing.T, by int, frame []byte) (action int32, out []byte) {
 	t.Helper()
 	var err error
 	var code uint32
-	b.do(func() { code, out, err = b.path.Leave(bytes.Clone(frame)) })
+	b.do(func() { code, out, err = b.path.Leave(bytes.Clone(frame), by) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func (b *testbed) checkGoes(t *testing.T, w model.DetourWant, p model.Protocol, 
 	t.Helper()
 	own, alias := netip.AddrPortFrom(w.Source, port), netip.AddrPortFrom(w.Alias, webPort(p))
 	service := netip.AddrPortFrom(w.Virtual, alias.Port())
-	action, out := b.leave(t, packet.Build(said(own, alias, p, payload)...))
+	action, out := b.leave(t, back, packet.Build(said(own, alias, p, payload)...))
 	want := tunnelledCheck(w, said(own, service, p, payload), port)
 	if action != -1 || !bytes.Equal(out, want) {
 		t.Errorf("%s left as %d\n%s, want\n%s\n got %x\nwant %x", alias, action, text(out), text(want), out, want)
@@ -172,16 +172,20 @@ func TestWhatIsNoCheckIsLeftAlone(t *testing.T) {
 		b := checksBed(t, f)
 		own := netip.AddrPortFrom(directorAddr(f), 20000)
 		to := packet.Build(said(own, netip.AddrPortFrom(serverAddr(f, 1), 80), model.TCP, "hello")...)
-		if action, out := b.leave(t, to); action != -1 || !bytes.Equal(out, to) {
+		if action, out := b.leave(t, back, to); action != -1 || !bytes.Equal(out, to) {
 			t.Errorf("%s left as %d %s", text(to), action, text(out))
 		}
 		failure := unreachable(own.Addr(), aliasAddr(f, 0), packetOf(said(own, own, model.UDP, "")))
-		if action, _ := b.leave(t, packet.Build(atBack(failure)...)); action != 2 {
+		if action, _ := b.leave(t, back, packet.Build(atBack(failure)...)); action != 2 {
 			t.Errorf("an error to an alias left as %d", action)
+		}
+		astray := packet.Build(said(own, netip.AddrPortFrom(aliasAddr(f, 0), 80), model.TCP, "hello")...)
+		if action, _ := b.leave(t, front, astray); action != 2 {
+			t.Errorf("a check by another interface left as %d", action)
 		}
 		b.apply(t, world())
 		gone := packet.Build(said(own, netip.AddrPortFrom(aliasAddr(f, 0), 80), model.TCP, "hello")...)
-		if action, out := b.leave(t, gone); action != -1 || !bytes.Equal(out, gone) {
+		if action, out := b.leave(t, back, gone); action != -1 || !bytes.Equal(out, gone) {
 			t.Errorf("%s left as %d %s, though nobody has it any more", text(gone), action, text(out))
 		}
 	}
@@ -195,7 +199,7 @@ func TestDatagramsWithoutAChecksum(t *testing.T) {
 	bare := func(source, destination netip.AddrPort) []byte {
 		return packet.Build(with(said(source, destination, model.UDP, "hello"), func(u *packet.UDP) { u.NoChecksum = true })...)
 	}
-	if _, out := b.leave(t, bare(own, alias)); !bytes.Equal(out, bare(own, service)) {
+	if _, out := b.leave(t, back, bare(own, alias)); !bytes.Equal(out, bare(own, service)) {
 		t.Errorf("left as %s", text(out))
 	}
 	b.comes(t, bare(service, own), bare(alias, own), checkAnswer)

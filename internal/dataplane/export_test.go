@@ -53,10 +53,13 @@ func (d *Dataplane) Send(frame []byte, ifindex int) (action uint32, out []byte, 
 	return action, options.DataOut, err
 }
 
-// Leave sends one frame through the program that checks leave by, as if the host had made it.
-func (d *Dataplane) Leave(frame []byte) (action uint32, out []byte, err error) {
+// Leave sends one frame through the program that checks leave by, as if the host sent it by an interface.
+func (d *Dataplane) Leave(frame []byte, ifindex int) (action uint32, out []byte, err error) {
 	out = make([]byte, len(frame)+256)
-	options := &ebpf.RunOptions{Data: frame, DataOut: out}
+	options := &ebpf.RunOptions{Data: frame, DataOut: out, Context: struct {
+		_       [10]uint32 // of struct __sk_buff
+		Ifindex uint32
+	}{Ifindex: uint32(ifindex)}}
 	action, err = d.checks.program.Run(options)
 	return action, options.DataOut, err
 }

@@ -3,6 +3,7 @@
 package report_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +159,28 @@ func TestSorryServerIsNoOrdinaryOne(t *testing.T) {
 		}
 		if problem != test.problem {
 			t.Errorf("%q, want %q", problem, test.problem)
+		}
+	}
+}
+
+// TestChecksThatCannotAskAreToldOf: such a server stays as it is, and somebody must know.
+func TestChecksThatCannotAskAreToldOf(t *testing.T) {
+	const why = "its check cannot ask: interface eth0: add clsact: no such file or directory"
+	for weight, state := range map[uint16]report.State{0: report.Waiting, 1: report.Up} {
+		in := checked(model.Health{}, weight)
+		in.Spec.Services[0].Servers[1].Forwarding = model.DR
+		service := in.Spec.Services[0]
+		key := service.Asks(service.Servers[1])[0]
+		in.Seen.Blocked = map[model.Detour]string{key.Detour: strings.TrimPrefix(why, "its check cannot ask: ")}
+		s := report.Make(in)
+		if got := s.Servers[1]; got.State != state || got.Reason != why {
+			t.Errorf("weight %d: %s, %q", weight, got.State, got.Reason)
+		}
+		told := slices.ContainsFunc(s.Problems, func(p model.Problem) bool {
+			return p.What == "servers that stay as they are, whatever they do: 1" && strings.HasSuffix(p.Why, why)
+		})
+		if !told || key.Detour == (model.Detour{}) {
+			t.Errorf("weight %d: %v", weight, s.Problems)
 		}
 	}
 }

@@ -80,7 +80,7 @@ func unwatched(in Input) []model.Problem {
 		return nil
 	}
 	return []model.Problem{{
-		What: fmt.Sprintf("%d servers stay as they are, whatever they do", len(reasons)),
+		What: fmt.Sprintf("servers that stay as they are, whatever they do: %d", len(reasons)),
 		Why:  shorten(reasons),
 		Fix:  "remove the cause; weir tries again by itself. Or have the servers themselves asked: `via: server`",
 	}}
