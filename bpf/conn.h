@@ -318,25 +318,36 @@ static __always_inline void conn_unsettle(const struct conn *conn, __u32 positio
 		slot_unsettle(conn->pair);
 }
 
-#define REFUSALS_TOLD 3 /* a CPU tells of each so many in a row */
+#define ROW_TOLD 3   /* so many refusals in a row are told: a server that died refuses whoever comes */
+#define ROWS_TOLD 10 /* so often a second: the daemon has other news to hear, too */
 
-/*
- * sign_add counts what a server did with a connection that was new, and tells of refusals: a server that died
- * refuses whoever comes. One of another generation is a stranger.
- */
+/* sign_refused counts a refusal, and tells of a row of them. */
+static __always_inline void sign_refused(struct sign *sign)
+{
+	__u32 row = __sync_fetch_and_add(&sign->row, 1) + 1, now = jiffies();
+	struct event event = { .kind = EVENT_REFUSED };
+
+	__sync_fetch_and_add(&sign->refused, 1);
+	if (row < ROW_TOLD || now - sign->told < jiffies_per_second / ROWS_TOLD)
+		return;
+	sign->told = now;
+	bpf_ringbuf_output(&events, &event, sizeof(event), 0);
+}
+
+/* sign_add counts what a server did with a connection that was new. One of another generation is a stranger. */
 __noinline int sign_add(__u32 id, __u32 generation, bool refused)
 {
 	struct sign *sign = bpf_map_lookup_elem(&signs, &id);
 
 	if (!sign || !server_find(id, generation))
 		return 0;
-	sign->answered += !refused;
-	sign->refused += refused;
-	sign->row = refused ? sign->row + 1 : 0;
-	if (refused && sign->row % REFUSALS_TOLD == 0) {
-		struct event event = { .kind = EVENT_REFUSED };
-		bpf_ringbuf_output(&events, &event, sizeof(event), 0);
+	if (refused) {
+		sign_refused(sign);
+		return 0;
 	}
+	__sync_fetch_and_add(&sign->answered, 1);
+	if (sign->row)
+		sign->row = 0;
 	return 0;
 }
 

@@ -15,7 +15,7 @@
 #include "tunnel.h"
 #include "vlan.h"
 
-/* ask_for_neighbour has the daemon resolve an address; a full ring means that it was told already. */
+/* ask_for_neighbour has the daemon resolve an address; a full ring has other news, and the next packet asks again. */
 __noinline enum verdict ask_for_neighbour(struct hop *hop, struct addr *address)
 {
 	if (!hop || !address)

@@ -205,7 +205,7 @@ struct {
 
 /* Server id → what it did with connections that were new. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_SERVERS);
 	__type(key, __u32);
 	__type(value, struct sign);

@@ -26,12 +26,23 @@ static __always_inline bool move_broken(__u32 position)
 	return false;
 }
 
+/*
+ * move_kept ends what is kept: whoever is counted has to find a place in a table that may be smaller, and nobody
+ * else is looked for there.
+ */
+static __always_inline bool move_kept(struct conn *conn, __u32 position)
+{
+	return word_state(word_of(conn)) == CONN_KEPT && move_lock(conn, position) && move_drop(position);
+}
+
 /* move_visit moves what is somebody's; ways back go with their connection, and orphans stay behind. */
 __noinline int move_visit(struct move_slice *m, __u32 position)
 {
 	struct conn *entry = before_at(position);
 
 	if (!entry || !m || word_state(word_of(entry)) == CONN_NONE || word_flags(word_of(entry)) & CONN_REVERSE)
+		return 0;
+	if (move_kept(entry, position))
 		return 0;
 	enum moved moved = move(position);
 	if (moved == MOVED_NOT && move_broken(position))

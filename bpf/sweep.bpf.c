@@ -89,12 +89,16 @@ static __always_inline bool keeps(const struct sweep *s, __u32 position, __u64 w
 	return seconds < TEMPLATE_KEPT || !((position + s->round) % TEMPLATE_TURNS);
 }
 
-/* owned: a way back goes with its connection; only an orphan is swept by itself. */
-static __always_inline bool owned(const struct conn *entry, __u32 position, __u64 word)
+/* owned: a way back goes with its connection, and is kept with it; only an orphan is swept by itself. */
+static __always_inline bool owned(struct sweep *s, const struct conn *entry, __u32 position, __u64 word)
 {
 	struct found forward = {};
 
-	return word_flags(word) & CONN_REVERSE && forward_at(&forward, ((const struct reverse *)entry)->pair, position);
+	if (!(word_flags(word) & CONN_REVERSE) ||
+	    !forward_at(&forward, ((const struct reverse *)entry)->pair, position))
+		return false;
+	s->kept += word_state(forward.word) == CONN_KEPT;
+	return true;
 }
 
 /*
@@ -126,7 +130,9 @@ __noinline bool conn_keep(__u32 position, __u64 word)
 {
 	struct conn *conn = entry_at(position);
 
-	if (!conn || !doubtful(word) || !keeps_at(position) || (conn_is_pair(conn) && !keeps_at(conn->pair)))
+	if (!conn || !server_find(conn->server, conn->server_generation))
+		return false;
+	if (!doubtful(word) || !keeps_at(position) || (conn_is_pair(conn) && !keeps_at(conn->pair)))
 		return false;
 	__u32 flags = (word_flags(word) & ~(CONN_SETTLED | CONN_DYING)) | CONN_DIRTY;
 	conn_unsettle(conn, position);
@@ -149,11 +155,11 @@ __noinline int visit(struct sweep *s, __u32 position)
 	s->seen++;
 	__u32 index = timeouts_of(entry, word);
 	struct timeouts *t = bpf_map_lookup_elem(&timeouts, &index);
-	if (!t || owned(entry, position, word))
+	if (!t || owned(s, entry, position, word))
 		return 0;
 	if (!expired(entry, word, t, s->now)) {
 		if (word_state(word) == CONN_KEPT)
-			s->kept += conn_is_pair(entry) ? 2 : 1;
+			s->kept++;
 		else if (keeps(s, position, word, t))
 			template_keep(position, t->seconds[CONN_TEMPLATE], s->now);
 		return 0;

@@ -448,13 +448,14 @@ struct counters {
 };
 
 /*
- * Value of `signs`, one block per CPU, index = server id: what became of new connections, TCP's and SCTP's. Written
- * by the path, when one changes its state.
+ * Value of `signs`, index = server id: what became of new connections, TCP's and SCTP's. Written by the path, when
+ * one changes its state. One count for all CPUs: by NAT a client and its server are seen by different ones.
  */
 struct sign {
 	__u64 answered; /* those whose client went on after its SYN */
 	__u64 refused;  /* NAT only: those whose SYN was answered by an RST */
-	__u64 row;      /* refused since the last one that was answered */
+	__u32 row;      /* refused since the last one that was answered */
+	__u32 told;     /* jiffies: when the daemon was told of that */
 };
 
 /*

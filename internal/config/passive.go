@@ -3,6 +3,8 @@
 package config
 
 import (
+	"slices"
+
 	"go.yaml.in/yaml/v4"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -35,8 +37,14 @@ func uselessVote(of *service) *mistake {
 	switch {
 	case of.Key.Address.IsValid() && !of.Speaks(model.TCP) && !of.Speaks(model.SCTP):
 		return &mistake{"passive: vote for a service of protocol udp, whose datagrams may want no answer", `write "check:" instead: it asks`}
+	case slices.ContainsFunc(of.Keys(), hasManyPorts):
+		return &mistake{"passive: vote for a service of several ports, where nobody has to listen at all of them", `write "check:" instead: it asks one`}
 	case meant == 1:
 		return &mistake{"passive: vote with one server, which is never taken out", "leave it out, or write a second server"}
 	}
 	return nil
+}
+
+func hasManyPorts(k model.ServiceKey) bool {
+	return k.Address.IsValid() && (k.Port == model.AnyPort || k.IsRange())
 }

@@ -25,11 +25,12 @@ func fromCounters(c dataplane.Counters) (map[model.ServiceKey]report.Counts, map
 	return services, servers
 }
 
-// fromSigns is what became of connections whose beginning the path can see answered: not UDP's.
+// fromSigns is what became of connections whose beginning the path can see answered, which UDP's is not. Where a service
+// has many ports, clients may ask for any that nobody listens at, and a refusal is no sign.
 func fromSigns(c dataplane.Counters) map[model.ServiceServer]model.Sign {
 	out := map[model.ServiceServer]model.Sign{}
 	for key, s := range c.Servers {
-		if key.Service.Protocol != model.UDP {
+		if key.Service.Protocol != model.UDP && key.Service.Port != model.AnyPort && !key.Service.IsRange() {
 			out[key] = model.Sign{Begun: s.Connections, Answered: s.Signs.Answered, Refused: s.Signs.Refused, Row: s.Signs.Row}
 		}
 	}

@@ -29,6 +29,8 @@ func (d *daemon) estimate(ctx context.Context) error {
 	watch := signs{tell: func(now map[model.ServiceServer]model.Sign) { d.tell(func(s *model.Seen) { s.Signs = now }) }}
 	ticks := time.NewTicker(report.EstimateSeconds * time.Second)
 	defer ticks.Stop()
+	refusals, rested := d.refusals, time.NewTimer(0)
+	defer rested.Stop()
 	for refused := false; ; {
 		began := time.Now()
 		switch counters, err := d.path.Counters(); {
@@ -36,19 +38,31 @@ func (d *daemon) estimate(ctx context.Context) error {
 			d.log.Debug("counters are not read for rates", "err", err)
 		case refused:
 			watch.refused(counters)
-			pause(ctx, max(shortestRest, restShare*time.Since(began)))
+			refusals = nil
+			rested.Reset(max(shortestRest, restShare*time.Since(began)))
 		default:
 			rates := estimator.Tick(fromCounters(counters))
 			d.rates.Store(&rates)
 			watch.tick(counters)
 		}
+		if refused = d.nextLook(ctx, ticks.C, rested.C, &refusals); ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// nextLook waits until the counts are to be read, and says whether because of refusals.
+func (d *daemon) nextLook(ctx context.Context, ticks, rested <-chan time.Time, refusals *chan struct{}) (refused bool) {
+	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-ticks.C:
-			refused = false
-		case <-d.refusals:
-			refused = true
+			return false
+		case <-ticks:
+			return false
+		case <-*refusals:
+			return true
+		case <-rested:
+			*refusals = d.refusals
 		}
 	}
 }
@@ -58,13 +72,6 @@ func (d *daemon) refused() {
 	select {
 	case d.refusals <- struct{}{}:
 	default:
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
 	}
 }
 

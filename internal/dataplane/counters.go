@@ -35,7 +35,7 @@ type ServerCounts struct {
 // Signs are what a server did with new connections since it was added: struct sign in bpf/types.h.
 type Signs struct {
 	Answered, Refused uint64
-	Row               uint64 // refused since the last one that was answered, on the CPU that saw most
+	Row               uint32 // refused since the last one that was answered
 }
 
 // Counters are read from the maps at one moment.
@@ -95,27 +95,17 @@ func (d *Dataplane) serverCounts(id uint32, server pathServer) (ServerCounts, er
 	return ServerCounts{load.Active, load.Inactive, load.HalfOpen, load.Persistent, isFull(load, server), signs, counts}, err
 }
 
-// signs sums what each CPU saw.
-func (d *Dataplane) signs(id uint32) (sum Signs, err error) {
-	var cpus []pathSign
-	if err := d.path.Signs.Lookup(id, &cpus); err != nil {
-		return sum, fmt.Errorf("read signs of server %d: %w", id, err)
+func (d *Dataplane) signs(id uint32) (Signs, error) {
+	var s pathSign
+	if err := d.path.Signs.Lookup(id, &s); err != nil {
+		return Signs{}, fmt.Errorf("read signs of server %d: %w", id, err)
 	}
-	for _, s := range cpus {
-		sum.Answered += s.Answered
-		sum.Refused += s.Refused
-		sum.Row = max(sum.Row, s.Row)
-	}
-	return sum, nil
+	return Signs{s.Answered, s.Refused, s.Row}, nil
 }
 
 // clearSigns makes a place ready for another server.
 func (d *Dataplane) clearSigns(id uint32) error {
-	cpus, err := ebpf.PossibleCPU()
-	if err != nil {
-		return fmt.Errorf("number of CPUs: %w", err)
-	}
-	if err := d.path.Signs.Put(id, make([]pathSign, cpus)); err != nil {
+	if err := d.path.Signs.Put(id, pathSign{}); err != nil {
 		return fmt.Errorf("clear signs of server %d: %w", id, err)
 	}
 	return nil

@@ -56,20 +56,6 @@ func onCPU(cpu int, space *os.File, work func(cpu int) error) error {
 	return work(cpu)
 }
 
-// stayOnCPU has all frames of the testbed go through one CPU.
-func (b *testbed) stayOnCPU(t testing.TB, cpu int) {
-	t.Helper()
-	var err error
-	b.do(func() {
-		var set unix.CPUSet
-		set.Set(cpu)
-		err = unix.SchedSetaffinity(0, &set)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func (b *testbed) namespace(t testing.TB) (space *os.File) {
 	t.Helper()
 	var err error

@@ -32,8 +32,16 @@ func (b sweepBed) overdue(timeout time.Duration, n uint32) {
 	b.t.Helper()
 	b.age(timeout + time.Second)
 	b.sweep(dataplane.Swept{Seen: n, Marked: 1})
-	if _, err := b.path.Sweep(); err != nil {
-		b.t.Fatal(err)
+	b.rounds(1)
+}
+
+// rounds are sweeps of which nobody says what they do.
+func (b sweepBed) rounds(n int) {
+	b.t.Helper()
+	for range n {
+		if _, err := b.path.Sweep(); err != nil {
+			b.t.Fatal(err)
+		}
 	}
 }
 
@@ -104,9 +112,10 @@ func TestSilenceAfterABlindSegmentEndsNothing(t *testing.T) {
 // TestKeptIsForgottenWithTheEstablished, and nothing of it is left.
 func TestKeptIsForgottenWithTheEstablished(t *testing.T) {
 	eachDoubt(t, func(b sweepBed, n uint32) {
-		b.age(901 * time.Second)
-		b.sweep(dataplane.Swept{Seen: n, Marked: 1})
-		b.sweep(dataplane.Swept{Seen: n, Deleted: 1})
+		b.age(700 * time.Second)
+		b.sweep(dataplane.Swept{Seen: n, Kept: n})
+		b.age(200 * time.Second)
+		b.rounds(2)
 		b.sweep(dataplane.Swept{})
 		b.load([3]uint64{})
 		b.sound(b.t)
@@ -190,11 +199,7 @@ func TestKeptGivesWay(t *testing.T) {
 		b.send(t, packet.Build(b.nth(i).ask(packet.RST)...))
 	}
 	b.age(11 * time.Second)
-	for range 2 {
-		if _, err := b.path.Sweep(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	b.rounds(2)
 	swept, err := b.path.Sweep()
 	most := 3 * uint32(model.Connections{Size: size}.Buckets())
 	if err != nil || swept.Kept == 0 || swept.Kept > most {
@@ -224,14 +229,48 @@ func TestKeptIsNoMoreThanNothingToTemplates(t *testing.T) {
 	b, _ := newPersistentBed(t, model.Persistence{Timeout: time.Minute})
 	b.settle()
 	b.client(packet.RST)
-	b.age(62 * time.Second)
-	for range 3 {
-		if _, err := b.path.Sweep(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	b.overdue(10*time.Second, 2)
+	b.turns() // in one of these a connection that lives would keep its template
+	b.age(50 * time.Second)
+	b.turns()
 	if got := b.state(); got != model.Kept {
 		t.Errorf("what is left is in state %q", got)
 	}
 	b.sweep(dataplane.Swept{Seen: 1, Kept: 1})
+}
+
+// TestKeptOfAServerThatIsGoneGoes: its client would hear nothing, where one that is not known is reset.
+func TestKeptOfAServerThatIsGoneGoes(t *testing.T) {
+	eachDoubt(t, func(b sweepBed, _ uint32) {
+		service := sweepService(model.DR)
+		service.Servers[0] = toServer(4, 12, 80, model.DR)
+		b.serve(service)
+		b.rounds(2)
+		b.sweep(dataplane.Swept{})
+		b.sound(b.t)
+	})
+}
+
+// TestKeptStaysBehindWhenTheTableShrinks: those that live are counted, and find their places.
+func TestKeptStaysBehindWhenTheTableShrinks(t *testing.T) {
+	const size, live, least = 2048, 900, 1024
+	service := sweepService(model.DR)
+	b := sweepBed{newTestbed(t, size), t, model.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
+	b.serve(service)
+	b.settled(0, 1200)
+	for i := uint16(live); i < 1200; i++ {
+		b.send(t, packet.Build(b.nth(i).ask(packet.RST)...))
+	}
+	b.age(11 * time.Second)
+	b.rounds(2)
+	if swept, err := b.path.Sweep(); err != nil || swept.Kept < 100 {
+		t.Fatalf("%d are kept (%v)", swept.Kept, err)
+	}
+	b.restart(t, least)
+	if _, got := b.path.Usage(); got != least {
+		t.Fatalf("the table has room for %d", got)
+	}
+	b.sweep(dataplane.Swept{Seen: live})
+	b.load([3]uint64{live})
+	b.sound(t)
 }

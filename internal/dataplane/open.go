@@ -10,8 +10,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
-
-	"github.com/weir-lb/weir/internal/model"
 )
 
 // Open loads the path, takes over what is pinned, and swaps the new program in on every interface
@@ -145,7 +143,7 @@ func (d *Dataplane) loadSweeper(hz uint32) error {
 	if err := d.table().set(spec); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
-	if err := d.putTimeouts(defaultTimeouts, toTimeouts(model.Timeouts{}, 0)); err != nil {
+	if err := d.putTimeouts(defaultTimeouts, orphanTimeouts()); err != nil {
 		return err
 	}
 	var objects struct {

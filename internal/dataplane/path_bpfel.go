@@ -416,7 +416,8 @@ type pathSign struct {
 	_        structs.HostLayout
 	Answered uint64
 	Refused  uint64
-	Row      uint64
+	Row      uint32
+	Told     uint32
 }
 
 type pathSlot struct {

@@ -188,7 +188,6 @@ func TestRefusalsAreHeard(t *testing.T) {
 	done := make(chan error)
 	hears := dataplane.Hears{Unresolved: func(model.Hop) {}, Refused: func() { heard <- struct{}{} }}
 	go func() { done <- b.path.Run(ctx, hears) }()
-	b.stayOnCPU(t, 0)    // which counts what is in a row
 	b.client(packet.ACK) // the first one was answered
 	for n := range uint16(4) {
 		c := talkTo(4, 30, 80, model.TCP, 41000+n)

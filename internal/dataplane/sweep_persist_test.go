@@ -42,11 +42,7 @@ func (b sweepBed) lives(want time.Duration) {
 // turns are as many rounds as each connection needs for its turn.
 func (b sweepBed) turns() {
 	b.t.Helper()
-	for range 8 {
-		if _, err := b.path.Sweep(); err != nil {
-			b.t.Fatal(err)
-		}
-	}
+	b.rounds(8)
 }
 
 // ends forgets the client's first connection in both.

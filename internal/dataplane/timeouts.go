@@ -26,6 +26,13 @@ func toTimeouts(t model.Timeouts, template time.Duration) (out pathTimeouts) {
 	return out
 }
 
+// orphanTimeouts are those of connections whose server is gone: nobody waits for what is kept of them.
+func orphanTimeouts() pathTimeouts {
+	out := toTimeouts(model.Timeouts{}, 0)
+	out.Seconds[pathConnStateCONN_KEPT] = 0
+	return out
+}
+
 func (d *Dataplane) putTimeouts(index uint32, value pathTimeouts) error {
 	if err := d.path.Timeouts.Put(index, &value); err != nil {
 		return fmt.Errorf("timeouts: %w", err)

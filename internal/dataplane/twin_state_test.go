@@ -111,8 +111,10 @@ func (c *twinConn) sign(before tcpState, fromClient bool) {
 	case before.name != "SYN_RECV":
 	case c.state.name == "ESTABLISHED":
 		c.server.signs.Answered++
+		c.server.signs.Row = 0
 	case c.state.name == "CLOSE" && !fromClient:
 		c.server.signs.Refused++
+		c.server.signs.Row++
 	}
 }
 

@@ -3,6 +3,7 @@
 package health
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -25,6 +26,9 @@ type moments struct {
 	at      [ticks + 1]model.Sign
 	known   int
 	refused uint64 // at the last look
+
+	burst    int    // so many ticks on its sign lasts
+	answered uint64 // when it began
 }
 
 // Tick takes the counts of this moment, and returns the bad signs of all servers that have some.
@@ -38,7 +42,7 @@ func (p *Passive) Tick(counts map[model.ServiceServer]model.Sign) map[model.Serv
 		}
 		h.add(now)
 		p.servers[server] = h
-		if sign := h.sign(); sign.IsBad() {
+		if sign := cmp.Or(h.lasting(), h.sign()); sign.IsBad() {
 			bad[server] = sign
 		}
 	}
@@ -48,8 +52,9 @@ func (p *Passive) Tick(counts map[model.ServiceServer]model.Sign) map[model.Serv
 // badRow is so many refusals in a row: a server that died refuses all who come.
 const badRow = 3
 
-// Burst takes the counts of a moment between the others, and returns the signs of those that refuse whoever comes.
-// Who has refused nobody since the last look shows nothing new.
+// Burst takes the counts of a moment between the others, and returns the bad signs of all servers that refuse
+// whoever comes. Such a sign lasts as long as any, unless somebody is answered. Who has refused nobody since the last
+// look shows nothing new.
 func (p *Passive) Burst(counts map[model.ServiceServer]model.Sign) map[model.ServiceServer]model.Sign {
 	bad := map[model.ServiceServer]model.Sign{}
 	for server, now := range counts {
@@ -58,7 +63,8 @@ func (p *Passive) Burst(counts map[model.ServiceServer]model.Sign) map[model.Ser
 			continue
 		}
 		if now.Row >= badRow && now.Refused != h.refused {
-			bad[server] = model.Sign{Row: now.Row, Burst: true}
+			h.burst, h.answered = ticks, now.Answered
+			bad[server] = model.Sign{Burst: true}
 		}
 		h.refused = now.Refused
 	}
@@ -72,7 +78,17 @@ func (h *moments) add(now model.Sign) {
 	h.known = min(h.known+1, len(h.at))
 }
 
-// sign is of the window before the newest tick; what was answered in that counts as well.
+// lasting is the sign of a burst, if it is one still.
+func (h *moments) lasting() (none model.Sign) {
+	if h.burst = max(h.burst-1, 0); h.burst == 0 || h.at[0].Answered != h.answered {
+		h.burst = 0
+		return none
+	}
+	return model.Sign{Burst: true}
+}
+
+// sign is of the window before the newest tick; what was answered in that counts as well, since it
+// may have begun before.
 func (h *moments) sign() model.Sign {
 	if h.known < 3 {
 		return model.Sign{}
@@ -81,6 +97,6 @@ func (h *moments) sign() model.Sign {
 	return model.Sign{
 		Begun:    last.Begun - first.Begun,
 		Answered: now.Answered - first.Answered,
-		Refused:  now.Refused - first.Refused,
+		Refused:  last.Refused - first.Refused,
 	}
 }

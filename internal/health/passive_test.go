@@ -34,6 +34,7 @@ func TestBadSignsAreSeen(t *testing.T) {
 		"one of ten is answered": {ticks: []model.Sign{{}, {Begun: 10, Answered: 1}, {}}},
 		"one of eleven is":       {[]model.Sign{{}, {Begun: 11, Answered: 1}, {}}, model.Sign{Begun: 11, Answered: 1}},
 		"half are refused":       {[]model.Sign{{}, {Begun: 20, Answered: 10, Refused: 10}, {}}, model.Sign{Begun: 20, Answered: 10, Refused: 10}},
+		"few of a rush are":      {ticks: []model.Sign{{}, {Begun: 10, Answered: 10}, {Begun: 1000, Answered: 995, Refused: 5}}},
 		"less than half are":     {ticks: []model.Sign{{}, {Begun: 20, Answered: 11, Refused: 9}, {}}},
 		"it was long ago":        {ticks: []model.Sign{{}, {Begun: 100}, {}, {}, {}, {}, {}, {}}},
 		"it was not":             {[]model.Sign{{}, {Begun: 100}, {}, {}, {}, {}}, model.Sign{Begun: 100}},
@@ -72,26 +73,50 @@ func TestServerOfTheSameNameIsWatchedAnew(t *testing.T) {
 // TestBurstOfRefusalsIsSeenAtOnce: the first tick is the last look before it.
 func TestBurstOfRefusalsIsSeenAtOnce(t *testing.T) {
 	var p health.Passive
-	look := func(refused, row uint64) string {
+	look := func(refused uint64, row uint32) string {
 		return p.Burst(map[model.ServiceServer]model.Sign{watched: {Begun: 100, Answered: 50, Refused: refused, Row: row}})[watched].String()
 	}
+	const all = "the last connections were all refused"
 	const nothing = "of 0 connections begun in 10s 0 were answered"
 	if got := look(9, 9); got != nothing {
 		t.Errorf("who was not looked at before: %s", got)
 	}
 	p.Tick(map[model.ServiceServer]model.Sign{watched: {Refused: 10}})
 	for _, test := range []struct {
-		refused, row uint64
-		want         string
+		refused uint64
+		row     uint32
+		want    string
 	}{
 		{12, 2, nothing},
-		{13, 3, "the last 3 connections were refused"},
+		{13, 3, all},
 		{13, 3, nothing}, // it is out, and shows nothing new
-		{14, 4, "the last 4 connections were refused"},
+		{14, 4, all},
 		{20, 1, nothing},
 	} {
 		if got := look(test.refused, test.row); got != test.want {
 			t.Errorf("%d refused, %d in a row: %s", test.refused, test.row, got)
 		}
+	}
+}
+
+// TestSignOfABurstLasts: two servers that are dead have it both, and neither is the better one.
+func TestSignOfABurstLasts(t *testing.T) {
+	var p health.Passive
+	of := func(answered uint64) map[model.ServiceServer]model.Sign {
+		return map[model.ServiceServer]model.Sign{watched: {Begun: 150, Answered: 50 + answered, Refused: 9, Row: 9}}
+	}
+	p.Tick(map[model.ServiceServer]model.Sign{watched: {Begun: 90}})
+	p.Burst(of(0))
+	for i := range 5 {
+		if bad := p.Tick(of(0)); len(bad) != 1 {
+			t.Errorf("tick %d: it is over", i)
+		}
+	}
+	if bad := p.Tick(of(0)); len(bad) != 0 {
+		t.Errorf("after all of the window: %v", bad)
+	}
+	p.Burst(map[model.ServiceServer]model.Sign{watched: {Begun: 151, Answered: 50, Refused: 10, Row: 10}})
+	if bad := p.Tick(of(1)); len(bad) != 0 {
+		t.Errorf("somebody was answered: %v", bad)
 	}
 }

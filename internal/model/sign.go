@@ -13,7 +13,7 @@ type Sign struct {
 	Begun    uint64
 	Answered uint64 // the client went on after its SYN
 	Refused  uint64 // the server answered the SYN with an RST; seen by NAT only
-	Row      uint64 // the last ones that were all refused
+	Row      uint32 // refused since the last one that was answered
 	Burst    bool   // it is of these only
 }
 
@@ -36,7 +36,7 @@ func (s Sign) isSilent() bool   { return s.Begun >= signEnough && s.Answered*sig
 // String says what is bad about it.
 func (s Sign) String() string {
 	if s.Burst {
-		return fmt.Sprintf("the last %d connections were refused", s.Row)
+		return "the last connections were all refused"
 	}
 	if s.isRefusing() {
 		return fmt.Sprintf("of %d connections begun in %s %d were refused", s.Begun, SignWindow, min(s.Refused, s.Begun))
@@ -75,4 +75,5 @@ type Ejection struct {
 	Since, Until time.Time
 	Times        int // in a row
 	Sign         Sign
+	Out          bool // now
 }

@@ -17,22 +17,25 @@ const (
 
 // eject takes servers out for a while whose clients get no answers, if the service has that count. Their connections
 // live on: those may be answered. One that votes against all others says more about its clients, so it counts only
-// while another server has no bad sign, and takes connections. Where none is left, all is forgotten.
+// while another server takes connections, and nothing speaks against it. It costs no quorum: that is a matter of checks.
 func (p *pool) eject(service model.Service, seen model.Seen, now time.Time) {
-	if service.Passive != model.PassiveVote || !trusted(service, p.wants, seen, now) {
+	if service.Passive != model.PassiveVote {
 		return
 	}
 	p.ejections = map[model.ServerKey]model.Ejection{}
+	trusted := trusted(service, p.wants, seen, now)
 	for i, server := range service.Servers {
-		e, known := ejectionOf(model.ServiceServer{Service: service.Key, Server: server.Key}, seen, now)
-		if !known || server.Sorry {
+		want := &p.wants[i]
+		begins := trusted && want.Weight > 0 && seen.Verdict(service, server).State != model.HealthDown && !server.Sorry
+		e, known := ejectionOf(model.ServiceServer{Service: service.Key, Server: server.Key}, seen, begins, now)
+		if !known {
 			continue
 		}
-		p.ejections[server.Key] = e
-		if want := &p.wants[i]; want.Weight > 0 && now.Before(e.Until) {
+		if e.Out = begins && now.Before(e.Until); e.Out {
 			want.Weight, want.Absent, want.Leaving = 0, true, model.Drain
 			p.step = earlier(p.step, e.Until)
 		}
+		p.ejections[server.Key] = e
 	}
 }
 
@@ -41,21 +44,22 @@ func trusted(service model.Service, wants []model.ServerWant, seen model.Seen, n
 	for i, server := range service.Servers {
 		here := model.ServiceServer{Service: service.Key, Server: server.Key}
 		_, bad := seen.Signs[here]
-		if out := now.Before(seen.Ejections[here].Until); !bad && !out && !server.Sorry && wants[i].Weight > 0 {
+		out := now.Before(seen.Ejections[here].Until) || seen.Verdict(service, server).State == model.HealthDown
+		if !bad && !out && !server.Sorry && wants[i].Weight > 0 && reachable(wants[i]) {
 			return true
 		}
 	}
 	return false
 }
 
-// ejectionOf is what is known of a server, or begins now. One that is out, or has just been, shows no sign of its own.
-func ejectionOf(server model.ServiceServer, seen model.Seen, now time.Time) (model.Ejection, bool) {
+// ejectionOf is what is known of a server, or begins now. Signs of one that is out are old.
+func ejectionOf(server model.ServiceServer, seen model.Seen, begins bool, now time.Time) (model.Ejection, bool) {
 	e, known := seen.Ejections[server]
 	sign, bad := seen.Signs[server]
 	switch length := e.Until.Sub(e.Since); {
 	case known && now.Before(e.Until):
 		return e, true
-	case bad:
+	case bad && begins:
 		times := 0
 		if known && now.Before(e.Until.Add(length)) {
 			times = e.Times + 1

@@ -29,8 +29,8 @@ func pools(spec model.Spec, seen model.Seen, resting map[model.ServiceServer]mod
 	return out
 }
 
-// poolOf makes a weight of what is written, 0 in maintenance, and what checks advise, then of what they found, and
-// what clients showed; panic takes in again who is out by that, and a sorry server or the way to a server may put
+// poolOf makes a weight of what is written, 0 in maintenance, and what checks advise, then of what they found;
+// panic takes in again who is out by that, and what clients showed, a sorry server or the way to a server may put
 // others out. At last those that came back begin slowly.
 func poolOf(service model.Service, seen model.Seen, resting map[model.ServiceServer]model.Rest, now time.Time) pool {
 	ways := make([]model.ServerWant, 0, len(service.Servers))
@@ -41,7 +41,6 @@ func poolOf(service model.Service, seen model.Seen, resting map[model.ServiceSer
 		ways = append(ways, way)
 		out.wants = append(out.wants, judge(way, service, server, seen))
 	}
-	out.eject(service, seen, now)
 	out.standing = stand(service, out.wants, seen)
 	if out.standing.Panic {
 		keep(out.wants, ways, service, seen)
@@ -51,6 +50,7 @@ func poolOf(service model.Service, seen model.Seen, resting map[model.ServiceSer
 			out.wants[i].Weight, out.wants[i].Absent = 0, true // others deal out its part
 		}
 	}
+	out.eject(service, seen, now)
 	stepIn(out.wants, service, out.standing.Quorum)
 	leaveOut(out.wants)
 	out.slowDown(service, seen, now)

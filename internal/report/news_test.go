@@ -125,7 +125,7 @@ func TestServerThatIsOutByItsSignsIsNews(t *testing.T) {
 	in := checked(model.Health{State: model.HealthUp, Since: now.Add(-time.Hour)}, 0)
 	here := model.ServiceServer{Service: webKey, Server: second}
 	in.Desired.Ejections = map[model.ServiceServer]model.Ejection{
-		here: {Since: now, Until: now.Add(30 * time.Second), Sign: model.Sign{Begun: 24}},
+		here: {Since: now, Until: now.Add(30 * time.Second), Sign: model.Sign{Begun: 24}, Out: true},
 	}
 	events, told := report.News(report.Told{}, in, now.Add(-time.Minute))
 	if got := news(events); got != "server_down 198.51.100.12:80" || events[0].Reason != "of 24 connections begun in 10s 0 were answered" {
@@ -134,7 +134,7 @@ func TestServerThatIsOutByItsSignsIsNews(t *testing.T) {
 	if got := report.Make(in).Servers[1]; got.State != report.Down || got.Reason != "down since 03:04:05: of 24 connections begun in 10s 0 were answered; tried again at 03:04:35" {
 		t.Errorf("%s: %s", got.State, got.Reason)
 	}
-	in.Now = now.Add(30 * time.Second)
+	in.Now, in.Desired.Ejections = now.Add(30*time.Second), nil
 	in.Desired.Dataplane.Services[0].Servers[1].Weight = 1
 	events, _ = report.News(told, in, now.Add(-time.Minute))
 	if got := news(events); got != "server_up 198.51.100.12:80" || !events[0].Time.Equal(in.Now) || !events[0].Since.Equal(now) {

@@ -202,7 +202,7 @@ func leftOut(in Input, s Snapshot) []model.Problem {
 			continue
 		}
 		fix := lookFix[server.State]
-		if _, out := ejected(in, model.ServiceServer{Service: server.ServiceKey, Server: server.Key}); out {
+		if _, voted := ejected(in, model.ServiceServer{Service: server.ServiceKey, Server: server.Key}); voted {
 			fix = "look at the server, and whether answers find their way to the clients; weir tries it again by itself"
 		}
 		out = append(out, model.Problem{

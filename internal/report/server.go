@@ -228,7 +228,7 @@ func doubt(in Input, service model.Service, server model.ServerKey) string {
 // ejected tells of a server that is out by its signs.
 func ejected(in Input, here model.ServiceServer) (model.Ejection, bool) {
 	e := in.Desired.Ejections[here]
-	return e, in.Now.Before(e.Until)
+	return e, e.Out
 }
 
 func ejection(e model.Ejection, now time.Time) string {
