@@ -21,7 +21,8 @@ func stand(service model.Service, wants []model.ServerWant, seen model.Seen) (ou
 		}
 	}
 	out.Quorum = quorum(service, hadQuorum(service, seen), out)
-	out.Panic = out.Down > 0 && out.Weight*100 < service.Panic*(out.Weight+out.Down)
+	well := out.Weight + out.Open // as far as is known: at start the first verdict may be a bad one
+	out.Panic = out.Down > 0 && well*100 < service.Panic*(well+out.Down)
 	return out
 }
 

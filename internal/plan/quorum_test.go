@@ -182,7 +182,9 @@ func TestPanic(t *testing.T) {
 		{"less than half is not", checkedPool(1, 1, 1), 50, "uuu uud udd ddd uud", "1,1,1 1,1,0 1,1,1! 1,1,1! 1,1,0"},
 		{"all or nothing", checkedPool(1, 1, 1), 100, "uuu uud", "1,1,1 1,1,1!"},
 		{"weights count, not heads", checkedPool(8, 1, 1), 50, "udd duu", "8,0,0 8,1,1!"},
-		{"who is new waits all the same", checkedPool(1, 1, 1), 50, "??? d?? ddu", "0,0,0 1,0,0! 1,1,1!"},
+		{"who is new waits all the same", checkedPool(1, 1, 1), 50, "??? dd? ddu", "0,0,0 1,1,0! 1,1,1!"},
+		{"what is not known yet is no reason", checkedPool(1, 1, 1), 50, "??? d?? du? duu", "0,0,0 0,0,0 0,1,0 0,1,1"},
+		{"nor is it one to keep the last", checkedPool(1, 1), 1, "?? d? dd", "0,0 0,0 1,1!"},
 		{"who is quiesced does not count", quiesced, 50, "ud du", "1,0 1,0!"},
 	} {
 		test.spec.Services[0].Panic = test.percent
