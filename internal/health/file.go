@@ -9,13 +9,11 @@ import (
 	"io"
 	"io/fs"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/trust"
 )
 
 // adviseFile reads what somebody has written about a server. No file says nothing, as with keepalived, for which a
@@ -51,9 +49,8 @@ func noteOn(path string, to netip.AddrPort) (string, error) {
 
 var errNoFile = errors.New("not a file")
 
-// firstLine waits for nobody, as a FIFO would make it.
 func firstLine(path string) (string, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := trust.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -109,6 +109,9 @@ func (s *mysqlSession) prove(plugin string, nonce []byte, packet mysqlPacket) er
 	return s.write("the login", secret)
 }
 
+// mostRSA is how long a key may be, in bytes: time to encrypt grows with it. crypto/tls has the same bound.
+const mostRSA = 1024
+
 // mysqlEncrypted is a password that the owner of a key can read, and only for this nonce.
 func mysqlEncrypted(key []byte, password string, nonce []byte) ([]byte, error) {
 	block, _ := pem.Decode(key)
@@ -119,6 +122,9 @@ func mysqlEncrypted(key []byte, password string, nonce []byte) ([]byte, error) {
 	public, ok := parsed.(*rsa.PublicKey)
 	if err != nil || !ok {
 		return nil, errors.New("mysql: the server's key is none of RSA")
+	}
+	if public.Size() > mostRSA {
+		return nil, fmt.Errorf("mysql: the server's key has %d bits, more than %d", public.N.BitLen(), mostRSA*8)
 	}
 	plain := []byte(password + "\x00")
 	for i := range plain {

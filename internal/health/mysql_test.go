@@ -11,7 +11,9 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"encoding/pem"
+	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"strings"
 	"testing"
@@ -199,6 +201,21 @@ func TestMySQLPasswordsGoToTheServersKeyAlone(t *testing.T) {
 	server := cachingServer(t, "s3cret")
 	wantReason(t, answered(t, ask("s3cret"), lineServer(t, server), forever), "")
 	wantReason(t, answered(t, ask("other"), lineServer(t, server), forever), "mysql: Access denied")
+}
+
+// TestKeysOfAnySizeAreNotTaken: a hostile server must not have us compute for minutes.
+func TestKeysOfAnySizeAreNotTaken(t *testing.T) {
+	for bits, want := range map[uint]string{8192: "", 8193: "mysql: the server's key has 8193 bits, more than 8192", 100_000: "mysql: the server's key has 100000 bits, more than 8192"} {
+		n := new(big.Int).Lsh(big.NewInt(1), bits-1)
+		public, err := x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = mysqlEncrypted(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), "s3cret", []byte("nonce"))
+		if got := fmt.Sprint(err); got != want && (want != "" || err != nil) {
+			t.Errorf("%d bits: %v, want %q", bits, err, want)
+		}
+	}
 }
 
 // TestNativeProofIsAsServersCheckIt: they have SHA1(SHA1(password)) alone.

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/netip"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/trust"
 )
 
 // adviseTLS wants a handshake. With TLS 1.3 it is over for the client before the server has judged the client's
@@ -159,7 +161,7 @@ func (h *handshakes) look() (out [3]stamp) {
 func readTLS(ask model.TLS) (*tls.Config, error) {
 	config := &tls.Config{InsecureSkipVerify: ask.CA == ""}
 	if ask.CA != "" && ask.CA != model.SystemCA { // without a pool, it is the host's
-		text, err := os.ReadFile(ask.CA)
+		text, err := readPEM(ask.CA)
 		if err != nil {
 			return nil, fmt.Errorf("ca %s: %w", ask.CA, plainly(err))
 		}
@@ -169,13 +171,49 @@ func readTLS(ask model.TLS) (*tls.Config, error) {
 		}
 	}
 	if ask.Cert != "" {
-		own, err := tls.LoadX509KeyPair(ask.Cert, ask.Key)
+		own, err := readPair(ask.Cert, ask.Key)
 		if err != nil {
-			return nil, fmt.Errorf("cert %s: %w", ask.Cert, plainly(err))
+			return nil, err
 		}
 		config.Certificates = []tls.Certificate{own}
 	}
 	return config, nil
+}
+
+func readPair(cert, key string) (none tls.Certificate, err error) {
+	shown, err := readPEM(cert)
+	if err != nil {
+		return none, fmt.Errorf("cert %s: %w", cert, plainly(err))
+	}
+	private, err := readPEM(key)
+	if err != nil {
+		return none, fmt.Errorf("key %s: %w", key, plainly(err))
+	}
+	own, err := tls.X509KeyPair(shown, private)
+	if err != nil {
+		return none, fmt.Errorf("cert %s: %w", cert, err)
+	}
+	return own, nil
+}
+
+// maxPEM bounds a file of certificates, in bytes.
+const maxPEM = 1 << 20
+
+// readPEM reads a file, and nothing that has no end or waits for a writer: any of them may have been replaced.
+func readPEM(path string) ([]byte, error) {
+	f, err := trust.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNoFile
+	}
+	return io.ReadAll(io.LimitReader(f, maxPEM))
 }
 
 // tlsReason is why a handshake failed, for people.

@@ -26,6 +26,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/weir-lb/weir/internal/model"
 )
 
@@ -218,6 +220,24 @@ func TestAddressMustBeInTheCertificate(t *testing.T) {
 }
 
 // TestNameIsSent: servers choose their certificate by it. An address is no name there.
+// TestFilesOfCertificatesAreNotWaitedFor: a FIFO that was put in the place of one must not hang the check.
+func TestFilesOfCertificatesAreNotWaitedFor(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cert, _ := asFiles(t, newAuthority(t, "ours").valid(t, "client"))
+	for want, ask := range map[string]model.TLS{
+		"ca " + fifo + ": not a file":   {CA: fifo},
+		"cert " + fifo + ": not a file": {Cert: fifo, Key: fifo},
+		"key " + fifo + ": not a file":  {Cert: cert, Key: fifo},
+	} {
+		if _, err := readTLS(ask); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 func TestNameIsSent(t *testing.T) {
 	for name, want := range map[string]string{"www.example.org": "www.example.org", "": "", "192.0.2.1": ""} {
 		names := make(chan string, 1)

@@ -114,13 +114,16 @@ func changeable(path string, info fs.FileInfo, uid uint32) error {
 	return nil
 }
 
+// Open opens a file for reading, and waits for nobody, as a FIFO in its place would make it.
+func Open(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) }
+
 // mostSecret bounds a file with a secret, in bytes.
 const mostSecret = 4096
 
 // Secret reads a file with a password or a key, which nobody can read but its owner. The end of its line is no part
 // of it.
 func Secret(path string) (string, error) {
-	f, err := os.Open(path)
+	f, err := Open(path)
 	if err != nil {
 		return "", missing(path, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/weir-lb/weir/internal/trust"
@@ -154,6 +155,9 @@ func TestSecretsAreSecret(t *testing.T) {
 	write(t, at("others"), "s3cret", 0o604)
 	write(t, at("empty"), "", 0o600)
 	write(t, at("large"), strings.Repeat("x", 5000), 0o600)
+	if err := syscall.Mkfifo(at("fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, want := range map[string]string{
 		"good": "", "read-only": "",
 		"group":   "can be read by others than its owner: chmod 600 ",
@@ -162,6 +166,7 @@ func TestSecretsAreSecret(t *testing.T) {
 		"large":   "is larger than 4096 bytes",
 		"missing": "no such file or directory: correct the path",
 		".":       "is not a file",
+		"fifo":    "is not a file", // and nobody waits for its writer
 	} {
 		_, err := trust.Secret(at(name))
 		for _, err := range []error{err, trust.SecretFile(at(name))} {
