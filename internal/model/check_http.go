@@ -22,6 +22,30 @@ type TLS struct {
 	Expiry time.Duration // so long before its end a certificate of the server is warned of; 0: never
 }
 
+// LookAtCertificates tells whether somebody is warned before the server's ends.
+func (c Checks) LookAtCertificates() bool {
+	return slices.ContainsFunc(c.Of, func(c Check) bool { return tlsOf(c.Ask).Expiry > 0 })
+}
+
+// tlsOf is how a server is met that is asked so; the zero value: not by TLS.
+func tlsOf(ask Ask) TLS {
+	switch ask := ask.(type) {
+	case AskTLS:
+		return ask.TLS
+	case AskHTTP:
+		return ask.TLS
+	case AskGRPC:
+		return ask.TLS
+	case AskMySQL:
+		return ask.TLS
+	case AskPostgreSQL:
+		return ask.TLS
+	case AskLDAP:
+		return ask.TLS
+	}
+	return TLS{}
+}
+
 // SystemCA stands for the authorities that the host trusts.
 const SystemCA = "system"
 

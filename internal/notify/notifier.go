@@ -106,13 +106,14 @@ func (n *Notifier) Tell(events []model.Event) {
 }
 
 // Known says which services and servers there are. What was down and is gone is not repeated any more: nothing else
-// would ever say that it is up.
+// would ever say that it is up. So is a certificate that nobody looks at any more.
 func (n *Notifier) Known(services []model.Service) {
 	known := map[subject]bool{}
 	for _, service := range services {
 		known[subject{service: service.Name}] = true
 		for _, server := range service.Servers {
 			known[subject{service: service.Name, server: server.Key}] = true
+			known[subject{service.Name, server.Key, certificates}] = server.Checks.LookAtCertificates()
 		}
 	}
 	for _, o := range n.all() {

@@ -302,6 +302,25 @@ func TestWhatIsGoneIsNotRepeated(t *testing.T) {
 `)
 }
 
+// TestACertificateThatNobodyLooksAtIsNotRepeated: nobody would ever say that it was renewed.
+func TestACertificateThatNobodyLooksAtIsNotRepeated(t *testing.T) {
+	onStage(t, func(s *stage) {
+		notice := mailTo("ops")
+		notice.Repeat = time.Hour
+		s.Follow([]model.Notice{notice})
+		s.happens(model.CertificateEnds, 1)
+		server := model.Server{Key: eventOf(s.start, "", "web", 1).Server}
+		server.Checks.Of = []model.Check{{Ask: model.AskTLS{TLS: model.TLS{Expiry: time.Hour}}}}
+		s.Known([]model.Service{{Name: "web", Servers: []model.Server{server}}})
+		time.Sleep(90 * time.Minute)
+		s.Known([]model.Service{{Name: "web", Servers: []model.Server{{Key: server.Key}}}})
+		time.Sleep(24 * time.Hour)
+	}, `
+10s mail to ops: weir: server 10.0.0.1:80 of web has to renew its certificate
+1h0m0s mail to ops: weir: still to renew its certificate: server 10.0.0.1:80 of web, for 1h
+`)
+}
+
 func TestTestsSayThatTheyAre(t *testing.T) {
 	onStage(t, func(s *stage) {
 		notice := mailTo("ops")

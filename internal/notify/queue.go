@@ -93,9 +93,12 @@ func (q *queue) add(now time.Time, events []model.Event) (dropped int) {
 	return q.trim()
 }
 
-// track keeps what is down. That it is up again counts even if it is not to be told.
+// track keeps what is down. That it is up again counts even if it is not to be told. When a whole service is in
+// maintenance nothing more is said of its servers, not even that they came up.
 func (q *queue) track(now time.Time, e model.Event) {
 	switch {
+	case e.Kind == model.MaintenanceBegin && e.Server == (model.ServerKey{}):
+		maps.DeleteFunc(q.down, func(s subject, _ model.Event) bool { return s.service == e.Service && s.topic == lives })
 	case !e.Kind.Begins():
 		delete(q.down, subjectOf(e))
 	case wants(q.notice, e):
@@ -219,5 +222,10 @@ func (q *queue) become(now time.Time, notice model.Notice) {
 
 // forget lets go of what was down and is gone.
 func (q *queue) forget(known map[subject]bool) {
-	maps.DeleteFunc(q.down, func(s subject, _ model.Event) bool { return !known[subject{service: s.service, server: s.server}] })
+	maps.DeleteFunc(q.down, func(s subject, _ model.Event) bool {
+		if s.topic != certificates {
+			s.topic = lives
+		}
+		return !known[s]
+	})
 }

@@ -166,6 +166,18 @@ func TestStories(t *testing.T) {
 0s weir: service web is down
 1h0m0s weir: still down: service web, for 1h
 `},
+		{"in the maintenance of a whole service nobody says what comes up", model.Notice{Repeat: time.Hour, Least: model.Warning}, func(s *story) {
+			s.tell(model.ServerDown, "web", 1)
+			s.tell(model.CertificateEnds, "web", 1)
+			s.tell(model.ServerDown, "mail", 2)
+			s.tell(model.MaintenanceBegin, "web", 0)
+			s.until(90 * time.Minute)
+		}, `
+0s weir: server 10.0.0.1:80 of web is down
+0s weir: server 10.0.0.1:80 of web has to renew its certificate
+0s weir: server 10.0.0.2:80 of mail is down
+1h0m0s weir: still down: 1 server, 1 certificate to renew (2 lines)
+`},
 		{"what is gone is not down", model.Notice{Repeat: time.Hour}, func(s *story) {
 			s.tell(model.ServerDown, "web", 1)
 			s.tell(model.ServerDown, "web", 2)

@@ -12,7 +12,16 @@ import (
 
 // shows is healthy with a server that shows a certificate which ends then.
 func shows(ends time.Time) report.Input {
-	return checked(model.Health{State: model.HealthUp, Since: now, Advice: model.Advice{Ends: ends}}, 1)
+	return looked(model.Health{State: model.HealthUp, Since: now, Advice: model.Advice{Ends: ends}}, 1, 14*24*time.Hour)
+}
+
+// looked is checked by a handshake that warns so long before the end.
+func looked(h model.Health, weight uint16, expiry time.Duration) report.Input {
+	in := checked(h, weight)
+	service := in.Spec.Services[0]
+	service.Servers[1].Checks.Of[0].Ask = model.AskTLS{TLS: model.TLS{Expiry: expiry}}
+	in.Seen.Health = map[model.CheckKey]model.Health{service.Asks(service.Servers[1])[0]: h}
+	return in
 }
 
 func TestCertificatesThatEndSoonAreProblems(t *testing.T) {
@@ -39,7 +48,8 @@ func TestCertificatesThatEndSoonAreProblems(t *testing.T) {
 // TestNewsOfCertificates: once each, and not of what another daemon has told.
 func TestNewsOfCertificates(t *testing.T) {
 	soon := shows(now.Add(time.Hour))
-	down := checked(model.Health{State: model.HealthDown, Since: now, Reason: "no answer"}, 0)
+	down := looked(model.Health{State: model.HealthDown, Since: now, Reason: "no answer"}, 0, time.Hour)
+	blind := looked(model.Health{State: model.HealthUp, Since: now}, 1, 0)
 	const ends, renewed = "certificate_ends 198.51.100.12:80", "certificate_renewed 198.51.100.12:80"
 	for _, test := range []struct {
 		name  string
@@ -48,6 +58,8 @@ func TestNewsOfCertificates(t *testing.T) {
 	}{
 		{"it ends and is renewed", []report.Input{shows(time.Time{}), soon, soon, shows(time.Time{})}, []string{"", ends, "", renewed}},
 		{"the server is down meanwhile", []report.Input{shows(time.Time{}), soon, down, soon}, []string{"", ends, "server_down 198.51.100.12:80", "server_up 198.51.100.12:80"}},
+		{"nobody looks any more", []report.Input{shows(time.Time{}), soon, blind, shows(time.Time{})}, []string{"", ends, "", ""}},
+		{"nobody asks any more", []report.Input{shows(time.Time{}), soon, healthy(), soon}, []string{"", ends, "", ends}},
 		{"before the daemon", []report.Input{soon, soon, shows(time.Time{})}, []string{"", "", renewed}},
 	} {
 		var told report.Told

@@ -74,6 +74,10 @@ func TestNewsOfMaintenance(t *testing.T) {
 		{"it did not come up, and another daemon came meanwhile", []report.Input{one(old), works(old)}, []string{"", end + ", " + fell}},
 		{"so before the daemon", []report.Input{one(up), one(up), works(up)}, []string{"", "", end}},
 		{"all of a service", []report.Input{works(up), all(up), all(down), works(up)}, []string{"", "maintenance_begin web", "", "maintenance_end web"}},
+		{"a server's own, and then all of the service", []report.Input{works(up), one(up), all(up), works(up)}, []string{"", begin, "maintenance_begin web", end + ", maintenance_end web"}},
+		{"all of a service, and a server's own goes on", []report.Input{works(up), all(up), one(up), one(up), works(up)},
+			[]string{"", "maintenance_begin web", begin + ", maintenance_end web", "", end}},
+		{"a server's own before the daemon, and then all", []report.Input{one(up), all(up), works(up)}, []string{"", "maintenance_begin web", end + ", maintenance_end web"}},
 		{"all of a service, and it did not come up", []report.Input{all(old), works(old)}, []string{"", fell + ", maintenance_end web"}},
 	} {
 		var told report.Told

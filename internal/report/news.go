@@ -14,17 +14,23 @@ import (
 // when, or has to renew a certificate; and which services have had a server. A subject without a server is the service.
 type Told struct {
 	Down   map[model.ServiceServer]time.Time
-	Rests  map[model.ServiceServer]time.Time
+	Rests  map[model.ServiceServer]Rested
 	Panic  map[model.ServiceKey]time.Time
 	Ends   map[model.ServiceServer]time.Time // certificates that were warned of
 	Served map[model.ServiceKey]bool
+}
+
+// Rested is a maintenance that was begun.
+type Rested struct {
+	Since time.Time
+	Own   bool // not only with the whole service: it is told, and so is its end
 }
 
 // News is what people may want to be told now, and what they have been told then. What was so before the daemon
 // began is not news: another one has told it.
 func News(told Told, in Input, began time.Time) ([]model.Event, Told) {
 	n := news{in: in, began: began, before: told, wants: serverWants(in.Desired.Dataplane),
-		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceServer]time.Time{}, map[model.ServiceKey]time.Time{},
+		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceServer]Rested{}, map[model.ServiceKey]time.Time{},
 			map[model.ServiceServer]time.Time{}, map[model.ServiceKey]bool{}}}
 	for _, service := range in.Spec.Services {
 		for _, server := range service.Servers {
@@ -110,28 +116,30 @@ func (n *news) server(service model.Service, server model.Server) {
 // before is no matter in it: who is still down then is told of anew.
 func (n *news) rests(subject model.ServiceServer, e model.Event) (rests bool, over time.Time) {
 	rest, rests := n.in.Desired.Resting[subject]
-	since, told := n.before.Rests[subject]
-	_, whole := n.before.Rests[model.ServiceServer{Service: subject.Service}]
-	whole = whole && subject.Server != (model.ServerKey{})
+	before, known := n.before.Rests[subject]
 	switch {
-	case rests && told:
-		n.now.Rests[subject] = since
+	case rests && n.before.Rests == nil: // it was so before this daemon
+		n.now.Rests[subject] = Rested{rest.Since, !rest.Whole}
+	case rests && known && (before.Own || rest.Whole):
+		n.now.Rests[subject] = before
 	case rests:
-		n.now.Rests[subject] = n.in.Now
-		e.Time, e.Kind, e.Reason = n.in.Now, model.MaintenanceBegin, resting(rest, model.Health{}, n.in.Now)
-		if n.before.Rests == nil { // it was so before this daemon
-			n.now.Rests[subject] = rest.Since
-		} else if !rest.Whole {
-			n.events = append(n.events, e)
-		}
-	case told && !whole:
-		e.Time, e.Kind, e.Since = n.in.Now, model.MaintenanceEnd, since
+		n.now.Rests[subject] = Rested{n.in.Now, !rest.Whole}
+		n.begun(rest, e)
+	case before.Own:
+		e.Time, e.Kind, e.Since = n.in.Now, model.MaintenanceEnd, before.Since
 		n.events = append(n.events, e)
 	}
-	if told && !rests {
+	if known && !rests {
 		over = n.in.Now
 	}
 	return rests, over
+}
+
+// begun tells that a maintenance begins, unless it is that of the service, which is told by itself.
+func (n *news) begun(rest model.Rest, e model.Event) {
+	if e.Time, e.Kind, e.Reason = n.in.Now, model.MaintenanceBegin, resting(rest, model.Health{}, n.in.Now); !rest.Whole {
+		n.events = append(n.events, e)
+	}
 }
 
 func (n *news) service(service model.Service) {
@@ -179,7 +187,7 @@ func (n *news) certificate(service model.Service, server model.Server) {
 	ends := n.in.Seen.CertificateEnds(service, server)
 	e := model.Event{Time: n.in.Now, Service: service.Name, ServiceKey: service.Key, Server: server.Key}
 	switch {
-	case ends.IsZero() && !told:
+	case ends.IsZero() && (!told || !server.Checks.LookAtCertificates()): // who does not look does not see that it was renewed
 	case ends.IsZero() && n.allUp(service, server):
 		e.Kind, e.Since = model.CertificateRenewed, since
 		n.events = append(n.events, e)
