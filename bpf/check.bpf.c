@@ -68,19 +68,36 @@ static __always_inline bool read(struct __sk_buff *skb, struct check *c)
 	return skb->protocol == bpf_htons(ETH_P_IPV6) && read_v6(skb, c);
 }
 
-/* remember by what its answer will be known; nothing is written for the later packets of a conversation. */
+/*
+ * may_ask tells whether a packet may begin a check. Not an RST, or a SYN-ACK, by which this host answers whoever
+ * writes an alias for its source: by them strangers would say where the answers of checks go.
+ */
+static __always_inline bool may_ask(struct __sk_buff *skb, const struct check *c)
+{
+	struct tcphdr tcp;
+
+	if (c->answer.protocol != IPPROTO_TCP)
+		return true;
+	return !bpf_skb_load_bytes(skb, c->transport, &tcp, sizeof(tcp)) && tcp.syn && !tcp.ack;
+}
+
+/* remember by what its answer will be known; little is written for the later packets of a conversation. */
 static __always_inline bool remember(struct __sk_buff *skb, struct check *c)
 {
+	struct check_awaited awaited = { .alias = c->alias, .asked = seconds() };
 	__be16 ports[2];
 
 	if (bpf_skb_load_bytes(skb, c->transport, ports, sizeof(ports)))
 		return false;
 	c->answer.source_port = ports[1];
 	c->answer.destination_port = ports[0];
-	struct addr *known = bpf_map_lookup_elem(&check_answers, &c->answer);
-	if (known && addr_equal(known, &c->alias))
+	struct check_awaited *known = bpf_map_lookup_elem(&check_answers, &c->answer);
+	if (known && addr_equal(&known->alias, &c->alias)) {
+		if (known->asked != awaited.asked)
+			known->asked = awaited.asked;
 		return true;
-	return !bpf_map_update_elem(&check_answers, &c->answer, &c->alias, BPF_ANY);
+	}
+	return may_ask(skb, c) && !bpf_map_update_elem(&check_answers, &c->answer, &awaited, BPF_ANY);
 }
 
 /* follow makes the transport's checksum follow the address. It may be one that hardware will finish. */
@@ -223,6 +240,8 @@ int check(struct __sk_buff *skb)
 	struct check_way *way = bpf_map_lookup_elem(&check_ways, &c.alias);
 	if (!way)
 		return TC_ACT_UNSPEC;
+	if (skb->ingress_ifindex) /* forwarded: it is somebody else's, who would reach a server of his choice */
+		return TC_ACT_SHOT;
 	if (skb->ifindex != way->ifindex) /* the route of the alias is gone: it would find somebody else */
 		return TC_ACT_SHOT;
 	return send(skb, &c, way) ? TC_ACT_UNSPEC : TC_ACT_SHOT;

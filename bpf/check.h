@@ -13,15 +13,33 @@
 #include "packet.h"
 #include "types.h"
 
-/* Answers that checks wait for, as they come → alias; the one used longest ago makes room. Written by check.bpf.c. */
+/* Answers that checks wait for, as they come; the one used longest ago makes room. Written by check.bpf.c. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MAX_CHECK_ANSWERS);
 	__type(key, struct flow);
-	__type(value, struct addr);
+	__type(value, struct check_awaited);
 } check_answers SEC(".maps");
 
 #define ICMP_CHECKSUM 2 /* offset in its header: RFC 792, RFC 4443 section 2.1 */
+
+#define NANOSECONDS 1000000000ULL
+
+static __always_inline __u32 seconds(void)
+{
+	return bpf_ktime_get_ns() / NANOSECONDS;
+}
+
+/* check_awaits finds the alias of the check that waits for an answer. One that nobody waits for any more is none. */
+static __always_inline bool check_awaits(const struct flow *answer, struct addr *alias)
+{
+	struct check_awaited *awaited = bpf_map_lookup_elem(&check_answers, answer);
+
+	if (!awaited || seconds() - awaited->asked > CHECK_ANSWER_SECONDS)
+		return false;
+	*alias = awaited->alias;
+	return true;
+}
 
 /* check_at is where the checksum lies in a transport header of TCP or UDP. */
 static __always_inline __u32 check_at(__u8 protocol)
@@ -59,10 +77,9 @@ __noinline bool check_answer(struct xdp_md *ctx, struct headers *h)
 	if (!h || h->kind != KIND_WHOLE)
 		return false;
 	struct flow flow = h->flow;
-	struct addr *found = bpf_map_lookup_elem(&check_answers, &flow);
-	if (!found)
+	struct addr alias;
+	if (!check_awaits(&flow, &alias))
 		return false;
-	struct addr alias = *found;
 	__u32 source = h->network + (h->ipv6 ? offsetof(struct ipv6hdr, saddr) : offsetof(struct iphdr, saddr));
 	__u32 sum = h->transport + check_at(flow.protocol);
 	if (!check_sum(ctx, sum, &flow.source, &alias, flow.protocol == IPPROTO_UDP))
@@ -101,10 +118,9 @@ __noinline bool check_refused(struct xdp_md *ctx, struct headers *h)
 	if (!h)
 		return false;
 	struct flow flow = h->flow;
-	struct addr *found = bpf_map_lookup_elem(&check_answers, &flow);
-	if (!found)
+	struct addr alias;
+	if (!check_awaits(&flow, &alias))
 		return false;
-	struct addr alias = *found;
 	__u32 destination =
 		h->quoted.network + (h->ipv6 ? offsetof(struct ipv6hdr, daddr) : offsetof(struct iphdr, daddr));
 	if (!check_sum(ctx, h->transport + ICMP_CHECKSUM, &flow.source, &alias, false))

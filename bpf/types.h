@@ -46,7 +46,8 @@ enum limit {
 	TEMPLATE_TURNS = 8, /* rounds of the sweep in which each connection once looks after its template */
 	TEMPLATE_KEPT = 60, /* seconds that a template has left at least while connections of it live */
 	MAX_CHECK_WAYS = MAX_SERVERS,
-	MAX_CHECK_ANSWERS = 16384, /* that checks through services' addresses wait for */
+	MAX_CHECK_ANSWERS = 16384,  /* that checks through services' addresses wait for */
+	CHECK_ANSWER_SECONDS = 300, /* after a check's last packet: an answer that comes later is nobody's */
 };
 
 /* An IP address; IPv4 is mapped into IPv6 (::ffff:a.b.c.d), so one path serves both. */
@@ -480,6 +481,12 @@ struct check_way {
 	__u32 ifindex;       /* of the interface towards the server: nothing goes by another one */
 	__u8 tunnel;         /* enum tunnel */
 	__u8 pad[3];
+};
+
+/* Value of `check_answers`, key = the answer as it comes. Written by check.bpf.c. */
+struct check_awaited {
+	struct addr alias; /* where the check was sent to */
+	__u32 asked;       /* when, in seconds since boot: its last packet, roughly */
 };
 
 /* What the path tells the daemon through the ring `events`. */

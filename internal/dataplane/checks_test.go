@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
@@ -90,9 +91,15 @@ func checksBed(t *testing.T, f family) *testbed {
 
 func (b *testbed) leave(t *testing.T, by int, frame []byte) (action int32, out []byte) {
 	t.Helper()
+	return b.leaveFrom(t, 0, by, frame)
+}
+
+// leaveFrom is leave of a frame that came by an interface; 0: the host's own.
+func (b *testbed) leaveFrom(t *testing.T, from, by int, frame []byte) (action int32, out []byte) {
+	t.Helper()
 	var err error
 	var code uint32
-	b.do(func() { code, out, err = b.path.Leave(bytes.Clone(frame), by) })
+	b.do(func() { code, out, err = b.path.Leave(bytes.Clone(frame), from, by) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,12 +190,69 @@ func TestWhatIsNoCheckIsLeftAlone(t *testing.T) {
 		if action, _ := b.leave(t, front, astray); action != 2 {
 			t.Errorf("a check by another interface left as %d", action)
 		}
+		if action, _ := b.leaveFrom(t, front, back, astray); action != 2 {
+			t.Errorf("somebody else's packet left as %d", action)
+		}
 		b.apply(t, world())
 		gone := packet.Build(said(own, netip.AddrPortFrom(aliasAddr(f, 0), 80), model.TCP, "hello")...)
 		if action, out := b.leave(t, back, gone); action != -1 || !bytes.Equal(out, gone) {
 			t.Errorf("%s left as %d %s, though nobody has it any more", text(gone), action, text(out))
 		}
 	}
+}
+
+// TestStrangersDoNotMoveChecks: what this host answers to an alias that somebody else writes for his source neither
+// begins a check nor takes the answers of one. What it says to its own alias passes.
+func TestStrangersDoNotMoveChecks(t *testing.T) {
+	for _, f := range []family{4, 6} {
+		b := checksBed(t, f)
+		own, service := netip.AddrPortFrom(directorAddr(f), 20000), netip.AddrPortFrom(vip(f, 10), 80)
+		to := func(alias byte, flags packet.TCPFlags) int32 {
+			l := with(said(own, netip.AddrPortFrom(aliasAddr(f, alias), 80), model.TCP, ""), func(s *packet.TCP) { s.Flags = flags })
+			action, _ := b.leave(t, back, packet.Build(l...))
+			return action
+		}
+		answer := packet.Build(said(service, own, model.TCP, "")...)
+		for _, flags := range []packet.TCPFlags{packet.RST, packet.RST | packet.ACK, packet.SYN | packet.ACK, packet.ACK} {
+			if action := to(0, flags); action != 2 {
+				t.Errorf("%s without a check left as %d", flags, action)
+			}
+		}
+		b.comes(t, answer, answer, noService)
+		home := packet.Build(said(netip.AddrPortFrom(aliasAddr(f, 0), 80), own, model.TCP, "")...)
+		for _, flags := range []packet.TCPFlags{packet.SYN | packet.ECE | packet.CWR, packet.ACK, packet.FIN | packet.ACK, packet.RST} {
+			if action := to(0, flags); action != -1 {
+				t.Errorf("%s of a check left as %d", flags, action)
+			}
+			if action := to(1, packet.RST|packet.ACK); action != 2 {
+				t.Errorf("an RST to another alias left as %d", action)
+			}
+			b.comes(t, answer, home, checkAnswer)
+		}
+	}
+}
+
+// TestAnswersThatNobodyWaitsForAreNotTaken: long after a check, its port may be another socket's.
+func TestAnswersThatNobodyWaitsForAreNotTaken(t *testing.T) {
+	b := checksBed(t, 4)
+	own, alias := netip.AddrPortFrom(director4, 20000), netip.AddrPortFrom(aliasAddr(4, 0), 80)
+	ask := packet.Build(said(own, alias, model.TCP, "")...)
+	answer := packet.Build(said(netip.AddrPortFrom(vip(4, 10), 80), own, model.TCP, "")...)
+	home := packet.Build(said(alias, own, model.TCP, "")...)
+	b.leave(t, back, ask)
+	age := func(by time.Duration) {
+		if err := b.path.AgeChecks(by); err != nil {
+			t.Fatal(err)
+		}
+	}
+	age(4 * time.Minute)
+	b.comes(t, answer, home, checkAnswer)
+	age(2 * time.Minute)
+	b.comes(t, answer, answer, noService)
+	if action, _ := b.leave(t, back, ask); action != -1 {
+		t.Errorf("the next packet left as %d", action)
+	}
+	b.comes(t, answer, home, checkAnswer)
 }
 
 // TestDatagramsWithoutAChecksum have none afterwards.

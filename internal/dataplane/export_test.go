@@ -53,15 +53,35 @@ func (d *Dataplane) Send(frame []byte, ifindex int) (action uint32, out []byte, 
 	return action, options.DataOut, err
 }
 
-// Leave sends one frame through the program that checks leave by, as if the host sent it by an interface.
-func (d *Dataplane) Leave(frame []byte, ifindex int) (action uint32, out []byte, err error) {
+// Leave sends one frame through the program that checks leave by, as if the host sent it by an interface; or passed
+// it on, if another one is named by which it came.
+func (d *Dataplane) Leave(frame []byte, from, ifindex int) (action uint32, out []byte, err error) {
 	out = make([]byte, len(frame)+256)
 	options := &ebpf.RunOptions{Data: frame, DataOut: out, Context: struct {
-		_       [10]uint32 // of struct __sk_buff
-		Ifindex uint32
-	}{Ifindex: uint32(ifindex)}}
+		_              [9]uint32 // of struct __sk_buff
+		IngressIfindex uint32
+		Ifindex        uint32
+	}{IngressIfindex: uint32(from), Ifindex: uint32(ifindex)}}
 	action, err = d.checks.program.Run(options)
 	return action, options.DataOut, err
+}
+
+// AgeChecks makes all checks so much older.
+func (d *Dataplane) AgeChecks(by time.Duration) error {
+	var keys []pathFlow
+	var values []pathCheckAwaited
+	var key pathFlow
+	var value pathCheckAwaited
+	each := d.path.CheckAnswers.Iterate()
+	for each.Next(&key, &value) {
+		value.Asked -= uint32(by / time.Second)
+		keys, values = append(keys, key), append(values, value)
+	}
+	errs := []error{each.Err()}
+	for i := range keys {
+		errs = append(errs, d.path.CheckAnswers.Put(&keys[i], &values[i]))
+	}
+	return errors.Join(errs...)
 }
 
 // Dump is what services, servers and slots hold, ids and generations too, as text.

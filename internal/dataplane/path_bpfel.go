@@ -28,6 +28,12 @@ type pathBucket struct {
 	Spare   [8]uint32
 }
 
+type pathCheckAwaited struct {
+	_     structs.HostLayout
+	Alias pathAddr
+	Asked uint32
+}
+
 type pathConn struct {
 	_                structs.HostLayout
 	Word             uint64
@@ -192,34 +198,35 @@ const (
 type pathLimit uint32
 
 const (
-	pathLimitMAX_SERVICES      pathLimit = 4096
-	pathLimitMAX_KEYS          pathLimit = 16384
-	pathLimitMAX_SERVERS       pathLimit = 16384
-	pathLimitMAX_HOSTS         pathLimit = 65536
-	pathLimitMAX_RECORDS       pathLimit = 32768
-	pathLimitMAX_INTERFACES    pathLimit = 1024
-	pathLimitBUCKET_SLOTS      pathLimit = 16
-	pathLimitUNSETTLED_SLOTS   pathLimit = 7
-	pathLimitSETTLED_PACKETS   pathLimit = 4
-	pathLimitSLOTS_TOGETHER    pathLimit = 8
-	pathLimitMAX_LOCKS         pathLimit = 4096
-	pathLimitTIMEOUTS          pathLimit = 16
-	pathLimitSEEN_AHEAD        pathLimit = 3758096384
-	pathLimitMAX_VLANS         pathLimit = 4096
-	pathLimitMAX_FRAGMENTS     pathLimit = 1024
-	pathLimitFRAGMENT_WORDS    pathLimit = 128
-	pathLimitHELD_BYTES        pathLimit = 3584
-	pathLimitMAX_NEAREST       pathLimit = 16384
-	pathLimitNEAR_MEMBERS      pathLimit = 16
-	pathLimitMAX_ENDINGS       pathLimit = 512
-	pathLimitMAX_QUESTIONS     pathLimit = 16384
-	pathLimitQUESTION_SECONDS  pathLimit = 60
-	pathLimitTRACE_BYTES       pathLimit = 2048
-	pathLimitTEMPLATE_MARK     pathLimit = 64
-	pathLimitTEMPLATE_TURNS    pathLimit = 8
-	pathLimitTEMPLATE_KEPT     pathLimit = 60
-	pathLimitMAX_CHECK_WAYS    pathLimit = 16384
-	pathLimitMAX_CHECK_ANSWERS pathLimit = 16384
+	pathLimitMAX_SERVICES         pathLimit = 4096
+	pathLimitMAX_KEYS             pathLimit = 16384
+	pathLimitMAX_SERVERS          pathLimit = 16384
+	pathLimitMAX_HOSTS            pathLimit = 65536
+	pathLimitMAX_RECORDS          pathLimit = 32768
+	pathLimitMAX_INTERFACES       pathLimit = 1024
+	pathLimitBUCKET_SLOTS         pathLimit = 16
+	pathLimitUNSETTLED_SLOTS      pathLimit = 7
+	pathLimitSETTLED_PACKETS      pathLimit = 4
+	pathLimitSLOTS_TOGETHER       pathLimit = 8
+	pathLimitMAX_LOCKS            pathLimit = 4096
+	pathLimitTIMEOUTS             pathLimit = 16
+	pathLimitSEEN_AHEAD           pathLimit = 3758096384
+	pathLimitMAX_VLANS            pathLimit = 4096
+	pathLimitMAX_FRAGMENTS        pathLimit = 1024
+	pathLimitFRAGMENT_WORDS       pathLimit = 128
+	pathLimitHELD_BYTES           pathLimit = 3584
+	pathLimitMAX_NEAREST          pathLimit = 16384
+	pathLimitNEAR_MEMBERS         pathLimit = 16
+	pathLimitMAX_ENDINGS          pathLimit = 512
+	pathLimitMAX_QUESTIONS        pathLimit = 16384
+	pathLimitQUESTION_SECONDS     pathLimit = 60
+	pathLimitTRACE_BYTES          pathLimit = 2048
+	pathLimitTEMPLATE_MARK        pathLimit = 64
+	pathLimitTEMPLATE_TURNS       pathLimit = 8
+	pathLimitTEMPLATE_KEPT        pathLimit = 60
+	pathLimitMAX_CHECK_WAYS       pathLimit = 16384
+	pathLimitMAX_CHECK_ANSWERS    pathLimit = 16384
+	pathLimitCHECK_ANSWER_SECONDS pathLimit = 300
 )
 
 type pathLoad struct {
