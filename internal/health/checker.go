@@ -44,9 +44,7 @@ func (c *checker) run(ctx context.Context, wait time.Duration, verdicts chan<- v
 			return // what came of it is no answer
 		}
 		now := time.Now()
-		if !c.couldAsk(err) {
-			// the verdict stays what it is
-		} else if c.machine.hear(said, err, now) {
+		if c.hear(said, err, now) {
 			select {
 			case verdicts <- verdict{c, c.machine.health}:
 			case <-ctx.Done():
@@ -57,6 +55,14 @@ func (c *checker) run(ctx context.Context, wait time.Duration, verdicts chan<- v
 		due = next(due, pace, now)
 		timer.Reset(time.Until(due) + jitter(pace))
 	}
+}
+
+// hear reports whether what is known is something else by what came of a question.
+func (c *checker) hear(said model.Advice, err error, now time.Time) (changed bool) {
+	if !c.couldAsk(err) {
+		return c.machine.cannot(err, now)
+	}
+	return c.machine.hear(said, err, now)
 }
 
 // couldAsk tells whether an error is an answer, and logs when that changes.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -115,12 +116,14 @@ func TestDoubtIsSettledFast(t *testing.T) {
 	})
 }
 
-// TestWhoCannotAskLeavesTheVerdict: that the director has no descriptor left says nothing about a server.
+// TestWhoCannotAskLeavesTheVerdict: that the director has no descriptor left says nothing about a server. But it is
+// told, once.
 func TestWhoCannotAskLeavesTheVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, own := range []error{unix.EMFILE, unix.ENOBUFS, unix.EADDRNOTAVAIL, ownFault{errors.New("ca: no such file")}} {
 			cannot := func(context.Context) error { return fmt.Errorf("connect: %w", own) }
-			if a, verdicts, _ := runs(t, web, cannot, 20*time.Second); len(verdicts) != 0 || len(a.at) < 20 {
+			want := []model.Health{{Unable: cannot(nil).Error()}}
+			if a, verdicts, _ := runs(t, web, cannot, 20*time.Second); !slices.Equal(verdicts, want) || len(a.at) < 20 {
 				t.Errorf("%v: asked %d times, verdicts %+v", own, len(a.at), verdicts)
 			}
 		}

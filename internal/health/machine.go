@@ -15,7 +15,8 @@ import (
 //	unknown ───────────────► up ────────────────────────────► down
 //	   │                     ▲                                 │ ▲
 //	   │                     └─────────────────────────────────┘ │
-//	   │  fall bad in a row    rise good in a row                │
+//	   │  fall bad in a row    rise good in a row, of one that   │
+//	   │                       flaps 2, 4 or 8 times as many     │
 //	   └─────────────────────────────────────────────────────────┘
 type machine struct {
 	check   model.Check
@@ -23,7 +24,16 @@ type machine struct {
 	against int       // answers in a row that speak against the verdict
 	missed  int       // answers in a row that said nothing
 	latest  time.Time // when the latest reason was told
+	rose    time.Time // when it came back; zero: it was not down yet
+	flaps   int       // so often, one after the other, it was down again soon after it had come back
 }
+
+// steady is how long a server must be up, that has come back, for its next fall to be its first. Each that comes
+// sooner doubles how many good answers bring it back, mostFlaps times at most.
+const (
+	steady    = 5 * time.Minute
+	mostFlaps = 3
+)
 
 // latestEvery is how often a server that is down may change its reason: what it says may differ each time, and
 // each is another plan.
@@ -32,6 +42,22 @@ const latestEvery = 10 * time.Second
 // hear takes an answer in, nil is a good one, and reports whether what is known is something else now. What a good
 // answer says of the weight counts at once.
 func (m *machine) hear(said model.Advice, answer error, now time.Time) (changed bool) {
+	unable := m.health.Unable != ""
+	m.health.Unable = ""
+	return m.take(said, answer, now) || unable
+}
+
+// cannot takes in that it cannot be asked, which says nothing of it, and reports whether that is worth telling.
+func (m *machine) cannot(why error, now time.Time) (changed bool) {
+	text := why.Error()
+	if text == m.health.Unable || m.health.Unable != "" && now.Before(m.latest.Add(latestEvery)) {
+		return false
+	}
+	m.health.Unable, m.latest = text, now
+	return true
+}
+
+func (m *machine) take(said model.Advice, answer error, now time.Time) (changed bool) {
 	if isMute(answer) {
 		return m.miss(answer, now)
 	}
@@ -47,20 +73,25 @@ func (m *machine) hear(said model.Advice, answer error, now time.Time) (changed 
 // miss takes in that nothing was said, which speaks for no verdict: what was said before counts. But who never says
 // anything keeps no server waiting.
 func (m *machine) miss(why error, now time.Time) (changed bool) {
-	if m.missed++; m.missed != m.check.Fall || m.health.State == model.HealthDown {
+	if m.missed++; m.missed != m.check.Fall {
 		return false
 	}
-	if m.health.State == model.HealthUnknown {
+	text := decisive(why, m.missed)
+	switch m.health.State {
+	case model.HealthDown:
+		m.health.Latest, m.latest = text+": what it said before counts", now
+		return true
+	case model.HealthUnknown:
 		m.health = model.Health{State: model.HealthUp, Since: now}
 	}
-	m.health.Reason = fmt.Sprintf("%v, %d of %d", why, m.missed, m.missed)
+	m.health.Reason = text
 	return true
 }
 
 // judge makes a verdict of an answer, and reports whether it, or what it says of a server that is down, is another
 // one now.
 func (m *machine) judge(answer error, now time.Time) (changed bool) {
-	verdict, needed := model.HealthUp, m.check.Rise
+	verdict, needed := model.HealthUp, m.check.Rise<<m.flaps
 	if answer != nil {
 		verdict, needed = model.HealthDown, m.check.Fall
 	}
@@ -72,13 +103,37 @@ func (m *machine) judge(answer error, now time.Time) (changed bool) {
 		return answer != nil && m.late(answer, now)
 	}
 	if m.against++; m.against < needed {
-		return false
+		return answer == nil && m.hold(needed)
 	}
+	m.turn(verdict, now)
 	m.health = model.Health{State: verdict, Since: now}
 	if answer != nil {
 		m.health.Reason = decisive(answer, needed)
 	}
 	m.against, m.latest = 0, time.Time{}
+	return true
+}
+
+// turn counts falls that come soon after a server came back. One that comes for the first time is not back.
+func (m *machine) turn(to model.HealthState, now time.Time) {
+	switch {
+	case to == model.HealthUp && m.health.State == model.HealthDown:
+		m.rose = now
+	case to == model.HealthDown && !m.rose.IsZero() && now.Before(m.rose.Add(steady)):
+		m.flaps = min(m.flaps+1, mostFlaps)
+	case to == model.HealthDown:
+		m.flaps = 0
+	}
+}
+
+// hold says of a server that flaps how far it is on its way back, and reports whether that is worth telling: each
+// time that it is twice as far.
+func (m *machine) hold(needed int) bool {
+	text := fmt.Sprintf("good, %d of %d", m.against, needed)
+	if needed == m.check.Rise || m.against&(m.against-1) != 0 || text == m.health.Latest {
+		return false
+	}
+	m.health.Latest = text
 	return true
 }
 

@@ -5,6 +5,7 @@ package health
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func TestVerdicts(t *testing.T) {
 		{"it comes back", model.HealthDown, 2, 3, "++++", " u  "},
 		{"one bad answer is a new doubt", model.HealthDown, 2, 3, "+-+-++", "     u"},
 		{"down and up again", model.HealthUp, 2, 2, "--+-++--", " d   u d"},
-		{"at once", model.HealthUp, 1, 1, "-+-+", "dudu"},
+		{"at once", model.HealthUp, 1, 1, "-+-", "dud"},
 		{"flapping from answer to answer is no fall", model.HealthUp, 2, 2, "-+-+-+-+", "        "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -114,7 +115,8 @@ func TestWhoMayBeSilentSpeaksForNoVerdict(t *testing.T) {
 		told        int // so often
 	}{
 		{"up", model.Health{State: model.HealthUp, Advice: half}, model.Health{State: model.HealthUp, Advice: half, Reason: reason}, 1},
-		{"down", model.Health{State: model.HealthDown, Reason: "agent: down"}, model.Health{State: model.HealthDown, Reason: "agent: down"}, 0},
+		{"down", model.Health{State: model.HealthDown, Reason: "agent: down"},
+			model.Health{State: model.HealthDown, Reason: "agent: down", Latest: reason + ": what it said before counts"}, 1},
 		{"new", model.Health{}, model.Health{State: model.HealthUp, Since: noon.Add(2 * time.Second), Reason: reason}, 1},
 	} {
 		m, told := machine{check: model.Check{Rise: 2, Fall: 3}, health: test.begins}, 0
@@ -129,6 +131,108 @@ func TestWhoMayBeSilentSpeaksForNoVerdict(t *testing.T) {
 		m.hear(model.Advice{}, nil, noon.Add(time.Minute))
 		if m.health.State == model.HealthUp && (m.health.Reason != "" || m.health.Advice != model.Advice{}) {
 			t.Errorf("%s: it speaks again, but %+v", test.name, m.health)
+		}
+	}
+}
+
+// TestWhoFlapsIsHeldBack: each pattern is good and bad answers, a second apart, for five minutes.
+func TestWhoFlapsIsHeldBack(t *testing.T) {
+	for _, test := range []struct {
+		name, pattern string
+		want          int // changes
+	}{
+		{"a second each", "+-", 0},
+		{"three seconds down and two up", "---++", 3},
+		{"three seconds down and five up", "---+++++", 5},
+		{"three seconds down and ten up", "---++++++++++", 7},
+		{"six seconds down and fifteen up", "------" + strings.Repeat("+", 15), 7},
+		{"it falls once a minute", "---" + strings.Repeat("+", 57), 10},
+	} {
+		m := machine{check: model.Check{Rise: 2, Fall: 3}, health: model.Health{State: model.HealthUp}}
+		states := "u" + life(&m, noon, strings.Repeat(test.pattern, 300/len(test.pattern)))
+		if changes := strings.Count(states, "ud") + strings.Count(states, "du"); changes != test.want || changes > 10 {
+			t.Errorf("%s: %d changes, want %d: %s", test.name, changes, test.want, states)
+		}
+	}
+}
+
+// TestWhoIsSteadyIsHeldBackNoMore: a fall that comes late is the first again.
+func TestWhoIsSteadyIsHeldBackNoMore(t *testing.T) {
+	m := machine{check: model.Check{Rise: 1, Fall: 1}, health: model.Health{State: model.HealthUp}}
+	const fiveMinutes = 5 * 60
+	now := noon
+	for i, step := range []struct{ up, needed int }{
+		{10, 1}, {10, 2}, {10, 4}, {10, 8}, {10, 8}, {fiveMinutes - 2, 8}, {fiveMinutes - 1, 1}, {10, 2}, {2 * fiveMinutes, 1},
+	} {
+		life(&m, now, strings.Repeat("+", step.up)+"-")
+		now = now.Add(time.Duration(step.up+1) * time.Second)
+		states := life(&m, now, strings.Repeat("+", step.needed))
+		now = now.Add(time.Duration(step.needed) * time.Second)
+		if want := strings.Repeat("d", step.needed-1) + "u"; states != want {
+			t.Errorf("step %d: %s, want %s", i, states, want)
+		}
+	}
+}
+
+// life is what state each answer leaves, a second after the one before: u, d.
+func life(m *machine, begins time.Time, answers string) string {
+	var b strings.Builder
+	for i, sign := range answers {
+		var answer error
+		if sign == '-' {
+			answer = errors.New("http 503")
+		}
+		m.hear(model.Advice{}, answer, begins.Add(time.Duration(i)*time.Second))
+		b.WriteByte(m.health.State.String()[0])
+	}
+	return b.String()
+}
+
+// TestWhoIsHeldBackSaysSo, each time that it is twice as far.
+func TestWhoIsHeldBackSaysSo(t *testing.T) {
+	m := machine{check: model.Check{Rise: 2, Fall: 1}, health: model.Health{State: model.HealthUp}}
+	var told []string
+	for i, sign := range "-++-++++-+-++++++++" {
+		var answer error
+		if sign == '-' {
+			answer = errors.New("http 503")
+		}
+		if m.hear(model.Advice{}, answer, noon.Add(time.Duration(i)*time.Second)) {
+			told = append(told, m.health.State.String()+" "+m.health.Latest)
+		}
+	}
+	want := []string{"down ", "up ", "down ", "down good, 1 of 4", "down good, 2 of 4", "up ", "down ", "down good, 1 of 8", "down ",
+		"down good, 1 of 8", "down good, 2 of 8", "down good, 4 of 8", "up "}
+	if !slices.Equal(told, want) {
+		t.Errorf("%q, want %q", told, want)
+	}
+}
+
+// TestWhoCannotAskTellsIt, not with each question, and that it can again.
+func TestWhoCannotAskTellsIt(t *testing.T) {
+	up := model.Health{State: model.HealthUp, Since: noon}
+	m := machine{check: model.Check{Rise: 2, Fall: 2}, health: up}
+	files, ports := errors.New("connect: too many open files"), errors.New("connect: cannot assign requested address")
+	for i, step := range []struct {
+		after   time.Duration
+		cannot  error // nil: it can, and the answer is good
+		changed bool
+		unable  error
+	}{
+		{0, nil, false, nil}, {1, files, true, files}, {2, files, false, files}, {3, ports, false, files}, {12, ports, true, ports}, {13, nil, true, nil}, {14, files, true, files},
+	} {
+		changed := false
+		if now := noon.Add(step.after * time.Second); step.cannot != nil {
+			changed = m.cannot(step.cannot, now)
+		} else {
+			changed = m.hear(model.Advice{}, nil, now)
+		}
+		want := up
+		if step.unable != nil {
+			want.Unable = step.unable.Error()
+		}
+		if changed != step.changed || m.health != want {
+			t.Errorf("step %d: %t, %+v, want %t, %+v", i, changed, m.health, step.changed, want)
 		}
 	}
 }

@@ -111,7 +111,9 @@ func Recall(path string) (Memory, error) {
 func Remember(path string, known map[model.CheckKey]model.Health) error {
 	all := make(map[string]remembered, len(known))
 	for key, h := range known {
-		all[nameOf(key)] = remember(h)
+		if h.State != model.HealthUnknown {
+			all[nameOf(key)] = remember(h)
+		}
 	}
 	data, err := json.Marshal(all)
 	if err != nil {

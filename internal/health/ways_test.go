@@ -37,7 +37,7 @@ func TestACheckWaitsForItsDetour(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		c.ways.set(map[model.Detour]model.DetourWay{detour: {Why: "clsact: no such thing"}})
 		time.Sleep(10 * time.Second)
-		if len(dialledTo) > 0 || len(verdicts) > 0 || !strings.Contains(log.String(), `server=192.0.2.11 why="clsact: no such thing"`) {
+		if len(dialledTo) > 0 || len(verdicts) != 1 || (<-verdicts).health != (model.Health{Unable: "clsact: no such thing"}) || !strings.Contains(log.String(), `server=192.0.2.11 why="clsact: no such thing"`) {
 			t.Errorf("dialled %v, %d verdicts, log %s", dialledTo, len(verdicts), log.String())
 		}
 		c.ways.set(map[model.Detour]model.DetourWay{detour: {To: netip.MustParseAddr("198.19.0.1")}})

@@ -105,6 +105,7 @@ type Health struct {
 	Reason string    // of HealthDown: the bad answer that decided, and how many there were; of HealthUp: why it says no more
 	Latest string    // of HealthDown: a later bad answer that is another one; "": none is
 	Advice Advice    // of HealthUp
+	Unable string    // why it cannot ask now, which leaves all else as it is; "": it can
 }
 
 // HealthState is the verdict of a check.

@@ -163,6 +163,32 @@ func TestSorryServerIsNoOrdinaryOne(t *testing.T) {
 	}
 }
 
+// TestChecksThatLackSomethingAreToldOf: a program that others can change, a file that cannot be read.
+func TestChecksThatLackSomethingAreToldOf(t *testing.T) {
+	const unable = "exec: /etc/weir/check is writable by everybody: chmod o-w /etc/weir/check"
+	const why = "its check cannot ask: " + unable
+	for _, test := range []struct {
+		state  model.HealthState
+		weight uint16
+		want   report.State
+		reason string
+	}{
+		{model.HealthUnknown, 0, report.Waiting, why},
+		{model.HealthUp, 1, report.Up, why},
+		{model.HealthDown, 0, report.Down, "down since 03:04:05: no answer; " + why},
+	} {
+		s := report.Make(checked(model.Health{State: test.state, Since: now, Reason: map[model.HealthState]string{model.HealthDown: "no answer"}[test.state], Unable: unable}, test.weight))
+		if got := s.Servers[1]; got.State != test.want || got.Reason != test.reason {
+			t.Errorf("%s: %s, %q", test.state, got.State, got.Reason)
+		}
+		told := slices.Contains(s.Problems, model.Problem{What: "servers that stay as they are, whatever they do: 1",
+			Why: "198.51.100.12:80 of web: " + why, Fix: "remove the cause; weir tries again by itself"})
+		if !told {
+			t.Errorf("%s: %+v", test.state, s.Problems)
+		}
+	}
+}
+
 // TestChecksThatCannotAskAreToldOf: such a server stays as it is, and somebody must know.
 func TestChecksThatCannotAskAreToldOf(t *testing.T) {
 	const why = "its check cannot ask: interface eth0: add clsact: no such file or directory"

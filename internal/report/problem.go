@@ -66,7 +66,7 @@ func expiring(in Input) (out []model.Problem) {
 	return out
 }
 
-// unwatched are servers whose checks cannot go through their services' addresses.
+// unwatched are servers whose checks cannot ask.
 func unwatched(in Input) []model.Problem {
 	var reasons []string
 	for _, service := range in.Spec.Services {
@@ -79,10 +79,14 @@ func unwatched(in Input) []model.Problem {
 	if len(reasons) == 0 {
 		return nil
 	}
+	fix := "remove the cause; weir tries again by itself"
+	if len(in.Seen.Blocked) > 0 {
+		fix += ". Or have the servers themselves asked: `via: server`"
+	}
 	return []model.Problem{{
 		What: fmt.Sprintf("servers that stay as they are, whatever they do: %d", len(reasons)),
 		Why:  shorten(reasons),
-		Fix:  "remove the cause; weir tries again by itself. Or have the servers themselves asked: `via: server`",
+		Fix:  fix,
 	}}
 }
 

@@ -33,6 +33,9 @@ func servers(in Input, service model.Service, wants map[model.ServiceServer]mode
 		if line.State == Up {
 			line.Reason = remarks(unasked(in, service, server), doubt(in, service, server.Key), slowly(in, service, server, want), weighed(in, service, server), unsaid(in, service, server), ending(in.Seen.CertificateEnds(service, server), in.Now), narrowed(in, want))
 		}
+		if line.State == Down {
+			line.Reason = remarks(line.Reason, unasked(in, service, server))
+		}
 		line.Effective = effective(line, want)
 		if line.State == Up && line.Sorry {
 			line.Reason = "no other server takes connections"
@@ -143,11 +146,10 @@ func ending(ends, now time.Time) string {
 	}
 }
 
-// unasked says why a check of a server cannot go through the service's address, or "": then the server stays as it
-// is, whatever it does.
+// unasked says why a check of a server cannot ask, or "": then the server stays as it is, whatever it does.
 func unasked(in Input, service model.Service, server model.Server) string {
 	for _, key := range service.Asks(server) {
-		if why := in.Seen.Blocked[key.Detour]; why != "" {
+		if why := cmp.Or(in.Seen.Blocked[key.Detour], in.Seen.Health[key].Unable); why != "" {
 			return "its check cannot ask: " + why
 		}
 	}
