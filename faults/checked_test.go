@@ -171,7 +171,7 @@ func (w *ward) calm(ctx context.Context) error {
 
 // checked is the lab's services with a check.
 func (w *ward) checked(check string) string {
-	return strings.ReplaceAll(w.lab.Services(), "    servers:\n", "    check: "+check+"\n    servers:\n")
+	return strings.ReplaceAll(w.lab.Services(), "    check: off\n", "    check: "+check+"\n")
 }
 
 // suffer is one fault of the server whose turn it is.

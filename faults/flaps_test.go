@@ -47,7 +47,7 @@ func (f *flapping) open(ctx context.Context) error {
 			return err
 		}
 	}
-	text := strings.ReplaceAll(f.lab.LoadServices(), "    servers:\n", "    check: {http: /health, port: 80}\n    servers:\n")
+	text := strings.ReplaceAll(f.lab.LoadServices(), "    check: off\n", "    check: {http: /health, port: 80}\n")
 	for i := range 10 {
 		text += f.asked.service(8001+i, fmt.Sprintf("{http: \"/health?%d\", port: 80}", i))
 	}

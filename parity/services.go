@@ -28,7 +28,7 @@ func Services(rows []Row, changed bool) string {
 }
 
 func (r Row) write(out *strings.Builder, changed bool) {
-	fmt.Fprintf(out, "  - name: %s\n    address: %q\n    protocol: %s\n    scheduler: %s\n", r.ServiceName(), r.address(), r.Protocol, r.Scheduler)
+	fmt.Fprintf(out, "  - name: %s\n    address: %q\n    protocol: %s\n    scheduler: %s\n    check: off\n", r.ServiceName(), r.address(), r.Protocol, r.Scheduler)
 	if len(r.Flags) > 0 {
 		fmt.Fprintf(out, "    flags: [%s]\n", strings.Join(r.Flags, ", "))
 	}

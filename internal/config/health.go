@@ -40,6 +40,18 @@ func askedOf(s model.Service) (out asked) {
 	return out
 }
 
+// standardChecks are those of a service that says nothing: a connection, where it is known what port listens. Of UDP
+// nobody knows what it answers.
+func standardChecks(s model.Service) model.Checks {
+	of := askedOf(s)
+	if len(of.protocols) == 0 || s.Key.Protocol != model.TCP || of.anyPort {
+		return model.Checks{}
+	}
+	check := pace()
+	check.Ask = model.AskTCP{}
+	return model.Checks{Of: []model.Check{check}}
+}
+
 // checks reads what servers are asked: `off`, a kind, a map with one, or `all` or `any` of several.
 func (s scope) checks(n *yaml.Node, of asked, standard model.Checks) (out model.Checks) {
 	if n == nil {

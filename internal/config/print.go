@@ -121,7 +121,7 @@ func serviceNode(s model.Service) *yaml.Node {
 	if common.Tunnel != (model.Tunnel{}) {
 		pairs = append(pairs, pair{"tunnel", tunnelNode(common.Tunnel)})
 	}
-	if !sameChecks(common.Checks, model.Checks{}) {
+	if len(servers) > 0 && !sameChecks(common.Checks, standardChecks(s)) {
 		pairs = append(pairs, pair{"check", checksNode(common.Checks)})
 	}
 	for _, server := range sorry {

@@ -66,7 +66,7 @@ func (s scope) service(n *yaml.Node, number int) service {
 	standard := defaults{
 		key: forServers(out.Service), several: len(out.Also) > 0 || out.Key.IsRange(),
 		forwarding: s.forwarding(values["forwarding"], model.DR), tunnel: s.tunnel(values["tunnel"]),
-		asked: asked, checks: s.checks(values["check"], asked, model.Checks{}),
+		asked: asked, checks: s.checks(values["check"], asked, standardChecks(out.Service)),
 	}
 	for i, item := range s.list(values["servers"], "servers") {
 		out.servers = append(out.servers, s.server(item, i+1, standard))

@@ -16,7 +16,7 @@ import (
 	"github.com/weir-lb/weir/internal/plan"
 )
 
-var checked = strings.Replace(web, "forwarding: dr", "check: {tcp: {}, fall: 1}", 1)
+var checked = strings.Replace(web, "check: off", "check: {tcp: {}, fall: 1}", 1)
 
 // TestADeathsLife: a verdict of a check becomes a weight in the maps, a file for who comes after, and a line in
 // the log.

@@ -30,6 +30,7 @@ services:
     protocol: tcp
     scheduler: rr
     forwarding: dr
+    check: off
     servers: [{address: 192.0.2.11:80}]
 `
 

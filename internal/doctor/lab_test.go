@@ -170,6 +170,7 @@ const nat = `services:
   - name: web
     address: 192.0.2.10:80
     scheduler: rr
+    check: off
     forwarding: nat
     servers: [203.0.113.11, 203.0.113.12]
 `

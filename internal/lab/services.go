@@ -9,7 +9,7 @@ import (
 )
 
 // Services is a configuration for weir: the web servers and the UDP echo behind the VIP, in both
-// families, in turn, by the lab's method.
+// families, in turn, by the lab's method. Nobody asks the servers.
 func (l *Lab) Services() string {
 	var out strings.Builder
 	out.WriteString("services:\n")
@@ -26,6 +26,7 @@ func (l *Lab) writeService(out *strings.Builder, name, protocol string, f Family
     protocol: %s
     scheduler: rr
     forwarding: %s
+    check: off
     servers:
 `, name, f, netip.AddrPortFrom(l.VIP.In(f), port), protocol, l.Forwarding)
 	for _, s := range l.Servers {
