@@ -100,13 +100,13 @@ static __always_inline void conn_count(const struct conn *conn, enum conn_state 
 	load_move(conn->server, conn->server_generation, state, by, true);
 }
 
-/* conn_recount counts a connection that has changed its state. One that is kept comes or goes by that. */
-static __always_inline void conn_recount(const struct conn *conn, enum conn_state from, enum conn_state to)
+/* load_change counts a connection that has changed its state. One that is kept comes or goes by that. */
+static __always_inline void load_change(__u32 id, __u32 generation, enum conn_state from, enum conn_state to)
 {
 	bool judged = from == CONN_KEPT || to == CONN_KEPT;
 
-	load_move(conn->server, conn->server_generation, from, -1, judged);
-	load_move(conn->server, conn->server_generation, to, 1, judged);
+	load_move(id, generation, from, -1, judged);
+	load_move(id, generation, to, 1, judged);
 }
 
 /* reverse_at returns the way back at a place, if it belongs to the connection at forward. */
@@ -253,7 +253,7 @@ static __always_inline enum conn_state conn_next(enum conn_state state, __u32 fl
 		return state > CONN_ESTABLISHED && !(tcp & TCP_ACK) && client ? CONN_SYN_RECV : state;
 	if (tcp & TCP_FIN)
 		return ((flags | fin) & CONN_FINS) == CONN_FINS ? CONN_TIME_WAIT : CONN_FIN_WAIT;
-	if (state == CONN_CLOSE || state == CONN_KEPT || (state == CONN_SYN_RECV && client))
+	if (state >= CONN_CLOSE || (state == CONN_SYN_RECV && client)) /* or CONN_KEPT */
 		return CONN_ESTABLISHED;
 	if (p->data && flags & fin)
 		return flags & CONN_FINS & ~fin ? CONN_FIN_WAIT : CONN_ESTABLISHED;
@@ -297,7 +297,7 @@ static __always_inline __u64 conn_step(__u64 old, const struct packet *p, __u32 
 		to = conn_next(from, word_flags(old), p, fin);
 	__u32 flags = conn_next_flags(from, to, word_flags(old), p, fin);
 	__u32 packets = conn_packets(old, p, fin);
-	if (packets >= SETTLED_PACKETS && to != CONN_KEPT)
+	if (packets >= SETTLED_PACKETS)
 		flags |= CONN_SETTLED;
 	return word_make(word_life(old), packets, flags, to);
 }
@@ -352,16 +352,20 @@ __noinline int sign_add(__u32 id, __u32 generation, bool refused)
 }
 
 /*
- * conn_sign: a client goes on when its SYN was answered, and by NAT one sees what the server itself says. So by
- * DR and TUN one knows who answers, but not who refuses. Of UDP one knows nothing: much of it wants no answer.
+ * conn_changed counts a connection that has changed its state, and what that says of the server: a client goes on when
+ * its SYN was answered, and by NAT one sees what the server itself says. So by DR and TUN one knows who answers, but not
+ * who refuses. Of UDP one knows nothing: much of it wants no answer. A function of its own for the verifier, which would
+ * follow each of these ways through all that comes behind.
  */
-static __always_inline void conn_sign(const struct conn *conn, __u64 old, __u64 new, __u32 fin)
+__noinline int conn_changed(__u32 id, __u32 generation, __u64 old, __u64 new, __u32 fin)
 {
 	enum conn_state from = word_state(old), to = word_state(new);
 	bool refused = to == CONN_CLOSE && fin == CONN_FIN_SERVER;
 
+	load_change(id, generation, from, to);
 	if (from == CONN_SYN_RECV && (refused || to == CONN_ESTABLISHED))
-		sign_add(conn->server, conn->server_generation, refused);
+		sign_add(id, generation, refused);
+	return 0;
 }
 
 /* conn_change tries to make the change once; false: another CPU was first. The winner moves the counts. */
@@ -374,9 +378,8 @@ static __noinline bool conn_change(struct packet *p, __u32 fin)
 		return true;
 	if (!word_swap(conn, old, new))
 		return false;
-	conn_sign(conn, old, new, fin);
 	if (word_state(new) != word_state(old))
-		conn_recount(conn, word_state(old), word_state(new));
+		conn_changed(conn->server, conn->server_generation, old, new, fin);
 	if (word_flags(new & ~old) & CONN_SETTLED) {
 		conn_settle(conn, p->position);
 		p->settles = 1;

@@ -137,7 +137,7 @@ __noinline bool conn_keep(__u32 position, __u64 word)
 	__u32 flags = (word_flags(word) & ~(CONN_SETTLED | CONN_DYING)) | CONN_DIRTY;
 	conn_unsettle(conn, position);
 	if (word_swap(conn, word, word_make(word_life(word), word_packets(word), flags, CONN_KEPT)))
-		conn_recount(conn, word_state(word), CONN_KEPT);
+		load_change(conn->server, conn->server_generation, word_state(word), CONN_KEPT);
 	else if (word_life(word_of(conn)) == word_life(word))
 		conn_settle(conn, position); /* a packet came in between */
 	return true;
