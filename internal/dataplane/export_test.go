@@ -578,3 +578,13 @@ func (d *Dataplane) ExhaustTold() error {
 
 // ProgramOn is the program on an interface of this namespace.
 func ProgramOn(index int) (uint32, error) { return programOn(index) }
+
+// VerifiedInstructions is how many the kernel's verifier followed when the path was loaded.
+func (d *Dataplane) VerifiedInstructions() (uint32, error) {
+	info, err := d.path.Weir.Info()
+	if err != nil {
+		return 0, err
+	}
+	n, _ := info.VerifiedInstructions()
+	return n, nil
+}
