@@ -145,6 +145,7 @@ func TestWhoFlapsIsHeldBack(t *testing.T) {
 		{"three seconds down and two up", "---++", 3},
 		{"three seconds down and five up", "---+++++", 5},
 		{"three seconds down and ten up", "---++++++++++", 7},
+		{"ten seconds each", strings.Repeat("-", 10) + strings.Repeat("+", 10), 7},
 		{"six seconds down and fifteen up", "------" + strings.Repeat("+", 15), 7},
 		{"it falls once a minute", "---" + strings.Repeat("+", 57), 10},
 	} {
