@@ -61,11 +61,21 @@ func (c change) String() string {
 	return fmt.Sprintf("%s %s on interface %d", c.Kind, c.Address, c.Index)
 }
 
+// subject is what a change is about: equal for two changes of one thing.
+func (c change) subject() change {
+	c.Old, c.Link = "", ""
+	return c
+}
+
 // same reports whether both are about the same thing.
-func (c change) same(other change) bool {
-	c.Old, other.Old = "", ""
-	c.Link, other.Link = "", ""
-	return c == other
+func (c change) same(other change) bool { return c.subject() == other.subject() }
+
+func subjects(changes []change) map[change]bool {
+	out := make(map[change]bool, len(changes))
+	for _, c := range changes {
+		out[c.subject()] = true
+	}
+	return out
 }
 
 // undo puts back what was there. What is gone already needs no undoing.

@@ -166,9 +166,7 @@ func (t *Target) removeDetours(wants []model.DetourWant) error {
 		}
 	}
 	return t.journal.restore(func(c change) bool {
-		bare := c
-		bare.Link, bare.Old = "", ""
-		return isOfDetours(c) && !wanted[bare]
+		return isOfDetours(c) && !wanted[c.subject()]
 	})
 }
 
@@ -204,7 +202,8 @@ func CheckAliases(ranges []netip.Prefix) error {
 	return errors.Join(errs...)
 }
 
-// overlapping names an address or a route that has addresses of a range; the default route has all and counts for none.
+// overlapping names an address or a route that has addresses of a range. Wide routes count for none: the default
+// route, and what stands for it, are ways to everybody, and a route to one alias beats them.
 func overlapping(aliases netip.Prefix, links []model.Link, routes []Route) string {
 	for _, link := range links {
 		for _, prefix := range link.Prefixes {
@@ -214,9 +213,17 @@ func overlapping(aliases netip.Prefix, links []model.Link, routes []Route) strin
 		}
 	}
 	for _, r := range routes {
-		if r.message.head.Protocol != Protocol && r.Destination.Bits() > 0 && aliases.Overlaps(r.Destination) {
+		if r.message.head.Protocol != Protocol && !isWide(r.Destination) && aliases.Overlaps(r.Destination) {
 			return fmt.Sprintf("the route to %s by %s", r.Destination, r.Link)
 		}
 	}
 	return ""
+}
+
+// isWide: such a route was not made for somebody who could have an alias (0.0.0.0/1, fc00::/7).
+func isWide(p netip.Prefix) bool {
+	if p.Addr().Is4() {
+		return p.Bits() < 8
+	}
+	return p.Bits() < 16
 }

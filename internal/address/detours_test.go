@@ -3,9 +3,13 @@
 package address_test
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -37,13 +41,34 @@ func anyProgram(t *testing.T) (model.Program, error) {
 		return model.Program{}, errno
 	}
 	t.Cleanup(func() { unix.Close(int(fd)) })
-	return model.Program{FD: int(fd)}, nil
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
+	_, id, _ := strings.Cut(string(info), "prog_id:\t")
+	id, _, _ = strings.Cut(id, "\n")
+	number, notANumber := strconv.Atoi(id)
+	return model.Program{FD: int(fd), ID: number}, errors.Join(err, notANumber)
 }
 
 // newChecker is a Target with a program of its own, as each daemon has one.
 func newChecker(t *testing.T, n namespace, path string) life {
-	program := func() (model.Program, error) { return anyProgram(t) }
-	return life{n, address.NewTarget(journal(t, path), program, logger(t))}
+	program, err := anyProgram(t)
+	return life{n, address.NewTarget(journal(t, path), func() (model.Program, error) { return program, err }, logger(t))}
+}
+
+// TestAFilterThatIsThereIsNotReplaced: with a descriptor that is none it could not be.
+func TestAFilterThatIsThereIsNotReplaced(t *testing.T) {
+	left, _ := newLAN(t)
+	program, err := anyProgram(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := life{left, address.NewTarget(journal(t, filepath.Join(t.TempDir(), "host.json")), func() (model.Program, error) { return program, nil }, logger(t))}
+	want := model.AddressWant{Detours: []model.DetourWant{left.detour("198.19.0.1", "192.0.2.2", "192.0.2.1", 1500)}}
+	l.apply(want)
+	program.FD = -1
+	l.apply(want)
+	if blocked := l.target.Blocked(); len(blocked) != 0 || !strings.Contains(left.checkState(), fmt.Sprintf("id %d ", program.ID)) {
+		t.Errorf("%v\n%s", blocked, left.checkState())
+	}
 }
 
 func (n namespace) detour(alias, server, source string, mtu int) model.DetourWant {
@@ -145,9 +170,15 @@ func TestAliasesOfOthersAreRefused(t *testing.T) {
 	l := newChecker(t, left, filepath.Join(t.TempDir(), "host.json"))
 	l.apply(model.AddressWant{Detours: []model.DetourWant{left.detour("198.19.0.1", "192.0.2.2", "192.0.2.1", 1500)}})
 	left.run("ip route add default via 192.0.2.2")
+	left.run("ip route add 0.0.0.0/1 via 192.0.2.2")
+	left.run("ip route add 128.0.0.0/1 via 192.0.2.2")
+	left.run("ip route add fc00::/7 via 2001:db8::2")
+	left.run("ip route add fd88::/16 via 2001:db8::2")
 	left.run("ip route add 10.0.0.0/8 via 192.0.2.2")
 	for ranges, want := range map[string]string{
 		"198.19.0.0/16": "", // weir's own
+		"fd77::/64":     "",
+		"fd88:0::/64":   "check_aliases: fd88::/64 overlaps with the route to fd88::/16 by eth0: name another range, of addresses that nobody has",
 		"10.99.0.0/16":  "check_aliases: 10.99.0.0/16 overlaps with the route to 10.0.0.0/8 by eth0: name another range, of addresses that nobody has",
 		"192.0.0.0/16":  "check_aliases: 192.0.0.0/16 overlaps with the address 192.0.2.1/24 of eth0: name another range, of addresses that nobody has",
 	} {

@@ -93,9 +93,10 @@ func (j *Journal) restore(match func(change) bool) error {
 func (j *Journal) record(changes ...change) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	next := slices.Clone(j.changes)
+	next, known := slices.Clone(j.changes), subjects(j.changes)
 	for _, c := range changes {
-		if !slices.ContainsFunc(next, c.same) {
+		if about := c.subject(); !known[about] {
+			known[about] = true
 			next = append(next, c)
 		}
 	}
@@ -106,9 +107,8 @@ func (j *Journal) record(changes ...change) error {
 func (j *Journal) forget(changes ...change) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.replace(slices.DeleteFunc(slices.Clone(j.changes), func(c change) bool {
-		return slices.ContainsFunc(changes, c.same)
-	}))
+	gone := subjects(changes)
+	return j.replace(slices.DeleteFunc(slices.Clone(j.changes), func(c change) bool { return gone[c.subject()] }))
 }
 
 // matching returns the changes that match, oldest first.

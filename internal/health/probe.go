@@ -82,7 +82,10 @@ func isOwn(err error) bool {
 		return true
 	}
 	errno, ok := errors.AsType[unix.Errno](err)
-	return ok && slices.Contains([]unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL}, errno)
+	return ok && slices.Contains([]unix.Errno{
+		unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM,
+		unix.EADDRNOTAVAIL, unix.EADDRINUSE, unix.EAGAIN, // no port is free: for connect, for bind before it, for UDP
+	}, errno)
 }
 
 // mute is what is wrong with one that may be silent: it does not say that its server is bad.
