@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -23,9 +24,9 @@ const Protocol = 119
 // program that knows aliases on each interface on the way. It notes which detours cannot be gone.
 //
 //	connect(alias) ──► route: via server, src this host's own ──► filter: alias becomes VIP ──► wire
-func (t *Target) applyDetours(handle *netlink.Handle, links []model.Link, wants []model.DetourWant) error {
-	wants = withAlias(wants)
-	t.blocked = map[model.Detour]string{}
+func (t *Target) applyDetours(handle *netlink.Handle, links []model.Link, want model.AddressWant) error {
+	wants := withAlias(want.Detours)
+	t.detours, t.detoursDue, t.blocked = want, time.Time{}, map[model.Detour]string{}
 	if len(wants) == 0 && len(t.journal.matching(isOfDetours)) == 0 {
 		return nil
 	}
@@ -42,6 +43,25 @@ func (t *Target) applyDetours(handle *netlink.Handle, links []model.Link, wants 
 		errs = append(errs, failed[want.Detour])
 	}
 	return errors.Join(append(errs, err, t.removeDetours(wants))...)
+}
+
+// loseDetours: some may be gone, with a link that was down, or by somebody who cleans up. A burst of it is mended once.
+func (t *Target) loseDetours(now time.Time) {
+	if t.detoursDue.IsZero() && len(t.detours.Detours) > 0 {
+		t.detoursDue = now.Add(settle)
+	}
+}
+
+// mendDetours makes those again that were wanted last. A filter and routes that are there stay.
+func (t *Target) mendDetours(handle *netlink.Handle, now time.Time) error {
+	if t.detoursDue.IsZero() || t.detoursDue.After(now) {
+		return nil
+	}
+	links, err := readLinks(handle)
+	if err = errors.Join(err, t.applyDetours(handle, links, t.detours)); err != nil {
+		t.detoursDue = now.Add(retry)
+	}
+	return err
 }
 
 func withAlias(wants []model.DetourWant) (out []model.DetourWant) {

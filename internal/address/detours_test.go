@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -121,6 +122,27 @@ func TestDetoursComeAndGo(t *testing.T) {
 	if after := left.checkState(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
+}
+
+// TestDetoursThatAreTakenAwayComeBack without another Apply.
+func TestDetoursThatAreTakenAwayComeBack(t *testing.T) {
+	left, _ := newLAN(t)
+	l := newChecker(t, left, filepath.Join(t.TempDir(), "host.json"))
+	l.apply(model.AddressWant{Detours: []model.DetourWant{
+		left.detour("198.19.0.1", "192.0.2.2", "192.0.2.1", 1480), left.detour("fd77::1", "2001:db8::2", "2001:db8::1", 1460)}})
+	left.start(l.target.Run)
+	time.Sleep(50 * time.Millisecond) // let Run begin to listen
+	before := left.checkState()
+	for _, loss := range []string{
+		"ip route flush proto 119", "ip -6 route flush proto 119", "tc filter del dev eth0 egress", "tc qdisc del dev eth0 clsact",
+	} {
+		left.run(loss)
+		within(t, "back after "+loss, func() bool { return left.checkState() == before })
+	}
+	route := left.run("ip route show proto 119")
+	left.run("ip link set eth0 down")
+	left.run("ip link set eth0 up")
+	within(t, "back after link down and up", func() bool { return left.run("ip route show proto 119") == route })
 }
 
 // TestClsactOfOthersStays, and so does weir's where somebody else uses it.

@@ -32,6 +32,7 @@ const (
 	neighbourKnown                   // the kernel has a valid MAC
 	neighbourFailed                  // nobody answers; the kernel forgot the MAC
 	neighbourGone                    // the entry was deleted
+	detourGone                       // a route or a qdisc that checks through VIPs may need
 	overrun                          // the kernel dropped events: what we know may be wrong
 )
 
@@ -110,6 +111,12 @@ func parseEvent(m syscall.NetlinkMessage) (event, bool) {
 		return parseNeighbourEvent(m)
 	case unix.RTM_NEWLINK:
 		return parseLinkEvent(m)
+	case unix.RTM_DELQDISC, unix.RTM_DELTFILTER:
+		return event{kind: detourGone}, true
+	case unix.RTM_DELROUTE:
+		if isAliasRoute(m.Data) {
+			return event{kind: detourGone}, true
+		}
 	}
 	return event{kind: networkChanged}, true
 }
@@ -144,4 +151,10 @@ func parseNeighbourEvent(m syscall.NetlinkMessage) (event, bool) {
 		return event{}, false
 	}
 	return e, ok
+}
+
+// isAliasRoute tells whether a message is about a route of weir's checks.
+func isAliasRoute(data []byte) bool {
+	const protocol = 5 // offset in struct rtmsg, rtnetlink(7)
+	return len(data) > protocol && data[protocol] == Protocol
 }

@@ -24,7 +24,7 @@ import (
 //	      ──► vips.go        addresses   ──► announce.go    gratuitous ARP and NA, three times
 //	      ──► neighbours.go  managed entries
 //	      ──► detours.go     routes to aliases, and a filter, for checks through VIPs (filter.go)
-//	Run   ──► the repeats of announcements, and neighbours again that the kernel gave up
+//	Run   ──► the repeats of announcements, neighbours again that the kernel gave up, and detours that were lost
 type Target struct {
 	journal *Journal
 	program func() (model.Program, error) // of checks
@@ -35,6 +35,8 @@ type Target struct {
 	announced  map[holding]announcement
 	neighbours map[model.Hop]kept
 	blocked    map[model.Detour]string
+	detours    model.AddressWant // the last one, for its detours
+	detoursDue time.Time         // when they are made again; zero: none was lost
 }
 
 // NewTarget needs the program of checks only when a detour is wanted.
@@ -69,7 +71,7 @@ func (t *Target) Apply(_ context.Context, want model.AddressWant) error {
 		t.applyRxVLAN(links, want.RxVLANOff),
 		t.applyVIPs(handle, links, want.VIPs),
 		t.applyNeighbours(handle, want.Neighbours),
-		t.applyDetours(handle, links, want.Detours),
+		t.applyDetours(handle, links, want),
 	)
 }
 
@@ -80,7 +82,7 @@ func (t *Target) Run(ctx context.Context) error {
 		return err
 	}
 	defer handle.Close()
-	news, err := subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH)
+	news, err := subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_TC)
 	if err != nil {
 		return err
 	}
@@ -122,13 +124,17 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 			delete(down, e.link)
 			t.announceAgain(e.link, now)
 			t.resetNeighbours(func(hop model.Hop) bool { return hop.Link == e.link })
+			t.loseDetours(now)
 		}
 	case neighbourFailed:
 		t.retryNeighbour(e.hop)
 	case neighbourGone:
 		t.resetNeighbours(func(hop model.Hop) bool { return hop == e.hop })
+	case detourGone:
+		t.loseDetours(now)
 	case overrun:
 		t.resetNeighbours(func(model.Hop) bool { return true })
+		t.loseDetours(now)
 	}
 }
 
@@ -136,8 +142,8 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 func (t *Target) work(handle *netlink.Handle, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := errors.Join(t.announce(handle, now), t.setDueNeighbours(handle, now)); err != nil {
-		t.log.Warn("addresses and neighbours", "err", err)
+	if err := errors.Join(t.announce(handle, now), t.setDueNeighbours(handle, now), t.mendDetours(handle, now)); err != nil {
+		t.log.Warn("addresses, neighbours and ways of checks", "err", err)
 	}
 }
 
@@ -145,7 +151,7 @@ func (t *Target) work(handle *netlink.Handle, now time.Time) {
 func (t *Target) nextDue(now time.Time) <-chan time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var first time.Time
+	first := t.detoursDue
 	for _, a := range t.announced {
 		first = earlier(first, a.due())
 	}
