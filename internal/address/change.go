@@ -38,7 +38,7 @@ const (
 	neighbourChange changeKind = "neighbour"
 	routeChange     changeKind = "route"           // another advmss
 	rxVLANChange    changeKind = "rx-vlan-offload" // of a link, which was on
-	aliasChangeKind changeKind = "check-route"     // to an alias, of checks
+	aliasChangeKind changeKind = "check-route"     // to an alias, of checks; of interface 0: of a range of aliases
 	clsactChange    changeKind = "clsact"          // a qdisc on a link
 	filterChange    changeKind = "check-filter"    // on a link's clsact
 )
@@ -54,6 +54,9 @@ func (c change) String() string {
 	case rxVLANChange:
 		return fmt.Sprintf("%s of %s", c.Kind, c.Link)
 	case aliasChangeKind:
+		if c.Index == 0 {
+			return fmt.Sprintf("blackhole of check_aliases %s", c.Prefix)
+		}
 		return fmt.Sprintf("%s to %s on interface %d", c.Kind, c.Prefix, c.Index)
 	case clsactChange, filterChange:
 		return fmt.Sprintf("%s on interface %d", c.Kind, c.Index)

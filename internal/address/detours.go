@@ -27,7 +27,7 @@ const Protocol = 119
 func (t *Target) applyDetours(handle *netlink.Handle, links []model.Link, want model.AddressWant) error {
 	wants := withAlias(want.Detours)
 	t.detours, t.detoursDue, t.blocked = want, time.Time{}, map[model.Detour]string{}
-	if len(wants) == 0 && len(t.journal.matching(isOfDetours)) == 0 {
+	if len(wants)+len(want.Aliases) == 0 && len(t.journal.matching(isOfDetours)) == 0 {
 		return nil
 	}
 	filters := t.applyFilters(handle, links, wants)
@@ -35,14 +35,14 @@ func (t *Target) applyDetours(handle *netlink.Handle, links []model.Link, want m
 	for _, link := range slices.Sorted(maps.Keys(filters)) {
 		errs = append(errs, filters[link])
 	}
-	failed, err := t.applyAliases(handle, wants)
+	failed, err := t.applyAliases(handle, want.Aliases, wants)
 	for _, want := range wants {
 		if why := errors.Join(filters[want.Link], failed[want.Detour], err); why != nil {
 			t.blocked[want.Detour] = why.Error()
 		}
 		errs = append(errs, failed[want.Detour])
 	}
-	return errors.Join(append(errs, err, t.removeDetours(wants))...)
+	return errors.Join(append(errs, err, t.removeDetours(want.Aliases, wants))...)
 }
 
 // loseDetours: some may be gone, with a link that was down, or by somebody who cleans up. A burst of it is mended once.
@@ -95,8 +95,11 @@ func (t *Target) Blocked() map[model.Detour]string {
 }
 
 // applyAliases makes the routes. What went wrong with one is by its detour.
-func (t *Target) applyAliases(handle *netlink.Handle, wants []model.DetourWant) (map[model.Detour]error, error) {
+func (t *Target) applyAliases(handle *netlink.Handle, ranges []netip.Prefix, wants []model.DetourWant) (map[model.Detour]error, error) {
 	have, err := aliasRoutes(handle)
+	if err == nil {
+		err = t.closeRanges(handle, ranges, have)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +120,31 @@ func (t *Target) applyAliases(handle *netlink.Handle, wants []model.DetourWant) 
 		}
 	}
 	return failed, nil
+}
+
+// closeRanges lets no packet to an alias that has no route leave this host. A blackhole, because nothing but it
+// says EINVAL to who connects: what other such routes say, ICMP errors of servers can say, too.
+func (t *Target) closeRanges(handle *netlink.Handle, ranges []netip.Prefix, have map[netip.Prefix]routeKey) error {
+	for _, aliases := range ranges {
+		if _, closed := have[aliases]; closed {
+			continue
+		}
+		if err := t.journal.record(rangeChange(aliases)); err != nil {
+			return err
+		}
+		if err := handle.RouteReplace(rangeRoute(aliases)); err != nil {
+			return fmt.Errorf("blackhole of check_aliases %s: %w", aliases, err)
+		}
+	}
+	return nil
+}
+
+func rangeChange(aliases netip.Prefix) change {
+	return change{Kind: aliasChangeKind, Prefix: aliases}
+}
+
+func rangeRoute(aliases netip.Prefix) *netlink.Route {
+	return &netlink.Route{Dst: toIPNet(aliases), Type: unix.RTN_BLACKHOLE, Protocol: Protocol, Table: unix.RT_TABLE_MAIN}
 }
 
 func aliasPrefix(alias model.Addr) netip.Prefix { return netip.PrefixFrom(alias, alias.BitLen()) }
@@ -178,8 +206,11 @@ func isOfDetours(c change) bool {
 }
 
 // removeDetours undoes what nobody needs any more.
-func (t *Target) removeDetours(wants []model.DetourWant) error {
+func (t *Target) removeDetours(ranges []netip.Prefix, wants []model.DetourWant) error {
 	wanted := map[change]bool{}
+	for _, aliases := range ranges {
+		wanted[rangeChange(aliases)] = true
+	}
 	for _, want := range wants {
 		for _, c := range append(filterChanges(want.Link), aliasChange(want)) {
 			wanted[c] = true
@@ -192,6 +223,9 @@ func (t *Target) removeDetours(wants []model.DetourWant) error {
 
 // undoAlias removes the route, but none that somebody else has made.
 func (c change) undoAlias(handle *netlink.Handle) error {
+	if c == rangeChange(c.Prefix) {
+		return handle.RouteDel(rangeRoute(c.Prefix))
+	}
 	return handle.RouteDel(&netlink.Route{LinkIndex: c.Index, Dst: toIPNet(c.Prefix), Protocol: Protocol, Table: unix.RT_TABLE_MAIN})
 }
 

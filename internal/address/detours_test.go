@@ -5,6 +5,7 @@ package address_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -143,6 +144,42 @@ func TestDetoursThatAreTakenAwayComeBack(t *testing.T) {
 	left.run("ip link set eth0 down")
 	left.run("ip link set eth0 up")
 	within(t, "back after link down and up", func() bool { return left.run("ip route show proto 119") == route })
+}
+
+// TestAliasesWithoutARouteLeadNowhere, although there is a default route, and whoever dials one can tell why.
+func TestAliasesWithoutARouteLeadNowhere(t *testing.T) {
+	left, _ := newLAN(t)
+	left.run("ip route add default via 192.0.2.2")
+	left.run("ip route add default via 2001:db8::2")
+	before, path := left.checkState(), filepath.Join(t.TempDir(), "host.json")
+	l := newChecker(t, left, path)
+	want := model.AddressWant{Aliases: []netip.Prefix{netip.MustParsePrefix("198.19.0.0/16"), netip.MustParsePrefix("fd77::/64")}}
+	want.Detours = []model.DetourWant{left.detour("198.19.0.1", "192.0.2.2", "192.0.2.1", 1480)}
+	l.apply(want)
+	l.apply(want)
+	for _, to := range []string{"198.19.0.2:80", "[fd77::2]:80"} {
+		for _, network := range []string{"tcp", "udp"} {
+			left.do(func() error {
+				c, err := net.Dial(network, to)
+				if err == nil {
+					c.Close()
+				}
+				if !errors.Is(err, unix.EINVAL) {
+					t.Errorf("%s %s: %v", network, to, err)
+				}
+				return nil
+			})
+		}
+	}
+	want.Aliases = want.Aliases[:1]
+	l.apply(want)
+	if now := left.checkState(); strings.Count(now, "blackhole") != 1 || !strings.Contains(now, "blackhole 198.19.0.0/16") {
+		t.Errorf("of one range there is\n%s", now)
+	}
+	left.do(journal(t, path).Restore)
+	if after := left.checkState(); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
 }
 
 // TestClsactOfOthersStays, and so does weir's where somebody else uses it.

@@ -120,7 +120,7 @@ func TestDoubtIsSettledFast(t *testing.T) {
 // told, once.
 func TestWhoCannotAskLeavesTheVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, own := range []error{unix.EMFILE, unix.ENOBUFS, unix.EADDRNOTAVAIL, unix.EADDRINUSE, unix.EAGAIN, ownFault{errors.New("ca: no such file")}} {
+		for _, own := range []error{unix.EMFILE, unix.ENOBUFS, unix.EADDRNOTAVAIL, unix.EADDRINUSE, unix.EAGAIN, unix.EINVAL, ownFault{errors.New("ca: no such file")}} {
 			cannot := func(context.Context) error { return fmt.Errorf("connect: %w", own) }
 			want := []model.Health{{Unable: cannot(nil).Error()}}
 			if a, verdicts, _ := runs(t, web, cannot, 20*time.Second); !slices.Equal(verdicts, want) || len(a.at) < 20 {

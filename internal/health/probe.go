@@ -76,7 +76,7 @@ type ownFault struct{ error }
 
 func (f ownFault) Unwrap() error { return f.error }
 
-// isOwn tells whether the director itself lacks what it needs to ask: descriptors, memory, ports, a file.
+// isOwn tells whether the director itself lacks what it needs to ask: descriptors, memory, ports, a way, a file.
 func isOwn(err error) bool {
 	if _, ok := errors.AsType[ownFault](err); ok {
 		return true
@@ -85,6 +85,7 @@ func isOwn(err error) bool {
 	return ok && slices.Contains([]unix.Errno{
 		unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM,
 		unix.EADDRNOTAVAIL, unix.EADDRINUSE, unix.EAGAIN, // no port is free: for connect, for bind before it, for UDP
+		unix.EINVAL, // the route of an alias is gone: what is behind it says so (internal/address/detours.go)
 	}, errno)
 }
 

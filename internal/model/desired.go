@@ -33,6 +33,7 @@ type AddressWant struct {
 	Forward6   []string // the same of IPv6
 	RxVLANOff  []string // interfaces whose driver must leave VLAN tags in the frame, where the program looks
 	Detours    []DetourWant
+	Aliases    []netip.Prefix // ranges that lead nowhere but by a detour
 }
 
 // VIP is a virtual address that the host holds.

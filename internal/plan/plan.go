@@ -28,6 +28,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			Forward6:   forward(all, interfaces, is6),
 			RxVLANOff:  rxVLANOff(interfaces),
 			Detours:    detours,
+			Aliases:    Aliases(spec),
 		},
 		Dataplane: model.DataplaneWant{
 			Revision:   spec.Revision,
