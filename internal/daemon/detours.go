@@ -34,16 +34,25 @@ func (d *detours) ways() map[model.Detour]model.DetourWay {
 		alias, told := d.path[want.Detour]
 		switch why := d.blocked[want.Detour]; {
 		case want.Why != "":
-			out[want.Detour] = model.DetourWay{Why: want.Why}
+			out[want.Detour] = straight(want, want.Direct, want.Why)
 		case !want.Alias.IsValid():
 			out[want.Detour] = model.DetourWay{To: want.Virtual}
 		case why != "":
-			out[want.Detour] = model.DetourWay{Why: why}
+			out[want.Detour] = straight(want, true, why)
 		case told && alias == want.Alias:
 			out[want.Detour] = model.DetourWay{To: want.Alias}
 		case d.untold != "":
-			out[want.Detour] = model.DetourWay{Why: d.untold}
+			out[want.Detour] = straight(want, true, d.untold)
 		}
+	}
+	return out
+}
+
+// straight is the way of checks whose detour cannot be gone: to the server itself, if one leads there.
+func straight(want model.DetourWant, direct bool, why string) model.DetourWay {
+	out := model.DetourWay{Why: why}
+	if direct {
+		out.To = want.Server
 	}
 	return out
 }
@@ -52,10 +61,10 @@ func (d *detours) ways() map[model.Detour]model.DetourWay {
 func (d *daemon) detoured(seen *model.Seen) {
 	ways := d.detours.ways()
 	d.monitor.Ways(ways)
-	seen.Blocked = map[model.Detour]string{}
+	seen.Blocked = map[model.Detour]model.DetourWay{}
 	for detour, way := range ways {
 		if way.Why != "" {
-			seen.Blocked[detour] = way.Why
+			seen.Blocked[detour] = way
 		}
 	}
 }

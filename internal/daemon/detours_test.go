@@ -28,9 +28,10 @@ func TestAWayIsKnownWhenBothTargetsHaveMadeIt(t *testing.T) {
 		{"the other alone", nil, "", made, nil, model.DetourWay{}},
 		{"both", made, "", made, nil, model.DetourWay{To: alias}},
 		{"each another alias", []model.DetourWant{{Detour: key, Alias: other}}, "", made, nil, model.DetourWay{}},
-		{"the path cannot", nil, "full", made, nil, model.DetourWay{Why: "full"}},
-		{"the other cannot", made, "", made, map[model.Detour]string{key: "no clsact"}, model.DetourWay{Why: "no clsact"}},
+		{"the path cannot", nil, "full", made, nil, model.DetourWay{Why: "full", To: key.Server}},
+		{"the other cannot", made, "", made, map[model.Detour]string{key: "no clsact"}, model.DetourWay{Why: "no clsact", To: key.Server}},
 		{"there is none", nil, "", []model.DetourWant{{Detour: key, Why: "no way"}}, nil, model.DetourWay{Why: "no way"}},
+		{"there is one to the server alone", nil, "", []model.DetourWant{{Detour: key, Why: "no room", Direct: true}}, nil, model.DetourWay{Why: "no room", To: key.Server}},
 		{"this host", nil, "", []model.DetourWant{{Detour: key}}, nil, model.DetourWay{To: key.Virtual}},
 	} {
 		d := detours{address: test.address, blocked: test.blocked}

@@ -88,7 +88,7 @@ func next(due time.Time, pace time.Duration, now time.Time) time.Time {
 
 // once is one question.
 func (c *checker) once(ctx context.Context, way model.DetourWay) (model.Advice, error) {
-	if way.Why != "" {
+	if way.Stops(c.key.Check) {
 		return model.Advice{}, ownFault{errors.New(way.Why)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.key.Check.Timeout)

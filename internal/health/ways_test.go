@@ -50,6 +50,24 @@ func TestACheckWaitsForItsDetour(t *testing.T) {
 	})
 }
 
+// TestACheckWithoutItsDetourAsksTheServer, unless it was told to go by it: then it waits.
+func TestACheckWithoutItsDetourAsksTheServer(t *testing.T) {
+	for via, want := range map[model.Via]int{model.ViaDefault: 1, model.ViaVIP: 0} {
+		var dialledTo []netip.AddrPort
+		key := web
+		key.Detour, key.Target, key.Check.Via = detour, netip.MustParseAddrPort("192.0.2.10:80"), via
+		c := &checker{key: key, ask: func(ctx context.Context, to netip.AddrPort) (model.Advice, error) {
+			at, _ := dialled(ctx, to)
+			dialledTo = append(dialledTo, at)
+			return model.Advice{}, nil
+		}}
+		_, err := c.once(t.Context(), model.DetourWay{Why: "no room", To: detour.Server})
+		if len(dialledTo) != want || isOwn(err) != (want == 0) || want > 0 && dialledTo[0] != netip.MustParseAddrPort("192.0.2.11:80") {
+			t.Errorf("via %s: dialled %v, %v", via, dialledTo, err)
+		}
+	}
+}
+
 // TestKindsDialAliases, by TCP and UDP, and call whom they ask by its name.
 func TestKindsDialAliases(t *testing.T) {
 	alias := netip.MustParseAddr("127.0.0.2")

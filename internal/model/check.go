@@ -64,7 +64,7 @@ func (AskPing) Kind() string { return "ping" }
 type CheckKey struct {
 	Target netip.AddrPort
 	Detour Detour // by which the target is asked; zero: it is the server's own address
-	Check  Check  // without Via, which is in the others
+	Check  Check  // its Via says only whether the detour must be gone, or the server may be asked where it cannot
 }
 
 // Server is the address of the one that is asked.
@@ -82,6 +82,7 @@ func (s Service) Asks(server Server) []CheckKey {
 		key := CheckKey{Target: check.target(server.Key), Check: check}
 		key.Check.Via = 0
 		if why, _ := NoDetour(s.Key, server, check.Ask); why == "" && check.Via != ViaServer {
+			key.Check.Via = check.Via
 			key.Detour = Detour{s.Key.Address, server.Key.Address, server.Forwarding, server.Tunnel}
 			key.Target = netip.AddrPortFrom(s.Key.Address, cmp.Or(check.Port, server.Key.Port, s.Key.Port))
 		}

@@ -46,6 +46,7 @@ type DetourWant struct {
 	Detour
 	Alias  Addr   // zero: there can be none
 	Why    string // there is no alias; "": the server is this host, and the virtual address leads there
+	Direct bool   // of Why: there is a way to the server itself
 	Link   int    // index of the interface towards the server
 	Next   Addr   // the neighbour towards it
 	Source Addr   // the host's address towards it
@@ -54,9 +55,12 @@ type DetourWant struct {
 
 // DetourWay is how a detour is gone now.
 type DetourWay struct {
-	To  Addr   // what is dialled in place of the virtual address
+	To  Addr   // what is dialled in place of the virtual address; of Why: the server itself, if there is a way to it
 	Why string // it cannot be gone; "": it can
 }
+
+// Stops tells whether a check has to wait for its way, because nobody can be asked, or it shall ask nobody else.
+func (w DetourWay) Stops(c Check) bool { return w.Why != "" && (c.Via == ViaVIP || !w.To.IsValid()) }
 
 // Program is one of the kernel's.
 type Program struct {

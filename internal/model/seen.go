@@ -17,7 +17,7 @@ type Seen struct {
 	PathMTUs    map[Addr]PathMTU // by the address of a TUN server: what routers said about the way to it
 	Left        []Left           // in the order in which they left
 	Health      map[CheckKey]Health
-	Blocked     map[Detour]string           // why checks cannot go by a detour that was wanted
+	Blocked     map[Detour]DetourWay        // those that were wanted and cannot be gone
 	Signs       map[ServiceServer]Sign      // the bad ones
 	InPool      map[ServiceServer]bool      // who got new connections by the last plan, or before the daemon's start; false: did not
 	Entered     map[ServiceServer]time.Time // since when those in the pool are; absent: longer than this daemon remembers

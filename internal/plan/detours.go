@@ -33,7 +33,7 @@ func detours(spec model.Spec, seen model.Seen, now time.Time) []model.DetourWant
 		}
 		alias, ok := aliasFor(out[i].Detour, spec.Aliases.Of(out[i].Virtual), taken)
 		if !ok {
-			out[i] = model.DetourWant{Detour: out[i].Detour, Why: fmt.Sprintf("check_aliases: %s has no more room", spec.Aliases.Of(out[i].Virtual))}
+			out[i] = model.DetourWant{Detour: out[i].Detour, Direct: true, Why: fmt.Sprintf("check_aliases: %s has no more room", spec.Aliases.Of(out[i].Virtual))}
 			continue
 		}
 		taken[alias], out[i].Alias = true, alias
@@ -69,8 +69,11 @@ func lead(detour model.Detour, spec model.Spec, seen model.Seen, now time.Time) 
 	case !ok, !found, gateway, vlanFault(seen.Network, link).why != "":
 		out.Why = fmt.Sprintf("there is no way to %s by %s", detour.Server, detour.Forwarding)
 		return out
+	case !looksAt(spec, seen.Network, link):
+		out.Direct, out.Why = true, fmt.Sprintf("its answers come in by %s, where weir does not run: add %s to `interfaces:`", link.Name, link.Name)
+		return out
 	case isVirtual(spec, route.Source):
-		out.Why = fmt.Sprintf("the answers would come to %s, which is a service's: give this host an address of its own towards %s",
+		out.Direct, out.Why = true, fmt.Sprintf("the answers would come to %s, which is a service's: give this host an address of its own towards %s",
 			route.Source, detour.Server)
 		return out
 	}
@@ -80,6 +83,12 @@ func lead(detour model.Detour, spec model.Spec, seen model.Seen, now time.Time) 
 		out.MTU = narrowed(out.MTU, seen.PathMTUs[detour.Server], now) - detour.Tunnel.Overhead(detour.Server)
 	}
 	return out
+}
+
+// looksAt tells whether the program sees what comes in by a link that leads to a server.
+func looksAt(spec model.Spec, network model.Network, link model.Link) bool {
+	_, wanted := wantedMode(spec, network, link)
+	return wanted || len(spec.Interfaces) == 0
 }
 
 func narrowed(mtu int, path model.PathMTU, now time.Time) int {

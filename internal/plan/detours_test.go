@@ -67,6 +67,22 @@ func TestDetoursFollowTheWayToTheServer(t *testing.T) {
 	}
 }
 
+// TestDetoursNeedTheirAnswersSeen: where `interfaces` leaves out the one that leads to the server, it says so.
+func TestDetoursNeedTheirAnswersSeen(t *testing.T) {
+	one := checked(server("198.51.100.11", model.DR), false, 0)
+	s, seen := spec("192.0.2.10", one), model.Seen{Network: network("198.51.100.11")}
+	s.Interfaces = []model.Interface{{Name: "eth0"}}
+	desired, _ := plan.Make(s, seen, noon)
+	const why = "its answers come in by eth1, where weir does not run: add eth1 to `interfaces:`"
+	if got := desired.Address.Detours; len(got) != 1 || got[0].Why != why || !got[0].Direct || got[0].Alias.IsValid() {
+		t.Errorf("%+v", got)
+	}
+	s.Interfaces = append(s.Interfaces, model.Interface{Name: "eth1"})
+	if desired, _ = plan.Make(s, seen, noon); !desired.Address.Detours[0].Alias.IsValid() {
+		t.Errorf("%+v", desired.Address.Detours)
+	}
+}
+
 // TestAliasesStay whatever else is in the config, and no two detours have one.
 func TestAliasesStay(t *testing.T) {
 	seen := model.Seen{Network: network("198.51.100.11", "198.51.100.12")}

@@ -189,24 +189,33 @@ func TestChecksThatLackSomethingAreToldOf(t *testing.T) {
 	}
 }
 
-// TestChecksThatCannotAskAreToldOf: such a server stays as it is, and somebody must know.
-func TestChecksThatCannotAskAreToldOf(t *testing.T) {
-	const why = "its check cannot ask: interface eth0: add clsact: no such file or directory"
-	for weight, state := range map[uint16]report.State{0: report.Waiting, 1: report.Up} {
-		in := checked(model.Health{}, weight)
-		in.Spec.Services[0].Servers[1].Forwarding = model.DR
-		service := in.Spec.Services[0]
-		key := service.Asks(service.Servers[1])[0]
-		in.Seen.Blocked = map[model.Detour]string{key.Detour: strings.TrimPrefix(why, "its check cannot ask: ")}
+// TestChecksThatCannotGoTheirWayAreToldOf: such a server stays as it is, or is asked another way, and somebody must know.
+func TestChecksThatCannotGoTheirWayAreToldOf(t *testing.T) {
+	const why = "interface eth0: add clsact: no such file or directory"
+	for _, test := range []struct {
+		via           model.Via
+		weight        uint16
+		state         report.State
+		reason, title string
+	}{
+		{model.ViaVIP, 0, report.Waiting, "its check cannot ask: " + why, "servers that stay as they are, whatever they do: 1"},
+		{model.ViaVIP, 1, report.Up, "its check cannot ask: " + why, "servers that stay as they are, whatever they do: 1"},
+		{model.ViaDefault, 0, report.Waiting, "its check has no good answer yet", "servers that are not asked the way their clients ask them: 1"},
+		{model.ViaDefault, 1, report.Up, "its check asks the server itself: " + why, "servers that are not asked the way their clients ask them: 1"},
+	} {
+		in := checked(model.Health{}, test.weight)
+		server := &in.Spec.Services[0].Servers[1]
+		server.Forwarding, server.Checks.Of = model.DR, slices.Clone(server.Checks.Of)
+		server.Checks.Of[0].Via = test.via
+		key := in.Spec.Services[0].Asks(*server)[0]
+		in.Seen.Blocked = map[model.Detour]model.DetourWay{key.Detour: {Why: why, To: key.Detour.Server}}
 		s := report.Make(in)
-		if got := s.Servers[1]; got.State != state || got.Reason != why {
-			t.Errorf("weight %d: %s, %q", weight, got.State, got.Reason)
+		if got := s.Servers[1]; got.State != test.state || got.Reason != test.reason {
+			t.Errorf("%+v: %s, %q", test, got.State, got.Reason)
 		}
-		told := slices.ContainsFunc(s.Problems, func(p model.Problem) bool {
-			return p.What == "servers that stay as they are, whatever they do: 1" && strings.HasSuffix(p.Why, why)
-		})
+		told := slices.ContainsFunc(s.Problems, func(p model.Problem) bool { return p.What == test.title && strings.HasSuffix(p.Why, why) })
 		if !told || key.Detour == (model.Detour{}) {
-			t.Errorf("weight %d: %v", weight, s.Problems)
+			t.Errorf("%+v: %v", test, s.Problems)
 		}
 	}
 }

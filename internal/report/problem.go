@@ -66,28 +66,40 @@ func expiring(in Input) (out []model.Problem) {
 	return out
 }
 
-// unwatched are servers whose checks cannot ask.
-func unwatched(in Input) []model.Problem {
-	var reasons []string
-	for _, service := range in.Spec.Services {
-		for _, server := range service.Servers {
-			if why := unasked(in, service, server); why != "" {
-				reasons = append(reasons, fmt.Sprintf("%s of %s: %s", server.Key, service.Name, why))
-			}
-		}
-	}
-	if len(reasons) == 0 {
-		return nil
-	}
+// unwatched are servers whose checks cannot ask, or ask another way than clients do.
+func unwatched(in Input) (out []model.Problem) {
 	fix := "remove the cause; weir tries again by itself"
 	if len(in.Seen.Blocked) > 0 {
 		fix += ". Or have the servers themselves asked: `via: server`"
 	}
-	return []model.Problem{{
-		What: fmt.Sprintf("servers that stay as they are, whatever they do: %d", len(reasons)),
-		Why:  shorten(reasons),
-		Fix:  fix,
-	}}
+	if n, why := reasons(in, unasked); n > 0 {
+		out = append(out, model.Problem{
+			What: fmt.Sprintf("servers that stay as they are, whatever they do: %d", n),
+			Why:  why,
+			Fix:  fix,
+		})
+	}
+	if n, why := reasons(in, askedItself); n > 0 {
+		out = append(out, model.Problem{
+			What: fmt.Sprintf("servers that are not asked the way their clients ask them: %d", n),
+			Why:  why,
+			Fix:  "remove the cause; weir tries again by itself. Or say that this will do: `via: server`",
+		})
+	}
+	return out
+}
+
+// reasons are what there is to say of servers, and of how many.
+func reasons(in Input, of func(Input, model.Service, model.Server) string) (n int, text string) {
+	var all []string
+	for _, service := range in.Spec.Services {
+		for _, server := range service.Servers {
+			if why := of(in, service, server); why != "" {
+				all = append(all, fmt.Sprintf("%s of %s: %s", server.Key, service.Name, why))
+			}
+		}
+	}
+	return len(all), shorten(all)
 }
 
 // unapplied speaks of targets that turned the plan's last wish down. One that is still at work has

@@ -31,7 +31,7 @@ func servers(in Input, service model.Service, wants map[model.ServiceServer]mode
 		line := line(in, service, server, want)
 		line.State, line.Reason = state(in, service, server, want, line.Reading)
 		if line.State == Up {
-			line.Reason = remarks(unasked(in, service, server), doubt(in, service, server.Key), slowly(in, service, server, want), weighed(in, service, server), unsaid(in, service, server), ending(in.Seen.CertificateEnds(service, server), in.Now), narrowed(in, want))
+			line.Reason = remarks(unasked(in, service, server), askedItself(in, service, server), doubt(in, service, server.Key), slowly(in, service, server, want), weighed(in, service, server), unsaid(in, service, server), ending(in.Seen.CertificateEnds(service, server), in.Now), narrowed(in, want))
 		}
 		if line.State == Down {
 			line.Reason = remarks(line.Reason, unasked(in, service, server))
@@ -149,8 +149,21 @@ func ending(ends, now time.Time) string {
 // unasked says why a check of a server cannot ask, or "": then the server stays as it is, whatever it does.
 func unasked(in Input, service model.Service, server model.Server) string {
 	for _, key := range service.Asks(server) {
-		if why := cmp.Or(in.Seen.Blocked[key.Detour], in.Seen.Health[key].Unable); why != "" {
+		if way := in.Seen.Blocked[key.Detour]; way.Stops(key.Check) {
+			return "its check cannot ask: " + way.Why
+		}
+		if why := in.Seen.Health[key].Unable; why != "" {
 			return "its check cannot ask: " + why
+		}
+	}
+	return ""
+}
+
+// askedItself says why a check asks a server itself, although it should go through the service's address, or "".
+func askedItself(in Input, service model.Service, server model.Server) string {
+	for _, key := range service.Asks(server) {
+		if way := in.Seen.Blocked[key.Detour]; way.Why != "" && !way.Stops(key.Check) {
+			return "its check asks the server itself: " + way.Why
 		}
 	}
 	return ""
