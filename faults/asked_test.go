@@ -39,6 +39,13 @@ func newAsked(t *testing.T, config lab.Config) *asked {
 			t.Error(err)
 		}
 	})
+	if config.Forwarding == lab.DR { // checks go to the VIP
+		for _, s := range l.Servers {
+			if err := s.HoldVIP(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	d := l.Directors[0]
 	return &asked{l, d, client.New(filepath.Join(d.Run, "weir.sock"))}
 }

@@ -16,7 +16,7 @@ import (
 // flaps are the changes of a server that comes and goes, those of all its services together.
 const flaps = "changes"
 
-// serverFlaps: what is asked of a server is there for a second, and gone for a second, under load. Five minutes of one
+// serverFlaps: what is asked of a server is there for an interval, and gone for one, under load. Five minutes of one
 // check are half a minute of ten, which see it at different moments.
 func serverFlaps(weir string) faults.Fault {
 	return faults.Fault{
@@ -25,7 +25,7 @@ func serverFlaps(weir string) faults.Fault {
 		Parts:  append(partsOfLoad(), faults.Part{Name: flaps, Unit: "changes", Bar: 10}),
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			g := newGround(t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Web: lab.WebOwn, Weir: weir}, usualLoad(size))
-			f := &flapping{ground: g, asked: &asked{g.lab, g.director, g.daemon}, times: size.Of(2, 15)}
+			f := &flapping{ground: g, asked: &asked{g.lab, g.director, g.daemon}, tempo: tempoOf(size), times: size.Of(2, 15)}
 			if err := f.open(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -37,7 +37,8 @@ func serverFlaps(weir string) faults.Fault {
 type flapping struct {
 	*ground
 	asked *asked
-	times int // it goes and comes so often
+	tempo tempo // of the checks, and of the server
+	times int   // it goes and comes so often
 }
 
 // open has all of the load's services checked, and ten more by checks of their own.
@@ -47,9 +48,9 @@ func (f *flapping) open(ctx context.Context) error {
 			return err
 		}
 	}
-	text := strings.ReplaceAll(f.lab.LoadServices(), "    check: off\n", "    check: {http: /health, port: 80}\n")
+	text := strings.ReplaceAll(f.lab.LoadServices(), "    check: off\n", fmt.Sprintf("    check: {http: /health, port: 80, %s}\n", f.tempo))
 	for i := range 10 {
-		text += f.asked.service(8001+i, fmt.Sprintf("{http: \"/health?%d\", port: 80}", i))
+		text += f.asked.service(8001+i, fmt.Sprintf("{http: \"/health?%d\", port: 80, %s}", i, f.tempo))
 	}
 	if err := f.become(ctx, text); err != nil {
 		return err
@@ -64,15 +65,15 @@ func (f *flapping) flap(ctx context.Context) (map[string]float64, error) {
 	}
 	server, began := f.lab.Servers[0], time.Now()
 	for i := range f.times {
-		second := func(n int) { time.Sleep(time.Until(began.Add(time.Duration(2*i+n) * time.Second))) }
+		until := func(n int) { time.Sleep(time.Until(began.Add(time.Duration(2*i+n) * f.tempo.interval()))) }
 		if err := server.KillWeb(); err != nil {
 			return nil, err
 		}
-		second(1)
+		until(1)
 		if err := server.StartWeb(ctx); err != nil {
 			return nil, err
 		}
-		second(2)
+		until(2)
 	}
 	of, err := f.asked.changesSince(told)
 	if err != nil {

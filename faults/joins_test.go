@@ -32,6 +32,7 @@ const (
 type joining struct {
 	*asked
 	slow  time.Duration // the slow start
+	after time.Duration // so long do connections come when it is over
 	rate  int           // connections a second
 	begun int           // those that each of the two has before
 	from  time.Time     // when the two began to serve
@@ -51,6 +52,7 @@ func newJoining(t *testing.T, weir string, size faults.Size) *joining {
 	t.Helper()
 	j := &joining{asked: newAsked(t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Weir: weir})}
 	j.slow, j.rate, j.begun = time.Duration(size.Of(1, 20))*time.Second, size.Of(50, 200), size.Of(30, 300)
+	j.after = time.Duration(size.Of(0, 1)) * time.Second
 	if err := j.open(t); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +62,7 @@ func newJoining(t *testing.T, weir string, size faults.Size) *joining {
 func (j *joining) open(t *testing.T) error {
 	var servers []string
 	for i, s := range j.lab.Servers {
-		if err := errors.Join(s.HoldVIP(t.Context()), j.hold(t, i)); err != nil {
+		if err := j.hold(t, i); err != nil {
 			return err
 		}
 		if i > 0 {
@@ -139,11 +141,11 @@ func (j *joining) run(ctx context.Context, m *faults.Measured) error {
 	return err
 }
 
-// pour opens connections until the slow start is over.
+// pour opens connections until the slow start is over, and longer.
 func (j *joining) pour(ctx context.Context) error {
 	ticks := time.NewTicker(time.Second / time.Duration(j.rate))
 	defer ticks.Stop()
-	for ended := time.Now().Add(j.slow + time.Second); time.Now().Before(ended); <-ticks.C {
+	for ended := time.Now().Add(j.slow + j.after); time.Now().Before(ended); <-ticks.C {
 		if err := j.connect(ctx); err != nil {
 			return err
 		}

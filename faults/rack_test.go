@@ -27,7 +27,7 @@ const (
 	rackUntold   = "untold"   // servers that no message names
 )
 
-// herd: fifty of sixty servers fail at once, and an empty one comes to others.
+// herd: a thousand checks begin at once, fifty of sixty servers fail at once, and an empty one comes to others.
 func herd(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 32,
@@ -38,10 +38,11 @@ func herd(weir string) faults.Fault {
 			{Name: rackMessages, Unit: "messages", Bar: 1, Timely: true},
 			{Name: rackUntold, Unit: "servers"},
 			{Name: joinShare, Unit: "fair shares", Bar: 2, Timely: true},
+			{Name: checkSpread, Unit: "%", Bar: 20},
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			r := &rack{asked: newAsked(t, lab.Config{Shape: lab.TwoArm, Forwarding: lab.NAT, Servers: 1, Weir: weir}), log: t.Logf}
-			r.digest = time.Duration(size.Of(1, 10)) * time.Second
+			r.digest = time.Duration(size.Of(500, 10_000)) * time.Millisecond
 			if err := r.open(t, size.Of(300, 1000)); err != nil {
 				t.Fatal(err)
 			}
@@ -50,6 +51,9 @@ func herd(weir string) faults.Fault {
 				m, err := r.run(t.Context())
 				if err == nil {
 					err = j.run(t.Context(), &m)
+				}
+				if err == nil {
+					m.Figures[checkSpread], err = spread(t)
 				}
 				return m, err
 			}
@@ -72,6 +76,7 @@ type rack struct {
 	*asked
 	tables *lab.Tables
 	digest time.Duration
+	ended  time.Time // when the run before was over
 	log    func(string, ...any)
 
 	mu       sync.Mutex
@@ -155,7 +160,11 @@ func (r *rack) fail(failing bool) {
 }
 
 func (r *rack) run(ctx context.Context) (faults.Measured, error) {
-	time.Sleep(r.digest) // messages of the run before
+	r.fail(false)
+	if err := r.allUp(ctx); err != nil {
+		return faults.Measured{}, err
+	}
+	time.Sleep(time.Until(r.ended.Add(r.digest))) // messages of the run before
 	r.fail(true)
 	switches, stood, err := r.watch(ctx, func(ctx context.Context) error {
 		return r.until(ctx, "they are out", r.web(), "tcp", func(server string, weight uint16) bool { return r.fails(server) == (weight == 0) })
@@ -172,11 +181,11 @@ func (r *rack) run(ctx context.Context) (faults.Measured, error) {
 		return faults.Measured{}, err
 	}
 	m := faults.Measured{Figures: figures}
+	r.ended = time.Now()
 	if apart := last.Sub(first); apart > 2*rackApart || stood > rackStall {
 		m.Disturbed = fmt.Sprintf("answers that decide came %v apart, and the machine stood still for %v", apart, stood)
 	}
-	r.fail(false)
-	return m, r.allUp(ctx)
+	return m, nil
 }
 
 func (r *rack) web() string { return fmt.Sprintf("%s:80", r.lab.VIP.IPv4) }

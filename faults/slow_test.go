@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -24,11 +25,17 @@ const (
 	slowIn        = "slow_in" // checks that have not found it
 )
 
-// The defaults of a check, which faults 27 and 28 leave as they are.
-const (
-	usualInterval = time.Second
-	usualTimeout  = 900 * time.Millisecond
-)
+// tempo is the interval of a check, with a timeout as the defaults have it.
+type tempo time.Duration
+
+// tempoOf is the defaults' own tempo, or a quicker one where no times are judged: faults 27 and 28 are in its proportions.
+func tempoOf(size faults.Size) tempo { return tempo(size.Of(300, 1000)) * tempo(time.Millisecond) }
+
+func (t tempo) interval() time.Duration { return time.Duration(t) }
+func (t tempo) timeout() time.Duration  { return t.interval() * 9 / 10 }
+func (t tempo) String() string {
+	return fmt.Sprintf("interval: %s, timeout: %s", t.interval(), t.timeout())
+}
 
 // serverSlow: servers answer later and later. Ten minutes of one check are ten seconds of sixty.
 func serverSlow(weir string) faults.Fault {
@@ -44,8 +51,9 @@ func serverSlow(weir string) faults.Fault {
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			checks := size.Of(4, 60)
-			a := newAsked(t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Servers: len(paces()), Weir: weir})
-			s := &slowness{asked: a, checks: checks, lasting: time.Duration(size.Of(3, 600/checks)) * usualInterval, log: t.Logf}
+			s := &slowness{checks: checks, tempo: tempoOf(size), log: t.Logf}
+			s.lasting = time.Duration(size.Of(5, 600/checks)) * s.tempo.interval()
+			s.asked = newAsked(t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Servers: len(s.paces()), Weir: weir})
 			if err := s.open(t); err != nil {
 				t.Fatal(err)
 			}
@@ -59,22 +67,26 @@ type pace func(question int) time.Duration
 
 func always(wait time.Duration) pace { return func(int) time.Duration { return wait } }
 
-func tenth(question int) time.Duration {
-	if question%10 == 0 {
-		return 2 * usualTimeout
+func tenth(wait time.Duration) pace {
+	return func(question int) time.Duration {
+		if question%10 == 0 {
+			return wait
+		}
+		return 0
 	}
-	return 0
 }
 
 // paces are of the servers in turn.
-func paces() []pace {
-	return []pace{always(usualTimeout / 2), always(usualTimeout * 9 / 10), tenth, always(usualTimeout), always(2 * usualTimeout)}
+func (s *slowness) paces() []pace {
+	timeout := s.tempo.timeout()
+	return []pace{always(timeout / 2), always(timeout * 9 / 10), tenth(2 * timeout), always(timeout), always(2 * timeout)}
 }
 
 // slowness is servers that answer late, while it is told them.
 type slowness struct {
 	*asked
 	checks  int            // of each server
+	tempo   tempo          // of each check
 	first   netip.AddrPort // of the services
 	lasting time.Duration  // so long are they slow
 	log     func(string, ...any)
@@ -93,7 +105,7 @@ func (s *slowness) open(t *testing.T) error {
 		if err != nil {
 			return err
 		}
-		web := &http.Server{Handler: s.answer(server.Name, paces()[i]), ReadHeaderTimeout: 5 * time.Second}
+		web := &http.Server{Handler: s.answer(server.Name, s.paces()[i]), ReadHeaderTimeout: 5 * time.Second}
 		go web.Serve(listener)
 		t.Cleanup(func() { web.Close() })
 	}
@@ -101,13 +113,15 @@ func (s *slowness) open(t *testing.T) error {
 	var text strings.Builder
 	text.WriteString("services:\n")
 	for i := range s.checks {
-		text.WriteString(s.service(8001+i, checkOf(i)))
+		text.WriteString(s.service(8001+i, s.checkOf(i)))
 	}
 	return s.start(t.Context(), text.String())
 }
 
-// checkOf asks as the defaults have it, in words that no other one has.
-func checkOf(i int) string { return "{http: \"/" + strings.Repeat("x", i) + "\", port: 8080}" }
+// checkOf asks in words that no other one has.
+func (s *slowness) checkOf(i int) string {
+	return fmt.Sprintf("{http: \"/%s\", port: %d, %s}", strings.Repeat("x", i), slowPort, s.tempo)
+}
 
 func (s *slowness) answer(server string, pace pace) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -137,6 +151,10 @@ func (s *slowness) turn(slow bool) {
 
 func (s *slowness) run(ctx context.Context) (faults.Measured, error) {
 	figures := map[string]float64{}
+	s.turn(false)
+	if err := s.allUp(ctx); err != nil {
+		return faults.Measured{}, err
+	}
 	told, err := s.told()
 	if err != nil {
 		return faults.Measured{}, err
@@ -148,11 +166,7 @@ func (s *slowness) run(ctx context.Context) (faults.Measured, error) {
 	}
 	figures[removedIn] = time.Since(began).Seconds()
 	time.Sleep(time.Until(began.Add(s.lasting)))
-	if err := s.judge(figures, told); err != nil {
-		return faults.Measured{}, err
-	}
-	s.turn(false)
-	return faults.Measured{Figures: figures}, s.allUp(ctx)
+	return faults.Measured{Figures: figures}, s.judge(figures, told)
 }
 
 func (s *slowness) of(server int) netip.Addr { return s.lab.Servers[server].Address.IPv4 }
