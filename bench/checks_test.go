@@ -90,7 +90,7 @@ func (w *watch) services(servers int, kind string) string {
 	var out strings.Builder
 	out.WriteString("services:\n" + w.pickedService())
 	for i := range min(servers, askedServices) {
-		fmt.Fprintf(&out, "  - {name: s%d, address: \"%s:%d\", scheduler: rr, forwarding: tun, check: {%s, port: %d, interval: %s}, servers: [",
+		fmt.Fprintf(&out, "  - {name: s%d, address: \"%s:%d\", scheduler: rr, forwarding: tun, check: {%s, via: server, port: %d, interval: %s}, servers: [",
 			i, w.lab.VIP.IPv4, 7001+i, map[string]string{"tcp": "tcp: {}", "http": "http: /health"}[kind], askedPort, askedEvery)
 		address := asked.Addr().As4()
 		for j := i * servers / askedServices; j < (i+1)*servers/askedServices; j++ {
