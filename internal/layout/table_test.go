@@ -59,7 +59,7 @@ var table = map[string][]string{
 	"cmd/weir-docs":   {"internal/cli"},
 	"packaging":       {},
 	"stories":         {"internal/lab", "api", "client"},
-	"faults":          {"internal/lab", "internal/ledger", "api", "client"},
+	"faults":          {"internal/health", "internal/lab", "internal/ledger", "internal/model", "api", "client"},
 	"bench":           {"internal/ledger"},
 	// config, because that says what this version does not have.
 	"parity": {"internal/config", "internal/model", "internal/lab", "client"},
