@@ -35,6 +35,11 @@ lab: build
 .PHONY: test
 test: test-packages test-unit test-root
 
+# test-all tells the slow stories, too.
+.PHONY: test-all
+test-all: export WEIR_ALL = 1
+test-all: test
+
 .PHONY: test-packages
 test-packages:
 	@test/packages $(TEST_PACKAGES)

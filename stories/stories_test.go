@@ -15,12 +15,24 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestStories(t *testing.T) {
+func TestStories(t *testing.T) { tell(t, ".") }
+
+// TestSlowStories are those that wait for more than ten seconds, or nearly: `make test-all` tells them, too.
+func TestSlowStories(t *testing.T) {
+	if os.Getenv("WEIR_ALL") == "" {
+		t.Skip("told by make test-all")
+	}
+	tell(t, "slow")
+}
+
+// tell tells the stories of a directory.
+func tell(t *testing.T, dir string) {
+	t.Helper()
 	requireStage(t)
 	weir := weirBinary(t)
 	t.Setenv("GOTMPDIR", publicDir(t)) // where testscript works, lest a story that fails leaves something
 	testscript.Run(t, testscript.Params{
-		Dir:                ".",
+		Dir:                dir,
 		Cmds:               commands(),
 		RequireUniqueNames: true,
 		Setup:              func(env *testscript.Env) error { return setTheStage(env, weir) },
