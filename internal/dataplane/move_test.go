@@ -5,6 +5,7 @@ package dataplane_test
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -162,7 +163,11 @@ func TestStartTakesUpWhatAKilledOneLeft(t *testing.T) {
 	from := uint32(smallTable)
 	c := newCrowd(t, from, 3)
 	for steps := range dataplane.MoveSteps + 1 {
-		for _, want := range []uint32{largeTable, smallTable, middleTable} {
+		sizes := []uint32{largeTable, smallTable, middleTable}
+		if os.Getenv("WEIR_ALL") == "" {
+			sizes = sizes[steps%3 : steps%3+1]
+		}
+		for _, want := range sizes {
 			to := uint32(largeTable)
 			if from == to {
 				to = smallTable
