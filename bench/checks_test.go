@@ -105,21 +105,14 @@ func (w *watch) services(servers int, kind string) string {
 // serve answers for the many. What it costs is not the director's, but the machine's that both are on: no more is
 // done than must be.
 func (w *watch) serve(t *testing.T) error {
-	listener, err := w.lab.Servers[0].Listen(t.Context(), askedPort)
+	listener, err := w.lab.Servers[0].Take(t.Context(), askedPort, func(c *net.TCPConn) {
+		w.questions.Add(1)
+		go answer(c)
+	})
 	if err != nil {
 		return err
 	}
 	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			w.questions.Add(1)
-			go answer(c)
-		}
-	}()
 	return nil
 }
 

@@ -30,15 +30,7 @@ func newAsked(t *testing.T, config lab.Config) *asked {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	l, err := lab.New(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := newLab(ctx, t, config)
 	if config.Forwarding == lab.DR { // checks go to the VIP
 		for _, s := range l.Servers {
 			if err := s.HoldVIP(ctx); err != nil {

@@ -143,15 +143,7 @@ func newWard(t *testing.T, config lab.Config, check, more string) *ward {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	config.Web = lab.WebOwn
-	l, err := lab.New(ctx, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	l := newLab(ctx, t, config)
 	w := &ward{lab: l, daemon: client.New(filepath.Join(l.Directors[0].Run, "weir.sock"))}
 	w.text = w.checked(check) + more
 	if err := errors.Join(l.Serve(ctx), l.Directors[0].Start(w.text), l.Directors[0].WaitReady(ctx)); err != nil {

@@ -41,11 +41,9 @@ func newGround(t *testing.T, config lab.Config, plan lab.LoadPlan) *ground {
 // more is what the director's configuration has behind the services of the load.
 type more func(*lab.Lab) string
 
-// newGroundWith has more in the director's configuration.
-func newGroundWith(t *testing.T, config lab.Config, plan lab.LoadPlan, more more) *ground {
+// newLab is gone with its test.
+func newLab(ctx context.Context, t *testing.T, config lab.Config) *lab.Lab {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
 	l, err := lab.New(ctx, config)
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +53,15 @@ func newGroundWith(t *testing.T, config lab.Config, plan lab.LoadPlan, more more
 			t.Error(err)
 		}
 	})
+	return l
+}
+
+// newGroundWith has more in the director's configuration.
+func newGroundWith(t *testing.T, config lab.Config, plan lab.LoadPlan, more more) *ground {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	l := newLab(ctx, t, config)
 	g := &ground{lab: l, director: l.Directors[0], plan: plan, more: more}
 	g.daemon = client.New(filepath.Join(g.director.Run, "weir.sock"))
 	t.Cleanup(func() { g.tell(t) })

@@ -176,20 +176,11 @@ func (h *hostility) open(t *testing.T, copies int) error {
 }
 
 func (h *hostility) listen(t *testing.T, port uint16, l liar) error {
-	listener, err := h.lab.Servers[0].Listen(t.Context(), port)
+	listener, err := h.lab.Servers[0].Take(t.Context(), port, func(c *net.TCPConn) { go h.lie(c, l) })
 	if err != nil {
 		return err
 	}
 	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go h.lie(c.(*net.TCPConn), l)
-		}
-	}()
 	return nil
 }
 

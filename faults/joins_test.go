@@ -87,22 +87,15 @@ func (j *joining) service() netip.AddrPort { return netip.AddrPortFrom(j.lab.VIP
 
 // hold takes connections, and notes when they came.
 func (j *joining) hold(t *testing.T, server int) error {
-	listener, err := j.lab.Servers[server].Listen(t.Context(), joinPort)
+	listener, err := j.lab.Servers[server].Take(t.Context(), joinPort, func(c *net.TCPConn) {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.arrived, j.held = append(j.arrived, arrival{time.Now(), server}), append(j.held, c)
+	})
 	if err != nil {
 		return err
 	}
 	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			j.mu.Lock()
-			j.arrived, j.held = append(j.arrived, arrival{time.Now(), server}), append(j.held, c)
-			j.mu.Unlock()
-		}
-	}()
 	return nil
 }
 

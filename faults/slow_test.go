@@ -101,13 +101,9 @@ const slowPort = 8080
 
 func (s *slowness) open(t *testing.T) error {
 	for i, server := range s.lab.Servers {
-		listener, err := server.Listen(t.Context(), slowPort)
-		if err != nil {
+		if err := serveOn(t, &server.Node, slowPort, s.answer(server.Name, s.paces()[i])); err != nil {
 			return err
 		}
-		web := &http.Server{Handler: s.answer(server.Name, s.paces()[i]), ReadHeaderTimeout: 5 * time.Second}
-		go web.Serve(listener)
-		t.Cleanup(func() { web.Close() })
 	}
 	s.first = netip.AddrPortFrom(s.lab.VIP.IPv4, 8001)
 	var text strings.Builder

@@ -5,6 +5,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 )
 
@@ -17,6 +18,24 @@ func (n *Namespace) Listen(ctx context.Context, port uint16) (listener net.Liste
 		return err
 	})
 	return listener, err
+}
+
+// Take takes connections to a port of every address of the node, and hands each on, until the listener is closed.
+func (n *Namespace) Take(ctx context.Context, port uint16, take func(*net.TCPConn)) (io.Closer, error) {
+	listener, err := n.Listen(ctx, port)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			take(c.(*net.TCPConn))
+		}
+	}()
+	return listener, nil
 }
 
 // ListenPacket takes datagrams to a port of every address of the node, also of those that it gets later.

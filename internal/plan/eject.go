@@ -73,14 +73,3 @@ func ejectionOf(server model.ServiceServer, seen model.Seen, begins bool, now ti
 func ejectedFor(times int) time.Duration {
 	return min(firstEjection<<min(times, 16), longestEjection)
 }
-
-// ejections are those of all services.
-func ejections(spec model.Spec, pools []pool) map[model.ServiceServer]model.Ejection {
-	out := map[model.ServiceServer]model.Ejection{}
-	for i, service := range spec.Services {
-		for server, e := range pools[i].ejections {
-			out[model.ServiceServer{Service: service.Key, Server: server}] = e
-		}
-	}
-	return out
-}

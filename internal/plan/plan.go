@@ -38,8 +38,8 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			Detours:    detours,
 		},
 		Standings: standings(all, pools),
-		Ramps:     ramps(all, pools),
-		Ejections: ejections(all, pools),
+		Ramps:     ofServers(all, pools, func(p pool) map[model.ServerKey]time.Time { return p.ramps }),
+		Ejections: ofServers(all, pools, func(p pool) map[model.ServerKey]model.Ejection { return p.ejections }),
 		Resting:   resting,
 		Problems:  append(problems(spec, network), maintenanceProblems(spec, seen.Maintenance)...),
 	}

@@ -57,6 +57,17 @@ func poolOf(service model.Service, seen model.Seen, resting map[model.ServiceSer
 	return out
 }
 
+// ofServers is what pools know of servers by their keys, of all services.
+func ofServers[T any](spec model.Spec, pools []pool, of func(pool) map[model.ServerKey]T) map[model.ServiceServer]T {
+	out := map[model.ServiceServer]T{}
+	for i, service := range spec.Services {
+		for server, known := range of(pools[i]) {
+			out[model.ServiceServer{Service: service.Key, Server: server}] = known
+		}
+	}
+	return out
+}
+
 func standings(spec model.Spec, pools []pool) map[model.ServiceKey]model.Standing {
 	out := map[model.ServiceKey]model.Standing{}
 	for i, service := range spec.Services {

@@ -70,17 +70,6 @@ func stillEntered(seen model.Seen, pool map[model.ServiceServer]bool, now time.T
 	return out
 }
 
-// ramps are the slow starts of all services.
-func ramps(spec model.Spec, pools []pool) map[model.ServiceServer]time.Time {
-	out := map[model.ServiceServer]time.Time{}
-	for i, service := range spec.Services {
-		for server, end := range pools[i].ramps {
-			out[model.ServiceServer{Service: service.Key, Server: server}] = end
-		}
-	}
-	return out
-}
-
 // nextStep is the first of all; zero: there is none.
 func nextStep(pools []pool) time.Time {
 	var first time.Time
