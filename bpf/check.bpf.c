@@ -125,18 +125,6 @@ static __always_inline bool readdress(struct __sk_buff *skb, struct check *c, st
 				    sizeof(service->word[3]), 0);
 }
 
-/* outer_protocol is the one behind the outer IP header. */
-static __always_inline __u8 outer_protocol(const struct check *c, __u8 tunnel)
-{
-	switch (tunnel) {
-	case TUNNEL_GRE:
-		return IPPROTO_GRE;
-	case TUNNEL_GUE:
-		return IPPROTO_UDP;
-	}
-	return c->ipv6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
-}
-
 static __always_inline bool outer_v4(struct __sk_buff *skb, const struct check *c, const struct check_way *way)
 {
 	struct iphdr ip = {
@@ -145,7 +133,7 @@ static __always_inline bool outer_v4(struct __sk_buff *skb, const struct check *
 		.tot_len = bpf_htons(c->length + way->overhead),
 		.frag_off = bpf_htons(IP_DONT_FRAGMENT),
 		.ttl = OUTER_TTL,
-		.protocol = outer_protocol(c, way->tunnel),
+		.protocol = tunnel_protocol(way->tunnel, c->ipv6),
 		.saddr = way->source.word[3],
 		.daddr = way->server.word[3],
 	};
@@ -159,7 +147,7 @@ static __always_inline bool outer_v6(struct __sk_buff *skb, const struct check *
 	struct ipv6hdr ip = {
 		.version = 6,
 		.payload_len = bpf_htons(c->length + way->overhead - sizeof(ip)),
-		.nexthdr = outer_protocol(c, way->tunnel),
+		.nexthdr = tunnel_protocol(way->tunnel, c->ipv6),
 		.hop_limit = OUTER_TTL,
 	};
 

@@ -13,7 +13,7 @@
  * from FIN_WAIT. A bare SYN in FIN_WAIT or CLOSE leads to SYN_RECV, with the same server; once both sides
  * have closed it begins another connection (begins_anew).
  *
- * Who is silent says nothing against it, either. So what was settled, and was not closed by both sides, is
+ * Who is silent says nothing against it, either. So what was settled, and was closed, but not by both sides, is
  * KEPT when the time of its state is over, as long as an ESTABLISHED one would be (conn_keep): it is not
  * counted nor listed, and gives way to whoever comes, but a packet leads back to ESTABLISHED. A SYN begins
  * another connection.
@@ -43,11 +43,15 @@ static __always_inline bool conn_is_pair(const struct conn *conn)
 	return conn->forwarding == FORWARDING_NAT;
 }
 
+/* is_counted: what is KEPT is not, and what does not exist. */
+static __always_inline bool is_counted(__u32 state)
+{
+	return state != CONN_NONE && state != CONN_KEPT;
+}
+
 /* load_add moves the counts of a server, and its service's. */
 static __always_inline void load_add(struct load *load, const struct server *server, __u32 state, __s32 by)
 {
-	if (state == CONN_KEPT)
-		return;
 	if (state == CONN_ESTABLISHED) {
 		__sync_fetch_and_add(&load->active, (__s64)by);
 		return;
@@ -77,36 +81,31 @@ static __always_inline void load_judge(struct load *load, const struct server *s
 		load->full = server->upper;
 }
 
-/*
- * load_move moves the counts of a server, and its service's. One of another generation is a stranger. A connection that
- * only changes its state is neither more nor less than before: then judged is false.
- */
-__noinline int load_move(__u32 id, __u32 generation, __u32 state, __s32 by, bool judged)
+/* load_step counts a connection that goes from one state to another; one that comes, or goes, is or was in none. */
+static __always_inline void load_step(struct load *load, const struct server *server, __u32 from, __u32 to)
+{
+	if (is_counted(from))
+		load_add(load, server, from, -1);
+	if (is_counted(to))
+		load_add(load, server, to, 1);
+	load_judge(load, server, is_counted(to) - is_counted(from));
+}
+
+/* load_move counts that for a server. One of another generation is a stranger. */
+__noinline int load_move(__u32 id, __u32 generation, __u32 from, __u32 to)
 {
 	struct load *load = bpf_map_lookup_elem(&loads, &id);
 	struct server *server = server_find(id, generation);
 
-	if (!load || !server)
-		return 0;
-	load_add(load, server, state, by);
-	if (judged)
-		load_judge(load, server, by);
+	if (load && server)
+		load_step(load, server, from, to);
 	return 0;
 }
 
-/* conn_count counts a connection that comes (1) or goes (-1) for its server. */
-static __always_inline void conn_count(const struct conn *conn, enum conn_state state, __s32 by)
+/* conn_count counts a connection for its server. */
+static __always_inline void conn_count(const struct conn *conn, enum conn_state from, enum conn_state to)
 {
-	load_move(conn->server, conn->server_generation, state, by, true);
-}
-
-/* load_change counts a connection that has changed its state. One that is kept comes or goes by that. */
-static __always_inline void load_change(__u32 id, __u32 generation, enum conn_state from, enum conn_state to)
-{
-	bool judged = from == CONN_KEPT || to == CONN_KEPT;
-
-	load_move(id, generation, from, -1, judged);
-	load_move(id, generation, to, 1, judged);
+	load_move(conn->server, conn->server_generation, from, to);
 }
 
 /* reverse_at returns the way back at a place, if it belongs to the connection at forward. */
@@ -166,7 +165,7 @@ __noinline bool conn_end(__u32 position, __u64 word, __u32 keep)
 		return false;
 	bool kept = position == keep, forward = !(word_flags(word) & CONN_REVERSE);
 	if (forward)
-		conn_count(conn, word_state(word), -1);
+		conn_count(conn, word_state(word), CONN_NONE);
 	if (forward && conn_is_pair(conn) && reverse_end(conn, position)) {
 		if (conn->pair == keep)
 			kept = true;
@@ -334,21 +333,20 @@ static __always_inline void sign_refused(struct sign *sign)
 	bpf_ringbuf_output(&events, &event, sizeof(event), 0);
 }
 
-/* sign_add counts what a server did with a connection that was new. One of another generation is a stranger. */
-__noinline int sign_add(__u32 id, __u32 generation, bool refused)
+/* sign_add counts what a server did with a connection that was new. */
+static __always_inline void sign_add(__u32 id, bool refused)
 {
 	struct sign *sign = bpf_map_lookup_elem(&signs, &id);
 
-	if (!sign || !server_find(id, generation))
-		return 0;
+	if (!sign)
+		return;
 	if (refused) {
 		sign_refused(sign);
-		return 0;
+		return;
 	}
 	__sync_fetch_and_add(&sign->answered, 1);
 	if (sign->row)
 		sign->row = 0;
-	return 0;
 }
 
 /*
@@ -361,10 +359,14 @@ __noinline int conn_changed(__u32 id, __u32 generation, __u64 old, __u64 new, __
 {
 	enum conn_state from = word_state(old), to = word_state(new);
 	bool refused = to == CONN_CLOSE && fin == CONN_FIN_SERVER;
+	struct load *load = bpf_map_lookup_elem(&loads, &id);
+	struct server *server = server_find(id, generation);
 
-	load_change(id, generation, from, to);
+	if (!load || !server)
+		return 0;
+	load_step(load, server, from, to);
 	if (from == CONN_SYN_RECV && (refused || to == CONN_ESTABLISHED))
-		sign_add(id, generation, refused);
+		sign_add(id, refused);
 	return 0;
 }
 

@@ -140,7 +140,7 @@ static __always_inline void created(struct packet *p, __u32 position)
 		return;
 	p->life = word_life(n->draft.word);
 	p->fresh = 1;
-	conn_count(&n->draft, n->state, 1);
+	conn_count(&n->draft, CONN_NONE, n->state);
 	count_connection(p->server_id);
 }
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "check.h"
 #include "conn.h"
 #include "extension.h"
 #include "maps.h"
@@ -179,12 +180,14 @@ __noinline enum verdict icmp_read(struct xdp_md *ctx, struct headers *h)
 	return v;
 }
 
-/* icmp_judge: an error is about a connection of ours, and says what can be; known: the connection was found. */
+/* icmp_judge: an error is about a connection of ours, or a check, and says what can be; known: the connection was found. */
 __noinline enum verdict icmp_judge(struct xdp_md *ctx, struct headers *h, bool known)
 {
 	if (!h)
 		return VERDICT_ICMP;
 	if (known)
 		return icmp_low_mtu(ctx, h) ? VERDICT_ICMP_LOW_MTU : VERDICT_CONTINUE;
-	return h->quoted.at_service && service_find(&h->flow) ? VERDICT_ICMP_NO_CONNECTION : VERDICT_ICMP;
+	if (h->quoted.at_service && service_find(&h->flow))
+		return VERDICT_ICMP_NO_CONNECTION;
+	return check_refused(ctx, h) ? VERDICT_CHECK_ANSWER : VERDICT_ICMP;
 }

@@ -157,7 +157,7 @@ __noinline bool forward_arrive(__u32 from, __u32 to, __u64 word)
 		conn_settle(new, to);
 	bool live = half_live(new, word);
 	if (!live)
-		conn_count(new, word_state(word), -1);
+		conn_count(new, word_state(word), CONN_NONE);
 	return live;
 }
 
@@ -211,7 +211,7 @@ __noinline bool move_drop(__u32 from)
 
 	if (!conn || !word)
 		return false;
-	conn_count(conn, word_state(word), -1);
+	conn_count(conn, word_state(word), CONN_NONE);
 	struct conn *reverse = conn_is_pair(conn) ? (struct conn *)before_reverse(conn->pair, from) : NULL;
 	__u64 reverse_word = reverse ? move_out(reverse) : 0;
 	if (reverse_word)

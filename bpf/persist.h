@@ -137,7 +137,7 @@ static __always_inline __u32 template_put(struct scratch *scratch, __u64 next)
 	c->hop = 0;
 	__u32 position = put();
 	if (position < PRESENT)
-		load_move(next & (MAX_SERVERS - 1), next >> 32, CONN_TEMPLATE, 1, true);
+		load_move(next & (MAX_SERVERS - 1), next >> 32, CONN_NONE, CONN_TEMPLATE);
 	return position;
 }
 

@@ -130,14 +130,14 @@ __noinline bool conn_keep(__u32 position, __u64 word)
 {
 	struct conn *conn = entry_at(position);
 
-	if (!conn || !server_find(conn->server, conn->server_generation))
+	if (!conn || !doubtful(word) || !keeps_at(position) || (conn_is_pair(conn) && !keeps_at(conn->pair)))
 		return false;
-	if (!doubtful(word) || !keeps_at(position) || (conn_is_pair(conn) && !keeps_at(conn->pair)))
+	if (!server_find(conn->server, conn->server_generation))
 		return false;
 	__u32 flags = (word_flags(word) & ~(CONN_SETTLED | CONN_DYING)) | CONN_DIRTY;
 	conn_unsettle(conn, position);
 	if (word_swap(conn, word, word_make(word_life(word), word_packets(word), flags, CONN_KEPT)))
-		load_change(conn->server, conn->server_generation, word_state(word), CONN_KEPT);
+		conn_count(conn, word_state(word), CONN_KEPT);
 	else if (word_life(word_of(conn)) == word_life(word))
 		conn_settle(conn, position); /* a packet came in between */
 	return true;

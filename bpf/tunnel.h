@@ -17,9 +17,8 @@
 
 /* What the outer headers take over from the inner one, RFC 2003 section 3.1, RFC 2473 section 6, RFC 6040 section 4.1. */
 struct inner {
-	__u8 tos;      /* DSCP and ECN */
-	__u8 protocol; /* IPPROTO_IPIP or IPPROTO_IPV6 */
-	__be16 id;     /* of an IPv4 packet that may be fragmented; else 0 */
+	__u8 tos;  /* DSCP and ECN */
+	__be16 id; /* of an IPv4 packet that may be fragmented; else 0 */
 	__be16 dont_fragment;
 	__u16 length;
 };
@@ -28,7 +27,6 @@ static __always_inline struct inner inner_v6(const struct packet *p, struct ipv6
 {
 	return (struct inner){
 		.tos = bpf_ntohs(*(__be16 *)ip) >> 4,
-		.protocol = IPPROTO_IPV6,
 		.dont_fragment = bpf_htons(IP_DONT_FRAGMENT),
 		.length = p->length,
 	};
@@ -40,7 +38,6 @@ static __always_inline struct inner inner_v4(const struct packet *p, struct iphd
 
 	return (struct inner){
 		.tos = ip->tos,
-		.protocol = IPPROTO_IPIP,
 		.dont_fragment = dont_fragment,
 		.id = dont_fragment ? 0 : ip->id,
 		.length = p->length,
@@ -86,18 +83,6 @@ static __always_inline struct addr tunnel_source(const struct headers *h, const 
 	return source;
 }
 
-/* tunnel_protocol is the outer header's. */
-static __always_inline __u8 tunnel_protocol(const struct server *server, struct inner in)
-{
-	switch (server->tunnel) {
-	case TUNNEL_GRE:
-		return IPPROTO_GRE;
-	case TUNNEL_GUE:
-		return IPPROTO_UDP;
-	}
-	return in.protocol;
-}
-
 static __always_inline void outer_v4(struct iphdr *ip, struct packet *p, struct inner in)
 {
 	*ip = (struct iphdr){
@@ -108,7 +93,7 @@ static __always_inline void outer_v4(struct iphdr *ip, struct packet *p, struct 
 		.id = in.id,
 		.frag_off = in.dont_fragment,
 		.ttl = OUTER_TTL,
-		.protocol = tunnel_protocol(p->server, in),
+		.protocol = tunnel_protocol(p->server->tunnel, p->ipv6),
 		.saddr = tunnel_source(headers_of(p), p->server).word[3],
 		.daddr = p->server->address.word[3],
 	};
@@ -121,7 +106,7 @@ static __always_inline void outer_v6(struct ipv6hdr *ip, struct packet *p, struc
 
 	*(__be32 *)ip = bpf_htonl(6 << 28 | in.tos << 20);
 	ip->payload_len = bpf_htons(in.length + p->server->overhead - sizeof(*ip));
-	ip->nexthdr = tunnel_protocol(p->server, in);
+	ip->nexthdr = tunnel_protocol(p->server->tunnel, p->ipv6);
 	ip->hop_limit = OUTER_TTL;
 	copy(&ip->saddr, &source, sizeof(ip->saddr));
 	copy(&ip->daddr, &p->server->address, sizeof(ip->daddr));

@@ -26,3 +26,15 @@ struct gue {
 	__u8 protocol;
 	__be16 flags;
 };
+
+/* tunnel_protocol is the one behind the outer IP header; ipv6: the inner packet is. */
+static __always_inline __u8 tunnel_protocol(__u8 tunnel, bool ipv6)
+{
+	switch (tunnel) {
+	case TUNNEL_GRE:
+		return IPPROTO_GRE;
+	case TUNNEL_GUE:
+		return IPPROTO_UDP;
+	}
+	return ipv6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+}

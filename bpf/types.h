@@ -323,7 +323,7 @@ enum conn_flag {
 struct timeouts {
 	/*
 	 * Without a packet, by enum conn_state. A template: without a new connection; 0: the service is not
-	 * persistent, what templates there are go.
+	 * persistent, what templates there are go. CONN_KEPT: as CONN_ESTABLISHED; 0 at MAX_SERVICES: it goes.
 	 */
 	__u32 seconds[TIMEOUTS];
 };
@@ -429,7 +429,7 @@ struct told {
 /* Value of `loads`, index = server id: connections that live, and templates. Written by the path and the sweep. */
 struct load {
 	__u64 active;     /* ESTABLISHED */
-	__u64 inactive;   /* all other states, as IPVS counts (UDP too) */
+	__u64 inactive;   /* all other states of connections, as IPVS counts (UDP too), but for CONN_KEPT */
 	__u64 half_open;  /* SYN_RECV; they are part of inactive */
 	__u64 persistent; /* templates, which are no connections */
 	__u64 full;       /* the upper threshold that they have reached, and not fallen from yet; 0: none */
@@ -496,9 +496,9 @@ enum event_kind {
 };
 
 struct event {
-	__u32 kind; /* enum event_kind */
-	__u32 ifindex;
-	struct addr address;
+	__u32 kind;          /* enum event_kind */
+	__u32 ifindex;       /* of EVENT_NO_NEIGHBOUR, else 0 */
+	struct addr address; /* of EVENT_NO_NEIGHBOUR, else 0 */
 };
 
 /* A frame as `weir trace` sees it. */

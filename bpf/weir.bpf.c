@@ -310,9 +310,7 @@ static __always_inline enum verdict known(struct packet *p)
 	if (!p->conn)
 		question_find(p);
 	if (p->kind == KIND_QUOTE)
-		v = icmp_judge(p->ctx, headers_of(p), p->conn && !(p->back && p->quoted.at_service));
-	if (p->kind == KIND_QUOTE)
-		return v == VERDICT_ICMP && check_refused(p->ctx, headers_of(p)) ? VERDICT_CHECK_ANSWER : v;
+		return icmp_judge(p->ctx, headers_of(p), p->conn && !(p->back && p->quoted.at_service));
 	return p->conn || p->kind <= KIND_FIRST ? VERDICT_CONTINUE : VERDICT_FRAGMENT_ORPHAN;
 }
 
