@@ -74,16 +74,16 @@ type Aliases struct {
 }
 
 // DefaultAliases are nobody's on the Internet: half of what RFC 2544 has for benchmarks, and a local prefix (RFC 4193).
-func DefaultAliases() Aliases {
-	return Aliases{netip.MustParsePrefix("198.19.0.0/16"), netip.MustParsePrefix("fd77:6569:7200::/64")}
-}
+func DefaultAliases() Aliases { return defaultAliases }
+
+var defaultAliases = Aliases{netip.MustParsePrefix("198.19.0.0/16"), netip.MustParsePrefix("fd77:6569:7200::/64")}
 
 // Plain leaves out what is the default anyway.
 func (a Aliases) Plain() Aliases {
-	if standard := DefaultAliases(); a.V4 == standard.V4 {
+	if a.V4 == defaultAliases.V4 {
 		a.V4 = netip.Prefix{}
 	}
-	if standard := DefaultAliases(); a.V6 == standard.V6 {
+	if a.V6 == defaultAliases.V6 {
 		a.V6 = netip.Prefix{}
 	}
 	return a
@@ -101,11 +101,10 @@ func (a Aliases) Written() (out []netip.Prefix) {
 
 // Of is the range for a family.
 func (a Aliases) Of(like Addr) netip.Prefix {
-	standard := DefaultAliases()
 	if like.Is4() {
-		return cmp.Or(a.V4, standard.V4)
+		return cmp.Or(a.V4, defaultAliases.V4)
 	}
-	return cmp.Or(a.V6, standard.V6)
+	return cmp.Or(a.V6, defaultAliases.V6)
 }
 
 // NoDetour says why a check of a server cannot go through its service's address, and the way out; "": it can.
@@ -121,7 +120,7 @@ func NoDetour(service ServiceKey, server Server, ask Ask) (why, fix string) {
 	case server.Forwarding == TUN && server.Tunnel.Checksum:
 		return "tunnels with checksums are for the packets of clients only", direct + `; or leave "checksum:" out`
 	case !detours(ask):
-		return fmt.Sprintf("%s asks the server itself", ask.Kind()), direct
+		return ask.Kind() + " asks the server itself", direct
 	}
 	return "", ""
 }

@@ -14,40 +14,63 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// detours are the ways of checks through virtual addresses, each once, with an alias that depends on little else
-// than the way itself: a change of the config does not send checks under way to another server, and the next
-// start finds the same.
-func detours(spec model.Spec, seen model.Seen, now time.Time) []model.DetourWant {
-	var out []model.DetourWant
-	known, taken := map[model.Detour]bool{{}: true}, map[model.Addr]bool{}
+// ways are those of checks through virtual addresses, each once.
+func ways(spec model.Spec) (out []model.Detour) {
+	known := map[model.Detour]bool{{}: true}
 	for _, key := range Checks(spec) {
 		if !known[key.Detour] {
 			known[key.Detour] = true
-			out = append(out, lead(key.Detour, spec, seen, now))
+			out = append(out, key.Detour)
 		}
 	}
-	slices.SortFunc(out, func(a, b model.DetourWant) int { return strings.Compare(textOf(a.Detour), textOf(b.Detour)) })
-	for i := range out {
-		if out[i].Link == 0 {
-			continue
+	return out
+}
+
+// led is a detour with its text, which is made once: there may be thousands.
+type led struct {
+	text string
+	want model.DetourWant
+}
+
+// detours lead the ways of checks, with an alias that depends on little else than the way itself: a change of the
+// config does not send checks under way to another server, and the next start finds the same.
+func detours(spec model.Spec, ways []model.Detour, seen model.Seen, now time.Time) []model.DetourWant {
+	virtual := map[model.Addr]bool{}
+	for _, key := range keys(spec) {
+		virtual[key.Address] = true
+	}
+	all := make([]led, 0, len(ways))
+	for _, way := range ways {
+		all = append(all, led{textOf(way), lead(way, spec, virtual, seen, now)})
+	}
+	slices.SortFunc(all, func(a, b led) int { return strings.Compare(a.text, b.text) })
+	return withAliases(all, spec.Aliases)
+}
+
+// withAliases gives an alias to each way that one is of use to, as long as there is room.
+func withAliases(all []led, aliases model.Aliases) (out []model.DetourWant) {
+	taken := map[model.Addr]bool{}
+	for _, l := range all {
+		if l.want.Link != 0 {
+			within := aliases.Of(l.want.Virtual)
+			alias, ok := aliasFor(l.text, within, taken)
+			if ok {
+				taken[alias], l.want.Alias = true, alias
+			} else {
+				l.want = model.DetourWant{Detour: l.want.Detour, Direct: true, Why: fmt.Sprintf("check_aliases: %s has no more room", within)}
+			}
 		}
-		alias, ok := aliasFor(out[i].Detour, spec.Aliases.Of(out[i].Virtual), taken)
-		if !ok {
-			out[i] = model.DetourWant{Detour: out[i].Detour, Direct: true, Why: fmt.Sprintf("check_aliases: %s has no more room", spec.Aliases.Of(out[i].Virtual))}
-			continue
-		}
-		taken[alias], out[i].Alias = true, alias
+		out = append(out, l.want)
 	}
 	return out
 }
 
 // Aliases are the ranges of which checks take stand-ins.
-func Aliases(spec model.Spec) (out []netip.Prefix) {
-	for _, key := range Checks(spec) {
-		if key.Detour == (model.Detour{}) {
-			continue
-		}
-		if within := spec.Aliases.Of(key.Detour.Virtual); !slices.Contains(out, within) {
+func Aliases(spec model.Spec) []netip.Prefix { return ranges(spec.Aliases, ways(spec)) }
+
+func ranges(aliases model.Aliases, ways []model.Detour) (out []netip.Prefix) {
+	for _, way := range ways {
+		if within := aliases.Of(way.Virtual); !slices.Contains(out, within) {
 			out = append(out, within)
 		}
 	}
@@ -57,8 +80,9 @@ func Aliases(spec model.Spec) (out []netip.Prefix) {
 // textOf is the same for equal detours only, in every process.
 func textOf(d model.Detour) string { return fmt.Sprintf("%+v", d) }
 
-// lead finds the way to the server of a detour. Link is 0 if an alias is of no use.
-func lead(detour model.Detour, spec model.Spec, seen model.Seen, now time.Time) model.DetourWant {
+// lead finds the way to the server of a detour, where virtual are the addresses of services. Link is 0 if an alias is
+// of no use.
+func lead(detour model.Detour, spec model.Spec, virtual map[model.Addr]bool, seen model.Seen, now time.Time) model.DetourWant {
 	out := model.DetourWant{Detour: detour}
 	route, ok := seen.Network.Routes[detour.Server]
 	link, found := linkByIndex(seen.Network, route.Link)
@@ -72,7 +96,7 @@ func lead(detour model.Detour, spec model.Spec, seen model.Seen, now time.Time) 
 	case !looksAt(spec, seen.Network, link):
 		out.Direct, out.Why = true, fmt.Sprintf("its answers come in by %s, where weir does not run: add %s to `interfaces:`", link.Name, link.Name)
 		return out
-	case isVirtual(spec, route.Source):
+	case virtual[route.Source]:
 		out.Direct, out.Why = true, fmt.Sprintf("the answers would come to %s, which is a service's: give this host an address of its own towards %s",
 			route.Source, detour.Server)
 		return out
@@ -98,15 +122,10 @@ func narrowed(mtu int, path model.PathMTU, now time.Time) int {
 	return min(mtu, path.MTU)
 }
 
-// isVirtual tells whether an address is a service's.
-func isVirtual(spec model.Spec, a model.Addr) bool {
-	return slices.ContainsFunc(keys(spec), func(k model.ServiceKey) bool { return k.Address == a })
-}
-
-// aliasFor begins where a hash of the detour says, and takes the next one that is free.
-func aliasFor(detour model.Detour, within netip.Prefix, taken map[model.Addr]bool) (model.Addr, bool) {
+// aliasFor begins where a hash of the detour's text says, and takes the next one that is free.
+func aliasFor(detour string, within netip.Prefix, taken map[model.Addr]bool) (model.Addr, bool) {
 	h := fnv.New64a()
-	h.Write([]byte(textOf(detour)))
+	h.Write([]byte(detour))
 	free := min(within.Addr().BitLen()-within.Bits(), 63)
 	size := uint64(1) << free
 	for i := range min(size, uint64(len(taken)+1)) {

@@ -23,10 +23,10 @@ func (p *pool) eject(service model.Service, seen model.Seen, now time.Time) {
 		return
 	}
 	p.ejections = map[model.ServerKey]model.Ejection{}
-	trusted := trusted(service, p.wants, seen, now)
+	trusted := p.trusted(service, seen, now)
 	for i, server := range service.Servers {
 		want := &p.wants[i]
-		begins := trusted && want.Weight > 0 && seen.Verdict(service, server).State != model.HealthDown && !server.Sorry
+		begins := trusted && want.Weight > 0 && p.verdicts[i] != model.HealthDown && !server.Sorry
 		e, known := ejectionOf(model.ServiceServer{Service: service.Key, Server: server.Key}, seen, begins, now)
 		if !known {
 			continue
@@ -40,12 +40,12 @@ func (p *pool) eject(service model.Service, seen model.Seen, now time.Time) {
 }
 
 // trusted tells whether a server takes connections that nothing speaks against.
-func trusted(service model.Service, wants []model.ServerWant, seen model.Seen, now time.Time) bool {
+func (p *pool) trusted(service model.Service, seen model.Seen, now time.Time) bool {
 	for i, server := range service.Servers {
 		here := model.ServiceServer{Service: service.Key, Server: server.Key}
 		_, bad := seen.Signs[here]
-		out := now.Before(seen.Ejections[here].Until) || seen.Verdict(service, server).State == model.HealthDown
-		if !bad && !out && !server.Sorry && wants[i].Weight > 0 && reachable(wants[i]) {
+		out := now.Before(seen.Ejections[here].Until) || p.verdicts[i] == model.HealthDown
+		if !bad && !out && !server.Sorry && p.wants[i].Weight > 0 && reachable(p.wants[i]) {
 			return true
 		}
 	}

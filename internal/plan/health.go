@@ -58,9 +58,9 @@ func Remember(seen model.Seen, desired model.Desired, now time.Time) model.Seen 
 // judge gives a server that its checks found down no new connections, and ends those that it has. One of which
 // nothing is known yet stays as it was: a new one waits, one that was at work before a restart, or before its
 // check was changed, goes on.
-func judge(want model.ServerWant, service model.Service, server model.Server, seen model.Seen) model.ServerWant {
+func judge(want model.ServerWant, verdict model.HealthState, service model.Service, server model.Server, seen model.Seen) model.ServerWant {
 	here := model.ServiceServer{Service: service.Key, Server: server.Key}
-	switch seen.Verdict(service, server).State {
+	switch verdict {
 	case model.HealthDown:
 		want.Weight, want.Absent, want.Leaving = 0, true, cmp.Or(service.Down, model.Reset)
 	case model.HealthUnknown:

@@ -140,6 +140,9 @@ func (f files) of(server model.ServerKey) *model.Rest {
 // restingServers are the servers of a service with weight 0 for those that are in maintenance: that is all that
 // happens to them.
 func restingServers(service model.Service, resting map[model.ServiceServer]model.Rest) []model.Server {
+	if len(resting) == 0 {
+		return service.Servers
+	}
 	out := slices.Clone(service.Servers)
 	for i, server := range out {
 		if _, ok := resting[model.ServiceServer{Service: service.Key, Server: server.Key}]; ok {

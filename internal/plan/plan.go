@@ -16,7 +16,8 @@ import (
 // time means never.
 func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.Time) {
 	network, all := seen.Network, WithLeft(spec, seen.Left)
-	detours := detours(spec, seen, now)
+	ways := ways(spec)
+	detours := detours(spec, ways, seen, now)
 	interfaces := interfaces(all, network)
 	resting := resting(all, seen, now)
 	pools := pools(all, seen, resting, now)
@@ -28,7 +29,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			Forward6:   forward(all, interfaces, is6),
 			RxVLANOff:  rxVLANOff(interfaces),
 			Detours:    detours,
-			Aliases:    Aliases(spec),
+			Aliases:    ranges(spec.Aliases, ways),
 		},
 		Dataplane: model.DataplaneWant{
 			Revision:   spec.Revision,

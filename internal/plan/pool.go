@@ -12,7 +12,8 @@ import (
 
 // pool is who of a service takes new connections, and with which weight.
 type pool struct {
-	wants    []model.ServerWant // in the order of the servers
+	verdicts []model.HealthState // of their checks, in the order of the servers
+	wants    []model.ServerWant  // in the same order
 	standing model.Standing
 	ramps    map[model.ServerKey]time.Time // until when a slow start lasts
 	step     time.Time                     // when the next step of one is due, or an ejection ends; zero: never
@@ -34,16 +35,16 @@ func pools(spec model.Spec, seen model.Seen, resting map[model.ServiceServer]mod
 // others out. At last those that came back begin slowly.
 func poolOf(service model.Service, seen model.Seen, resting map[model.ServiceServer]model.Rest, now time.Time) pool {
 	ways := make([]model.ServerWant, 0, len(service.Servers))
-	out := pool{wants: make([]model.ServerWant, 0, len(service.Servers))}
-	for _, server := range service.Servers {
+	out := pool{verdicts: verdicts(service, seen), wants: make([]model.ServerWant, 0, len(service.Servers))}
+	for i, server := range service.Servers {
 		way := reach(server, seen.Network)
 		way.Weight, _ = seen.Weight(service, server)
 		ways = append(ways, way)
-		out.wants = append(out.wants, judge(way, service, server, seen))
+		out.wants = append(out.wants, judge(way, out.verdicts[i], service, server, seen))
 	}
-	out.standing = stand(service, out.wants, seen)
+	out.standing = out.stand(service, seen)
 	if out.standing.Panic {
-		keep(out.wants, ways, service, seen)
+		out.keep(ways)
 	}
 	for i, want := range out.wants {
 		if _, rests := resting[model.ServiceServer{Service: service.Key, Server: want.Key}]; rests {
@@ -54,6 +55,15 @@ func poolOf(service model.Service, seen model.Seen, resting map[model.ServiceSer
 	stepIn(out.wants, service, out.standing.Quorum)
 	leaveOut(out.wants)
 	out.slowDown(service, seen, now)
+	return out
+}
+
+// verdicts are made once for all that looks at them: there may be thousands, each of several checks.
+func verdicts(service model.Service, seen model.Seen) []model.HealthState {
+	out := make([]model.HealthState, 0, len(service.Servers))
+	for _, server := range service.Servers {
+		out = append(out, seen.Verdict(service, server).State)
+	}
 	return out
 }
 
@@ -77,10 +87,10 @@ func standings(spec model.Spec, pools []pool) map[model.ServiceKey]model.Standin
 }
 
 // keep takes servers in again that were found down.
-func keep(wants, ways []model.ServerWant, service model.Service, seen model.Seen) {
-	for i, server := range service.Servers {
-		if seen.Verdict(service, server).State == model.HealthDown {
-			wants[i] = ways[i]
+func (p *pool) keep(ways []model.ServerWant) {
+	for i, verdict := range p.verdicts {
+		if verdict == model.HealthDown {
+			p.wants[i] = ways[i]
 		}
 	}
 }

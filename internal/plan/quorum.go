@@ -6,17 +6,17 @@ import "github.com/weir-lb/weir/internal/model"
 
 // stand weighs the servers of a service by what their checks found. That one cannot be reached is no verdict: at
 // start it passes by itself, and a check finds it out.
-func stand(service model.Service, wants []model.ServerWant, seen model.Seen) (out model.Standing) {
+func (p *pool) stand(service model.Service, seen model.Seen) (out model.Standing) {
 	for i, server := range service.Servers {
 		if server.Sorry || server.Weight == 0 {
 			continue
 		}
-		switch state := seen.Verdict(service, server).State; {
-		case wants[i].Weight > 0:
-			out.Weight += int(wants[i].Weight)
-		case state == model.HealthDown:
+		switch verdict := p.verdicts[i]; {
+		case p.wants[i].Weight > 0:
+			out.Weight += int(p.wants[i].Weight)
+		case verdict == model.HealthDown:
 			out.Down += int(server.Weight)
-		case state == model.HealthUnknown:
+		case verdict == model.HealthUnknown:
 			out.Open += int(server.Weight)
 		}
 	}
