@@ -113,6 +113,10 @@ func parseEvent(m syscall.NetlinkMessage) (event, bool) {
 		return parseLinkEvent(m)
 	case unix.RTM_DELQDISC, unix.RTM_DELTFILTER:
 		return event{kind: detourGone}, true
+	case unix.RTM_NEWROUTE:
+		if isAliasRoute(m.Data) { // nobody but weir makes one, and no server is behind it
+			return event{}, false
+		}
 	case unix.RTM_DELROUTE:
 		if isAliasRoute(m.Data) {
 			return event{kind: detourGone}, true

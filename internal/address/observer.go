@@ -144,6 +144,8 @@ func (v *view) hear(e event) bool {
 	case neighbourFailed, neighbourGone:
 		v.lose(e.hop)
 		return false
+	case detourGone: // no way to a server is among them
+		return false
 	}
 	return true
 }

@@ -96,19 +96,24 @@ func (t *Target) Run(ctx context.Context) error {
 // watch is the loop of Run.
 func (t *Target) watch(ctx context.Context, handle *netlink.Handle, news *subscription) error {
 	down := map[int]bool{}
+	due := t.nextDue(time.Now())
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.wake:
-		case <-t.nextDue(time.Now()):
+		case <-due:
 			t.work(handle, time.Now())
 		case e, ok := <-news.events:
 			if !ok {
 				return news.err
 			}
+			if e.kind == networkChanged { // makes nothing due, and routers tell of many routes
+				continue
+			}
 			t.hear(e, down, time.Now())
 		}
+		due = t.nextDue(time.Now())
 	}
 }
 
