@@ -21,9 +21,6 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// maxPEM bounds files of certificates, in bytes. What distributions trust is a quarter of a MiB.
-const maxPEM = 4 << 20
-
 // How long before its end a certificate may be warned of.
 const (
 	minExpiry = time.Hour
@@ -124,8 +121,8 @@ func readPEM(path string) ([]byte, error) {
 		return nil, withoutPath(err)
 	case !info.Mode().IsRegular():
 		return nil, errors.New("this is not a file") // and may be one that never ends
-	case info.Size() > maxPEM:
-		return nil, fmt.Errorf("the file is larger than %d MiB", maxPEM>>20)
+	case info.Size() > model.MaxPEM:
+		return nil, fmt.Errorf("the file is larger than %d MiB", model.MaxPEM>>20)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {

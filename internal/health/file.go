@@ -47,22 +47,8 @@ func noteOn(path string, to netip.AddrPort) (string, error) {
 	return line, err
 }
 
-var errNoFile = errors.New("not a file")
-
 func firstLine(path string) (string, error) {
-	f, err := trust.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	if !info.Mode().IsRegular() {
-		return "", errNoFile
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxLine+1))
+	data, err := readFile(path, maxLine+1)
 	if err != nil {
 		return "", err
 	}
@@ -71,6 +57,25 @@ func firstLine(path string) (string, error) {
 		return "", errLongLine
 	}
 	return strings.TrimSpace(line), nil
+}
+
+var errNoFile = errors.New("not a file")
+
+// readFile reads so much of a file, and nothing that waits for a writer: any of them may have been replaced.
+func readFile(path string, most int64) ([]byte, error) {
+	f, err := trust.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNoFile
+	}
+	return io.ReadAll(io.LimitReader(f, most))
 }
 
 // adviceIn understands what an agent may say, and a number, which is the weight itself.

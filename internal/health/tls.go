@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net"
 	"net/netip"
@@ -19,7 +18,6 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
-	"github.com/weir-lb/weir/internal/trust"
 )
 
 // adviseTLS wants a handshake. With TLS 1.3 it is over for the client before the server has judged the client's
@@ -196,24 +194,13 @@ func readPair(cert, key string) (none tls.Certificate, err error) {
 	return own, nil
 }
 
-// maxPEM bounds a file of certificates, in bytes.
-const maxPEM = 1 << 20
-
-// readPEM reads a file, and nothing that has no end or waits for a writer: any of them may have been replaced.
+// readPEM wants all of a file: a part of one has only some of its certificates.
 func readPEM(path string) ([]byte, error) {
-	f, err := trust.Open(path)
-	if err != nil {
-		return nil, err
+	text, err := readFile(path, model.MaxPEM+1)
+	if err == nil && len(text) > model.MaxPEM {
+		err = fmt.Errorf("more than %d MiB", model.MaxPEM>>20)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errNoFile
-	}
-	return io.ReadAll(io.LimitReader(f, maxPEM))
+	return text, err
 }
 
 // tlsReason is why a handshake failed, for people.

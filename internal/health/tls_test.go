@@ -3,6 +3,7 @@
 package health
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -314,6 +315,21 @@ func replace(t *testing.T, path string, data []byte, version int) {
 	at := time.Date(2026, 1, 1, version, 0, 0, 0, time.UTC)
 	if err := errors.Join(os.WriteFile(path, data, 0o600), os.Chtimes(path, at, at)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCAsAreReadToTheirEnd, up to what a config accepts: the authority behind the cut would be missing.
+func TestCAsAreReadToTheirEnd(t *testing.T) {
+	last := newAuthority(t, "last").pem()
+	text := append(bytes.Repeat([]byte("#\n"), (model.MaxPEM-len(last))/2), last...)
+	whole := written(t, "ca.pem", text)
+	if config, err := readTLS(model.TLS{CA: whole}); err != nil || config.RootCAs == nil {
+		t.Errorf("%d bytes: %v", len(text), err)
+	}
+	more := written(t, "ca.pem", append([]byte("##\n"), text...))
+	want := "ca " + more + ": more than 4 MiB"
+	if _, err := readTLS(model.TLS{CA: more}); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
 

@@ -46,6 +46,9 @@ func tlsOf(ask Ask) TLS {
 	return TLS{}
 }
 
+// MaxPEM bounds a file of certificates, in bytes. What distributions trust is a quarter of a MiB.
+const MaxPEM = 4 << 20
+
 // SystemCA stands for the authorities that the host trusts.
 const SystemCA = "system"
 
