@@ -3,6 +3,9 @@
 package report_test
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,9 +42,30 @@ func TestCertificatesThatEndSoonAreProblems(t *testing.T) {
 		if s := got.Servers[1]; s.State != report.Up || s.Reason != test.want {
 			t.Errorf("%s (%s), want %s", s.State, s.Reason, test.want)
 		}
-		if (len(got.Problems) == 1) != (test.want != "") || len(got.Problems) == 1 && got.Problems[0].Why != test.want {
-			t.Errorf("%s: %+v", test.want, got.Problems)
+		var want []model.Problem
+		if test.want != "" {
+			want = []model.Problem{{What: "servers whose certificate has to be renewed: 1", Why: "198.51.100.12:80 of web: " + test.want,
+				Fix: "renew it on the servers, and have them read it again"}}
 		}
+		if !slices.Equal(got.Problems, want) {
+			t.Errorf("%+v, want %+v", got.Problems, want)
+		}
+	}
+}
+
+// TestACertificateOfManyServersIsOneProblem: a wildcard's is renewed once, however many show it.
+func TestACertificateOfManyServersIsOneProblem(t *testing.T) {
+	in := shows(now.Add(time.Hour))
+	service := in.Spec.Services[0]
+	ask := service.Servers[1].Checks
+	for i := range service.Servers {
+		service.Servers[i].Checks = ask
+		in.Seen.Health[service.Asks(service.Servers[i])[0]] = model.Health{State: model.HealthUp, Since: now, Advice: model.Advice{Ends: now.Add(time.Hour)}}
+	}
+	got := report.Make(in).Problems
+	want := fmt.Sprintf("servers whose certificate has to be renewed: %d", len(service.Servers))
+	if len(service.Servers) < 2 || len(got) != 1 || got[0].What != want || !strings.Contains(got[0].Why, "; ") {
+		t.Errorf("%+v, want %s", got, want)
 	}
 }
 

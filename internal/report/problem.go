@@ -50,20 +50,19 @@ func doubted(in Input, s Snapshot) (out []model.Problem) {
 	return out
 }
 
-// expiring are certificates that somebody has to renew soon. Those of several services that one server shows are one.
-func expiring(in Input) (out []model.Problem) {
-	for _, service := range in.Spec.Services {
-		for _, server := range service.Servers {
-			if why := ending(in.Seen.CertificateEnds(service, server), in.Now); why != "" {
-				out = append(out, model.Problem{
-					What: fmt.Sprintf("service %s: the certificate of server %s has to be renewed", service.Name, server.Key),
-					Why:  why,
-					Fix:  "renew it on the server, and have the server read it again",
-				})
-			}
-		}
+// expiring are servers that show certificates which somebody has to renew soon. There may be thousands with the same one.
+func expiring(in Input) []model.Problem {
+	n, why := reasons(in, func(in Input, service model.Service, server model.Server) string {
+		return ending(in.Seen.CertificateEnds(service, server), in.Now)
+	})
+	if n == 0 {
+		return nil
 	}
-	return out
+	return []model.Problem{{
+		What: fmt.Sprintf("servers whose certificate has to be renewed: %d", n),
+		Why:  why,
+		Fix:  "renew it on the servers, and have them read it again",
+	}}
 }
 
 // unwatched are servers whose checks cannot ask, or ask another way than clients do.
