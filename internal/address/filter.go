@@ -42,11 +42,15 @@ func (t *Target) putFilter(handle *netlink.Handle, index int, links []model.Link
 	if err == nil {
 		err = t.putClsact(handle, index)
 	}
-	if err != nil {
-		return fmt.Errorf("%s: checks through virtual addresses: %w", name, err)
+	has := false
+	if err == nil {
+		has, err = hasFilter(handle, index, program.ID)
 	}
-	if has, err := hasFilter(handle, index, program.ID); has || err != nil {
-		return err
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: checks through virtual addresses: %w", name, err)
+	case has:
+		return nil
 	}
 	if err := t.journal.record(change{Kind: filterChange, Index: index}); err != nil {
 		return err
