@@ -21,7 +21,7 @@ func (s scope) askExec(n *yaml.Node) model.Ask {
 	}
 	var out model.AskExec
 	var ok bool
-	if out.Path, out.Args, out.User, ok = s.program(values); !ok {
+	if out.Path, out.Args, out.User, ok = s.program(values, "/etc/weir/check-app"); !ok {
 		return nil
 	}
 	if n := values["dynamic"]; n != nil {

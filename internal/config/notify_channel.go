@@ -91,7 +91,7 @@ func (s scope) byExec(n *yaml.Node) model.Channel {
 		out.Timeout = s.duration(n, "timeout", minScript, maxScript)
 	}
 	var ok bool
-	if out.Path, out.Args, out.User, ok = s.program(values); !ok {
+	if out.Path, out.Args, out.User, ok = s.program(values, "/etc/weir/on-change"); !ok {
 		return nil
 	}
 	return out
@@ -161,7 +161,7 @@ func (s scope) secretFile(n *yaml.Node, what string) string {
 	}
 	path, ok := s.text(n, what)
 	if ok {
-		s.complainIf(n, untrusted(trust.SecretFile(path), ""))
+		s.complainIf(n, untrusted(trust.SecretFile(path)))
 	}
 	return path
 }

@@ -4,6 +4,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -17,29 +18,36 @@ import (
 )
 
 // program reads what is run by a notice or a check: path, args, user. It is looked at now, and again each time before
-// it runs. Without a path nothing could be.
-func (s scope) program(values map[string]*yaml.Node) (path, args, as string, ok bool) {
+// it runs. Without a path nothing could be. Such as is what a hint names.
+func (s scope) program(values map[string]*yaml.Node, suchAs string) (path, args, as string, ok bool) {
 	args = s.scriptArgs(values["args"])
 	uid := uint32(os.Geteuid())
 	if n := values["user"]; n != nil {
 		as, uid = s.scriptUser(n, uid)
 	}
 	if path, ok = s.text(values["path"], "path"); ok {
-		s.complainIf(values["path"], untrusted(trust.Executable(path, uid), path))
+		s.complainIf(values["path"], untrustedProgram(trust.Executable(path, uid), path, suchAs))
 	}
 	return path, args, as, ok
 }
 
-// untrusted is nil for what can be relied on. Who writes a command line has the program's arguments in its path.
-func untrusted(err error, path string) *mistake {
+// untrustedProgram has another way out for who writes a command line: the program's arguments are in its path.
+func untrustedProgram(err error, path, suchAs string) *mistake {
+	m := untrusted(err)
+	if m != nil && strings.ContainsAny(path, " \t") && filepath.IsAbs(path) {
+		m.hint = fmt.Sprintf(`no shell takes this apart: write "{path: %s, args: [...]}"`, suchAs)
+	}
+	return m
+}
+
+// untrusted is nil for what can be relied on.
+func untrusted(err error) *mistake {
 	fault, ok := errors.AsType[*trust.Fault](err)
 	switch {
 	case err == nil:
 		return nil
 	case !ok:
 		return &mistake{err.Error(), ""}
-	case strings.ContainsAny(path, " \t") && filepath.IsAbs(path):
-		return &mistake{fault.Why, `no shell takes this apart: write "{path: /etc/weir/on-change, args: [...]}"`}
 	}
 	return &mistake{fault.Why, fault.Fix}
 }
