@@ -99,7 +99,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	d := wire(o, spec, path, journal, memory)
 	d.seen.InPool, d.seen.Health = poolOf(held), memory.Known(plan.Checks(spec))
-	d.seen.Maintenance = maintenanceFiles(spec.MaintenanceDir, model.MaintenanceFiles{})
+	d.seen.Maintenance = d.maintenanceNow(spec.MaintenanceDir, model.MaintenanceFiles{})
 	d.seen.Left = plan.Depart(nil, held, spec.Services, time.Now())
 	d.hangup = hangup
 	if d.systemd, err = newSystemd(o.Log); err != nil {

@@ -32,10 +32,7 @@ func (d *daemon) watchMaintenance(ctx context.Context) error {
 			continue
 		}
 		before := s.seen.Maintenance
-		if now := maintenanceFiles(s.spec.MaintenanceDir, before); !reflect.DeepEqual(before, now) {
-			if now.Trouble != "" && now.Trouble != before.Trouble {
-				d.log.Error("files of maintenance are not looked at, who is in maintenance stays so", "why", now.Trouble)
-			}
+		if now := d.maintenanceNow(s.spec.MaintenanceDir, before); !reflect.DeepEqual(before, now) {
 			d.tell(func(seen *model.Seen) {
 				if d.spec.MaintenanceDir == now.Dir { // else a reload was faster
 					seen.Maintenance = now
@@ -43,6 +40,15 @@ func (d *daemon) watchMaintenance(ctx context.Context) error {
 			})
 		}
 	}
+}
+
+// maintenanceNow looks into the directory, and complains once where it cannot.
+func (d *daemon) maintenanceNow(dir string, before model.MaintenanceFiles) model.MaintenanceFiles {
+	now := maintenanceFiles(dir, before)
+	if now.Trouble != "" && now.Trouble != before.Trouble {
+		d.log.Error("files of maintenance are not looked at, who is in maintenance stays so", "why", now.Trouble)
+	}
+	return now
 }
 
 // maintenanceFiles looks into the directory. Who was in maintenance stays so while it cannot be read. When a file

@@ -3,6 +3,8 @@
 package daemon
 
 import (
+	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,5 +79,24 @@ func TestAFileIsAMaintenance(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		s.expectServer(1, 0)
+	})
+}
+
+// TestAMissingDirectoryIsLoggedOnce, whoever looks there first: at start, by a reload, or later.
+func TestAMissingDirectoryIsLoggedOnce(t *testing.T) {
+	play(t, web, func(s *stage) {
+		var log bytes.Buffer
+		s.log = slog.New(slog.NewTextHandler(&log, nil))
+		s.see(mac, "192.0.2.11")
+		missing := web + "maintenance_dir: " + filepath.Join(t.TempDir(), "none") + "\n"
+		s.reload(missing)
+		s.reload(missing)
+		if n := strings.Count(log.String(), "are not looked at"); n != 1 {
+			t.Errorf("logged %d times:\n%s", n, log.String())
+		}
+		s.maintenanceNow("/nonexistent", model.MaintenanceFiles{})
+		if n := strings.Count(log.String(), "are not looked at"); n != 2 {
+			t.Errorf("logged %d times:\n%s", n, log.String())
+		}
 	})
 }

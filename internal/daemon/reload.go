@@ -27,7 +27,7 @@ func (d *daemon) Reload(ctx context.Context) (uint64, error) {
 		return 0, fmt.Errorf("%s: %w", d.options.Config, err)
 	}
 	accepted := make(chan uint64, 1)
-	files := maintenanceFiles(spec.MaintenanceDir, d.state.Load().seen.Maintenance)
+	files := d.maintenanceNow(spec.MaintenanceDir, d.state.Load().seen.Maintenance)
 	select {
 	case d.edits <- edit{spec, files, accepted}:
 		return <-accepted, nil
