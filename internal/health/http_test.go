@@ -84,7 +84,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 			})
 			wantReason(t, answered(t, probeMade(probeHTTP(tt.ask)), to, forever), "")
 			want := strings.ReplaceAll(strings.ReplaceAll(tt.want, "SERVER", to.String()), "|", "\r\n") + "\r\n\r\n"
-			if got := <-heads; got != want {
+			if got := hears(t, heads); got != want {
 				t.Errorf("it asks\n%q, want\n%q", got, want)
 			}
 		})
@@ -129,7 +129,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		http.Redirect(w, r, "/elsewhere", http.StatusFound)
 	})
 	wantReason(t, answered(t, probeMade(probeHTTP(model.AskHTTP{})), to, forever), "http 302, expected 200-299")
-	if path := <-paths; path != "/" || len(paths) > 0 {
+	if path := hears(t, paths); path != "/" || len(paths) > 0 {
 		t.Errorf("it asks for %s, and %d more", path, len(paths))
 	}
 }

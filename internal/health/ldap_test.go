@@ -104,7 +104,11 @@ func TestLDAPOnTheWire(t *testing.T) {
 		"\x63\x25\x04\x00\x0a\x01\x00\x0a\x01\x00\x02\x01\x02\x02\x01\x00\x01\x01\x00\x87\x0bobjectClass\x30\x05\x04\x031.1",
 		"\x42\x00",
 	} {
-		if got := (<-heard).Bytes(); !bytes.Equal(got, []byte(want)) {
+		got := hears(t, heard)
+		if got == nil {
+			return
+		}
+		if got := got.Bytes(); !bytes.Equal(got, []byte(want)) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

@@ -100,6 +100,17 @@ func dialogue(greeting string, answers map[string]string, heard chan<- string) f
 	}
 }
 
+// hears is the next of what a server has heard. Where nothing comes it says so, and is the zero value.
+func hears[T any](t *testing.T, heard <-chan T) (out T) {
+	t.Helper()
+	select {
+	case out = <-heard:
+	case <-time.After(slack):
+		t.Error("the server hears nothing more")
+	}
+	return out
+}
+
 // probeMade is a probe whose making did not fail.
 func probeMade(p probe, err error) probe {
 	if err != nil {

@@ -88,7 +88,7 @@ func TestMailServersAreLeftPolitely(t *testing.T) {
 			wantReason(t, answered(t, tt.ask, to, forever), "")
 			var got []string
 			for range tt.want {
-				got = append(got, <-heard)
+				got = append(got, hears(t, heard))
 			}
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("it heard %q, want %q", got, tt.want)

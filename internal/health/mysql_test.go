@@ -131,14 +131,14 @@ func TestMySQLHearsAGoodbye(t *testing.T) {
 	ask := model.SQL{User: "weir", PasswordFile: secretFile(t, "s3cret"), Database: "shop", Query: "SELECT ready", Row: "1"}
 	done := make(chan error, 1)
 	go func() { done <- answered(t, probeMade(probeMySQL(model.AskMySQL{SQL: ask})), to, later) }()
-	login, query, quit := <-heard, <-heard, <-heard
+	login, query, quit := hears(t, heard), hears(t, heard), hears(t, heard)
 	if !strings.Contains(login, "weir\x00") || !strings.Contains(login, "shop\x00") || strings.Contains(login, "s3cret") {
 		t.Errorf("it logs in with %q", login)
 	}
 	if query != "\x03SELECT ready" || quit != "\x01" {
 		t.Errorf("it hears %q and %q", query, quit)
 	}
-	wantReason(t, <-done, "")
+	wantReason(t, hears(t, done), "")
 }
 
 // TestSilentEndsAreHeardBeforeResets: who is only greeted reads an end.
@@ -146,7 +146,7 @@ func TestSilentEndsAreHeardBeforeResets(t *testing.T) {
 	heard := make(chan string, 1)
 	to := lineServer(t, mysqlServer(heard, packed(0, mysqlHello)))
 	wantReason(t, answered(t, probeMade(probeMySQL(model.AskMySQL{})), to, forever), "")
-	if got := <-heard; got != "end" {
+	if got := hears(t, heard); got != "end" {
 		t.Errorf("it hears %q", got)
 	}
 }
@@ -169,7 +169,7 @@ func cachingServer(t *testing.T, password string) func(net.Conn) {
 		heard := make(chan string, 10)
 		server := mysqlServer(heard, packed(0, mysqlHello), packed(2, "\xfecaching_sha2_password\x00"+nonce+"\x00"), packed(4, "\x01\x04"), packed(6, "\x01"+key))
 		server(c)
-		_, proof, please, secret := <-heard, <-heard, <-heard, <-heard
+		_, proof, please, secret := hears(t, heard), hears(t, heard), hears(t, heard), hears(t, heard)
 		plain, err := rsa.DecryptOAEP(sha1.New(), nil, private, []byte(secret), nil)
 		for i := range plain {
 			plain[i] ^= nonce[i%len(nonce)]
@@ -185,6 +185,9 @@ func cachingServer(t *testing.T, password string) func(net.Conn) {
 
 // isCachingProof does what a server does, which has SHA256(SHA256(password)) alone.
 func isCachingProof(proof, password, nonce string) bool {
+	if len(proof) != sha256.Size {
+		return false
+	}
 	once := sha256.Sum256([]byte(password))
 	stored := sha256.Sum256(once[:])
 	pad := sha256.Sum256(append(stored[:], nonce...))

@@ -200,8 +200,9 @@ func TestPostgreSQLHearsAGoodbye(t *testing.T) {
 	trusts := func(*pgproto3.Backend, string) bool { return true }
 	to := lineServer(t, pgWants(trusts, func(s *pgproto3.Backend) { heard <- tells(s, &pgproto3.ReadyForQuery{TxStatus: 'I'}) }))
 	wantReason(t, answered(t, probeMade(probePostgreSQL(model.AskPostgreSQL{SQL: model.SQL{User: "weir"}})), to, forever), "")
-	if m, ok := (<-heard).(*pgproto3.Terminate); !ok {
-		t.Errorf("it hears %T", m)
+	got := hears(t, heard)
+	if _, ok := got.(*pgproto3.Terminate); !ok {
+		t.Errorf("it hears %T", got)
 	}
 }
 

@@ -50,7 +50,7 @@ func TestRedisCommandsAreBulkStrings(t *testing.T) {
 	want := []string{"*2", "$4", "AUTH", "$4", `a"$b`, "*1", "$4", "PING"}
 	var got []string
 	for range want {
-		got = append(got, <-heard)
+		got = append(got, hears(t, heard))
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("it heard %q, want %q", got, want)

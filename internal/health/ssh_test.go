@@ -26,7 +26,7 @@ func TestSSHServerHearsWhoAsks(t *testing.T) {
 	heard := make(chan string, 1)
 	to := lineServer(t, dialogue("", map[string]string{"SSH-2.0-weir": "SSH-2.0-x\r\n"}, heard))
 	wantReason(t, answered(t, probeMade(probeSSH(model.AskSSH{})), to, forever), "")
-	if got := <-heard; got != "SSH-2.0-weir" {
+	if got := hears(t, heard); got != "SSH-2.0-weir" {
 		t.Errorf("it heard %q", got)
 	}
 }

@@ -220,7 +220,6 @@ func TestAddressMustBeInTheCertificate(t *testing.T) {
 	wantReason(t, p(t.Context(), to), "tls: certificate is for www.example.org, not for 127.0.0.1")
 }
 
-// TestNameIsSent: servers choose their certificate by it. An address is no name there.
 // TestFilesOfCertificatesAreNotWaitedFor: a FIFO that was put in the place of one must not hang the check.
 func TestFilesOfCertificatesAreNotWaitedFor(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
@@ -239,6 +238,7 @@ func TestFilesOfCertificatesAreNotWaitedFor(t *testing.T) {
 	}
 }
 
+// TestNameIsSent: servers choose their certificate by it. An address is no name there.
 func TestNameIsSent(t *testing.T) {
 	for name, want := range map[string]string{"www.example.org": "www.example.org", "": "", "192.0.2.1": ""} {
 		names := make(chan string, 1)
@@ -247,7 +247,7 @@ func TestNameIsSent(t *testing.T) {
 			return nil, nil
 		}})
 		wantReason(t, answered(t, probeMade(probeTLS(model.AskTLS{TLS: model.TLS{Name: name}})), to, forever), "")
-		if got := <-names; got != want {
+		if got := hears(t, names); got != want {
 			t.Errorf("for %q, %q is sent", name, got)
 		}
 	}

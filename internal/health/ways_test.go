@@ -96,7 +96,7 @@ func TestKindsDialAliases(t *testing.T) {
 	}
 	to := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.10"), port)
 	_ = ask(ctx, to)
-	if got := <-heard; !strings.Contains(got, "\r\nHost: "+to.String()+"\r\n") {
+	if got := hears(t, heard); !strings.Contains(got, "\r\nHost: "+to.String()+"\r\n") {
 		t.Errorf("the alias hears %q", got)
 	}
 	c, err := dialUDP(ctx, to)
