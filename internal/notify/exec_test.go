@@ -140,6 +140,24 @@ func TestUnsafeProgramsAreNotRun(t *testing.T) {
 	}
 }
 
+// TestProgramsRunAsTheirUser, or not at all.
+func TestProgramsRunAsTheirUser(t *testing.T) {
+	path, dir := written(t, "touch $DIR/ran")
+	s := runs(path)
+	s.how.User = "no-such-user"
+	for name, err := range map[string]error{
+		"open": s.open(),
+		"send": s.send(t.Context(), oneEvent(eventOf(noon, model.ServerDown, "web", 1))),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "user no-such-user: ") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
+		t.Error("it ran")
+	}
+}
+
 func TestArgumentsComeBackAsTheyWere(t *testing.T) {
 	for _, args := range [][]string{nil, {""}, {"a"}, {"a", ""}, {"", ""}, {"a b", "c\nd"}} {
 		got := model.ByExec{Args: model.JoinArguments(args)}.Arguments()
