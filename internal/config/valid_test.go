@@ -47,6 +47,12 @@ func dump(spec model.Spec) string {
 	}
 	for _, s := range spec.Services {
 		fmt.Fprintf(&b, "service %s: %s %s mss %d\n", s.Name, s.Key, s.Scheduler, s.MSS)
+		if len(s.Also) > 0 {
+			fmt.Fprintf(&b, "  also %s\n", s.Also)
+		}
+		if s.OnePacket {
+			fmt.Fprintf(&b, "  one packet\n")
+		}
 		if s.Flags != (model.SchedulerFlags{}) {
 			fmt.Fprintf(&b, "  flags port %t fallback %t\n", s.Flags.Port, s.Flags.Fallback)
 		}
@@ -72,6 +78,12 @@ func dump(spec model.Spec) string {
 		}
 		if s.Unknown != 0 {
 			fmt.Fprintf(&b, "  unknown %s\n", s.Unknown)
+		}
+		if s.Passive != 0 {
+			fmt.Fprintf(&b, "  passive %s\n", s.Passive)
+		}
+		if s.Reuse != 0 {
+			fmt.Fprintf(&b, "  reuse %s\n", s.Reuse)
 		}
 		if s.HalfOpen != 0 {
 			fmt.Fprintf(&b, "  half open %d\n", s.HalfOpen)
@@ -108,6 +120,9 @@ func dump(spec model.Spec) string {
 	}
 	if spec.MaintenanceDir != "" {
 		fmt.Fprintf(&b, "maintenance dir %s\n", spec.MaintenanceDir)
+	}
+	if spec.Aliases != (model.Aliases{}) {
+		fmt.Fprintf(&b, "aliases %s\n", spec.Aliases.Written())
 	}
 	fmt.Fprintf(&b, "connections %d\n", spec.Connections.Size)
 	fmt.Fprintf(&b, "api %q\n", spec.API.Unix)
