@@ -161,7 +161,8 @@ func TestUnknownNeighbourIsAskedFor(t *testing.T) {
 	bothFamilies(t, func(t *testing.T, b routeBed) {
 		asked := make(chan model.Hop, 1)
 		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error)
+		defer cancel()
+		done := make(chan error, 1)
 		go func() { done <- b.path.Run(ctx, dataplane.Hears{Unresolved: func(h model.Hop) { asked <- h }}) }()
 		b.expect("no_neighbour")
 		want := model.Hop{Link: front, Address: clientAddr(b.family)}
@@ -185,7 +186,8 @@ func TestRefusalsAreHeard(t *testing.T) {
 	b := newSweepBed(t, model.NAT)
 	heard := make(chan struct{}, 9)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
+	defer cancel()
+	done := make(chan error, 1)
 	hears := dataplane.Hears{Unresolved: func(model.Hop) {}, Refused: func() { heard <- struct{}{} }}
 	go func() { done <- b.path.Run(ctx, hears) }()
 	b.client(packet.ACK) // the first one was answered
