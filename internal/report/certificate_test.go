@@ -86,16 +86,9 @@ func TestNewsOfCertificates(t *testing.T) {
 		{"nobody asks any more", []report.Input{shows(time.Time{}), soon, healthy(), soon}, []string{"", ends, "", ends}},
 		{"before the daemon", []report.Input{soon, soon, shows(time.Time{})}, []string{"", "", renewed}},
 	} {
-		var told report.Told
-		for i, in := range test.steps {
-			var events []model.Event
-			if events, told = report.News(told, in, now); news(events) != test.want[i] {
-				t.Errorf("%s, step %d: %q, want %q", test.name, i, news(events), test.want[i])
-			}
-			for _, e := range events {
-				if e.Kind == model.CertificateEnds && (e.Severity() != model.Warning || e.Reason != "its certificate ends in 1h, 2026-01-02 04:04:05") {
-					t.Errorf("%s: %+v", test.name, e)
-				}
+		for _, e := range tellEach(t, test.name, now, test.steps, test.want) {
+			if e.Kind == model.CertificateEnds && (e.Severity() != model.Warning || e.Reason != "its certificate ends in 1h, 2026-01-02 04:04:05") {
+				t.Errorf("%s: %+v", test.name, e)
 			}
 		}
 	}

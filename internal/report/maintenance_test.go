@@ -80,16 +80,9 @@ func TestNewsOfMaintenance(t *testing.T) {
 		{"a server's own before the daemon, and then all", []report.Input{one(up), all(up), works(up)}, []string{"", "maintenance_begin web", end + ", maintenance_end web"}},
 		{"all of a service, and it did not come up", []report.Input{all(old), works(old)}, []string{"", fell + ", maintenance_end web"}},
 	} {
-		var told report.Told
-		for i, in := range test.steps {
-			var events []model.Event
-			if events, told = report.News(told, in, now); news(events) != test.want[i] {
-				t.Errorf("%s, step %d: %q, want %q", test.name, i, news(events), test.want[i])
-			}
-			for _, e := range events {
-				if e.Kind == model.MaintenanceBegin && (e.Severity() != model.Info || e.Reason != "since 02:04:05, by schedule") {
-					t.Errorf("%s: %+v", test.name, e)
-				}
+		for _, e := range tellEach(t, test.name, now, test.steps, test.want) {
+			if e.Kind == model.MaintenanceBegin && (e.Severity() != model.Info || e.Reason != "since 02:04:05, by schedule") {
+				t.Errorf("%s: %+v", test.name, e)
 			}
 		}
 	}

@@ -24,6 +24,20 @@ func news(events []model.Event) string {
 	return strings.Join(out, ", ")
 }
 
+// tellEach plays inputs, one after another, and compares what is told of each. It returns all that is.
+func tellEach(t *testing.T, name string, began time.Time, steps []report.Input, want []string) (all []model.Event) {
+	t.Helper()
+	var told report.Told
+	for i, in := range steps {
+		var events []model.Event
+		if events, told = report.News(told, in, began); news(events) != want[i] {
+			t.Errorf("%s, step %d: %q, want %q", name, i, news(events), want[i])
+		}
+		all = append(all, events...)
+	}
+	return all
+}
+
 // step is what is found of the second server of a service, and what is told then.
 type step struct {
 	health model.Health
@@ -108,16 +122,7 @@ func TestServersWithoutACheckAreJudgedByTheWayToThem(t *testing.T) {
 	for i := range lost.Desired.Dataplane.Services[0].Servers {
 		lost.Desired.Dataplane.Services[0].Servers[i].MAC = model.MAC{}
 	}
-	var told report.Told
-	for i, s := range []struct {
-		in   report.Input
-		want string
-	}{{lost, ""}, {healthy(), ""}, {lost, "service_down web"}, {lost, ""}, {healthy(), "service_up web"}} {
-		var got []model.Event
-		if got, told = report.News(told, s.in, now); news(got) != s.want {
-			t.Errorf("step %d: %q, want %q", i, news(got), s.want)
-		}
-	}
+	tellEach(t, "no way", now, []report.Input{lost, healthy(), lost, lost, healthy()}, []string{"", "", "service_down web", "", "service_up web"})
 }
 
 // TestServerThatIsOutByItsSignsIsNews, as if its check had found it down; that it is tried again is, too.

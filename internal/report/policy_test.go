@@ -93,7 +93,7 @@ func TestNewsOfPolicy(t *testing.T) {
 			[]string{"", fell + ", panic_begin web", "", rose + ", panic_end web"}},
 		{"panic before the daemon", now.Add(time.Minute), []model.Health{down, up}, []model.Standing{panics, {}}, []string{"", rose + ", panic_end web"}},
 	} {
-		var told report.Told
+		var steps []report.Input
 		for i, health := range test.health {
 			quorum := model.Quorum{}
 			if strings.HasPrefix(test.name, "quorum") {
@@ -101,15 +101,12 @@ func TestNewsOfPolicy(t *testing.T) {
 			}
 			in := stands(health, 1, quorum, test.standing[i])
 			in.Spec.Services[0].Panic = 50
-			var events []model.Event
-			if events, told = report.News(told, in, test.began); news(events) != test.want[i] {
-				t.Errorf("%s, step %d: %q, want %q", test.name, i, news(events), test.want[i])
-			}
-			for _, e := range events {
-				if e.Kind == model.ServiceDown && !strings.HasPrefix(e.Reason, "no quorum: the weight of healthy servers is 1, needed is 2") ||
-					e.Kind == model.PanicBegin && e.Severity() != model.Critical || e.Kind == model.PanicEnd && !e.Since.Equal(now) {
-					t.Errorf("%s: %+v", test.name, e)
-				}
+			steps = append(steps, in)
+		}
+		for _, e := range tellEach(t, test.name, test.began, steps, test.want) {
+			if e.Kind == model.ServiceDown && !strings.HasPrefix(e.Reason, "no quorum: the weight of healthy servers is 1, needed is 2") ||
+				e.Kind == model.PanicBegin && e.Severity() != model.Critical || e.Kind == model.PanicEnd && !e.Since.Equal(now) {
+				t.Errorf("%s: %+v", test.name, e)
 			}
 		}
 	}
