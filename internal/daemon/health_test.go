@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,6 +74,24 @@ func TestCheckThatIsNewTakesNobodyOut(t *testing.T) {
 		s.expectServer(0, 0)
 		s.reload(web)
 		s.expectServer(1, 0)
+	})
+}
+
+// TestThePastHasABound: the oldest is forgotten.
+func TestThePastHasABound(t *testing.T) {
+	play(t, checked, func(s *stage) {
+		s.see(mac, "192.0.2.11")
+		now := s.state.Load()
+		d := &daemon{spec: now.spec, seen: now.seen, past: make([]model.Event, mostPast)}
+		for i := range d.past {
+			d.past[i].Service = strconv.Itoa(i)
+		}
+		down := model.Health{State: model.HealthDown, Since: time.Now(), Reason: "no answer"}
+		d.seen.Health = map[model.CheckKey]model.Health{plan.Checks(d.spec)[0]: down}
+		events := d.news(now.desired, time.Now())
+		if n := len(events); n == 0 || len(d.past) != mostPast || d.past[0].Service != strconv.Itoa(n) || d.past[mostPast-1] != events[n-1] {
+			t.Errorf("%d events came, %d are remembered, the oldest of %q", n, len(d.past), d.past[0].Service)
+		}
 	})
 }
 

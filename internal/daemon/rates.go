@@ -26,7 +26,7 @@ const (
 // of both.
 func (d *daemon) estimate(ctx context.Context) error {
 	var estimator report.Estimator
-	watch := signs{tell: func(now map[model.ServiceServer]model.Sign) { d.tell(func(s *model.Seen) { s.Signs = now }) }}
+	watch := d.watch()
 	ticks := time.NewTicker(report.EstimateSeconds * time.Second)
 	defer ticks.Stop()
 	refusals, rested := d.refusals, time.NewTimer(0)
@@ -41,14 +41,24 @@ func (d *daemon) estimate(ctx context.Context) error {
 			refusals = nil
 			rested.Reset(max(shortestRest, restShare*time.Since(began)))
 		default:
-			rates := estimator.Tick(fromCounters(counters))
-			d.rates.Store(&rates)
-			watch.tick(counters)
+			d.counted(counters, &estimator, &watch)
 		}
 		if refused = d.nextLook(ctx, ticks.C, rested.C, &refusals); ctx.Err() != nil {
 			return nil
 		}
 	}
+}
+
+// watch is signs that the owner is told of.
+func (d *daemon) watch() signs {
+	return signs{tell: func(now map[model.ServiceServer]model.Sign) { d.tell(func(s *model.Seen) { s.Signs = now }) }}
+}
+
+// counted is what a tick has read.
+func (d *daemon) counted(counters dataplane.Counters, estimator *report.Estimator, watch *signs) {
+	rates := estimator.Tick(fromCounters(counters))
+	d.rates.Store(&rates)
+	watch.tick(counters)
 }
 
 // nextLook waits until the counts are to be read, and says whether because of refusals.
