@@ -156,8 +156,11 @@ func (s *scripts) refuse(ctx context.Context, figures map[string]float64) error 
 		if err := director.Configure(s.checked(s.check) + s.notices("hang", "good")); err != nil {
 			return err
 		}
-		if _, err := s.daemon.Reload(ctx); err == nil {
+		switch _, err := s.daemon.Reload(ctx); {
+		case err == nil:
 			figures[scriptUnsafe]++
+		case !strings.Contains(err.Error(), spoil.path):
+			return fmt.Errorf("%s has mode %o, and the refusal is of something else: %w", spoil.path, spoil.mode, err)
 		}
 		if err := errors.Join(os.Chown(spoil.path, 0, 0), os.Chmod(spoil.path, 0o755)); err != nil {
 			return err
