@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -64,6 +65,7 @@ func (f *flapping) flap(ctx context.Context) (map[string]float64, error) {
 		return nil, err
 	}
 	server, began := f.lab.Servers[0], time.Now()
+	asked := server.HealthAsked()
 	for i := range f.times {
 		until := func(n int) { time.Sleep(time.Until(began.Add(time.Duration(2*i+n) * f.tempo.interval()))) }
 		if err := server.KillWeb(); err != nil {
@@ -74,6 +76,9 @@ func (f *flapping) flap(ctx context.Context) (map[string]float64, error) {
 			return nil, err
 		}
 		until(2)
+	}
+	if server.HealthAsked() == asked {
+		return nil, errors.New("no check has asked the server meanwhile: it was never seen to be back")
 	}
 	of, err := f.asked.changesSince(told)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 )
 
 // Server is a real server.
@@ -21,6 +22,8 @@ type Server struct {
 	lab     *Lab
 	dir     string
 	serving []io.Closer // web server and echo, as far as they run
+
+	healthAsked atomic.Uint64
 }
 
 // Ports of every server.

@@ -114,7 +114,11 @@ func (s *Server) startOwnWeb(ctx context.Context) error {
 	return nil
 }
 
+// HealthAsked counts who asked for the page of its health, as far as the lab's own web server has answered.
+func (s *Server) HealthAsked() uint64 { return s.healthAsked.Load() }
+
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
+	s.healthAsked.Add(1)
 	if !s.isWell() {
 		http.NotFound(w, r)
 		return
