@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"time"
 	"unicode/utf8"
 )
 
@@ -39,8 +38,7 @@ const glance = 256
 
 func (r *reading) ReadRune() (rune, int, error) {
 	if r.read%glance == 0 {
-		deadline, ok := r.ctx.Deadline()
-		r.over = r.ctx.Err() != nil || ok && !time.Now().Before(deadline)
+		r.over = isOver(r.ctx)
 	}
 	if r.over || len(r.text) == 0 {
 		return 0, 0, io.EOF
