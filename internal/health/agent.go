@@ -75,9 +75,8 @@ type word struct {
 
 // weight is what was written, and what that is.
 type weight struct {
-	text    string
-	percent bool
-	value   int
+	text  string
+	value int // percent
 }
 
 // mostPercent is more than anybody means.
@@ -119,7 +118,7 @@ func (w *word) measure(text string) (known bool) {
 	if !percent || !ok {
 		return false
 	}
-	w.weight = &weight{text, true, value}
+	w.weight = &weight{text, value}
 	return true
 }
 
@@ -142,7 +141,7 @@ func (w word) advice(by string) (model.Advice, error) {
 	case w.drain != "":
 		return model.Advice{Given: true, Says: by + " says " + w.drain}, nil
 	case w.weight != nil:
-		return model.Advice{Given: true, Percent: w.weight.percent, Weight: w.weight.value, Says: by + " says " + w.weight.text}, nil
+		return model.Advice{Given: true, Percent: true, Weight: w.weight.value, Says: by + " says " + w.weight.text}, nil
 	}
 	return model.Advice{}, nil
 }

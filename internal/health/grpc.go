@@ -67,28 +67,17 @@ func (g *grpcCheck) call(ctx context.Context, c net.Conn, to netip.AddrPort) err
 
 // dial returns a connection on which no more comes than we want to hear.
 func (g *grpcCheck) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	if g.secure == nil {
-		c, err := dial(ctx, to)
-		if err != nil {
-			return nil, err
-		}
+	c, err := g.secure.dialAfter(ctx, to, func(raw net.Conn) (net.Conn, error) { return newLimited(raw, maxTold), nil })
+	if err != nil {
+		return nil, err
+	}
+	secure, ok := c.(*tls.Conn)
+	switch {
+	case !ok:
 		return &firstWords{Conn: newLimited(c, maxTold)}, nil
-	}
-	config, err := g.secure.configFor(to)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := dial(ctx, to)
-	if err != nil {
-		return nil, err
-	}
-	c, err := shake(ctx, newLimited(raw, maxTold), config)
-	if err == nil && c.ConnectionState().NegotiatedProtocol != "h2" {
-		err = errors.New("grpc: the server has TLS, but no HTTP/2 behind it")
-	}
-	if err != nil {
-		_ = raw.Close()
-		return nil, err
+	case secure.ConnectionState().NegotiatedProtocol != "h2":
+		_ = secure.NetConn().Close() // without a goodbye, which may wait for the server
+		return nil, errors.New("grpc: the server has TLS, but no HTTP/2 behind it")
 	}
 	return c, nil
 }

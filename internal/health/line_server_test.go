@@ -250,7 +250,7 @@ func lineProbes() map[string]probe {
 		"postgresql, tls":   probeMade(probePostgreSQL(model.AskPostgreSQL{Secure: true})),
 		"ldap":              probeMade(probeLDAP(model.AskLDAP{})),
 		"ldaps":             probeMade(probeLDAP(model.AskLDAP{Secure: true})),
-		"sip":               probeMade(probeSIP(model.AskSIP{TCP: true})),
+		"sip":               probeSIP(model.AskSIP{TCP: true}),
 		"grpc":              probeMade(probeGRPC(model.AskGRPC{})),
 		"grpc, tls":         probeMade(probeGRPC(model.AskGRPC{Secure: true})),
 	}

@@ -29,7 +29,7 @@ func TestSMTPServersAreJudged(t *testing.T) {
 		"closes":           {saysAndCloses(""), "closed before the greeting"},
 		"closes in a line": {saysAndCloses("220 m"), "closed before the greeting"},
 		"long line":        {says(strings.Repeat("x", maxLine+1)), "a line of more than 4096 bytes before the greeting"},
-		"much":             {says(strings.Repeat("220-"+strings.Repeat("x", maxLine/2)+"\r\n", maxTalk/maxLine*2+1)), "more than 64 KiB before the greeting"},
+		"much":             {says(strings.Repeat("220-"+strings.Repeat("x", maxLine/2)+"\r\n", maxTold/maxLine*2+1)), "more than 64 KiB before the greeting"},
 		"many lines":       {says(strings.Repeat("220-x\r\n", maxLines+1)), "more than 200 lines before the greeting"},
 	})
 }

@@ -68,28 +68,10 @@ func (p pgCheck) converse(c net.Conn, password string) (err error) {
 
 // dial asks for TLS before it is spoken.
 func (p pgCheck) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	if p.secure == nil {
-		return dial(ctx, to)
-	}
-	config, err := p.secure.configFor(to)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := dial(ctx, to)
-	if err != nil {
-		return nil, err
-	}
-	stop := obey(ctx, raw)
-	defer stop()
-	err = askForTLS(raw)
-	if err == nil {
-		var c net.Conn
-		if c, err = shake(ctx, raw, config); err == nil {
-			return c, nil
-		}
-	}
-	_ = raw.Close()
-	return nil, err
+	return p.secure.dialAfter(ctx, to, func(raw net.Conn) (net.Conn, error) {
+		defer obey(ctx, raw)()
+		return raw, askForTLS(raw)
+	})
 }
 
 func askForTLS(c net.Conn) error {

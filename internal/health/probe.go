@@ -168,9 +168,9 @@ func probeOf(ask model.Ask) (probe, error) {
 	case model.AskPing:
 		return askPing, nil
 	case model.AskRADIUS:
-		return probeRADIUS(ask)
+		return probeRADIUS(ask), nil
 	case model.AskSIP:
-		return probeSIP(ask)
+		return probeSIP(ask), nil
 	}
 	return nil, fmt.Errorf("a check of kind %q has no probe", ask.Kind())
 }

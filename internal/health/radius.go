@@ -60,9 +60,9 @@ const (
 	maxRADIUSSecret = 128  // a password (RFC 2865 section 5.2)
 )
 
-func probeRADIUS(ask model.AskRADIUS) (probe, error) {
+func probeRADIUS(ask model.AskRADIUS) probe {
 	r := radiusCheck{ask}
-	return func(ctx context.Context, to netip.AddrPort) error { return tame(r.probe(ctx, to)) }, nil
+	return func(ctx context.Context, to netip.AddrPort) error { return tame(r.probe(ctx, to)) }
 }
 
 func (r radiusCheck) probe(ctx context.Context, to netip.AddrPort) error {

@@ -79,7 +79,7 @@ func TestRADIUSServersAreJudged(t *testing.T) {
 				within = soon
 			}
 			tt.ask.SecretFile = secretFile(t, secret)
-			wantReason(t, answered(t, probeMade(probeRADIUS(tt.ask)), to, within), tt.want)
+			wantReason(t, answered(t, probeRADIUS(tt.ask), to, within), tt.want)
 		})
 	}
 }

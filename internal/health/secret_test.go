@@ -33,8 +33,8 @@ func TestWithoutItsSecretACheckCannotAsk(t *testing.T) {
 			"mysql":            probeMade(probeMySQL(model.AskMySQL{SQL: sql})),
 			"postgresql":       probeMade(probePostgreSQL(model.AskPostgreSQL{SQL: sql})),
 			"ldap":             probeMade(probeLDAP(model.AskLDAP{Bind: "cn=weir", PasswordFile: path})),
-			"radius":           probeMade(probeRADIUS(model.AskRADIUS{SecretFile: path})),
-			"radius, password": probeMade(probeRADIUS(model.AskRADIUS{SecretFile: secretFile(t, "x"), User: "weir", PasswordFile: path})),
+			"radius":           probeRADIUS(model.AskRADIUS{SecretFile: path}),
+			"radius, password": probeRADIUS(model.AskRADIUS{SecretFile: secretFile(t, "x"), User: "weir", PasswordFile: path}),
 		} {
 			err := p(t.Context(), closedPort(t))
 			if !isOwn(err) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {

@@ -22,13 +22,13 @@ import (
 // sipCheck sends OPTIONS (RFC 3261 section 11).
 type sipCheck struct{ ask model.AskSIP }
 
-func probeSIP(ask model.AskSIP) (probe, error) {
+func probeSIP(ask model.AskSIP) probe {
 	s := sipCheck{ask}
 	over := s.overUDP
 	if ask.TCP {
 		over = s.overTCP
 	}
-	return func(ctx context.Context, to netip.AddrPort) error { return tame(over(ctx, to)) }, nil
+	return func(ctx context.Context, to netip.AddrPort) error { return tame(over(ctx, to)) }
 }
 
 // sipRequest is a request, and by what its answers are known (RFC 3261 section 17.1.3).

@@ -62,7 +62,7 @@ func TestSIPServersAreJudgedOverUDP(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantReason(t, answered(t, probeMade(probeSIP(model.AskSIP{})), to, forever), tt.want)
+			wantReason(t, answered(t, probeSIP(model.AskSIP{}), to, forever), tt.want)
 		})
 	}
 }
@@ -76,7 +76,7 @@ func sipServer(answer func(request string) string) func(net.Conn) {
 }
 
 func TestSIPServersAreJudgedOverTCP(t *testing.T) {
-	p := probeMade(probeSIP(model.AskSIP{TCP: true}))
+	p := probeSIP(model.AskSIP{TCP: true})
 	for name, tt := range sipAnswers() {
 		t.Run(name, func(t *testing.T) {
 			server := sipServer(func(r string) string {
@@ -107,7 +107,7 @@ func TestSIPStatusesMayBeOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := probeMade(probeSIP(model.AskSIP{TCP: true, Status: statuses}))
+	p := probeSIP(model.AskSIP{TCP: true, Status: statuses})
 	for status, want := range map[string]string{"405 Method Not Allowed": "", "486 Busy Here": "sip: 486 Busy Here, expected 200,404-405"} {
 		to := lineServer(t, sipServer(func(r string) string { return sipReply(r, status) }))
 		wantReason(t, answered(t, p, to, forever), want)

@@ -16,24 +16,21 @@ import (
 
 // How much a server may say. It may be another program than we think, or a broken one.
 const (
-	maxLine  = 4 << 10  // bytes, with the line's end
-	maxLines = 200      // of a whole conversation
-	maxTalk  = 64 << 10 // bytes of it
+	maxLine  = 4 << 10 // bytes, with the line's end
+	maxLines = 200     // of a whole conversation
 )
 
 var (
 	errLongLine  = fmt.Errorf("a line of more than %d bytes", maxLine)
 	errManyLines = fmt.Errorf("more than %d lines", maxLines)
-	errLongTalk  = fmt.Errorf("more than %d KiB", maxTalk>>10)
 )
 
 // talk is a conversation in lines.
 type talk struct {
 	conn  net.Conn
 	in    *bufio.Reader
-	heard *io.LimitedReader // what in reads from
-	said  string            // what was said last, as messages call it; "" before the first word
-	lines int               // heard so far
+	said  string // what was said last, as messages call it; "" before the first word
+	lines int    // heard so far
 }
 
 // conversation is a probe that connects and talks.
@@ -45,8 +42,7 @@ func conversation(hold func(*talk) error) probe {
 		}
 		defer c.Close()
 		defer obey(ctx, c)()
-		heard := &io.LimitedReader{R: c, N: maxTalk}
-		return hold(&talk{conn: c, in: bufio.NewReaderSize(heard, maxLine), heard: heard})
+		return hold(&talk{conn: c, in: bufio.NewReaderSize(newLimited(c, maxTold), maxLine)})
 	}
 }
 
@@ -71,11 +67,8 @@ func (t *talk) line() (string, error) {
 		return "", unheard(errManyLines, t.said)
 	}
 	line, err := t.in.ReadSlice('\n')
-	switch {
-	case errors.Is(err, bufio.ErrBufferFull):
+	if errors.Is(err, bufio.ErrBufferFull) {
 		err = errLongLine
-	case err != nil && t.heard.N <= 0:
-		err = errLongTalk
 	}
 	if err != nil {
 		return "", unheard(err, t.said)

@@ -81,6 +81,11 @@ func handshakesOf(secure bool, ask model.TLS, protocols ...string) *handshakes {
 
 // dial connects, and shakes hands unless there is nothing to be secure.
 func (h *handshakes) dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	return h.dialAfter(ctx, to, func(raw net.Conn) (net.Conn, error) { return raw, nil })
+}
+
+// dialAfter has a connection prepared before hands are shaken.
+func (h *handshakes) dialAfter(ctx context.Context, to netip.AddrPort, prepare func(net.Conn) (net.Conn, error)) (net.Conn, error) {
 	if h == nil {
 		return dial(ctx, to)
 	}
@@ -92,17 +97,20 @@ func (h *handshakes) dial(ctx context.Context, to netip.AddrPort) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	c, err := shake(ctx, raw, config)
-	if err != nil {
-		_ = raw.Close() // it may be closed already
-		return nil, err
+	prepared, err := prepare(raw)
+	if err == nil {
+		var c net.Conn
+		if c, err = shake(ctx, prepared, config); err == nil {
+			return c, nil
+		}
 	}
-	return c, nil
+	_ = raw.Close() // it may be closed already
+	return nil, err
 }
 
-// shake makes a connection secure (RFC 8446 section 4).
+// shake makes a connection secure (RFC 8446 section 4). Of what a server says until then, certificates are most.
 func shake(ctx context.Context, raw net.Conn, config *tls.Config) (*tls.Conn, error) {
-	heard := newLimited(raw, maxHandshake)
+	heard := newLimited(raw, maxTold)
 	c := tls.Client(heard, config)
 	if err := c.HandshakeContext(ctx); err != nil {
 		return nil, tlsReason(err)
@@ -110,9 +118,6 @@ func shake(ctx context.Context, raw net.Conn, config *tls.Config) (*tls.Conn, er
 	heard.left = math.MaxInt
 	return c, nil
 }
-
-// maxHandshake is how much a server may say until hands are shaken, in bytes. Certificates are most of it.
-const maxHandshake = 64 << 10
 
 // configFor names the server: by its address where there is no name, which is not sent then (RFC 6066 section 3)
 // but must be in the certificate.

@@ -87,8 +87,8 @@ func TestClosedUDPPortIsRefused(t *testing.T) {
 	for _, p := range []probe{
 		probeMade(probeUDP(model.AskUDP{Payload: "ping"})),
 		probeMade(probeDNS(model.AskDNS{Name: "example.org"})),
-		probeMade(probeSIP(model.AskSIP{})),
-		probeMade(probeRADIUS(model.AskRADIUS{SecretFile: secretFile(t, "s3cret")})),
+		probeSIP(model.AskSIP{}),
+		probeRADIUS(model.AskRADIUS{SecretFile: secretFile(t, "s3cret")}),
 	} {
 		wantReason(t, answered(t, p, closedUDPPort(t), forever), "connection refused")
 	}
