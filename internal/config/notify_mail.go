@@ -32,7 +32,7 @@ func (s scope) byMail(n *yaml.Node) model.Channel {
 	if n := values["user"]; n != nil {
 		out.User, _ = s.text(n, "user")
 	}
-	s.checkLogin(values)
+	s.checkPair(values, "user", "password_file", "who logs in has a name, and a password in a file of its own")
 	out.TLS = s.mailTLS(values["tls"], values["user"] != nil)
 	out.Server = s.mailServer(values["server"], out.TLS)
 	if out.To = s.mailTo(values["to"]); out.To == "" {
@@ -159,17 +159,6 @@ func standardPort(mode model.MailTLS) int {
 
 func serverOf(host string, mode model.MailTLS) string {
 	return net.JoinHostPort(host, strconv.Itoa(standardPort(mode)))
-}
-
-// checkLogin wants both halves of one.
-func (s scope) checkLogin(values map[string]*yaml.Node) {
-	user, password := values["user"], values["password_file"]
-	switch {
-	case user != nil && password == nil:
-		s.complain(user, mistake{"user without password_file", `write the password into a file of its own, and "password_file:" with its path`})
-	case user == nil && password != nil:
-		s.complain(password, mistake{"password_file without user", `write "user:", too`})
-	}
 }
 
 func mailNode(b model.ByMail) *yaml.Node {
