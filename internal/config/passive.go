@@ -45,6 +45,5 @@ func uselessVote(of *service) *mistake {
 	return nil
 }
 
-func hasManyPorts(k model.ServiceKey) bool {
-	return k.Address.IsValid() && (k.Port == model.AnyPort || k.IsRange())
-}
+// hasManyPorts says nothing of a key that was complained about.
+func hasManyPorts(k model.ServiceKey) bool { return k.Address.IsValid() && k.HasManyPorts() }

@@ -30,7 +30,7 @@ func fromCounters(c dataplane.Counters) (map[model.ServiceKey]report.Counts, map
 func fromSigns(c dataplane.Counters) map[model.ServiceServer]model.Sign {
 	out := map[model.ServiceServer]model.Sign{}
 	for key, s := range c.Servers {
-		if key.Service.Protocol != model.UDP && key.Service.Port != model.AnyPort && !key.Service.IsRange() {
+		if key.Service.Protocol != model.UDP && !key.Service.HasManyPorts() {
 			out[key] = model.Sign{Begun: s.Connections, Answered: s.Signs.Answered, Refused: s.Signs.Refused, Row: s.Signs.Row}
 		}
 	}

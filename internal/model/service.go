@@ -94,6 +94,9 @@ func (k ServiceKey) IsAnyDestination() bool { return k.Address.IsUnspecified() }
 // IsRange tells whether more than one port is meant, but not all.
 func (k ServiceKey) IsRange() bool { return k.Last != 0 }
 
+// HasManyPorts tells whether more than one is meant: a server may well listen at some of them only.
+func (k ServiceKey) HasManyPorts() bool { return k.Port == AnyPort || k.IsRange() }
+
 // HasPort tells whether packets to a port are meant.
 func (k ServiceKey) HasPort(port uint16) bool {
 	return k.Port == AnyPort || k.Port == port || k.Port <= port && port <= k.Last

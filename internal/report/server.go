@@ -31,7 +31,16 @@ func servers(in Input, service model.Service, wants map[model.ServiceServer]mode
 		line := line(in, service, server, want)
 		line.State, line.Reason = state(in, service, server, want, line.Reading)
 		if line.State == Up {
-			line.Reason = remarks(unasked(in, service, server), askedItself(in, service, server), doubt(in, service, server.Key), slowly(in, service, server, want), weighed(in, service, server), unsaid(in, service, server), ending(in.Seen.CertificateEnds(service, server), in.Now), narrowed(in, want))
+			line.Reason = remarks(
+				unasked(in, service, server),
+				askedItself(in, service, server),
+				doubt(in, service, server.Key),
+				slowly(in, service, server, want),
+				weighed(in, service, server),
+				unsaid(in, service, server),
+				ending(in.Seen.CertificateEnds(service, server), in.Now),
+				narrowed(in, want),
+			)
 		}
 		if line.State == Down {
 			line.Reason = remarks(line.Reason, unasked(in, service, server))

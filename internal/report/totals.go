@@ -24,7 +24,7 @@ type Totals map[Group]uint64
 // Add counts a connection.
 func (t Totals) Add(c Connection, owners Owners) {
 	g := Group{c.Protocol, c.State, model.ServerKey{Address: c.Server.Addr(), Port: c.Server.Port()}}
-	if owner, _ := owners.Of(c); owner.By.Port == model.AnyPort || owner.By.IsRange() {
+	if owner, _ := owners.Of(c); owner.By.HasManyPorts() {
 		g.Server.Port = model.AnyPort
 	}
 	t[g]++
