@@ -42,7 +42,7 @@ func wantedMode(spec model.Spec, network model.Network, link model.Link) (model.
 	if len(spec.Interfaces) > 0 || link.Loopback {
 		return model.XDPAuto, false
 	}
-	return model.XDPAuto, holdsVIP(spec, link) || leadsToServer(spec, network, link)
+	return model.XDPAuto, leadsToServer(spec, network, link) || holdsVIP(spec, link)
 }
 
 func holdsVIP(spec model.Spec, link model.Link) bool {
@@ -60,10 +60,14 @@ func keys(spec model.Spec) (out []model.ServiceKey) {
 }
 
 func leadsToServer(spec model.Spec, network model.Network, link model.Link) bool {
-	return slices.ContainsFunc(spec.ServerAddresses(), func(a model.Addr) bool {
-		route, ok := network.Routes[a]
-		return ok && !route.Local && route.Link == link.Index
-	})
+	for _, service := range spec.Services {
+		for _, server := range service.Servers {
+			if route, ok := network.Routes[server.Key.Address]; ok && !route.Local && route.Link == link.Index {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // hasSubnet says whether the address of a service is in a subnet of the link: a host route, such as a VIP's

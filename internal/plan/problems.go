@@ -59,7 +59,10 @@ func answersElsewhere(spec model.Spec, service model.Service, server model.Serve
 		return nil
 	}
 	for _, link := range network.Links {
-		if _, wanted := wantedMode(spec, network, link); link.Index == route.Link && !wanted {
+		if link.Index != route.Link || len(spec.Interfaces) == 0 && !link.Loopback { // weir runs wherever servers are
+			continue
+		}
+		if _, wanted := wantedMode(spec, network, link); !wanted {
 			return problem(service, server,
 				fmt.Sprintf("its answers come in by %s, where weir does not run: clients get them untranslated and refuse them", link.Name),
 				fmt.Sprintf("add %s to `interfaces:`, or leave `interfaces:` out", link.Name))
