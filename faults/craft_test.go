@@ -71,13 +71,18 @@ func (c *crafter) Close() error { return c.raw.Close() }
 // send puts layers into frames.
 func (c *crafter) send(packets ...packet.Layers) error {
 	for _, layers := range packets {
-		frame := packet.Build(append(packet.Layers{c.link}, layers...)...)
-		if err := unix.Send(int(c.raw.Fd()), frame, 0); err != nil {
+		if err := c.sendFrame(c.frame(layers)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+func (c *crafter) frame(layers packet.Layers) []byte {
+	return packet.Build(append(packet.Layers{c.link}, layers...)...)
+}
+
+func (c *crafter) sendFrame(frame []byte) error { return unix.Send(int(c.raw.Fd()), frame, 0) }
 
 // newPort is one that was not used before.
 func (c *crafter) newPort() uint16 {

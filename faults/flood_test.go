@@ -10,10 +10,13 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/weir-lb/weir/faults"
 	"github.com/weir-lb/weir/internal/lab"
@@ -86,30 +89,56 @@ func (f *flooder) somebodies(n int) []netip.AddrPort {
 }
 
 func (f *flooder) floodFrom(ctx context.Context, clients []netip.AddrPort, wave wave) error {
+	return f.pour(ctx, f.frames(clients, wave))
+}
+
+// pour sends frames.
+func (f *flooder) pour(ctx context.Context, frames [][]byte) error {
 	before, err := f.ground.packets(ctx)
 	if err != nil {
 		return err
 	}
-	sent, seen := 0, 0
-	for _, from := range clients {
-		packets := wave(from)
-		if err := f.send(packets...); err != nil {
+	seen := 0
+	for i, frame := range frames {
+		if err := f.push(ctx, frame); err != nil {
 			return err
 		}
-		f.rest(sent, len(packets))
-		sent += len(packets)
-		if f.ahead > 0 && sent-seen > f.ahead {
-			if err := f.seen(ctx, before+sent); err != nil {
+		f.rest(i + 1)
+		if f.ahead > 0 && i+1-seen > f.ahead {
+			if err := f.seen(ctx, before+i+1); err != nil {
 				return err
 			}
-			seen = sent
+			seen = i + 1
 		}
 	}
 	after, err := f.ground.packets(ctx)
-	if err == nil && after-before < sent*9/10 {
-		err = fmt.Errorf("the director saw %d packets of a flood of %d", after-before, sent)
+	if err == nil && after-before < len(frames)*9/10 {
+		err = fmt.Errorf("the director saw %d packets of a flood of %d", after-before, len(frames))
 	}
 	return err
+}
+
+// push sends a frame, and again if its veth has no room now; the network counts that as a drop.
+func (f *flooder) push(ctx context.Context, frame []byte) error {
+	for {
+		err := f.sendFrame(frame)
+		if !errors.Is(err, unix.ENOBUFS) || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// frames are made before a flood: the clients whom it must not disturb are of this process, and would wait
+// for its garbage collector. What has been left by then is collected before, too.
+func (f *flooder) frames(clients []netip.AddrPort, wave wave) (frames [][]byte) {
+	for _, from := range clients {
+		for _, p := range wave(from) {
+			frames = append(frames, f.frame(p))
+		}
+	}
+	runtime.GC()
+	return frames
 }
 
 // seen waits until the director has seen so many packets, but not for those that a network has dropped.
@@ -127,8 +156,8 @@ func (f *flooder) seen(ctx context.Context, packets int) error {
 }
 
 // rest stops for a moment when enough packets were sent.
-func (f *flooder) rest(sent, more int) {
-	if sent/f.together != (sent+more)/f.together {
+func (f *flooder) rest(sent int) {
+	if sent%f.together == 0 {
 		time.Sleep(500 * time.Microsecond)
 	}
 }

@@ -41,8 +41,9 @@ func (n neighbour) run(ctx context.Context) (faults.Measured, error) {
 	m := faults.Measured{Figures: map[string]float64{lost: 0, failedNew: 0}}
 	var calm, flooded []time.Duration
 	for range n.rounds {
+		frames := n.frames(n.somebodies(n.clients), n.syn)
 		began := time.Now()
-		took, err := n.ask(ctx, &m, func(ctx context.Context) error { return n.flood(ctx, n.clients, n.syn) })
+		took, err := n.ask(ctx, &m, func(ctx context.Context) error { return n.pour(ctx, frames) })
 		if err != nil {
 			return m, err
 		}
