@@ -41,12 +41,6 @@ static __always_inline bool check_awaits(const struct flow *answer, struct addr 
 	return true;
 }
 
-/* check_at is where the checksum lies in a transport header of TCP or UDP. */
-static __always_inline __u32 check_at(__u8 protocol)
-{
-	return protocol == IPPROTO_TCP ? offsetof(struct tcphdr, check) : offsetof(struct udphdr, check);
-}
-
 /* check_sum makes a checksum at an offset follow an address that becomes another one; in UDP none stays none (RFC 768). */
 static __always_inline bool check_sum(struct xdp_md *ctx, __u32 offset, const struct addr *old, const struct addr *new,
 				      bool udp)

@@ -40,6 +40,12 @@ static __always_inline __u16 csum_end(__u64 sum)
 	return ~csum_fold(sum);
 }
 
+/* check_at is where the checksum lies in a transport header of TCP or UDP. */
+static __always_inline __u32 check_at(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP ? offsetof(struct tcphdr, check) : offsetof(struct udphdr, check);
+}
+
 /* csum_words adds up words that the compiler knows the number of. */
 static __always_inline __u64 csum_words(const void *at, __u32 size)
 {

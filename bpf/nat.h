@@ -140,7 +140,7 @@ static __always_inline bool quoted_check(struct xdp_md *ctx, const struct header
 					 __u64 *sum)
 {
 	bool udp = h->quoted.protocol == IPPROTO_UDP;
-	__u32 offset = h->quoted.transport + (udp ? offsetof(struct udphdr, check) : offsetof(struct tcphdr, check));
+	__u32 offset = h->quoted.transport + check_at(h->quoted.protocol);
 	__u16 check = 0;
 
 	if (h->quoted.protocol == IPPROTO_SCTP || offset + sizeof(check) > end_of(h))
