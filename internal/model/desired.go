@@ -15,6 +15,7 @@ type Desired struct {
 	Ramps     map[ServiceServer]time.Time // until when servers that came back have less than their weight
 	Ejections map[ServiceServer]Ejection
 	Resting   map[ServiceServer]Rest // who is in maintenance; without a server: all of a service
+	VRRP      []VRRPWant             // in the order of the Spec
 	Problems  []Problem              // what keeps the Spec from being served as it is written
 }
 
@@ -40,6 +41,7 @@ type AddressWant struct {
 type VIP struct {
 	Address   netip.Addr
 	Interface string // "lo": it has no connected route, so nobody is told about it
+	Bits      int    // of the subnet that comes with it, as keepalived's virtual_ipaddress has it; 0: none, it is a /32 or /128
 }
 
 // DataplaneWant is what internal/dataplane makes true.

@@ -24,6 +24,7 @@ type Seen struct {
 	Standings   map[ServiceKey]Standing     // by the last plan
 	Ejections   map[ServiceServer]Ejection  // by the last plan
 	Maintenance MaintenanceFiles
+	VRRP        map[string]VRRPSeen // by the name of the virtual router
 	Applied     Applied
 }
 

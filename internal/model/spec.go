@@ -17,6 +17,8 @@ type Spec struct {
 	API         API
 	Notify      []Notice // who is told of what happens
 	Aliases     Aliases  // from which checks through virtual addresses take theirs
+
+	VirtualRouters []VirtualRouter // empty: this is the only director
 }
 
 // Interface is a network interface on which packets are balanced.

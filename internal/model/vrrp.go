@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+import (
+	"net/netip"
+	"time"
+)
+
+// VirtualRouter is an instance of VRRP (RFC 9568): of all directors with its id on a link one is the master,
+// which alone holds the addresses and balances what is sent to them.
+type VirtualRouter struct {
+	Name         string
+	Interface    string
+	ID           uint8 // VRID, 1..255
+	Version      VRRPVersion
+	Priority     uint8          // 1..254, the highest is master; 255: the addresses are this host's own
+	Advertise    time.Duration  // from advert to advert: 10ms..40.95s, in version 2 whole seconds up to 255
+	Addresses    []netip.Prefix // of one family, in the order in which adverts name them
+	Peers        []Addr         // adverts go to each of them; empty: to all by multicast
+	Source       Addr           // of adverts; zero: the interface's own (IPv6: its link-local one)
+	Preempt      bool           // a backup of a higher priority than the master takes over
+	PreemptDelay time.Duration  // a backup of a higher priority waits so long before it takes over from a living master
+	StartDelay   time.Duration  // nothing is begun, and no advert missed, for so long after the start
+	Checksum     VRRPChecksum   // of adverts of version 3 over IPv4
+}
+
+// VRRPVersion is one of the protocol.
+type VRRPVersion uint8
+
+const (
+	VRRP2 VRRPVersion = 2 // RFC 3768: IPv4 only, whole seconds
+	VRRP3 VRRPVersion = 3 // RFC 9568
+)
+
+// VRRPChecksum is what the checksum of an advert of version 3 over IPv4 covers. RFC 9568 says the message alone;
+// RFC 5798 was read by keepalived and FRR as the message and a pseudo header. Both are taken from others.
+type VRRPChecksum uint8
+
+const (
+	ChecksumPeer    VRRPChecksum = iota // as the last advert of somebody else had it, RFC 5798's before there was one
+	ChecksumMessage                     // RFC 9568
+	ChecksumPseudo                      // RFC 5798, as keepalived and FRR have it
+)
+
+var vrrpChecksums = map[VRRPChecksum]string{ChecksumPeer: "peer", ChecksumMessage: "rfc9568", ChecksumPseudo: "rfc5798"}
+
+func (c VRRPChecksum) String() string { return vrrpChecksums[c] }
+
+// ParseVRRPChecksum is the inverse of VRRPChecksum.String.
+func ParseVRRPChecksum(s string) (VRRPChecksum, bool) {
+	for c, name := range vrrpChecksums {
+		if name == s {
+			return c, true
+		}
+	}
+	return 0, false
+}
+
+// VRRPState is one of the RFC's states, or keepalived's FAULT.
+type VRRPState uint8
+
+const (
+	VRRPInit   VRRPState = iota // it has not begun
+	VRRPBackup                  // another one has the addresses
+	VRRPMaster                  // this one has them
+	VRRPFault                   // it cannot take part, for a reason
+)
+
+var vrrpStates = map[VRRPState]string{VRRPInit: "init", VRRPBackup: "backup", VRRPMaster: "master", VRRPFault: "fault"}
+
+func (s VRRPState) String() string { return vrrpStates[s] }
+
+// VRRPSeen is how a virtual router stands.
+type VRRPSeen struct {
+	State    VRRPState
+	Since    time.Time
+	Why      string // it is in this state: "no advert of 192.0.2.2 for 3.609s"
+	Master   Addr   // who advertises, as a backup hears it; zero: nobody is known, or it is this one
+	Priority uint8  // of that master's adverts
+	Conflict string // somebody else's adverts that cannot be right: "192.0.2.9 advertises id 51 with other addresses (…)"; "": none of late
+}
+
+// VRRPWant is a virtual router as it shall run.
+type VRRPWant struct {
+	VirtualRouter
+	Link  int    // index of its interface; 0: there is none
+	Fault string // why it can take no part; "": it can
+}
