@@ -47,11 +47,12 @@ func TestReferenceNamesEveryRefusedKey(t *testing.T) {
 	_, section, _ := strings.Cut(string(page), "## Not in this version yet")
 	section, _, _ = strings.Cut(section, "\n## ")
 	files := map[string]string{
-		"file":    "services: []\n%s: []\n",
-		"service": "services: [{address: 192.0.2.10:80, scheduler: rr, %s: x}]",
-		"tunnel":  "services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: tun, tunnel: {type: gue, %s: x}}]",
+		"file":           "services: []\n%s: []\n",
+		"service":        "services: [{address: 192.0.2.10:80, scheduler: rr, %s: x}]",
+		"tunnel":         "services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: tun, tunnel: {type: gue, %s: x}}]",
+		"virtual router": "services: []\nvrrp: [{name: front, interface: eth0, id: 51, addresses: [192.0.2.10], %s: x}]",
 	}
-	for _, row := range regexp.MustCompile(`(?m)^\| (file|service|tunnel) \| (.*) \|$`).FindAllStringSubmatch(section, -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| (file|service|tunnel|virtual router) \| (.*) \|$`).FindAllStringSubmatch(section, -1) {
 		for _, key := range codeWord.FindAllStringSubmatch(row[2], -1) {
 			_, err := config.Parse("weir.yaml", fmt.Appendf(nil, files[row[1]], key[1]))
 			if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("not in this version yet: key %q", key[1])) {

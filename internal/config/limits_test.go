@@ -145,3 +145,17 @@ func TestHostileFilesEndSoon(t *testing.T) {
 		})
 	}
 }
+
+// TestManyPeersAreOneComplaint: a list that goes on for ever is not compared with itself.
+func TestManyPeersAreOneComplaint(t *testing.T) {
+	var peers []string
+	for i := range 100_000 {
+		peers = append(peers, fmt.Sprintf("10.%d.%d.1", i/256%256, i%256))
+	}
+	_, err := config.Parse("weir.yaml", fmt.Appendf(nil,
+		"services: []\nvrrp: [{name: front, interface: eth0, id: 51, addresses: [192.0.2.10], peers: [%s]}]\n", strings.Join(peers, ", ")))
+	var complaints *config.Error
+	if !errors.As(err, &complaints) || len(complaints.Complaints) != 1 || !strings.Contains(err.Error(), "more than 255 peers") {
+		t.Errorf("got %.300v", err)
+	}
+}

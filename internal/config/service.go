@@ -129,21 +129,28 @@ func (s scope) forwarding(n *yaml.Node, standard model.Forwarding) model.Forward
 
 // serviceName takes names that need no quotes in a shell, a URL or a metric's label.
 func (s scope) serviceName(n *yaml.Node, key model.ServiceKey) string {
-	const most = 64
 	standard := defaultName(key)
 	if n == nil {
 		return standard
 	}
 	name, ok := s.text(n, "name")
-	switch {
-	case !ok || name == standard:
-	case len(name) > most:
-		s.complain(n, mistake{fmt.Sprintf("the name is longer than %d characters", most), "shorten it"})
-	case strings.ContainsFunc(name, notInName) || strings.ContainsAny(name[:1], "._-"):
-		s.complain(n, mistake{fmt.Sprintf("%s cannot be a name", quote(name)),
-			"a letter (A-Z, a-z) or digit, then also dots, underscores and hyphens"})
+	if ok && name != standard {
+		s.complainIf(n, unfitName(name))
 	}
 	return name
+}
+
+// unfitName wants a name that has something in it.
+func unfitName(name string) *mistake {
+	const most = 64
+	switch {
+	case len(name) > most:
+		return &mistake{fmt.Sprintf("the name is longer than %d characters", most), "shorten it"}
+	case strings.ContainsFunc(name, notInName) || strings.ContainsAny(name[:1], "._-"):
+		return &mistake{fmt.Sprintf("%s cannot be a name", quote(name)),
+			"a letter (A-Z, a-z) or digit, then also dots, underscores and hyphens"}
+	}
+	return nil
 }
 
 // defaultName is unique because keys are; others cannot take it, since it has a colon.

@@ -25,6 +25,8 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 	f.checkHalfOpen(services, size)
 	aliases := top.aliases(values["check_aliases"])
 	f.checkAliases(services, aliases)
+	routers := top.virtualRouters(values["vrrp"])
+	f.checkRouters(routers, services)
 	return model.Spec{
 		Interfaces:     top.interfaces(values["interfaces"]),
 		Services:       plain(services),
@@ -33,6 +35,7 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 		API:            model.API{Unix: top.api(values["api"])},
 		Notify:         top.notify(values["notify"], services),
 		Aliases:        aliases,
+		VirtualRouters: plainRouters(routers),
 	}
 }
 

@@ -4,6 +4,7 @@ package config_test
 
 import (
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,7 +38,7 @@ func TestValidFilesMeanWhatTheySay(t *testing.T) {
 }
 
 // byValue compares addresses and the like by ==.
-var byValue = cmpopts.EquateComparable(model.ServiceKey{}, model.ServerKey{}, model.Tunnel{}, model.Aliases{})
+var byValue = cmpopts.EquateComparable(model.ServiceKey{}, model.ServerKey{}, model.Tunnel{}, model.Aliases{}, netip.Addr{}, netip.Prefix{})
 
 // dump is every field of a Spec, so that no default goes unseen.
 func dump(spec model.Spec) string {
@@ -123,6 +124,12 @@ func dump(spec model.Spec) string {
 	}
 	if spec.Aliases != (model.Aliases{}) {
 		fmt.Fprintf(&b, "aliases %s\n", spec.Aliases.Written())
+	}
+	for _, r := range spec.VirtualRouters {
+		fmt.Fprintf(&b, "virtual router %s: %s id %d version %d priority %d advertise %s addresses %s\n",
+			r.Name, r.Interface, r.ID, r.Version, r.Priority, r.Advertise, r.Addresses)
+		fmt.Fprintf(&b, "  peers %s source %s preempt %t after %s start delay %s checksum %s\n",
+			r.Peers, r.Source, r.Preempt, r.PreemptDelay, r.StartDelay, r.Checksum)
 	}
 	fmt.Fprintf(&b, "connections %d\n", spec.Connections.Size)
 	fmt.Fprintf(&b, "api %q\n", spec.API.Unix)

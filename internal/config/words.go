@@ -8,16 +8,24 @@ import "github.com/weir-lb/weir/internal/model"
 // here by name, so that nobody wonders why it does nothing.
 
 var fileKeys = vocabulary{
-	known: []string{"interfaces", "services", "connections", "maintenance_dir", "api", "notify", "check_aliases"},
+	known: []string{"interfaces", "services", "connections", "maintenance_dir", "api", "notify", "check_aliases", "vrrp"},
 	later: map[string]string{
-		"vrrp": "leave it out: this version is a single director",
-		"sync": "leave it out: this version is a single director",
+		"sync": "leave it out: " + noSync,
 	},
 	foreign: map[string]string{
 		"<<":                   "merge keys are not supported: write the keys out",
 		"virtual_server":       `write "services:" and one item for each`,
 		"virtual_server_group": `write "services:", and "addresses:" in one of them`,
-		"vrrp_instance":        "leave it out: this version is a single director",
+		"vrrp_instance":        `write "vrrp:" and one item for each`,
+		"virtual_routers":      `write "vrrp:" and one item for each`,
+		"failover":             `write "vrrp:" and one item for each address that moves`,
+		"vrrp_sync_group":      notYet + noGroup,
+		"vrrp_script":          notYet + noTracking,
+		"vrrp_track_process":   notYet + noTracking,
+		"vrrp_track_file":      notYet + noTracking,
+		"bfd_instance":         "not in this version yet: adverts every 10ms tell as soon who is gone",
+		"lvs_sync_daemon":      notYet + noSync,
+		"vrrp_startup_delay":   `write "start_delay: 30s" in each virtual router`,
 		"global_defs":          `leave it out: weir has no such section; mail is "notify: [{mail: ops@example.org}]"`,
 		"notification_email":   `write "notify: [{mail: ops@example.org}]"`,
 		"emailalert":           `write "notify: [{mail: ops@example.org}]"`,

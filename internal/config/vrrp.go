@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// What the time may be from advert to advert. Version 3 has twelve bits of hundredths of a second (RFC 9568
+// section 5.2.7), version 2 eight of seconds (RFC 3768 section 5.3.7).
+const (
+	hundredth         = 10 * time.Millisecond
+	maxAdvertise      = 4095 * hundredth
+	maxAdvertise2     = 255 * time.Second
+	standardAdvertise = time.Second
+)
+
+// maxRouterDelay is how long a virtual router may wait, at its start and before it takes over.
+const maxRouterDelay = time.Hour
+
+// What the priority is of who says nothing, and of who has the addresses anyway (RFC 9568 section 5.2.4).
+const (
+	standardPriority = 100
+	ownerPriority    = 255
+)
+
+// router is a virtual router and where it stands. What could not be read is zero.
+type router struct {
+	model.VirtualRouter
+	label   string // what messages call it
+	node    *yaml.Node
+	name    *yaml.Node
+	id      *yaml.Node
+	preempt *yaml.Node
+
+	addresses []placedAddress
+	peers     []placedAddress
+	source    placedAddress
+}
+
+// isOwner tells whether its addresses are this host's own.
+func (r router) isOwner() bool { return r.Priority == ownerPriority }
+
+// plainRouters strips the places off.
+func plainRouters(routers []router) []model.VirtualRouter {
+	var out []model.VirtualRouter
+	for _, r := range routers {
+		out = append(out, r.VirtualRouter)
+	}
+	return out
+}
+
+func (s scope) virtualRouters(n *yaml.Node) (out []router) {
+	for i, item := range s.list(n, "vrrp") {
+		out = append(out, s.virtualRouter(item, i+1))
+	}
+	return out
+}
+
+func (s scope) virtualRouter(n *yaml.Node, number int) router {
+	out := router{label: "virtual router " + s.call(n, number, "name"), node: n}
+	s = s.in(out.label)
+	values := s.mapping(n, "a virtual router", routerKeys)
+	if values == nil {
+		return out
+	}
+	out.name, out.id, out.preempt = values["name"], values["id"], values["preempt"]
+	out.Name = s.routerName(n, out.name)
+	out.Interface = s.routerInterface(n, values["interface"])
+	out.ID = s.routerID(n, out.id)
+	out.Version = s.vrrpVersion(values["version"])
+	out.Priority = s.priority(values["priority"])
+	out.Advertise = s.advertise(values["advertise"], out.Version)
+	out.Preempt, out.PreemptDelay = s.preempt(out.preempt)
+	if delay := values["start_delay"]; delay != nil {
+		out.StartDelay = s.duration(delay, "start_delay", 0, maxRouterDelay)
+	}
+	s.routerAddresses(n, values, &out)
+	out.Checksum = s.vrrpChecksum(values["checksum"], out)
+	s.complainIf(out.preempt, ownerPreempts(out))
+	return out
+}
+
+// missing complains about a key that must be written.
+func (s scope) missing(n *yaml.Node, key, example string) {
+	s.complain(n, mistake{"no " + key, fmt.Sprintf("write %q", key+": "+example)})
+}
+
+func (s scope) routerName(n, name *yaml.Node) string {
+	if name == nil {
+		s.missing(n, "name", "front")
+		return ""
+	}
+	text, ok := s.text(name, "name")
+	if ok {
+		s.complainIf(name, unfitName(text))
+	}
+	return text
+}
+
+func (s scope) routerInterface(n, name *yaml.Node) string {
+	if name == nil {
+		s.missing(n, "interface", "eth0")
+		return ""
+	}
+	out, _ := s.in("interface").interfaceName(name)
+	return out
+}
+
+func (s scope) routerID(n, id *yaml.Node) uint8 {
+	if id == nil {
+		s.missing(n, "id", "51")
+		return 0
+	}
+	out, _ := s.number(id, "id", 1, 255)
+	return uint8(out)
+}
+
+// vrrpVersion returns 0 after a complaint; what depends on it is not looked at then.
+func (s scope) vrrpVersion(n *yaml.Node) model.VRRPVersion {
+	if n == nil {
+		return model.VRRP3
+	}
+	version, _ := s.number(n, "version", int(model.VRRP2), int(model.VRRP3))
+	return model.VRRPVersion(version)
+}
+
+// priority explains the two that are not anybody's to choose.
+func (s scope) priority(n *yaml.Node) uint8 {
+	if n == nil {
+		return standardPriority
+	}
+	number, err := strconv.Atoi(n.Value)
+	if err != nil || !isDecimal(n.Value) || number > 0 && number <= ownerPriority {
+		number, _ = s.number(n, "priority", 1, ownerPriority)
+		return uint8(number)
+	}
+	what := fmt.Sprintf("priority %s is out of range", n.Value)
+	if number == 0 {
+		what = "priority 0 is what a master sends that resigns"
+	}
+	s.complain(n, mistake{what, "from 1 to 254, the highest is master; 255 is for the host whose own the addresses are"})
+	return 0
+}
+
+// advertise returns 0 after a complaint.
+func (s scope) advertise(n *yaml.Node, version model.VRRPVersion) time.Duration {
+	if n == nil {
+		return standardAdvertise
+	}
+	if d, ok := fraction(n.Value); ok {
+		s.complain(n, mistake{"advertise must be a whole number with a unit, not " + label(n.Value), "write " + printDuration(d)})
+		return 0
+	}
+	if version == model.VRRP2 {
+		return s.advertise2(n)
+	}
+	d := s.duration(n, "advertise", hundredth, maxAdvertise)
+	if low := d.Truncate(hundredth); d != low {
+		s.complain(n, mistake{fmt.Sprintf("advertise %s is no multiple of 10ms", n.Value),
+			fmt.Sprintf("adverts say it in hundredths of a second: write %s or %s", printDuration(low), printDuration(low+hundredth))})
+		return 0
+	}
+	return d
+}
+
+func (s scope) advertise2(n *yaml.Node) time.Duration {
+	if d, ok := parseDuration(n.Value); ok && d < maxAdvertise2 && d%time.Second != 0 {
+		s.complain(n, mistake{fmt.Sprintf("advertise %s has a fraction of a second, which version 2 cannot say", n.Value),
+			"from 1s to 255s; version 3 can, and is the default"})
+		return 0
+	}
+	return s.duration(n, "advertise", time.Second, maxAdvertise2)
+}
+
+// fraction reads seconds as keepalived has them, 0.1 or 1.5s.
+func fraction(text string) (time.Duration, bool) {
+	seconds, err := strconv.ParseFloat(strings.TrimSuffix(text, "s"), 64)
+	if err != nil || !strings.Contains(text, ".") || seconds < 0.01 || seconds > maxAdvertise2.Seconds() {
+		return 0, false
+	}
+	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond), true
+}
+
+// preempt is true, false, or a map with a delay.
+func (s scope) preempt(n *yaml.Node) (bool, time.Duration) {
+	switch {
+	case n == nil:
+		return true, 0
+	case n.Kind != yaml.ScalarNode:
+		delay := s.in("preempt").mapping(n, "it", preemptKeys)["delay"]
+		if delay == nil {
+			return true, 0
+		}
+		return true, s.in("preempt").duration(delay, "delay", 0, maxRouterDelay)
+	}
+	if _, ok := parseDuration(n.Value); ok {
+		s.complain(n, mistake{"preempt must be true, false or a map, not a time", fmt.Sprintf(`write "preempt: {delay: %s}"`, n.Value)})
+		return true, 0
+	}
+	if n.Value == "off" || n.Value == "no" {
+		s.complain(n, mistake{fmt.Sprintf("preempt must be true or false, not %q", n.Value), `write "preempt: false"`})
+		return true, 0
+	}
+	return s.truth(n, "preempt"), 0
+}
+
+// ownerPreempts refuses what RFC 9568 section 6.1 has no choice about.
+func ownerPreempts(r router) *mistake {
+	if !r.isOwner() || r.Preempt && r.PreemptDelay == 0 {
+		return nil
+	}
+	return &mistake{"who has priority 255 always takes over, and at once",
+		"leave it out, or write a priority below 255: 255 is for the host whose own the addresses are"}
+}
+
+// vrrpChecksum is a choice for version 3 over IPv4 alone: over IPv6 all agree, and version 2 has no pseudo header.
+func (s scope) vrrpChecksum(n *yaml.Node, of router) model.VRRPChecksum {
+	if n == nil {
+		return model.ChecksumPeer
+	}
+	word, _ := s.word(n, "checksum", vrrpChecksums)
+	switch {
+	case of.Version == model.VRRP2:
+		s.complain(n, mistake{"checksum in version 2, which has one only", "leave it out"})
+	case len(of.Addresses) > 0 && of.Addresses[0].Addr().Is6():
+		s.complain(n, mistake{"checksum over IPv6, where there is one only", "leave it out"})
+	}
+	checksum, _ := model.ParseVRRPChecksum(word)
+	return checksum
+}
+
+func routerNode(r model.VirtualRouter) *yaml.Node {
+	pairs := []pair{{"name", textNode(r.Name)}, {"interface", textNode(r.Interface)}, {"id", numberNode(int(r.ID))}}
+	if r.Version != model.VRRP3 {
+		pairs = append(pairs, pair{"version", numberNode(int(r.Version))})
+	}
+	if r.Priority != standardPriority {
+		pairs = append(pairs, pair{"priority", numberNode(int(r.Priority))})
+	}
+	if r.Advertise != standardAdvertise {
+		pairs = append(pairs, pair{"advertise", textNode(printDuration(r.Advertise))})
+	}
+	pairs = append(pairs, pair{"addresses", listNode(r.Addresses, func(p netip.Prefix) *yaml.Node { return textNode(prefixText(p)) })})
+	if len(r.Peers) > 0 {
+		pairs = append(pairs, pair{"peers", listNode(r.Peers, func(a model.Addr) *yaml.Node { return textNode(a.String()) })})
+	}
+	if r.Source.IsValid() {
+		pairs = append(pairs, pair{"source", textNode(r.Source.String())})
+	}
+	if preempt := preemptNode(r); preempt != nil {
+		pairs = append(pairs, pair{"preempt", preempt})
+	}
+	if r.StartDelay != 0 {
+		pairs = append(pairs, pair{"start_delay", textNode(printDuration(r.StartDelay))})
+	}
+	if r.Checksum != model.ChecksumPeer {
+		pairs = append(pairs, pair{"checksum", textNode(r.Checksum.String())})
+	}
+	return mapNode(pairs...)
+}
+
+// preemptNode is nil for the default.
+func preemptNode(r model.VirtualRouter) *yaml.Node {
+	switch {
+	case !r.Preempt:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "false"}
+	case r.PreemptDelay != 0:
+		return mapNode(pair{"delay", textNode(printDuration(r.PreemptDelay))})
+	}
+	return nil
+}
+
+// prefixText leaves the length out that is the default.
+func prefixText(p netip.Prefix) string {
+	if p.IsSingleIP() {
+		return p.Addr().String()
+	}
+	return p.String()
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import "github.com/weir-lb/weir/internal/model"
+
+// The words behind vrrp. Those of others are keepalived's, of its vrrp_instance.
+
+const (
+	notYet     = "not in this version yet: "
+	noTracking = "the link alone decides who is master"
+	noAuth     = `an advert is believed when it comes from the link itself; "peers:" narrows down from whom`
+	noMAC      = "addresses move to the interface's own MAC, and are announced"
+	noRoutes   = "a host's routes stay as they are"
+	noGroup    = "addresses of one link that must move together stand in one virtual router"
+	noRepeat   = "leave it out: addresses are announced by themselves"
+	noSync     = "a director that takes over does not know the connections of the other one"
+	noNotify   = "the log tells of each change"
+)
+
+var routerKeys = vocabulary{
+	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum"},
+	later: map[string]string{
+		"mac":      "leave it out: " + noMAC,
+		"track":    "leave it out: " + noTracking,
+		"group":    "leave it out: " + noGroup,
+		"auth":     "leave it out: " + noAuth,
+		"key_file": "leave it out: " + noAuth,
+	},
+	foreign: map[string]string{
+		"<<":                         "merge keys are not supported: write the keys out",
+		"virtual_router_id":          `write "id: 51"`,
+		"vrid":                       `write "id: 51"`,
+		"advert_int":                 `write "advertise: 1s"`,
+		"interval":                   `write "advertise: 1s"`,
+		"virtual_ipaddress":          `write "addresses: [192.0.2.10/24]"`,
+		"virtual_ipaddress_excluded": `write another virtual router for them, with an id and "addresses:" of its own`,
+		"address":                    `write "addresses: [192.0.2.10/24]"`,
+		"vip":                        `write "addresses: [192.0.2.10/24]"`,
+		"vips":                       `write "addresses: [192.0.2.10/24]"`,
+		"unicast_peer":               `write "peers: [192.0.2.3]"`,
+		"unicast_src_ip":             `write "source: 192.0.2.2"`,
+		"mcast_src_ip":               `write "source: 192.0.2.2"`,
+		"nopreempt":                  `write "preempt: false"`,
+		"preempt_delay":              `write "preempt: {delay: 30s}"`,
+		"startup_delay":              `write "start_delay: 30s"`,
+		"vrrp_startup_delay":         `write "start_delay: 30s"`,
+		"vrrp_version":               `write "version: 2", or leave it out: 3 is the default`,
+		"v3_checksum_as_v2":          `write "checksum: rfc9568"`,
+		"old_unicast_checksum":       `leave it out: "checksum: peer" is the default, which does as the peer does`,
+		"state":                      "leave it out: all begin as backups, and the priority decides",
+		"native_ipv6":                "leave it out: the family is that of the addresses",
+		"accept":                     "leave it out: a master takes what is sent to its addresses",
+		"no_accept":                  "leave it out: what goes to its addresses and to no service, the host answers",
+		"strict_mode":                "leave it out: what the RFC forbids is refused, but for peers, and IPv6 without a link-local address",
+		"vrrp_strict":                "leave it out: what the RFC forbids is refused, but for peers, and IPv6 without a link-local address",
+		"use_vmac":                   notYet + noMAC,
+		"use_ipvlan":                 notYet + noMAC,
+		"vmac_xmit_base":             notYet + noMAC,
+		"track_interface":            notYet + noTracking,
+		"track_script":               notYet + noTracking,
+		"track_process":              notYet + noTracking,
+		"track_file":                 notYet + noTracking,
+		"track_bfd":                  notYet + noTracking,
+		"sync_group":                 notYet + noGroup,
+		"authentication":             notYet + noAuth,
+		"auth_type":                  notYet + noAuth,
+		"auth_pass":                  notYet + noAuth,
+		"auth_hmac":                  notYet + noAuth,
+		"virtual_routes":             notYet + noRoutes,
+		"virtual_rules":              notYet + noRoutes,
+		"garp_master_delay":          noRepeat,
+		"garp_master_repeat":         noRepeat,
+		"garp_master_refresh":        noRepeat,
+		"garp_master_refresh_repeat": noRepeat,
+		"garp_lower_prio_delay":      noRepeat,
+		"garp_lower_prio_repeat":     noRepeat,
+		"notify":                     notYet + noNotify,
+		"notify_master":              notYet + noNotify,
+		"notify_backup":              notYet + noNotify,
+		"notify_fault":               notYet + noNotify,
+		"notify_stop":                notYet + noNotify,
+		"smtp_alert":                 notYet + noNotify,
+		"lvs_sync_daemon_interface":  notYet + noSync,
+	},
+}
+
+var preemptKeys = vocabulary{
+	known: []string{"delay"},
+	foreign: map[string]string{
+		"<<":            "merge keys are not supported: write the keys out",
+		"preempt_delay": `write "delay: 30s"`,
+		"after":         `write "delay: 30s"`,
+		"for":           `write "delay: 30s"`,
+	},
+}
+
+var vrrpChecksums = vocabulary{
+	known: names(model.ChecksumPeer, model.ChecksumMessage, model.ChecksumPseudo),
+	foreign: map[string]string{
+		"auto":       `write "peer", or leave it out: it is the default`,
+		"keepalived": `write "rfc5798"`,
+		"frr":        `write "rfc5798"`,
+		"rfc3768":    `write "rfc9568"; for version 2 leave it out`,
+	},
+}
