@@ -12,8 +12,8 @@ import (
 // loopback takes the VIPs that no interface has a subnet for.
 const loopback = "lo"
 
-// interfaces are those that the config names or, when it names none, those that hold a VIP's subnet
-// or lead to a server. Below a VLAN device it is the parent that carries the program.
+// interfaces are those that the config names or, when it names none, those that hold a VIP's subnet,
+// have a virtual router or lead to a server. Below a VLAN device it is the parent that carries the program.
 func interfaces(spec model.Spec, network model.Network) []model.InterfaceWant {
 	var out []model.InterfaceWant
 	parents := vlanParents(spec, network)
@@ -42,7 +42,7 @@ func wantedMode(spec model.Spec, network model.Network, link model.Link) (model.
 	if len(spec.Interfaces) > 0 || link.Loopback {
 		return model.XDPAuto, false
 	}
-	return model.XDPAuto, leadsToServer(spec, network, link) || holdsVIP(spec, link)
+	return model.XDPAuto, leadsToServer(spec, network, link) || holdsVIP(spec, link) || leadsToRouter(spec, link)
 }
 
 func holdsVIP(spec model.Spec, link model.Link) bool {
@@ -82,12 +82,12 @@ func hasSubnet(link model.Link, k model.ServiceKey) bool {
 }
 
 // vips puts each service's addresses on the interface that has their subnet, else where they already are,
-// else on the loopback.
+// else on the loopback. Those of virtual routers are not among them, see routerVIPs.
 func vips(spec model.Spec, network model.Network) []model.VIP {
 	var out []model.VIP
 	known := map[model.Addr]bool{}
 	for _, k := range keys(spec) {
-		if known[k.Address] || k.IsAnyDestination() {
+		if known[k.Address] || k.IsAnyDestination() || routerOf(spec, k.Address) != nil {
 			continue
 		}
 		known[k.Address] = true
@@ -105,6 +105,11 @@ func own(spec model.Spec, network model.Network) (out []model.Addr) {
 	for _, key := range all {
 		if !key.IsAnyDestination() {
 			out = append(out, key.Address) // it may not be there yet
+		}
+	}
+	for _, r := range spec.VirtualRouters {
+		for _, p := range r.Addresses { // nor are those, unless this director is master
+			out = append(out, p.Addr())
 		}
 	}
 	for _, link := range network.Links {

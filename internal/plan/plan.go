@@ -3,10 +3,11 @@
 // Package plan is the policy on the way down: Make turns what is wanted (Spec) and what was seen
 // into what the kernel shall hold (Desired). It is pure; it reads no file, no clock and no kernel.
 // Read this file first, then interfaces.go (and vlan.go), servers.go (and pool.go, health.go, quorum.go,
-// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), detours.go, and problems.go.
+// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), vrrp.go, detours.go, and problems.go.
 package plan
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -21,9 +22,11 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 	interfaces := interfaces(all, network)
 	resting := resting(all, seen, now)
 	pools := pools(all, seen, resting, now)
+	routers := virtualRouters(spec, network)
+	mastered := mastered(routers, seen.VRRP)
 	desired := model.Desired{
 		Address: model.AddressWant{
-			VIPs:       vips(spec, network),
+			VIPs:       append(vips(spec, network), routerVIPs(spec, mastered)...),
 			Neighbours: neighbours(all, network),
 			Forward4:   forward(all, interfaces, is4),
 			Forward6:   forward(all, interfaces, is6),
@@ -42,8 +45,11 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		Ramps:     ofServers(all, pools, func(p pool) map[model.ServerKey]time.Time { return p.ramps }),
 		Ejections: ofServers(all, pools, func(p pool) map[model.ServerKey]model.Ejection { return p.ejections }),
 		Resting:   resting,
-		Problems:  append(problems(spec, network), maintenanceProblems(spec, seen.Maintenance)...),
+		VRRP:      routers,
+		Problems: slices.Concat(problems(spec, network), routerProblems(spec, routers, seen.VRRP, network),
+			maintenanceProblems(spec, seen.Maintenance)),
 	}
+	retire(desired.Dataplane.Services, spec, mastered)
 	narrow(desired.Dataplane.Services, seen, now)
 	dismiss(desired.Dataplane.Services, spec, seen.Left, now)
 	next := earlier(nextForgotten(seen, now), nextDeadline(spec, seen.Left, now))

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// virtualRouters are those of the Spec, each with its interface as it is now, and what keeps it from taking part.
+func virtualRouters(spec model.Spec, network model.Network) []model.VRRPWant {
+	var out []model.VRRPWant
+	for _, r := range spec.VirtualRouters {
+		want := model.VRRPWant{VirtualRouter: r}
+		link, found := linkByName(network, r.Interface)
+		want.Link = link.Index
+		switch {
+		case !found:
+			want.Fault = "interface " + r.Interface + " is missing"
+		case !link.Up:
+			want.Fault = "interface " + r.Interface + " is down"
+		default:
+			want.Fault = sourceFault(spec, r, network, link)
+		}
+		out = append(out, want)
+	}
+	return out
+}
+
+// sourceFault says why no advert can be sent, for want of an address to send it from. Virtual addresses are none:
+// they are the master's, whoever that is (RFC 9568, section 5.1.1.1); but to their owner they are his own.
+func sourceFault(spec model.Spec, r model.VirtualRouter, network model.Network, link model.Link) string {
+	if r.Source.IsValid() {
+		if !holds(network, r.Source) {
+			return "source " + r.Source.String() + " is no address of this host"
+		}
+		return ""
+	}
+	has := func(fit func(model.Addr) bool) bool {
+		return slices.ContainsFunc(link.Prefixes, func(p netip.Prefix) bool { return fit(p.Addr()) && stays(spec, r, p.Addr()) })
+	}
+	v6 := r.Addresses[0].Addr().Is6()
+	switch {
+	case v6 && !has(func(a model.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() }):
+		return "interface " + link.Name + " has no link-local address to send adverts from"
+	case !v6 && !has(is4):
+		return "interface " + link.Name + " has no IPv4 address of its own to send adverts from"
+	}
+	return ""
+}
+
+func holds(network model.Network, a model.Addr) bool {
+	return slices.ContainsFunc(network.Links, func(l model.Link) bool {
+		return slices.ContainsFunc(l.Prefixes, func(p netip.Prefix) bool { return p.Addr() == a })
+	})
+}
+
+// stays tells whether an address stays with this host, whoever is master.
+func stays(spec model.Spec, r model.VirtualRouter, a model.Addr) bool {
+	const owner = 255
+	if r.Priority == owner && routes(r, a) {
+		return true
+	}
+	return routerOf(spec, a) == nil && !slices.ContainsFunc(keys(spec), func(k model.ServiceKey) bool { return k.Address == a })
+}
+
+// routes tells whether an address is one of a virtual router's.
+func routes(r model.VirtualRouter, a model.Addr) bool {
+	return slices.ContainsFunc(r.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
+// routerOf is the virtual router that has an address; nil: none has.
+func routerOf(spec model.Spec, a model.Addr) *model.VirtualRouter {
+	i := slices.IndexFunc(spec.VirtualRouters, func(r model.VirtualRouter) bool { return routes(r, a) })
+	if i < 0 {
+		return nil
+	}
+	return &spec.VirtualRouters[i]
+}
+
+// mastered are the virtual routers, by name, whose addresses are this director's now. One of which nothing was
+// heard yet is not among them, nor one that cannot take part any more and has not said so yet.
+func mastered(routers []model.VRRPWant, seen map[string]model.VRRPSeen) map[string]bool {
+	out := map[string]bool{}
+	for _, r := range routers {
+		if r.Fault == "" && seen[r.Name].State == model.VRRPMaster {
+			out[r.Name] = true
+		}
+	}
+	return out
+}
+
+// routerVIPs are all addresses of the virtual routers that are master here: those that no service has, too.
+func routerVIPs(spec model.Spec, mastered map[string]bool) (out []model.VIP) {
+	for _, r := range spec.VirtualRouters {
+		if !mastered[r.Name] {
+			continue
+		}
+		for _, p := range r.Addresses {
+			vip := model.VIP{Address: p.Addr(), Interface: r.Interface}
+			if !p.IsSingleIP() {
+				vip.Bits = p.Bits()
+			}
+			out = append(out, vip)
+		}
+	}
+	return out
+}
+
+// retire leaves to the kernel what another director balances: services with an address of a virtual router that is
+// not master here. All else is as the master has it, so that nothing is to be done but this when it becomes one.
+func retire(services []model.ServiceWant, spec model.Spec, mastered map[string]bool) {
+	for i := range services {
+		services[i].Serving = !slices.ContainsFunc(services[i].Keys(), func(k model.ServiceKey) bool {
+			r := routerOf(spec, k.Address)
+			return r != nil && !mastered[r.Name]
+		})
+	}
+}
+
+// leadsToRouter tells whether a link is where the addresses of a virtual router are, or will be, that a service has.
+func leadsToRouter(spec model.Spec, link model.Link) bool {
+	return slices.ContainsFunc(spec.VirtualRouters, func(r model.VirtualRouter) bool {
+		return r.Interface == link.Name &&
+			slices.ContainsFunc(keys(spec), func(k model.ServiceKey) bool { return routes(r, k.Address) })
+	})
+}
+
+func linkByName(network model.Network, name string) (model.Link, bool) {
+	i := slices.IndexFunc(network.Links, func(l model.Link) bool { return l.Name == name })
+	if i < 0 {
+		return model.Link{}, false
+	}
+	return network.Links[i], true
+}
+
+// routerProblems are virtual routers that cannot take part, that meet somebody who must not be there, and that have
+// addresses which nobody on their interface looks for there.
+func routerProblems(spec model.Spec, routers []model.VRRPWant, seen map[string]model.VRRPSeen, network model.Network) (out []model.Problem) {
+	for _, r := range routers {
+		what, now := "virtual router "+r.Name, seen[r.Name]
+		if why := faultOf(r, now); why != "" {
+			out = append(out, model.Problem{What: what + " is in fault", Why: why,
+				Fix: "remove the cause; weir takes part again by itself"})
+		}
+		if now.Conflict != "" {
+			out = append(out, model.Problem{What: what + " is in conflict", Why: now.Conflict,
+				Fix: fmt.Sprintf("give it another `id:` than %d on all of its directors, or have all of them say the same", r.ID)})
+		}
+		if link, ok := linkByIndex(network, r.Link); ok {
+			out = append(out, strays(spec, r.VirtualRouter, link)...)
+		}
+	}
+	return out
+}
+
+// faultOf is why a virtual router takes no part; "": it does.
+func faultOf(want model.VRRPWant, seen model.VRRPSeen) string {
+	if want.Fault == "" && seen.State == model.VRRPFault {
+		return seen.Why
+	}
+	return want.Fault
+}
+
+// strays are addresses of a virtual router that are in no network of its interface: who is there does not ask for
+// them. One that brings its own network is none.
+func strays(spec model.Spec, r model.VirtualRouter, link model.Link) (out []model.Problem) {
+	for _, p := range r.Addresses {
+		near := slices.ContainsFunc(link.Prefixes, func(n netip.Prefix) bool {
+			return !n.IsSingleIP() && n.Contains(p.Addr()) && routerOf(spec, n.Addr()) == nil
+		})
+		if near || !p.IsSingleIP() {
+			continue
+		}
+		out = append(out, model.Problem{
+			What: fmt.Sprintf("virtual router %s: address %s", r.Name, p.Addr()),
+			Why:  fmt.Sprintf("no network of %s has it: nobody there asks for it, and only a route leads to it", link.Name),
+			Fix:  fmt.Sprintf("correct it, or write it with the length of its network (%s/…)", p.Addr()),
+		})
+	}
+	return out
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/plan"
+)
+
+func virtualRouter(name string, addresses ...string) model.VirtualRouter {
+	return model.VirtualRouter{Name: name, Interface: "eth0", ID: 51, Version: model.VRRP3, Priority: 100,
+		Advertise: time.Second, Addresses: prefixes(addresses...)}
+}
+
+func inState(name string, s model.VRRPState) map[string]model.VRRPSeen {
+	return map[string]model.VRRPSeen{name: {State: s}}
+}
+
+// withRouters plans two services, the first of which has an address of the router VI_1.
+func withRouters(seen map[string]model.VRRPSeen, routers ...model.VirtualRouter) model.Desired {
+	s := spec("192.0.2.10 192.0.2.11", server("198.51.100.11", model.DR))
+	s.VirtualRouters = routers
+	want, _ := plan.Make(s, model.Seen{Network: network("198.51.100.11"), VRRP: seen}, time.Time{})
+	return want
+}
+
+// TestOnlyTheMasterHoldsAndServes the addresses of a virtual router; what is in none is as without.
+func TestOnlyTheMasterHoldsAndServes(t *testing.T) {
+	const without = "192.0.2.11 on eth0"
+	r := virtualRouter("VI_1", "192.0.2.10/24", "192.0.2.254/32")
+	down := r
+	down.Interface = "eth7"
+	for _, c := range []struct {
+		name   string
+		router model.VirtualRouter
+		seen   map[string]model.VRRPSeen
+		want   string
+		serves string
+	}{
+		{"nothing is known yet", r, nil, without, "false true"},
+		{"init", r, inState("VI_1", model.VRRPInit), without, "false true"},
+		{"backup", r, inState("VI_1", model.VRRPBackup), without, "false true"},
+		{"fault", r, inState("VI_1", model.VRRPFault), without, "false true"},
+		{"another one is master", r, inState("VI_2", model.VRRPMaster), without, "false true"},
+		{"its interface has just gone", down, inState("VI_1", model.VRRPMaster), without, "false true"},
+		{"master", r, inState("VI_1", model.VRRPMaster), without + ", 192.0.2.10/24 on eth0, 192.0.2.254 on eth0", "true true"},
+	} {
+		got := withRouters(c.seen, c.router)
+		var vips, serves []string
+		for _, v := range got.Address.VIPs {
+			text := v.Address.String()
+			if v.Bits > 0 {
+				text += fmt.Sprint("/", v.Bits)
+			}
+			vips = append(vips, text+" on "+v.Interface)
+		}
+		for _, s := range got.Dataplane.Services {
+			serves = append(serves, fmt.Sprint(s.Serving))
+		}
+		if diff := cmp.Diff(c.want+"; "+c.serves, strings.Join(vips, ", ")+"; "+strings.Join(serves, " ")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+// TestABackupIsReady: but for addresses and for serving, it has all that the master has.
+func TestABackupIsReady(t *testing.T) {
+	r := virtualRouter("VI_1", "192.0.2.10/24")
+	backup, master := withRouters(inState("VI_1", model.VRRPBackup), r), withRouters(inState("VI_1", model.VRRPMaster), r)
+	if backup.Dataplane.Services[0].Serving || !master.Dataplane.Services[0].Serving {
+		t.Fatal("the backup serves, or the master does not")
+	}
+	backup.Address.VIPs, backup.Dataplane.Services[0].Serving = master.Address.VIPs, true
+	same := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
+	if diff := cmp.Diff(master, backup, same); diff != "" {
+		t.Errorf("(-master +backup)\n%s", diff)
+	}
+}
+
+// TestTheProgramIsWhereTheMasterWillBe, although no network of the interface has the address.
+func TestTheProgramIsWhereTheMasterWillBe(t *testing.T) {
+	for _, c := range []struct{ address, want string }{
+		{"203.0.113.10/24", "eth0 eth1"},
+		{"203.0.113.99/24", "eth1"}, // no service has it
+	} {
+		s := spec("203.0.113.10", server("198.51.100.11", model.DR))
+		s.VirtualRouters = []model.VirtualRouter{virtualRouter("VI_1", c.address)}
+		var got []string
+		for _, i := range desired(s, network("198.51.100.11")).Dataplane.Interfaces {
+			got = append(got, i.Name)
+		}
+		if text := strings.Join(got, " "); text != c.want {
+			t.Errorf("%s: on %q, want %q", c.address, text, c.want)
+		}
+	}
+}
+
+// TestServesOnlyWhenMasterOfAllItsAddresses: half a service would answer clients of the other half's master.
+func TestServesOnlyWhenMasterOfAllItsAddresses(t *testing.T) {
+	s := spec("192.0.2.10")
+	also := s.Services[0].Key
+	also.Address = netip.MustParseAddr("192.0.2.11")
+	s.Services[0].Also = []model.ServiceKey{also}
+	s.VirtualRouters = []model.VirtualRouter{virtualRouter("VI_1", "192.0.2.10/32"), virtualRouter("VI_2", "192.0.2.11/32")}
+	for _, c := range []struct {
+		second model.VRRPState
+		want   bool
+	}{{model.VRRPBackup, false}, {model.VRRPMaster, true}} {
+		seen := model.Seen{Network: network(), VRRP: map[string]model.VRRPSeen{"VI_1": {State: model.VRRPMaster}, "VI_2": {State: c.second}}}
+		got, _ := plan.Make(s, seen, time.Time{})
+		if serves := got.Dataplane.Services[0].Serving; serves != c.want {
+			t.Errorf("with %s of the second address: serving %v", c.second, serves)
+		}
+	}
+}
+
+// TestServicesOfAnyDestinationLeaveVirtualAddressesAlone, those too that are not here yet.
+func TestServicesOfAnyDestinationLeaveVirtualAddressesAlone(t *testing.T) {
+	s := spec("0.0.0.0")
+	s.VirtualRouters = []model.VirtualRouter{virtualRouter("VI_1", "192.0.2.254/24")}
+	got := desired(s, network()).Dataplane
+	if !slices.Contains(got.Own, netip.MustParseAddr("192.0.2.254")) || !got.Services[0].Serving {
+		t.Errorf("own addresses %v, serving %v", got.Own, got.Services[0].Serving)
+	}
+}
+
+// TestRouterSaysWhyItCannotTakePart: virtual addresses are no sources, but of their owner.
+func TestRouterSaysWhyItCannotTakePart(t *testing.T) {
+	bare, silent := network(), network()
+	bare.Links[1].Prefixes = prefixes("192.0.2.10/24", "192.0.2.99/24", "2001:db8:a::1/64", "fe80::99/64")
+	silent.Links[1].Up = false
+	good := network()
+	good.Links[1].Prefixes = append(prefixes("fe80::1/64"), eth0.Prefixes...)
+	v4, v6 := virtualRouter("VI_1", "192.0.2.99/24"), virtualRouter("VI_6", "fe80::99/64", "2001:db8:a::99/64")
+	owner, nowhere, named, strange := v4, v4, v4, v4
+	owner.Priority, nowhere.Interface = 255, "eth7"
+	named.Source, strange.Source = netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("198.51.100.2")
+	for _, c := range []struct {
+		name    string
+		router  model.VirtualRouter
+		network model.Network
+		link    int
+		want    string
+	}{
+		{"IPv4", v4, good, 2, ""},
+		{"IPv6", v6, good, 2, ""},
+		{"missing", nowhere, good, 0, "interface eth7 is missing"},
+		{"down", v4, silent, 2, "interface eth0 is down"},
+		{"virtual IPv4 addresses only", v4, bare, 2, "interface eth0 has no IPv4 address of its own to send adverts from"},
+		{"virtual link-local address only", v6, bare, 2, "interface eth0 has no link-local address to send adverts from"},
+		{"the owner", owner, bare, 2, ""},
+		{"a source of another interface", named, bare, 2, ""},
+		{"a source of another host", strange, good, 2, "source 198.51.100.2 is no address of this host"},
+	} {
+		s := spec("192.0.2.10")
+		s.VirtualRouters = []model.VirtualRouter{c.router}
+		got := desired(s, c.network).VRRP[0]
+		if got.Fault != c.want || got.Link != c.link || got.Name != c.router.Name {
+			t.Errorf("%s: link %d, fault %q; want %d, %q", c.name, got.Link, got.Fault, c.link, c.want)
+		}
+	}
+}
+
+func TestProblemsOfVirtualRouters(t *testing.T) {
+	good, far, own, nowhere := virtualRouter("VI_1", "192.0.2.99/32"), virtualRouter("VI_1", "203.0.113.99/32"),
+		virtualRouter("VI_1", "203.0.113.99/24"), virtualRouter("VI_1", "192.0.2.99/32")
+	nowhere.Interface = "eth7"
+	for _, c := range []struct {
+		name   string
+		router model.VirtualRouter
+		seen   model.VRRPSeen
+		want   string
+	}{
+		{"well", good, model.VRRPSeen{State: model.VRRPMaster}, ""},
+		{"no interface", nowhere, model.VRRPSeen{}, "virtual router VI_1 is in fault: interface eth7 is missing"},
+		{"what only it knows", good, model.VRRPSeen{State: model.VRRPFault, Why: "no socket"}, "virtual router VI_1 is in fault: no socket"},
+		{"conflict", good, model.VRRPSeen{Conflict: "192.0.2.9 advertises"}, "virtual router VI_1 is in conflict: 192.0.2.9 advertises"},
+		{"outside", far, model.VRRPSeen{}, "virtual router VI_1: address 203.0.113.99: no network of eth0 has it: nobody there asks for it, and only a route leads to it"},
+		{"with its network", own, model.VRRPSeen{}, ""},
+	} {
+		var got []string
+		for _, p := range withRouters(map[string]model.VRRPSeen{"VI_1": c.seen}, c.router).Problems {
+			if p.Fix == "" {
+				t.Errorf("%s: %+v names no way out", c.name, p)
+			}
+			got = append(got, p.What+": "+p.Why)
+		}
+		if text := strings.Join(got, "; "); text != c.want {
+			t.Errorf("%s: %q, want %q", c.name, text, c.want)
+		}
+	}
+}
