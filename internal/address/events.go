@@ -19,7 +19,7 @@ import (
 type event struct {
 	kind eventKind
 	link int       // linkUp, linkDown
-	hop  model.Hop // neighbour…
+	hop  model.Hop // neighbour…, and addressGone: the address, on its link
 	mac  model.MAC // neighbourKnown
 }
 
@@ -32,6 +32,7 @@ const (
 	neighbourKnown                   // the kernel has a valid MAC
 	neighbourFailed                  // nobody answers; the kernel forgot the MAC
 	neighbourGone                    // the entry was deleted
+	addressGone                      // the host has it no more
 	detourGone                       // a route or a qdisc that checks through VIPs may need
 	overrun                          // the kernel dropped events: what we know may be wrong
 )
@@ -111,6 +112,8 @@ func parseEvent(m syscall.NetlinkMessage) (event, bool) {
 		return parseNeighbourEvent(m)
 	case unix.RTM_NEWLINK:
 		return parseLinkEvent(m)
+	case unix.RTM_DELADDR:
+		return parseAddressEvent(m), true
 	case unix.RTM_DELQDISC, unix.RTM_DELTFILTER:
 		return event{kind: detourGone}, true
 	case unix.RTM_NEWROUTE:
@@ -155,6 +158,26 @@ func parseNeighbourEvent(m syscall.NetlinkMessage) (event, bool) {
 		return event{}, false
 	}
 	return e, ok
+}
+
+// parseAddressEvent says which address is gone. One that cannot be read has changed the network all the same.
+func parseAddressEvent(m syscall.NetlinkMessage) event {
+	changed := event{kind: networkChanged}
+	if len(m.Data) < unix.SizeofIfAddrmsg {
+		return changed
+	}
+	attributes, err := nl.ParseRouteAttr(m.Data[unix.SizeofIfAddrmsg:])
+	if err != nil {
+		return changed
+	}
+	gone := event{kind: addressGone, hop: model.Hop{Link: int(nl.DeserializeIfAddrmsg(m.Data).Index)}}
+	for _, a := range attributes {
+		own := a.Attr.Type == unix.IFA_LOCAL // of IPv4; IFA_ADDRESS is then the other end's, if there is one
+		if own || a.Attr.Type == unix.IFA_ADDRESS && !gone.hop.Address.IsValid() {
+			gone.hop.Address, _ = toAddr(a.Value)
+		}
+	}
+	return gone
 }
 
 // isAliasRoute tells whether a message is about a route of weir's checks.

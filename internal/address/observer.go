@@ -135,7 +135,7 @@ func (v *view) hear(e event) bool {
 	switch e.kind {
 	case overrun:
 		v.expire()
-	case networkChanged, linkUp, linkDown:
+	case networkChanged, linkUp, linkDown, addressGone:
 		v.staleNetwork = true
 	case neighbourKnown:
 		old := v.known[e.hop]

@@ -21,10 +21,11 @@ import (
 //
 //	Apply ──► sysctls.go     forwarding, neighbour timers
 //	      ──► rxvlan.go      VLAN tags stay in the frame
-//	      ──► vips.go        addresses   ──► announce.go    gratuitous ARP and NA, three times
+//	      ──► vips.go        addresses   ──► announce.go    gratuitous ARP and NA, again and again
 //	      ──► neighbours.go  managed entries
 //	      ──► detours.go     routes to aliases, and a filter, for checks through VIPs (filter.go)
-//	Run   ──► the repeats of announcements, neighbours again that the kernel gave up, and detours that were lost
+//	Run   ──► the repeats of announcements, addresses again that somebody took away, neighbours that the kernel gave
+//	          up, and detours that were lost
 type Target struct {
 	journal *Journal
 	program func() (model.Program, error) // of checks
@@ -32,7 +33,9 @@ type Target struct {
 	wake    chan struct{} // tells Run that something else may be due
 
 	mu         sync.Mutex // guards what follows
+	vips       keptVIPs
 	announced  map[holding]announcement
+	paced      time.Time // before it no more is announced
 	neighbours map[model.Hop]kept
 	blocked    map[model.Detour]string
 	detours    model.AddressWant // the last one, for its detours
@@ -82,7 +85,8 @@ func (t *Target) Run(ctx context.Context) error {
 		return err
 	}
 	defer handle.Close()
-	news, err := subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_TC)
+	news, err := subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_TC)
 	if err != nil {
 		return err
 	}
@@ -131,6 +135,13 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 			t.resetNeighbours(func(hop model.Hop) bool { return hop.Link == e.link })
 			t.loseDetours(now)
 		}
+		if t.vips.failed { // it may be the one that was missing
+			t.loseVIPs(now)
+		}
+	case addressGone:
+		if _, held := t.vips.held[holding{e.hop.Link, e.hop.Address}]; held {
+			t.loseVIPs(now)
+		}
 	case neighbourFailed:
 		t.retryNeighbour(e.hop)
 	case neighbourGone:
@@ -140,6 +151,7 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 	case overrun:
 		t.resetNeighbours(func(model.Hop) bool { return true })
 		t.loseDetours(now)
+		t.loseVIPs(now)
 	}
 }
 
@@ -147,7 +159,7 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 func (t *Target) work(handle *netlink.Handle, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := errors.Join(t.announce(handle, now), t.setDueNeighbours(handle, now), t.mendDetours(handle, now)); err != nil {
+	if err := errors.Join(t.mendVIPs(handle, now), t.announce(handle, now), t.setDueNeighbours(handle, now), t.mendDetours(handle, now)); err != nil {
 		t.log.Warn("addresses, neighbours and ways of checks", "err", err)
 	}
 }
@@ -156,10 +168,7 @@ func (t *Target) work(handle *netlink.Handle, now time.Time) {
 func (t *Target) nextDue(now time.Time) <-chan time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	first := t.detoursDue
-	for _, a := range t.announced {
-		first = earlier(first, a.due())
-	}
+	first := earlier(earlier(t.detoursDue, t.vips.due), t.announceDue())
 	for _, k := range t.neighbours {
 		first = earlier(first, k.due())
 	}

@@ -3,6 +3,7 @@
 package address
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -22,20 +23,33 @@ type holding struct {
 	address model.Addr
 }
 
+// place is where a holding is: its link, and the length of the network that comes with it.
+type place struct {
+	link model.Link
+	bits int
+}
+
 // applyVIPs adds addresses first and removes afterwards, so that one that moves is never away.
 func (t *Target) applyVIPs(handle *netlink.Handle, links []model.Link, vips []model.VIP) error {
 	wanted, err := holdings(links, vips)
-	return errors.Join(
+	missing := t.missing(links, wanted)
+	err = errors.Join(
 		err,
-		t.addVIPs(handle, links, wanted),
-		t.removeVIPs(wanted),
-		t.beginAnnouncing(handle, wanted, time.Now()),
+		t.removeVIPs(func(c change) bool { return isOfAnotherLength(c, wanted) }),
+		t.addVIPs(handle, missing),
+		t.removeVIPs(func(c change) bool {
+			_, ok := wanted[c.holding()]
+			return !ok
+		}),
+		t.beginAnnouncing(handle, wanted, missing, time.Now()),
 	)
+	t.vips = keptVIPs{want: vips, held: wanted, mended: t.vips.mended, failed: err != nil}
+	return err
 }
 
 // holdings finds the links of the VIPs. The error names those whose interface is missing.
-func holdings(links []model.Link, vips []model.VIP) (map[holding]model.Link, error) {
-	out := map[holding]model.Link{}
+func holdings(links []model.Link, vips []model.VIP) (map[holding]place, error) {
+	out := map[holding]place{}
 	var errs []error
 	for _, vip := range vips {
 		link, err := linkNamed(links, vip.Interface)
@@ -43,21 +57,40 @@ func holdings(links []model.Link, vips []model.VIP) (map[holding]model.Link, err
 			errs = append(errs, fmt.Errorf("put %s on an interface: %w", vip.Address, err))
 			continue
 		}
-		out[holding{link.Index, vip.Address}] = link
+		out[holding{link.Index, vip.Address}] = place{link, cmp.Or(vip.Bits, vip.Address.BitLen())}
 	}
 	return out, errors.Join(errs...)
 }
 
-func (t *Target) addVIPs(handle *netlink.Handle, links []model.Link, wanted map[holding]model.Link) error {
+// missing are those of the wanted that are not there, whatever their length: somebody else may have put them there.
+// What weir put there with another length will be removed.
+func (t *Target) missing(links []model.Link, wanted map[holding]place) map[holding]place {
+	old := map[change]bool{}
+	for _, c := range t.journal.matching(func(c change) bool { return isOfAnotherLength(c, wanted) }) {
+		old[c.subject()] = true
+	}
 	missing := maps.Clone(wanted)
 	for _, link := range links {
-		for _, prefix := range link.Prefixes { // whatever the length: somebody else may have put it there
-			delete(missing, holding{link.Index, prefix.Addr()})
+		for _, prefix := range link.Prefixes {
+			h := holding{link.Index, prefix.Addr()}
+			if !old[addressOn(h, place{link, prefix.Bits()}).subject()] {
+				delete(missing, h)
+			}
 		}
 	}
+	return missing
+}
+
+// isOfAnotherLength tells whether a change is a wanted address with the length of another network.
+func isOfAnotherLength(c change, wanted map[holding]place) bool {
+	at, ok := wanted[c.holding()]
+	return c.Kind == addressChange && ok && at.bits != c.Prefix.Bits()
+}
+
+func (t *Target) addVIPs(handle *netlink.Handle, missing map[holding]place) error {
 	var changes []change
-	for h, link := range missing {
-		changes = append(changes, addressOn(h, link.Name))
+	for h, at := range missing {
+		changes = append(changes, addressOn(h, at))
 	}
 	if err := t.journal.record(changes...); err != nil {
 		return err
@@ -89,18 +122,55 @@ func addVIP(handle *netlink.Handle, link int, prefix netip.Prefix) error {
 }
 
 // removeVIPs removes what weir added, in this life or an earlier one, and nobody wants any more.
-func (t *Target) removeVIPs(wanted map[holding]model.Link) error {
-	return t.journal.restore(func(c change) bool {
-		_, ok := wanted[holding{c.Index, c.Prefix.Addr()}]
-		return c.Kind == addressChange && !ok
-	})
+func (t *Target) removeVIPs(unwanted func(change) bool) error {
+	return t.journal.restore(func(c change) bool { return c.Kind == addressChange && unwanted(c) })
 }
 
-func addressOn(h holding, link string) change {
+func addressOn(h holding, at place) change {
 	return change{
 		Kind:   addressChange,
-		Link:   link,
+		Link:   at.link.Name,
 		Index:  h.link,
-		Prefix: netip.PrefixFrom(h.address, h.address.BitLen()),
+		Prefix: netip.PrefixFrom(h.address, at.bits),
 	}
+}
+
+// holding is what an addressChange is about.
+func (c change) holding() holding { return holding{c.Index, c.Prefix.Addr()} }
+
+// keptVIPs are those that are put back where somebody takes them away.
+type keptVIPs struct {
+	want   []model.VIP
+	held   map[holding]place
+	due    time.Time // when they are looked after; zero: none was lost
+	mended time.Time // when they were, the last time
+	failed bool      // some are not held
+}
+
+// mendPause is the least time between two looks: who removes an address each time it comes back is not raced.
+const mendPause = 200 * time.Millisecond
+
+// loseVIPs: some may be gone. A burst of it is mended once.
+func (t *Target) loseVIPs(now time.Time) {
+	if !t.vips.due.IsZero() {
+		return
+	}
+	t.vips.due = now.Add(settle)
+	if next := t.vips.mended.Add(mendPause); next.After(t.vips.due) {
+		t.vips.due = next
+	}
+}
+
+// mendVIPs puts those back that were wanted last.
+func (t *Target) mendVIPs(handle *netlink.Handle, now time.Time) error {
+	if t.vips.due.IsZero() || t.vips.due.After(now) {
+		return nil
+	}
+	t.vips.mended = now
+	links, err := readLinks(handle)
+	if err != nil {
+		t.vips.due = now.Add(retry)
+		return err
+	}
+	return t.applyVIPs(handle, links, t.vips.want)
 }
