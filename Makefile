@@ -11,7 +11,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 # What `make generate` and the check of its result need, and what the tests use as peers.
 CLANG_PACKAGES := $(CLANG) $(FORMAT) llvm-16 libbpf-dev linux-libc-dev
 TEST_PACKAGES  := nginx-light curl iproute2 ethtool procps strace systemd mandoc apache2-bin squid vsftpd openssh-server nftables tcpdump openssl redis-server unbound dovecot-imapd dovecot-pop3d python3-aiosmtpd \
-	mariadb-server postgresql slapd freeradius kamailio sip-tester python3-grpcio
+	mariadb-server postgresql slapd freeradius kamailio sip-tester python3-grpcio keepalived
 
 .PHONY: build
 build: bin/weir bin/weir-lab
@@ -48,7 +48,7 @@ test-packages:
 PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/daemon ./internal/health ./internal/layout ./internal/ledger ./internal/model ./internal/notify ./internal/packet ./internal/plan \
 	./internal/program ./internal/reconcile ./internal/report ./internal/sched ./internal/server ./internal/suggest ./internal/trust
 # The rings that load programs and make namespaces.
-ROOT := ./internal/address ./internal/dataplane ./internal/doctor ./internal/lab ./internal/realserver ./cmd/... ./packaging ./stories ./parity
+ROOT := ./internal/address ./internal/dataplane ./internal/doctor ./internal/lab ./internal/realserver ./internal/vrrp ./cmd/... ./packaging ./stories ./parity
 # Those that judge what clients see: beside other work they would judge that.
 ALONE := ./faults ./bench
 

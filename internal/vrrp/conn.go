@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// conn is a virtual router's raw socket on its interface.
+type conn struct {
+	fd     int
+	family family
+	link   int
+	own    netip.Addr   // source of adverts
+	to     []netip.Addr // the peers, or the group
+	space  []byte       // for a message
+	side   []byte       // for what comes beside it
+}
+
+// heard is a message as it came.
+type heard struct {
+	text []byte // until the next one is read
+	way  way
+}
+
+const (
+	groupID    = 0x12                     // of the group in IPv4 and in IPv6
+	control    = 0xc0                     // CS6, of control traffic of networks (RFC 4594)
+	priority   = 6                        // of the queue: what TOS CS6 alone would not reach is below 7, which needs rights
+	buffer     = 64 << 10                 // of the socket; a hundred adverts: later ones are the newer ones' business
+	most       = 60 + headLength + 255*16 // bytes of an advert, with the header of IPv4
+	mostAtOnce = 256                      // messages read before time is looked at again
+)
+
+// family is how IPv4 and IPv6 differ.
+type family struct {
+	domain  int
+	group   netip.Addr
+	options func(c *conn) error
+	filter  func(id uint8) []unix.SockFilter
+	read    func(c *conn, text, side []byte, from unix.Sockaddr) (heard, bool)
+	beside  func(c *conn) []byte // the source, as a control message
+	address func(c *conn, to netip.Addr) unix.Sockaddr
+}
+
+func familyOf(router model.VirtualRouter) family {
+	if router.Addresses[0].Addr().Is4() {
+		return family4
+	}
+	return family6
+}
+
+// open makes the socket. It hears adverts of the router's id only.
+func open(want model.VRRPWant) (*conn, error) {
+	c := &conn{family: familyOf(want.VirtualRouter), link: want.Link, to: want.Peers, space: make([]byte, most), side: make([]byte, 256)}
+	if len(c.to) == 0 {
+		c.to = []netip.Addr{c.family.group}
+	}
+	var err error
+	if c.own, err = sourceOf(want); err != nil {
+		return nil, err
+	}
+	c.fd, err = unix.Socket(c.family.domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+	if err != nil {
+		return nil, fmt.Errorf("a socket for adverts: %w", err)
+	}
+	if err := c.prepare(want); err != nil {
+		c.close()
+		return nil, fmt.Errorf("a socket for adverts on %s: %w", want.Interface, err)
+	}
+	return c, nil
+}
+
+func (c *conn) prepare(want model.VRRPWant) error {
+	filter := c.family.filter(want.ID)
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	return errors.Join(
+		unix.SetsockoptSockFprog(c.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program),
+		unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, c.link),
+		unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffer),
+		c.family.options(c), // TOS sets the queue's priority, so that comes after it
+		unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_PRIORITY, priority),
+	)
+}
+
+func (c *conn) close() { unix.Close(c.fd) }
+
+// send sends an advert to all that it is for, and says what went wrong with any.
+func (c *conn) send(a advert) error {
+	var errs []error
+	for _, to := range c.to {
+		text := a.bytes(way{source: c.own, destination: to})
+		if err := unix.Sendmsg(c.fd, text, c.family.beside(c), c.family.address(c, to), 0); err != nil {
+			errs = append(errs, fmt.Errorf("an advert from %s to %s: %w", c.own, to, os.NewSyscallError("sendmsg", err)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// receive reads a message that has come already; false: there is none that can be read.
+func (c *conn) receive() (heard, bool) {
+	for {
+		n, beside, _, from, err := unix.Recvmsg(c.fd, c.space, c.side, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return heard{}, false
+		}
+		if h, ok := c.family.read(c, c.space[:n], c.side[:beside], from); ok {
+			return h, true
+		}
+	}
+}

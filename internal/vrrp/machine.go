@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// machine is a virtual router (RFC 9568 section 6.4, RFC 3768 section 6.4). It is pure: it reads no clock.
+//
+//	            start, and after StartDelay
+//	   ┌─────────── init ◄──── release: it ends
+//	   ▼             │
+//	backup ◄─┐       │ owner of the addresses
+//	   │  ▲  │       ▼
+//	   │  │  └──── master ◄─┐
+//	   │  │  higher priority│ no advert for a master-down interval,
+//	   │  │  or step down   │ or a skew after priority 0
+//	   └──┼─────────────────┘
+//	      └──────► fault ◄── from everywhere, as long as there is one
+//
+// Who was master and was not overcome by another one lets go of the addresses first, and says priority 0 then: until
+// its owner has done so, or releaseWithin is over, it goes on to advertise.
+type machine struct {
+	want    model.VirtualRouter
+	own     netip.Addr // that adverts come from; it decides between equal priorities
+	seen    model.VRRPSeen
+	due     time.Time // init: it begins; backup: the master is missed; master: the next advert; zero: nothing comes
+	goodbye time.Time // until then it lets go of the addresses; zero: it does not
+
+	// Of a backup.
+	active  time.Duration // from advert to advert of the master (Active_Adver_Interval)
+	heard   time.Time     // since when the master is missed
+	cause   string        // why it will be master, if it is not for silence
+	latest  time.Time     // when the master that it knows was heard
+	preempt time.Time     // when it stops to give way to a master of lower priority; zero: there was none
+	gaveWay bool          // it was asked to step down, and takes over from nobody who lives
+
+	// Of a master.
+	asserted time.Time // when it last answered a lower priority
+	rivals   int       // adverts of others in a row, who hold themselves for master
+	rivalAt  time.Time // when there was the latest
+
+	checksum  model.VRRPChecksum // that others had last
+	conflicts struct {
+		latest time.Time // when there last was the one that is told
+		told   time.Time // since when it is
+	}
+}
+
+const (
+	releaseWithin = time.Second
+	// A conflict is forgotten after so long without another; a second one is told so long after the first.
+	conflictLasts = time.Minute
+	conflictEvery = 10 * time.Second
+	// One advert of a lower priority may have been under way when this one became master.
+	rivalsTold = 2
+	owner      = 255 // the priority of who has the addresses for his own
+)
+
+// deed is what a machine wants done.
+type deed struct {
+	kind     deedKind
+	priority uint8 // of an advert
+}
+
+type deedKind uint8
+
+const (
+	advertise deedKind = iota + 1 // send an advert
+	tell                          // what is seen is something else now
+	announce                      // the neighbours are to be told again whose the addresses are
+)
+
+func newMachine(want model.VirtualRouter, own netip.Addr) *machine {
+	return &machine{want: want, own: own, checksum: model.ChecksumPseudo}
+}
+
+// start is the RFC's Startup event. Nothing is begun within StartDelay.
+func (m *machine) start(now time.Time) []deed {
+	if m.want.StartDelay == 0 {
+		return m.begin(now, "it has just begun")
+	}
+	m.due = now.Add(m.want.StartDelay)
+	return m.enter(now, model.VRRPInit, fmt.Sprintf("nothing is begun for %s after the start", m.want.StartDelay))
+}
+
+// begin is the way out of init and fault (section 6.4.1).
+func (m *machine) begin(now time.Time, why string) []deed {
+	if m.want.Priority == owner {
+		return m.rise(now, "the addresses are this host's own")
+	}
+	m.await(now)
+	return m.enter(now, model.VRRPBackup, why)
+}
+
+// await waits for a master of whom nothing is known.
+func (m *machine) await(now time.Time) {
+	m.active, m.heard, m.cause, m.preempt = m.want.Advertise, now, "", time.Time{}
+	m.due = now.Add(m.down())
+}
+
+// deadline is when tick is to be called; zero: not before something else happens.
+func (m *machine) deadline() (first time.Time) {
+	for _, t := range []time.Time{m.due, m.goodbye, m.conflictEnds()} {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	return first
+}
+
+// tick does what is due.
+func (m *machine) tick(now time.Time) []deed {
+	do := m.forget(now)
+	if isDue(m.goodbye, now) {
+		return append(do, m.released(now)...)
+	}
+	if !isDue(m.due, now) {
+		return do
+	}
+	switch {
+	case m.seen.State == model.VRRPMaster || m.parting():
+		m.again(now)
+		return append(do, deed{advertise, m.want.Priority})
+	case m.seen.State == model.VRRPInit:
+		return append(do, m.begin(now, "it has just begun")...)
+	}
+	return append(do, m.rise(now, m.missing(now))...)
+}
+
+func isDue(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
+
+// again sets the next advert, from when this one was due: late ones do not make all later.
+func (m *machine) again(now time.Time) {
+	if m.due = m.due.Add(m.want.Advertise); !m.due.After(now) {
+		m.due = now.Add(m.want.Advertise)
+	}
+}
+
+// missing is why a backup becomes master.
+func (m *machine) missing(now time.Time) string {
+	if m.cause != "" {
+		return m.cause
+	}
+	who := "anybody"
+	if m.seen.Master.IsValid() {
+		who = m.seen.Master.String()
+	}
+	return fmt.Sprintf("no advert of %s for %s", who, now.Sub(m.heard).Round(time.Millisecond))
+}
+
+// rise makes it master (section 6.4.2). That it must announce itself follows from its state.
+func (m *machine) rise(now time.Time, why string) []deed {
+	m.due = now.Add(m.want.Advertise)
+	m.gaveWay, m.rivals, m.asserted = false, 0, time.Time{}
+	return append([]deed{{advertise, m.want.Priority}}, m.enter(now, model.VRRPMaster, why)...)
+}
+
+func (m *machine) enter(now time.Time, state model.VRRPState, why string) []deed {
+	conflict := m.seen.Conflict
+	m.seen = model.VRRPSeen{State: state, Since: now, Why: why, Conflict: conflict}
+	return []deed{{kind: tell}}
+}
+
+// down is how long a backup waits for an advert (Master_Down_Interval, Active_Down_Interval).
+func (m *machine) down() time.Duration { return 3*m.active + m.skew() }
+
+// skew lets the higher of two backups be first. In version 2 it does not depend on the interval.
+func (m *machine) skew() time.Duration {
+	of := m.active
+	if m.want.Version == model.VRRP2 {
+		of = time.Second
+	}
+	return time.Duration(256-int(m.want.Priority)) * of / 256
+}
+
+// hear takes an advert of the virtual router's id in, and says whether it counts.
+func (m *machine) hear(now time.Time, a advert, w way) ([]deed, Reason) {
+	why := judge(m.want, m.own, a, w)
+	if why == Taken && m.want.Priority == owner && !m.gaveWay {
+		why = ReasonOwner
+	}
+	if why != Taken {
+		return m.clash(now, conflict(m.want, a, w, why)), why
+	}
+	m.learn(a)
+	switch {
+	case m.parting():
+		return nil, Taken // it is about to say that it is none any more
+	case m.seen.State == model.VRRPBackup:
+		return m.hearAsBackup(now, a, w.source), Taken
+	case m.seen.State == model.VRRPMaster:
+		return m.hearAsMaster(now, a, w.source), Taken
+	}
+	return nil, Taken
+}
+
+func (m *machine) learn(a advert) {
+	if a.checksum != model.ChecksumPeer {
+		m.checksum = a.checksum
+	}
+}
+
+// hearAsBackup is section 6.4.2. Of priority 0 it believes nobody but the master that it knows.
+func (m *machine) hearAsBackup(now time.Time, a advert, from netip.Addr) []deed {
+	switch {
+	case a.priority == 0 && m.seen.Master.IsValid() && from != m.seen.Master:
+		return nil
+	case a.priority == 0:
+		m.due, m.heard, m.cause = now.Add(m.skew()), now, fmt.Sprintf("%s has stepped down", from)
+		return nil
+	case m.givesWay(now, a):
+		m.active, m.heard, m.cause = a.interval, now, ""
+		m.due = now.Add(m.down())
+	default: // what is missed stays missed, until this one is master
+		m.cause = fmt.Sprintf("its priority %d is above %d of %s", m.want.Priority, a.priority, from)
+	}
+	return m.follow(now, a, from)
+}
+
+// givesWay says whether the master of an advert may stay it.
+func (m *machine) givesWay(now time.Time, a advert) bool {
+	if a.priority >= m.want.Priority || !m.want.Preempt || m.gaveWay {
+		m.preempt = time.Time{}
+		return true
+	}
+	if m.preempt.IsZero() {
+		m.preempt = now.Add(m.want.PreemptDelay)
+	}
+	return now.Before(m.preempt)
+}
+
+// follow knows the master by its adverts. Of two that live it is the one that will be left.
+func (m *machine) follow(now time.Time, a advert, from netip.Addr) []deed {
+	known := m.seen.Master
+	if known.IsValid() && known != from && now.Before(m.latest.Add(m.down())) && !beats(a.priority, from, m.seen.Priority, known) {
+		return nil
+	}
+	m.latest = now
+	if known == from && m.seen.Priority == a.priority {
+		return nil
+	}
+	m.seen.Master, m.seen.Priority = from, a.priority
+	return []deed{{kind: tell}}
+}
+
+// beats says who stays master of two: the higher priority, and of equal ones the greater address.
+func beats(priority uint8, address netip.Addr, others uint8, other netip.Addr) bool {
+	return priority > others || priority == others && other.Less(address)
+}
+
+// hearAsMaster is section 6.4.3.
+func (m *machine) hearAsMaster(now time.Time, a advert, from netip.Addr) []deed {
+	switch {
+	case a.priority == 0:
+		m.due = now.Add(m.want.Advertise)
+		return []deed{{advertise, m.want.Priority}}
+	case beats(a.priority, from, m.want.Priority, m.own):
+		return m.yield(now, a, from)
+	}
+	return append(m.assert(now), m.rival(now, a, from)...)
+}
+
+func (m *machine) yield(now time.Time, a advert, from netip.Addr) []deed {
+	why := fmt.Sprintf("a master of priority %d (%s) advertises", a.priority, from)
+	if a.priority == m.want.Priority {
+		why = fmt.Sprintf("a master of the same priority %d and a greater address (%s) advertises", a.priority, from)
+	}
+	m.await(now)
+	m.active = a.interval
+	m.due = now.Add(m.down())
+	do := m.enter(now, model.VRRPBackup, why)
+	m.follow(now, a, from)
+	return do
+}
+
+// assert answers a lower priority at once, and tells the neighbours whose the addresses are: they may have heard
+// the other one. Twice within half an interval it does not: nobody shall make it shout.
+func (m *machine) assert(now time.Time) []deed {
+	if !m.asserted.IsZero() && now.Sub(m.asserted) < m.want.Advertise/2 {
+		return nil
+	}
+	m.asserted, m.due = now, now.Add(m.want.Advertise)
+	return []deed{{advertise, m.want.Priority}, {kind: announce}}
+}
+
+// rival counts adverts of a master that does not give way: it may not hear this one.
+func (m *machine) rival(now time.Time, a advert, from netip.Addr) []deed {
+	if now.Sub(m.rivalAt) > rivalsTold*2*a.interval {
+		m.rivals = 0
+	}
+	m.rivalAt = now
+	if m.rivals++; m.rivals < rivalsTold {
+		return nil
+	}
+	return m.clash(now, fmt.Sprintf("%s advertises id %d with priority %d, as if it were master: it may not hear this one", from, a.id, a.priority))
+}
+
+// clash knows a conflict, and reports whether it is another one than is told. Many at once are no reason to tell
+// more often.
+func (m *machine) clash(now time.Time, text string) []deed {
+	if text == m.seen.Conflict {
+		m.conflicts.latest = now
+		return nil
+	}
+	if text == "" || m.seen.Conflict != "" && now.Before(m.conflicts.told.Add(conflictEvery)) {
+		return nil
+	}
+	m.seen.Conflict, m.conflicts.latest, m.conflicts.told = text, now, now
+	return []deed{{kind: tell}}
+}
+
+func (m *machine) conflictEnds() time.Time {
+	if m.seen.Conflict == "" {
+		return time.Time{}
+	}
+	return m.conflicts.latest.Add(conflictLasts)
+}
+
+func (m *machine) forget(now time.Time) []deed {
+	if !isDue(m.conflictEnds(), now) {
+		return nil
+	}
+	m.seen.Conflict = ""
+	return []deed{{kind: tell}}
+}
+
+var errNoMaster = errors.New("it is not master here")
+
+// stepDown makes a master backup because somebody wants it. It takes over again when nobody else advertises.
+func (m *machine) stepDown(now time.Time) ([]deed, error) {
+	if m.seen.State != model.VRRPMaster {
+		return nil, errNoMaster
+	}
+	m.gaveWay = true
+	return m.leave(now, model.VRRPBackup, "asked to step down"), nil
+}
+
+// release is the RFC's Shutdown event.
+func (m *machine) release(now time.Time, why string) []deed {
+	return m.leave(now, model.VRRPInit, why)
+}
+
+// leave ends to be what it is. A master's adverts go on until it has let go.
+func (m *machine) leave(now time.Time, to model.VRRPState, why string) []deed {
+	switch {
+	case m.seen.State == model.VRRPMaster:
+		m.goodbye = now.Add(releaseWithin)
+	case !m.parting():
+		m.due = time.Time{}
+	}
+	return m.enter(now, to, why)
+}
+
+// parting says whether it lets go of the addresses.
+func (m *machine) parting() bool { return !m.goodbye.IsZero() }
+
+// released is that nobody reaches the addresses here any more: another one may have them.
+func (m *machine) released(now time.Time) []deed {
+	if !m.parting() {
+		return nil
+	}
+	m.goodbye, m.due = time.Time{}, time.Time{}
+	if m.seen.State == model.VRRPBackup {
+		m.await(now)
+	}
+	return []deed{{advertise, 0}}
+}
+
+// become is that something else is wanted, or that there is a fault or none. A change of interface, id or version
+// makes another virtual router.
+func (m *machine) become(now time.Time, want model.VirtualRouter, own netip.Addr, fault string) []deed {
+	was := m.want
+	m.want, m.own = want, own
+	switch {
+	case fault != "" && m.seen.State != model.VRRPFault:
+		return m.leave(now, model.VRRPFault, fault)
+	case fault != "":
+		return m.remain(fault)
+	case m.seen.State == model.VRRPFault:
+		return append(m.released(now), m.begin(now, "the fault is over: "+m.seen.Why)...)
+	case m.parting():
+		return nil
+	case m.seen.State == model.VRRPMaster:
+		return m.advertiseChange(now, was)
+	case m.seen.State == model.VRRPBackup:
+		return m.waitOtherwise(now, was)
+	}
+	return nil
+}
+
+// remain stays in fault, for another reason.
+func (m *machine) remain(fault string) []deed {
+	if m.seen.Why == fault {
+		return nil
+	}
+	m.seen.Why = fault
+	return []deed{{kind: tell}}
+}
+
+// advertiseChange says at once what adverts say otherwise now.
+func (m *machine) advertiseChange(now time.Time, was model.VirtualRouter) []deed {
+	if was.Priority == m.want.Priority && was.Advertise == m.want.Advertise && slices.Equal(was.Addresses, m.want.Addresses) {
+		return nil
+	}
+	m.due = now.Add(m.want.Advertise)
+	return []deed{{advertise, m.want.Priority}}
+}
+
+// waitOtherwise waits as long as the new priority and interval say since what was heard.
+func (m *machine) waitOtherwise(now time.Time, was model.VirtualRouter) []deed {
+	if m.want.Priority == owner && was.Priority != owner && !m.gaveWay {
+		return m.begin(now, "")
+	}
+	if was.PreemptDelay != m.want.PreemptDelay || was.Preempt != m.want.Preempt {
+		m.preempt = time.Time{}
+	}
+	if !m.seen.Master.IsValid() {
+		m.active = m.want.Advertise
+	}
+	if (was.Priority != m.want.Priority || was.Advertise != m.want.Advertise) && m.cause == "" {
+		m.due = m.heard.Add(m.down())
+	}
+	return nil
+}
+
+// advert is what this one says with a priority.
+func (m *machine) advert(priority uint8) advert {
+	a := advert{version: m.want.Version, id: m.want.ID, priority: priority, interval: m.want.Advertise,
+		addresses: addressesOf(m.want), checksum: m.want.Checksum}
+	if a.checksum == model.ChecksumPeer {
+		a.checksum = m.checksum
+	}
+	return a
+}

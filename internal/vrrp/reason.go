@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+// Reason is why an advert that was heard does not count (RFC 9568 section 7.1, RFC 3768 section 7.1). One of another
+// virtual router's id is not for this one, and no reason.
+type Reason uint8
+
+const (
+	Taken             Reason = iota // it counts
+	ReasonTTL                       // it did not begin on this link: TTL or hop limit is not 255
+	ReasonVersion                   // neither 2 nor 3, or not that of the virtual router
+	ReasonType                      // it is something else than an advertisement
+	ReasonLength                    // shorter or longer than its count of addresses says
+	ReasonCount                     // it names no address
+	ReasonChecksum                  // wrong by each reading
+	ReasonOwn                       // from an address of this one's own: it came back, or somebody pretends
+	ReasonDestination               // by multicast where peers are named, or the other way round
+	ReasonPeer                      // from somebody who is not among the peers
+	ReasonAuth                      // version 2 with authentication, of which this one has none
+	ReasonInterval                  // version 2: not that of the virtual router; version 3: none
+	ReasonAddresses                 // of other addresses than the virtual router's
+	ReasonOwner                     // the addresses are this host's own: nobody else is master of them
+	reasons                         // their number
+)
+
+var reasonNames = [reasons]string{
+	Taken: "taken", ReasonTTL: "ttl", ReasonVersion: "version", ReasonType: "type", ReasonLength: "length", ReasonCount: "count",
+	ReasonChecksum: "checksum", ReasonOwn: "own", ReasonDestination: "destination", ReasonPeer: "peer", ReasonAuth: "auth",
+	ReasonInterval: "interval", ReasonAddresses: "addresses", ReasonOwner: "owner",
+}
+
+func (r Reason) String() string { return reasonNames[r] }

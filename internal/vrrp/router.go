@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// router runs a machine: it waits for its socket, for orders and for time, does what the machine wants done, and
+// tells what it has become. It has a thread for itself, since nobody else's work shall delay an advert.
+type router struct {
+	log    *slog.Logger
+	news   *news
+	bell   *bell
+	orders chan order
+	done   chan struct{} // closed when it has ended
+	id     identity
+	tally  tally
+
+	// Under the Runner's lock.
+	before *router // that had its name, and may be ending still; nil: none
+	ending bool    // it was told to
+
+	// Of its own goroutine.
+	want    model.VRRPWant
+	machine *machine
+	conn    *conn     // nil: there is none
+	retry   time.Time // when to open it again; zero: not by itself
+	failed  string    // what the last advert did not get away for
+	over    bool      // it ends when the addresses are let go of
+}
+
+// identity is what a virtual router is for others on the link.
+type identity struct {
+	link    string
+	id      uint8
+	version model.VRRPVersion
+	is4     bool
+}
+
+func identityOf(want model.VRRPWant) identity {
+	return identity{want.Interface, want.ID, want.Version, want.Addresses[0].Addr().Is4()}
+}
+
+// order is one of these.
+type order struct {
+	want     *model.VRRPWant
+	released bool
+	stepDown chan<- error
+	end      string // why
+}
+
+// retryEvery is how often a socket is tried to open.
+const retryEvery = 200 * time.Millisecond
+
+func newRouter(want model.VRRPWant, n *news, log *slog.Logger) (*router, error) {
+	b, err := newBell()
+	if err != nil {
+		return nil, err
+	}
+	return &router{log: log.With("vrrp", want.Name), news: n, bell: b, orders: make(chan order, 16), done: make(chan struct{}),
+		id: identityOf(want), want: want, machine: newMachine(want.VirtualRouter, netip.Addr{})}, nil
+}
+
+// tell gives it an order, unless it has ended, and says whether it did.
+func (r *router) tell(o order) bool {
+	select {
+	case r.orders <- o:
+		r.bell.ring()
+		return true
+	case <-r.done:
+		return false
+	}
+}
+
+// is says whether what is wanted is this virtual router, for others on the link.
+func (r *router) is(want model.VRRPWant) bool {
+	return r.id == identityOf(want)
+}
+
+// end makes it let go of the addresses, and end.
+func (r *router) end(why string) {
+	if !r.ending {
+		r.ending = true
+		r.tell(order{end: why})
+	}
+}
+
+// succeed ends the one that had its name, and returns what is closed when that has ended.
+func (r *router) succeed(old *router) <-chan struct{} {
+	if old == nil {
+		none := make(chan struct{})
+		close(none)
+		return none
+	}
+	old.end("it becomes another virtual router")
+	if old.before != nil && old.before.hasEnded() {
+		old.before = nil
+	}
+	r.before = old
+	return old.done
+}
+
+func (r *router) hasEnded() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// run runs it after that, until it is told to end.
+func (r *router) run(after <-chan struct{}) {
+	defer close(r.done)
+	defer r.bell.close()
+	<-after
+	runtime.LockOSThread() // and it stays: the thread ends with it
+	r.hurry()
+	r.begin(time.Now())
+	for !r.over || r.machine.parting() {
+		r.bell.wait(r.socket(), r.deadline())
+		r.turn(time.Now())
+	}
+	r.hangUp()
+}
+
+// hurry lets the thread run before all that is not urgent, as keepalived does. Where it may not, it runs as others do.
+func (r *router) hurry() {
+	attributes := &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
+	if err := unix.SchedSetAttr(0, attributes, 0); err != nil {
+		r.log.Info("adverts have no priority over other work of this host", "error", err)
+	}
+}
+
+func (r *router) begin(now time.Time) {
+	if fault := r.hindrance(now); fault != "" {
+		r.do(now, r.machine.become(now, r.want.VirtualRouter, r.own(), fault))
+		return
+	}
+	r.machine.own = r.own()
+	r.do(now, r.machine.start(now))
+}
+
+// turn takes in first what has come already: who was held up must not miss adverts that wait for him.
+func (r *router) turn(now time.Time) {
+	r.listen(now)
+	r.obey(now)
+	if r.conn == nil && isDue(r.retry, now) {
+		r.settle(now)
+	}
+	r.do(now, r.machine.tick(now))
+}
+
+func (r *router) deadline() time.Time {
+	at := r.machine.deadline()
+	if r.conn == nil && !r.retry.IsZero() && (at.IsZero() || r.retry.Before(at)) {
+		return r.retry
+	}
+	return at
+}
+
+func (r *router) socket() int {
+	if r.conn == nil {
+		return -1
+	}
+	return r.conn.fd
+}
+
+func (r *router) own() netip.Addr {
+	if r.conn == nil {
+		return netip.Addr{}
+	}
+	return r.conn.own
+}
+
+func (r *router) listen(now time.Time) {
+	for range mostAtOnce {
+		if r.conn == nil {
+			return
+		}
+		h, ok := r.conn.receive()
+		if !ok {
+			return
+		}
+		r.hear(now, h)
+	}
+}
+
+func (r *router) hear(now time.Time, h heard) {
+	if len(h.text) > 1 && h.text[1] != r.want.ID {
+		return // it came before the filter was there
+	}
+	var deeds []deed
+	a, why := parse(h.text, h.way)
+	if why == Taken {
+		deeds, why = r.machine.hear(now, a, h.way)
+	}
+	r.tally.heard[why].Add(1)
+	r.do(now, deeds)
+}
+
+func (r *router) obey(now time.Time) {
+	for {
+		select {
+		case o := <-r.orders:
+			r.follow(now, o)
+		default:
+			return
+		}
+	}
+}
+
+func (r *router) follow(now time.Time, o order) {
+	switch {
+	case o.want != nil:
+		r.become(now, *o.want)
+	case o.released:
+		r.do(now, r.machine.released(now))
+	case o.stepDown != nil:
+		deeds, err := r.machine.stepDown(now)
+		r.do(now, deeds)
+		o.stepDown <- err
+	default:
+		r.over = true
+		r.do(now, r.machine.release(now, o.end))
+	}
+}
+
+func (r *router) become(now time.Time, want model.VRRPWant) {
+	if want.Link != r.want.Link || want.Source != r.want.Source || !slices.Equal(want.Peers, r.want.Peers) {
+		r.hangUp()
+	}
+	r.want = want
+	r.settle(now)
+}
+
+// settle opens what is closed, and lets the machine know what is wanted and what hinders it.
+func (r *router) settle(now time.Time) {
+	if r.retry = (time.Time{}); r.over {
+		return
+	}
+	fault := r.hindrance(now)
+	r.do(now, r.machine.become(now, r.want.VirtualRouter, r.own(), fault))
+}
+
+// hindrance is why it can take no part; "": it can, and has a socket.
+func (r *router) hindrance(now time.Time) string {
+	switch {
+	case r.want.Fault != "":
+		return r.want.Fault
+	case r.want.Link == 0:
+		return fmt.Sprintf("there is no interface %s", r.want.Interface)
+	case r.conn != nil:
+		return ""
+	}
+	var err error
+	if r.conn, err = open(r.want); err != nil {
+		r.retry = now.Add(retryEvery)
+		return err.Error()
+	}
+	return ""
+}
+
+func (r *router) hangUp() {
+	if r.conn != nil {
+		r.conn.close()
+		r.conn = nil
+	}
+}
+
+func (r *router) do(now time.Time, deeds []deed) {
+	for _, d := range deeds {
+		if d.kind == advertise {
+			r.advertise(now, d.priority)
+			continue
+		}
+		r.news.add(Change{Name: r.want.Name, Seen: r.machine.seen, Announce: d.kind == announce})
+	}
+}
+
+// advertise sends an advert. Where that fails because its source has gone, there is another one, or a fault.
+func (r *router) advertise(now time.Time, priority uint8) {
+	if r.conn == nil {
+		r.tally.unsent.Add(1)
+		return
+	}
+	err := r.conn.send(r.machine.advert(priority))
+	if err == nil {
+		r.tally.sent.Add(1)
+		r.failed = ""
+		return
+	}
+	r.tally.unsent.Add(1)
+	if text := err.Error(); text != r.failed {
+		r.failed = text
+		r.log.Warn("an advert was not sent", "error", text)
+	}
+	if source, err := sourceOf(r.want); err != nil || source != r.conn.own {
+		r.hangUp()
+		r.retry = now
+	}
+}

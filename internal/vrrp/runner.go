@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Runner runs each virtual router that it follows.
+//
+//	Follow ──► Run ──► router (one thread each) ──► news ──► out
+//	                      ▲
+//	StepDown, Released ───┘
+type Runner struct {
+	log    *slog.Logger
+	follow chan []model.VRRPWant // a mailbox: the newest list
+	news   *news
+
+	mu      sync.Mutex
+	routers map[string]*router // by name; those that end are among them until they have
+}
+
+// NewRunner makes one that follows nobody yet.
+func NewRunner(log *slog.Logger) *Runner {
+	return &Runner{log: log, follow: make(chan []model.VRRPWant, 1), news: newNews(), routers: map[string]*router{}}
+}
+
+// Follow says which virtual routers shall run, and how. The newest list wins.
+func (r *Runner) Follow(wants []model.VRRPWant) {
+	wants = slices.Clone(wants)
+	for {
+		select {
+		case r.follow <- wants:
+			return
+		case <-r.follow: // nobody wants the older one any more
+		}
+	}
+}
+
+// Run hands out what becomes of the virtual routers, each change in its order, until ctx is done. Then each master
+// is told to be none; when its addresses are let go of, or after a second, it says so to the others, and Run returns.
+func (r *Runner) Run(ctx context.Context, out func(Change)) error {
+	stop, ended := ctx.Done(), (<-chan struct{})(nil)
+	for {
+		select {
+		case <-stop:
+			stop, ended = nil, r.endAll()
+		case wants := <-r.follow:
+			if stop == nil {
+				continue
+			}
+			if err := r.become(wants); err != nil {
+				<-r.endAll()
+				return err
+			}
+		case <-r.news.come:
+			r.handOut(out)
+		case <-ended:
+			r.handOut(out)
+			return nil
+		}
+	}
+}
+
+func (r *Runner) handOut(out func(Change)) {
+	for _, change := range r.news.take() {
+		out(change)
+	}
+}
+
+// become starts and ends routers until exactly those run that are wanted.
+func (r *Runner) become(wants []model.VRRPWant) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	wanted := map[string]bool{}
+	for _, want := range wants {
+		wanted[want.Name] = true
+		if err := r.one(want); err != nil {
+			return err
+		}
+	}
+	for name, old := range r.routers {
+		if wanted[name] {
+			continue
+		}
+		if old.end("it is not configured any more"); old.hasEnded() {
+			delete(r.routers, name)
+		}
+	}
+	return nil
+}
+
+// one makes one of them run as it is wanted.
+func (r *Runner) one(want model.VRRPWant) error {
+	old := r.routers[want.Name]
+	if old != nil && !old.ending && old.is(want) {
+		old.tell(order{want: &want})
+		return nil
+	}
+	next, err := newRouter(want, r.news, r.log)
+	if err != nil {
+		return fmt.Errorf("vrrp %s: %w", want.Name, err)
+	}
+	r.routers[want.Name] = next
+	go next.run(next.succeed(old))
+	return nil
+}
+
+// endAll ends all, and says when they have.
+func (r *Runner) endAll() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ended, running := make(chan struct{}), r.routers
+	for _, each := range running {
+		each.end("weir stops")
+	}
+	var routers sync.WaitGroup
+	for _, each := range running {
+		routers.Go(func() { <-each.done })
+	}
+	go func() { routers.Wait(); close(ended) }()
+	return ended
+}
+
+// StepDown makes a master backup, until no other one advertises. Its addresses go first: see Released.
+func (r *Runner) StepDown(name string) error {
+	of := r.router(name)
+	if of == nil {
+		return fmt.Errorf("vrrp %s: there is no such virtual router", name)
+	}
+	answer := make(chan error, 1)
+	if !of.tell(order{stepDown: answer}) {
+		return fmt.Errorf("vrrp %s: it has ended", name)
+	}
+	select {
+	case err := <-answer:
+		if err != nil {
+			return fmt.Errorf("vrrp %s: %w", name, err)
+		}
+		return nil
+	case <-of.done:
+		return fmt.Errorf("vrrp %s: it has ended", name)
+	}
+}
+
+// Released says that what was told of a virtual router which is no master any more is done: nobody reaches its
+// addresses here. Whoever waits for that to tell the others need not wait longer.
+func (r *Runner) Released(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for each := r.routers[name]; each != nil; each = each.before {
+		each.tell(order{released: true})
+	}
+}
+
+func (r *Runner) router(name string) *router {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.routers[name]
+}
+
+// Counts are those of each virtual router, by name.
+func (r *Runner) Counts() map[string]Counts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := map[string]Counts{}
+	for name, each := range r.routers {
+		if !each.ending {
+			out[name] = each.tally.read()
+		}
+	}
+	return out
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp_test
+
+import (
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/vrrp"
+)
+
+func TestBackupTakesOverFromAMasterThatDies(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	first, second := left.direct(left.front(200)), right.direct(right.front(100))
+	first.becomes(model.VRRPMaster, "front")
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master == netip.MustParseAddr("192.0.2.1") })
+	first.kill()
+	second.becomes(model.VRRPMaster, "front")
+	if why := second.seen("front").Why; !strings.HasPrefix(why, "no advert of 192.0.2.1 for ") {
+		t.Errorf("why: %q", why)
+	}
+	again := left.direct(left.front(200))
+	again.becomes(model.VRRPMaster, "front")
+	second.becomes(model.VRRPBackup, "front")
+	if why := second.seen("front").Why; why != "a master of priority 200 (192.0.2.1) advertises" {
+		t.Errorf("why: %q", why)
+	}
+	counts := second.order("counts").Counts["front"]
+	if counts.Sent == 0 || counts.Received == 0 || len(counts.Discarded) > 0 {
+		t.Errorf("%+v", counts)
+	}
+}
+
+func TestPriorityZeroComesAfterTheAddressesWereLetGo(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	first, second := left.direct(left.front(200)), right.direct(right.front(100))
+	first.becomes(model.VRRPMaster, "front")
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master.IsValid() })
+
+	if answer := second.order("stepdown front"); answer.Err != "vrrp front: it is not master here" {
+		t.Errorf("a backup that steps down: %q", answer.Err)
+	}
+	if answer := first.order("stepdown back"); answer.Err != "vrrp back: there is no such virtual router" {
+		t.Errorf("nobody steps down: %q", answer.Err)
+	}
+	sent := first.order("stepdown front").Counts["front"].Sent
+	first.becomes(model.VRRPBackup, "front")
+	within(t, "adverts go on", func() bool { return first.order("counts").Counts["front"].Sent > sent+1 })
+	if state := second.seen("front").State; state != model.VRRPBackup {
+		t.Fatalf("the second is %s before the addresses were let go of", state)
+	}
+	first.order("released front")
+	second.becomes(model.VRRPMaster, "front")
+	if why := second.seen("front").Why; why != "192.0.2.1 has stepped down" {
+		t.Errorf("why: %q", why)
+	}
+	within(t, "the first follows the second, although its priority is higher", func() bool { return first.seen("front").Master == netip.MustParseAddr("192.0.2.2") })
+
+	second.signal(syscall.SIGTERM) // nobody says that its addresses are gone
+	<-second.ended
+	first.becomes(model.VRRPMaster, "front")
+	if why := first.seen("front").Why; why != "192.0.2.2 has stepped down" {
+		t.Errorf("why: %q", why)
+	}
+	if seen := second.seen("front"); seen.State != model.VRRPInit || seen.Why != "weir stops" {
+		t.Errorf("the second ended as %s: %q", seen.State, seen.Why)
+	}
+}
+
+func TestInterfaceGoesAndComesBack(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	first, second := left.direct(left.front(200)), right.direct(right.front(100))
+	first.becomes(model.VRRPMaster, "front")
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master.IsValid() })
+	gone := left.front(200)
+	left.run("ip link del eth0")
+	gone.Link = 0
+	first.order("follow " + asJSON(t, []model.VRRPWant{gone}))
+	first.becomes(model.VRRPFault, "front")
+	if why := first.seen("front").Why; why != "there is no interface eth0" {
+		t.Errorf("why: %q", why)
+	}
+	wire(left, right)
+	second.order("follow " + asJSON(t, []model.VRRPWant{right.front(100)}))
+	first.order("follow " + asJSON(t, []model.VRRPWant{left.front(200)}))
+	first.becomes(model.VRRPMaster, "front")
+	second.becomes(model.VRRPBackup, "front")
+}
+
+func TestRouterWithoutAddressWaitsForIt(t *testing.T) {
+	t.Parallel()
+	left, _ := newLAN(t)
+	left.run("ip addr del 192.0.2.1/24 dev eth0")
+	first := left.direct(left.front(200))
+	first.becomes(model.VRRPFault, "front")
+	if why := first.seen("front").Why; why != "interface eth0 has no IPv4 address that adverts could come from" {
+		t.Errorf("why: %q", why)
+	}
+	left.run("ip addr add 192.0.2.1/24 dev eth0")
+	first.becomes(model.VRRPMaster, "front")
+}
+
+func TestOthersOfTheSameIDAreToldAndNotObeyed(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	stranger := right.front(250)
+	stranger.Addresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.9/24")}
+	first, foreign := left.direct(left.front(100)), right.direct(stranger)
+	foreign.becomes(model.VRRPMaster, "front")
+	first.becomes(model.VRRPMaster, "front")
+	within(t, "the stranger is told", func() bool {
+		return first.seen("front").Conflict == "192.0.2.2 advertises id 51 with other addresses (192.0.2.9)"
+	})
+	if n := first.order("counts").Counts["front"].Discarded[vrrp.ReasonAddresses]; n == 0 {
+		t.Error("it was not counted")
+	}
+	if state := first.seen("front").State; state != model.VRRPMaster {
+		t.Errorf("it is %s", state)
+	}
+}
+
+func TestAnotherIDIsAnotherRouter(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	first, second := left.direct(left.front(200)), right.direct(right.front(100))
+	first.becomes(model.VRRPMaster, "front")
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master.IsValid() })
+	other := left.front(200)
+	other.ID = 52
+	first.order("follow " + asJSON(t, []model.VRRPWant{other}))
+	second.becomes(model.VRRPMaster, "front") // the old one has said goodbye
+	if why := second.seen("front").Why; why != "192.0.2.1 has stepped down" {
+		t.Errorf("why: %q", why)
+	}
+	first.becomes(model.VRRPMaster, "front")
+	first.order("follow []")
+	within(t, "the first has ended", func() bool { return first.seen("front").Why == "it is not configured any more" })
+	if counts := first.order("counts").Counts; len(counts) > 0 {
+		t.Errorf("%+v", counts)
+	}
+}
