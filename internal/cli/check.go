@@ -61,9 +61,10 @@ func checkFile(file string) (summary string, err error) {
 	for _, s := range spec.Services {
 		servers += len(s.Servers)
 	}
-	return fmt.Sprintf("%s: ok, %s, %s\n%s: connections: room for %s, %s of kernel memory%s%s",
-		file, count(len(spec.Services), "service"), count(servers, "server"),
-		file, model.Grouped(uint64(spec.Connections.Size)), memory(spec.Connections.Memory()), notAsked(file, spec), blind(file, spec)), nil
+	return fmt.Sprintf("%s: ok, %s, %s%s\n%s: connections: room for %s, %s of kernel memory%s%s%s",
+		file, count(len(spec.Services), "service"), count(servers, "server"), virtualRouters(spec),
+		file, model.Grouped(uint64(spec.Connections.Size)), memory(spec.Connections.Memory()),
+		notAsked(file, spec), blind(file, spec), vrrpRemarks(file, spec)), nil
 }
 
 // notAsked names the services whose servers nobody asks, although nobody said that it should be so.
@@ -86,13 +87,18 @@ func blind(file string, spec model.Spec) string {
 
 // having names the services with such a server, or "".
 func having(spec model.Spec, server func(model.Server) bool) string {
-	const most = 4
 	var names []string
 	for _, s := range spec.Services {
 		if slices.ContainsFunc(s.Servers, server) {
 			names = append(names, s.Name)
 		}
 	}
+	return some(names)
+}
+
+// some is the first few of them.
+func some(names []string) string {
+	const most = 4
 	rest := ""
 	if n := len(names) - most; n > 0 {
 		names, rest = names[:most], fmt.Sprintf(" and %d more", n)
