@@ -13,7 +13,7 @@ const (
 	noMAC      = "addresses move to the interface's own MAC, and are announced"
 	noRoutes   = "a host's routes stay as they are"
 	noGroup    = "addresses of one link that must move together stand in one virtual router"
-	noRepeat   = "leave it out: addresses are announced by themselves"
+	noRepeat   = "leave it out: a new master announces its addresses ten times in ten seconds, then every minute"
 	noSync     = "a director that takes over does not know the connections of the other one"
 	noNotify   = "the log tells of each change"
 )
