@@ -213,7 +213,7 @@ func hasAddress(r router, a netip.Addr) bool {
 	return slices.ContainsFunc(r.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
 }
 
-// routerPeers are nobody where the key is left out. What others of this file have is looked at later: checkRouters.
+// routerPeers are nobody where the key is left out. What others of this file have is looked at later: checkFixed.
 func (s scope) routerPeers(n *yaml.Node, of router) (out []placedAddress) {
 	items := s.list(n, "peers")
 	if n != nil && len(items) == 0 && (n.Kind == yaml.SequenceNode || isNull(n)) {

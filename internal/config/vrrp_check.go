@@ -14,7 +14,7 @@ func (f *file) checkRouters(routers []router, services []service) {
 	f.checkRouterNames(routers)
 	f.checkRouterIDs(routers)
 	f.checkRouterAddresses(routers)
-	f.checkPeers(routers)
+	f.checkFixed(routers)
 	owners := ownersOf(routers)
 	f.checkServersOfRouters(owners, services)
 	for _, s := range services {
@@ -91,8 +91,8 @@ func (f *file) checkRouterAddresses(routers []router) {
 	}
 }
 
-// checkPeers refuses an address that moves with another virtual router; with its own is refused as it is read.
-func (f *file) checkPeers(routers []router) {
+// checkFixed refuses a peer or a source that moves with another virtual router; with its own is refused as it is read.
+func (f *file) checkFixed(routers []router) {
 	owners := map[onLink]router{}
 	for _, r := range routers {
 		for _, a := range r.addresses {
@@ -105,6 +105,10 @@ func (f *file) checkPeers(routers []router) {
 				f.complain(at(peer.node), mistake{fmt.Sprintf("%s: peers: %s moves with %s", r.label, peer.Addr(), owner.label),
 					"write an address that the peer always has"})
 			}
+		}
+		if owner, moves := owners[r.place(r.Source)]; moves && !owner.isOwner() {
+			f.complain(at(r.source.node), mistake{fmt.Sprintf("%s: source: %s moves with %s", r.label, r.Source, owner.label),
+				"write an address that this host always has, or leave it out"})
 		}
 	}
 }
