@@ -22,7 +22,7 @@ import (
 )
 
 // deadline is generous: what the tests wait for takes seconds.
-const deadline = 30 * time.Second
+const deadline = 60 * time.Second
 
 // within waits until ok is true.
 func within(t *testing.T, what string, ok func() bool) {

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// routers are the virtual routers that weir and keepalived have together, on the link of newLAN: all that adverts
+// can be. Only version 2 is slow: it knows whole seconds.
+var routers = []model.VirtualRouter{
+	{Name: "v3", ID: 51, Version: model.VRRP3, Addresses: prefixes("192.0.2.51/24")},
+	{Name: "v2", ID: 52, Version: model.VRRP2, Addresses: prefixes("192.0.2.52/24", "192.0.2.152/24")},
+	{Name: "v6", ID: 53, Version: model.VRRP3, Addresses: prefixes("fe80::53/64", "2001:db8::53/64")},
+	{Name: "u3", ID: 54, Version: model.VRRP3, Addresses: prefixes("192.0.2.54/24"), Peers: addrs("192.0.2.2")},
+	{Name: "u2", ID: 55, Version: model.VRRP2, Addresses: prefixes("192.0.2.55/24"), Peers: addrs("192.0.2.2")},
+	{Name: "u6", ID: 56, Version: model.VRRP3, Addresses: prefixes("fe80::56/64"), Peers: addrs("fe80::2")},
+}
+
+func prefixes(texts ...string) (out []netip.Prefix) {
+	for _, text := range texts {
+		out = append(out, netip.MustParsePrefix(text))
+	}
+	return out
+}
+
+func addrs(texts ...string) (out []netip.Addr) {
+	for _, text := range texts {
+		out = append(out, netip.MustParseAddr(text))
+	}
+	return out
+}
+
+func names() (out []string) {
+	for _, router := range routers {
+		out = append(out, router.Name)
+	}
+	return out
+}
+
+// ours are they as weir has them.
+func (n namespace) ours(priority uint8) (out []model.VRRPWant) {
+	link := n.link()
+	for _, router := range routers {
+		router.Interface, router.Priority, router.Preempt, router.Advertise = "eth0", priority, true, 100*time.Millisecond
+		if router.Version == model.VRRP2 {
+			router.Advertise = time.Second
+		}
+		out = append(out, model.VRRPWant{VirtualRouter: router, Link: link})
+	}
+	return out
+}
+
+// theirs are they as keepalived has them, on the other end. By itself it sends unicast of IPv6 with the kernel's hop
+// limit of 64.
+func theirs(priority uint8) string {
+	var b strings.Builder
+	b.WriteString("global_defs {\n router_id peer\n vrrp_rt_priority 1\n}\n")
+	for _, router := range routers {
+		advertise := "0.1"
+		if router.Version == model.VRRP2 {
+			advertise = "1"
+		}
+		fmt.Fprintf(&b, "vrrp_instance %s {\n state BACKUP\n interface eth0\n virtual_router_id %d\n version %d\n priority %d\n advert_int %s\n",
+			router.Name, router.ID, router.Version, priority, advertise)
+		for _, peer := range router.Peers {
+			fmt.Fprintf(&b, " unicast_src_ip %s\n unicast_ttl 255\n unicast_peer {\n  %s\n }\n", peer, peer.Prev()) // .1 and .2, ::1 and ::2
+		}
+		b.WriteString(" virtual_ipaddress {\n")
+		for _, address := range router.Addresses {
+			fmt.Fprintf(&b, "  %s\n", address)
+		}
+		b.WriteString(" }\n}\n")
+	}
+	return b.String()
+}
+
+// keepalived is the real one.
+type keepalived struct {
+	t       *testing.T
+	process *exec.Cmd
+	log     string // path
+	ended   chan struct{}
+}
+
+func needKeepalived(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("keepalived"); err == nil {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("needs keepalived")
+	}
+	t.Skip("needs keepalived: make test-packages installs it")
+}
+
+func (n namespace) keepalived(priority uint8) *keepalived {
+	n.t.Helper()
+	dir := n.t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(at("conf"), []byte(theirs(priority)), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+	log, err := os.Create(at("log"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer log.Close()
+	k := &keepalived{t: n.t, log: at("log"), ended: make(chan struct{}),
+		process: n.command("keepalived", "-n", "-l", "-D", "-P", "-f", at("conf"), "-p", at("pid"), "-r", at("vrrp.pid"))}
+	k.process.Stdout, k.process.Stderr = log, log
+	k.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := k.process.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	go func() { defer close(k.ended); _ = k.process.Wait() }()
+	n.t.Cleanup(k.stop)
+	return k
+}
+
+// stop ends it as a service's stop does; it says priority 0.
+func (k *keepalived) stop() {
+	k.t.Helper()
+	_ = k.process.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-k.ended:
+	case <-time.After(deadline):
+		k.t.Errorf("keepalived does not end")
+		k.kill()
+	}
+}
+
+// kill ends both of its processes without a word.
+func (k *keepalived) kill() {
+	k.t.Helper()
+	_ = syscall.Kill(-k.process.Process.Pid, syscall.SIGKILL)
+	<-k.ended
+}
+
+// state is what it says of a virtual router.
+func (k *keepalived) state(name string) string {
+	k.t.Helper()
+	text, err := os.ReadFile(k.log)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	state, entering := "", fmt.Sprintf("(%s) Entering ", name)
+	for line := range strings.Lines(string(text)) {
+		if _, after, ok := strings.Cut(line, entering); ok {
+			state, _, _ = strings.Cut(after, " STATE")
+		}
+	}
+	return state
+}
+
+func (k *keepalived) becomes(state string) {
+	k.t.Helper()
+	for _, name := range names() {
+		if !waits(func() bool { return k.state(name) == state }) {
+			k.t.Fatalf("keepalived's %s is not %s within %s, but %s:\n%s", name, state, deadline, k.state(name), k.said(name))
+		}
+	}
+}
+
+// said is what it has logged of a virtual router, at the end.
+func (k *keepalived) said(name string) string {
+	text, _ := os.ReadFile(k.log)
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, "("+name+")") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-50):], "")
+}
+
+func TestKeepalivedIsBackupOfWeir(t *testing.T) {
+	t.Parallel()
+	needKeepalived(t)
+	left, right := newLAN(t)
+	peer := right.keepalived(100)
+	weir := left.direct(left.ours(150)...)
+	weir.becomes(model.VRRPMaster, names()...)
+	peer.becomes("BACKUP")
+
+	weir.kill()
+	peer.becomes("MASTER")
+
+	again := left.direct(left.ours(150)...)
+	again.becomes(model.VRRPMaster, names()...)
+	peer.becomes("BACKUP")
+	for name, counts := range again.order("counts").Counts {
+		if counts.Sent == 0 || len(counts.Discarded) > 0 {
+			t.Errorf("%s: %+v", name, counts)
+		}
+	}
+
+	again.signal(syscall.SIGTERM)
+	peer.becomes("MASTER")
+	for _, name := range names() {
+		if said := peer.said(name); !strings.Contains(said, " received priority 0 ") {
+			t.Errorf("keepalived heard no priority 0 of %s:\n%s", name, said)
+		}
+	}
+}
+
+func TestWeirIsBackupOfKeepalived(t *testing.T) {
+	t.Parallel()
+	needKeepalived(t)
+	left, right := newLAN(t)
+	peer := right.keepalived(150)
+	weir := left.direct(left.ours(100)...)
+	for _, router := range routers {
+		name, its := router.Name, "192.0.2.2"
+		if router.Addresses[0].Addr().Is6() {
+			its = "fe80::2"
+		}
+		if !waits(func() bool {
+			seen := weir.seen(name)
+			return seen.State == model.VRRPBackup && seen.Master == netip.MustParseAddr(its) && seen.Priority == 150
+		}) {
+			t.Fatalf("%s does not follow keepalived: %+v, %+v\n%s", name, weir.seen(name), weir.order("counts").Counts[name], peer.said(name))
+		}
+	}
+
+	peer.stop()
+	weir.becomes(model.VRRPMaster, names()...)
+	for _, name := range names() {
+		if why := weir.seen(name).Why; !strings.HasSuffix(why, "2 has stepped down") {
+			t.Errorf("%s: %q", name, why)
+		}
+	}
+
+	again := right.keepalived(150)
+	again.becomes("MASTER")
+	weir.becomes(model.VRRPBackup, names()...)
+	again.kill()
+	weir.becomes(model.VRRPMaster, names()...)
+	for _, name := range names() {
+		if why := weir.seen(name).Why; !strings.HasPrefix(why, "no advert of ") {
+			t.Errorf("%s: %q", name, why)
+		}
+	}
+	for name, counts := range weir.order("counts").Counts {
+		if counts.Received == 0 || len(counts.Discarded) > 0 {
+			t.Errorf("%s: %+v", name, counts)
+		}
+	}
+}
