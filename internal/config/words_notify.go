@@ -133,7 +133,14 @@ var eventKinds = vocabulary{
 		"notify_up":   `write "server_up"`,
 		"quorum_down": `write "service_down"`,
 		"quorum_up":   `write "service_up"`,
-		"running":     `write "server_up"`,
+
+		"master":        `write "vrrp_master"`,
+		"backup":        `write "vrrp_backup"`,
+		"fault":         `write "vrrp_fault"`,
+		"notify_master": `write "vrrp_master"`,
+		"notify_backup": `write "vrrp_backup"`,
+		"notify_fault":  `write "vrrp_fault"`,
+		"running":       `write "server_up"`,
 	},
 }
 

@@ -15,7 +15,7 @@ const (
 	noGroup    = "addresses of one link that must move together stand in one virtual router"
 	noRepeat   = "leave it out: a new master announces its addresses ten times in ten seconds, then every minute"
 	noSync     = "a director that takes over does not know the connections of the other one"
-	noNotify   = "the log tells of each change"
+	noStop     = "nobody is told when weir ends by itself; what else happens is told under \"notify:\""
 )
 
 var routerKeys = vocabulary{
@@ -75,12 +75,12 @@ var routerKeys = vocabulary{
 		"garp_master_refresh_repeat": noRepeat,
 		"garp_lower_prio_delay":      noRepeat,
 		"garp_lower_prio_repeat":     noRepeat,
-		"notify":                     notYet + noNotify,
-		"notify_master":              notYet + noNotify,
-		"notify_backup":              notYet + noNotify,
-		"notify_fault":               notYet + noNotify,
-		"notify_stop":                notYet + noNotify,
-		"smtp_alert":                 notYet + noNotify,
+		"notify":                     `write it under "notify:": {exec: PROGRAM, events: [vrrp_master, vrrp_backup, vrrp_fault]}`,
+		"notify_master":              `write it under "notify:": {exec: PROGRAM, events: [vrrp_master]}`,
+		"notify_backup":              `write it under "notify:": {exec: PROGRAM, events: [vrrp_backup]}`,
+		"notify_fault":               `write it under "notify:": {exec: PROGRAM, events: [vrrp_fault]}`,
+		"notify_stop":                notYet + noStop,
+		"smtp_alert":                 `write it under "notify:": {mail: ADDRESS, events: [vrrp_master, vrrp_backup, vrrp_fault]}`,
 		"lvs_sync_daemon_interface":  notYet + noSync,
 	},
 }

@@ -55,6 +55,10 @@ func (d *daemon) announce(events []model.Event) {
 }
 
 func logEvent(log *slog.Logger, e model.Event) {
+	if e.Router != "" {
+		logRouter(log.With("router", e.Router, "priority", e.Priority), e)
+		return
+	}
 	log = log.With("service", e.Service)
 	if e.Server != (model.ServerKey{}) {
 		log = log.With("server", e.Server)
@@ -80,5 +84,27 @@ func logEvent(log *slog.Logger, e model.Event) {
 		log.Error("panic: servers that are down are kept", "why", e.Reason)
 	case model.PanicEnd:
 		log.Info("the panic is over", "after", e.Time.Sub(e.Since).Round(time.Millisecond))
+	}
+}
+
+// logRouter says how long a virtual router was in its state before. One that has just begun was in none.
+func logRouter(log *slog.Logger, e model.Event) {
+	if !e.Since.IsZero() {
+		log = log.With("after", e.Time.Sub(e.Since).Round(time.Millisecond))
+	}
+	if e.Was != model.VRRPInit {
+		log = log.With("was", e.Was)
+	}
+	switch e.Kind {
+	case model.VRRPToMaster:
+		log.Warn("this director is master", "why", e.Reason)
+	case model.VRRPToBackup:
+		log.Info("this director is backup", "why", e.Reason)
+	case model.VRRPToFault:
+		log.Warn("this director can take no part", "why", e.Reason)
+	case model.ConflictBegin:
+		log.Error("somebody else's adverts cannot be right", "why", e.Reason)
+	case model.ConflictEnd:
+		log.Info("nobody's adverts are wrong any more")
 	}
 }

@@ -13,6 +13,10 @@ type Event struct {
 	Server     ServerKey // zero: the event is about the service
 	Reason     string    // why, on one line; "": it is plain
 	Since      time.Time // of what is over now: when it began; zero: not known
+
+	Router   string    // name of the virtual router that the event is about; "": it is about a service or a server
+	Priority uint8     // of this director in it
+	Was      VRRPState // its state before, since Since
 }
 
 // EventKind is what happened.
@@ -31,12 +35,19 @@ const (
 
 	CertificateEnds    EventKind = "certificate_ends"    // that of a server, soon
 	CertificateRenewed EventKind = "certificate_renewed" // it shows one that does not
+
+	VRRPToMaster EventKind = "vrrp_master" // this director has the addresses of a virtual router now
+	VRRPToBackup EventKind = "vrrp_backup" // another one has them, or will
+	VRRPToFault  EventKind = "vrrp_fault"  // this one cannot take part
+
+	ConflictBegin EventKind = "vrrp_conflict_begin" // somebody on the link advertises what cannot be right
+	ConflictEnd   EventKind = "vrrp_conflict_end"
 )
 
 // EventKinds are all of them.
 func EventKinds() []EventKind {
 	return []EventKind{ServerDown, ServerUp, ServiceDown, ServiceUp, PanicBegin, PanicEnd, MaintenanceBegin, MaintenanceEnd,
-		CertificateEnds, CertificateRenewed}
+		CertificateEnds, CertificateRenewed, VRRPToMaster, VRRPToBackup, VRRPToFault, ConflictBegin, ConflictEnd}
 }
 
 // Severity says how much an event matters; more is graver.
@@ -64,15 +75,19 @@ func ParseSeverity(text string) (Severity, bool) {
 
 // Begins tells whether what happened lasts until another event ends it.
 func (k EventKind) Begins() bool {
-	return k == ServerDown || k == ServiceDown || k == PanicBegin || k == CertificateEnds
+	switch k {
+	case ServerDown, ServiceDown, PanicBegin, CertificateEnds, VRRPToFault, ConflictBegin:
+		return true
+	}
+	return false
 }
 
 // Severity of an event is that of its kind.
 func (e Event) Severity() Severity {
 	switch e.Kind {
-	case ServerDown, CertificateEnds:
+	case ServerDown, CertificateEnds, VRRPToMaster, VRRPToFault:
 		return Warning
-	case ServiceDown, PanicBegin:
+	case ServiceDown, PanicBegin, ConflictBegin:
 		return Critical
 	}
 	return Info

@@ -17,7 +17,7 @@ import (
 //
 // keepalived appends what happened to the arguments of a notify script, and so does this: kind, service and server.
 // Its notify_up and notify_down are kinds here, and without more words a script that knows no arguments is right
-// for one of them.
+// for one of them. Its notify scripts of instances get four: INSTANCE, the name, the state and the priority.
 type script struct{ how model.ByExec }
 
 // open looks whether the program could be run now.
@@ -40,7 +40,7 @@ func (s script) send(ctx context.Context, m message) error {
 func (s script) run(ctx context.Context, m message, e model.Event) error {
 	own, cancel := context.WithTimeout(ctx, s.how.Timeout)
 	defer cancel()
-	args := append(s.how.Arguments(), string(e.Kind), e.Service, serverOf(e))
+	args := append(s.how.Arguments(), arguments(e)...)
 	err := program.Program{Path: s.how.Path, Args: args, Env: environment(m, e), User: s.how.User}.Run(own)
 	failed, ok := errors.AsType[*program.Failure](err)
 	switch {
@@ -54,19 +54,46 @@ func (s script) run(ctx context.Context, m message, e model.Event) error {
 	return failed
 }
 
+// arguments are those that say what happened.
+func arguments(e model.Event) []string {
+	switch state := instanceState(e.Kind); {
+	case state != "":
+		return []string{"INSTANCE", e.Router, state, strconv.Itoa(int(e.Priority))}
+	case e.Router != "":
+		return []string{string(e.Kind), e.Router, ""}
+	}
+	return []string{string(e.Kind), e.Service, serverOf(e)}
+}
+
+// instanceState is what keepalived calls the state of an instance; "": it is about something else.
+func instanceState(kind model.EventKind) string {
+	switch kind {
+	case model.VRRPToMaster:
+		return "MASTER"
+	case model.VRRPToBackup:
+		return "BACKUP"
+	case model.VRRPToFault:
+		return "FAULT"
+	}
+	return ""
+}
+
 // environment says all that is known. A variable is there even where it is empty; those of flags are 1 or not there.
 func environment(m message, e model.Event) []string {
 	out := []string{
 		"WEIR_KIND=" + string(e.Kind),
 		"WEIR_SERVICE=" + e.Service,
-		"WEIR_ADDRESS=" + e.ServiceKey.Where(),
-		"WEIR_PROTOCOL=" + e.ServiceKey.Protocol.String(),
+		"WEIR_ADDRESS=" + addressOf(e),
+		"WEIR_PROTOCOL=" + protocolOf(e),
 		"WEIR_SERVER=" + serverOf(e),
 		"WEIR_REASON=" + oneLine(e.Reason),
 		"WEIR_SEVERITY=" + e.Severity().String(),
 		"WEIR_TIME=" + e.Time.Format(time.RFC3339),
 		"WEIR_SINCE=" + timeOrNothing(e.Since),
 		"WEIR_LOST=" + strconv.Itoa(m.lost),
+		"WEIR_ROUTER=" + e.Router,
+		"WEIR_PRIORITY=" + priorityOf(e),
+		"WEIR_WAS=" + wasOf(e),
 	}
 	if m.repeat {
 		out = append(out, "WEIR_REPEAT=1")
@@ -84,7 +111,38 @@ func timeOrNothing(t time.Time) string {
 	return t.Format(time.RFC3339)
 }
 
-// serverOf is empty where an event is about a service.
+// addressOf and protocolOf are empty where an event is about no service.
+func addressOf(e model.Event) string {
+	if e.Router != "" {
+		return ""
+	}
+	return e.ServiceKey.Where()
+}
+
+func protocolOf(e model.Event) string {
+	if e.Router != "" {
+		return ""
+	}
+	return e.ServiceKey.Protocol.String()
+}
+
+// priorityOf is empty where an event is about no virtual router.
+func priorityOf(e model.Event) string {
+	if e.Router == "" {
+		return ""
+	}
+	return strconv.Itoa(int(e.Priority))
+}
+
+// wasOf is the state of a virtual router before; empty: it has just begun, or the event is not about that.
+func wasOf(e model.Event) string {
+	if e.Was == model.VRRPInit {
+		return ""
+	}
+	return e.Was.String()
+}
+
+// serverOf is empty where an event is not about a server.
 func serverOf(e model.Event) string {
 	if e.Server == (model.ServerKey{}) {
 		return ""

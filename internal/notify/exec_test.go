@@ -68,15 +68,47 @@ pwd >$DIR/pwd
 WEIR_ADDRESS=192.0.2.10:80
 WEIR_KIND=server_up
 WEIR_LOST=3
+WEIR_PRIORITY=
 WEIR_PROTOCOL=tcp
 WEIR_REASON=it answers
 WEIR_REPEAT=1
+WEIR_ROUTER=
 WEIR_SERVER=10.0.0.11:80
 WEIR_SERVICE=web
 WEIR_SEVERITY=info
 WEIR_SINCE=2026-11-26T12:02:11+01:00
 WEIR_TEST=1
 WEIR_TIME=2026-11-26T12:03:11+01:00
+WEIR_WAS=
+`,
+	} {
+		if diff := cmp.Diff(want, mustRead(t, filepath.Join(dir, name))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestProgramsHearOfVirtualRouters as keepalived's notify scripts of instances do.
+func TestProgramsHearOfVirtualRouters(t *testing.T) {
+	path, dir := written(t, `
+echo "$@" >>$DIR/args
+echo "$WEIR_KIND:$WEIR_SERVICE:$WEIR_ADDRESS:$WEIR_PROTOCOL:$WEIR_ROUTER:$WEIR_PRIORITY:$WEIR_WAS" >>$DIR/env
+`)
+	master, fault := routerEvent(model.VRRPToMaster), routerEvent(model.VRRPToFault)
+	master.Was = model.VRRPBackup
+	m := message{events: []model.Event{routerEvent(model.VRRPToBackup), master, fault, routerEvent(model.ConflictBegin)}}
+	if err := runs(path, "mine").send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"args": `mine INSTANCE VI_1 BACKUP 100
+mine INSTANCE VI_1 MASTER 100
+mine INSTANCE VI_1 FAULT 100
+mine vrrp_conflict_begin VI_1 ` + "\n",
+		"env": `vrrp_backup::::VI_1:100:
+vrrp_master::::VI_1:100:backup
+vrrp_fault::::VI_1:100:
+vrrp_conflict_begin::::VI_1:100:
 `,
 	} {
 		if diff := cmp.Diff(want, mustRead(t, filepath.Join(dir, name))); diff != "" {

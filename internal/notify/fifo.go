@@ -82,13 +82,18 @@ func (f *fifo) send(_ context.Context, m message) error {
 	return nil
 }
 
-// fifoLine is as keepalived writes it to its lvs_notify_fifo (check/ipwrapper.c, notify_fifo_vs and notify_fifo_rs):
+// fifoLine is as keepalived writes it to its notify_fifo (check/ipwrapper.c, notify_fifo_vs and notify_fifo_rs;
+// vrrp/vrrp_notify.c, notify_fifo):
 //
 //	VS [192.168.201.15]:tcp:80 UP
 //	RS [1.2.3.4]:tcp:80 [192.168.201.15]:tcp:80 UP
+//	INSTANCE "VI_1" MASTER 100
 //
 // It is empty for what keepalived does not know.
 func fifoLine(e model.Event) string {
+	if state := instanceState(e.Kind); state != "" {
+		return fmt.Sprintf("INSTANCE \"%s\" %s %d\n", e.Router, state, e.Priority)
+	}
 	state := ""
 	switch e.Kind {
 	case model.ServerUp, model.ServiceUp:

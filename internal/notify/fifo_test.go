@@ -59,6 +59,10 @@ func TestLinesAreKeepalived(t *testing.T) {
 	v6.ServiceKey = model.ServiceKey{Address: netip.MustParseAddr("2001:db8::10"), Port: 53, Protocol: model.UDP}
 	v6.Server = model.ServerKey{Address: netip.MustParseAddr("2001:db8:1::11"), Port: 53}
 	for want, e := range map[string]model.Event{
+		"INSTANCE \"VI_1\" MASTER 100\n": routerEvent(model.VRRPToMaster),
+		"INSTANCE \"VI_1\" BACKUP 100\n": routerEvent(model.VRRPToBackup),
+		"INSTANCE \"VI_1\" FAULT 100\n":  routerEvent(model.VRRPToFault),
+
 		"RS [10.0.0.11]:tcp:80 [192.0.2.10]:tcp:80 DOWN\n":      eventOf(noon, model.ServerDown, "web", 11),
 		"RS [10.0.0.11]:tcp:80 [192.0.2.10]:tcp:80 UP\n":        eventOf(noon, model.ServerUp, "web", 11),
 		"VS [192.0.2.10]:tcp:80 DOWN\n":                         eventOf(noon, model.ServiceDown, "web", 0),
@@ -71,6 +75,9 @@ func TestLinesAreKeepalived(t *testing.T) {
 	}
 	if got := fifoLine(eventOf(noon, model.PanicBegin, "web", 0)); got != "" {
 		t.Errorf("keepalived has no panic, and this is told: %q", got)
+	}
+	if got := fifoLine(routerEvent(model.ConflictBegin)); got != "" {
+		t.Errorf("keepalived tells nobody of conflicts, and this is told: %q", got)
 	}
 }
 

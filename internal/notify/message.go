@@ -59,12 +59,17 @@ var changeWords = []word{
 	{model.ServiceDown, "service down", "services down"},
 	{model.PanicBegin, "service in panic", "services in panic"},
 	{model.CertificateEnds, "certificate to renew", "certificates to renew"},
+	{model.ConflictBegin, "conflict of virtual routers", "conflicts of virtual routers"},
+	{model.VRRPToFault, "virtual router in fault", "virtual routers in fault"},
+	{model.VRRPToMaster, "virtual router master", "virtual routers master"},
+	{model.VRRPToBackup, "virtual router backup", "virtual routers backup"},
 	{model.ServerUp, "server up", "servers up"},
 	{model.ServiceUp, "service up", "services up"},
 	{model.PanicEnd, "panic over", "panics over"},
 	{model.CertificateRenewed, "certificate renewed", "certificates renewed"},
 	{model.MaintenanceBegin, "in maintenance", "in maintenance"},
 	{model.MaintenanceEnd, "out of maintenance", "out of maintenance"},
+	{model.ConflictEnd, "conflict over", "conflicts over"},
 }
 
 var stillWords = []word{
@@ -72,6 +77,8 @@ var stillWords = []word{
 	{model.ServiceDown, "service", "services"},
 	{model.PanicBegin, "service in panic", "services in panic"},
 	{model.CertificateEnds, "certificate to renew", "certificates to renew"},
+	{model.ConflictBegin, "conflict of virtual routers", "conflicts of virtual routers"},
+	{model.VRRPToFault, "virtual router in fault", "virtual routers in fault"},
 }
 
 // tally counts: 12 servers down, 1 service down.
@@ -133,8 +140,11 @@ func (m message) body(host string) string {
 // sentence tells of a change.
 func sentence(e model.Event) string {
 	text := name(e) + " " + became(e.Kind)
-	if !e.Kind.Begins() && !e.Since.IsZero() {
+	if over := !e.Kind.Begins() || e.Was != model.VRRPInit; over && !e.Since.IsZero() {
 		text += " after " + span(e.Time.Sub(e.Since))
+	}
+	if e.Was != model.VRRPInit {
+		text += " as " + e.Was.String()
 	}
 	return withReason(text, e.Reason)
 }
@@ -155,6 +165,16 @@ func became(kind model.EventKind) string {
 		return "is in maintenance"
 	case model.MaintenanceEnd:
 		return "is out of maintenance"
+	case model.VRRPToMaster:
+		return "is master here"
+	case model.VRRPToBackup:
+		return "is backup here"
+	case model.VRRPToFault:
+		return "is in fault here"
+	case model.ConflictBegin:
+		return "is in conflict"
+	case model.ConflictEnd:
+		return "is in conflict no more"
 	}
 	return "is up again"
 }
@@ -167,11 +187,18 @@ func (m message) still(e model.Event) string {
 		head = "still in panic"
 	case model.CertificateEnds:
 		head = "still to renew its certificate"
+	case model.VRRPToFault:
+		head = "still in fault"
+	case model.ConflictBegin:
+		head = "still in conflict"
 	}
 	return withReason(fmt.Sprintf("%s: %s, for %s", head, name(e), span(m.at.Sub(e.Time))), e.Reason)
 }
 
 func name(e model.Event) string {
+	if e.Router != "" {
+		return "virtual router " + e.Router
+	}
 	if e.Server == (model.ServerKey{}) {
 		return "service " + e.Service
 	}

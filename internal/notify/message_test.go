@@ -24,6 +24,16 @@ func since(e model.Event, ago time.Duration) model.Event {
 	return e
 }
 
+func wasFor(e model.Event, state model.VRRPState, ago time.Duration) model.Event {
+	e.Was = state
+	return since(e, ago)
+}
+
+func ofRouter(name string, e model.Event) model.Event {
+	e.Router = name
+	return e
+}
+
 func TestMessagesReadWell(t *testing.T) {
 	down := withReasonOf(eventOf(noon, model.ServerDown, "web", 11), "http 503, expected 200-299, 3 of 3")
 	for _, tt := range []struct {
@@ -112,6 +122,46 @@ weir on lb1, times in UTC+01:00
 weir: still in panic: service web, for 2h
 
 2026-11-26 12:03:11 still in panic: service web, for 2h
+
+weir on lb1, times in UTC+01:00
+`},
+		{"a takeover", message{events: []model.Event{wasFor(withReasonOf(routerEvent(model.VRRPToMaster), "no advert of 192.0.2.2 for 3.609s"), model.VRRPBackup, 125*time.Minute)}}, `
+weir: virtual router VI_1 is master here after 2h5m as backup: no advert of 192.0.2.2 for 3.609s
+
+2026-11-26 12:03:11 virtual router VI_1 is master here after 2h5m as backup: no advert of 192.0.2.2 for 3.609s
+
+weir on lb1, times in UTC+01:00
+`},
+		{"a virtual router begins, another fails and is in conflict", message{events: []model.Event{
+			routerEvent(model.VRRPToBackup), ofRouter("VI_2", wasFor(routerEvent(model.VRRPToFault), model.VRRPMaster, time.Minute)),
+			ofRouter("VI_2", withReasonOf(routerEvent(model.ConflictBegin), "192.0.2.9 advertises"))}}, `
+weir: 1 conflict of virtual routers, 1 virtual router in fault, 1 virtual router backup
+
+2026-11-26 12:03:11 virtual router VI_1 is backup here
+2026-11-26 12:03:11 virtual router VI_2 is in fault here after 1m as master
+2026-11-26 12:03:11 virtual router VI_2 is in conflict: 192.0.2.9 advertises
+
+weir on lb1, times in UTC+01:00
+`},
+		{"a conflict is over", message{events: []model.Event{since(routerEvent(model.ConflictEnd), time.Minute)}}, `
+weir: virtual router VI_1 is in conflict no more after 1m
+
+2026-11-26 12:03:11 virtual router VI_1 is in conflict no more after 1m
+
+weir on lb1, times in UTC+01:00
+`},
+		{"still in fault", message{at: noon.Add(2 * time.Hour), repeat: true, events: []model.Event{routerEvent(model.VRRPToFault)}}, `
+weir: still in fault: virtual router VI_1, for 2h
+
+2026-11-26 12:03:11 still in fault: virtual router VI_1, for 2h
+
+weir on lb1, times in UTC+01:00
+`},
+		{"still in conflict, and in fault", message{at: noon.Add(2 * time.Hour), repeat: true, events: []model.Event{routerEvent(model.VRRPToFault), routerEvent(model.ConflictBegin)}}, `
+weir: still down: 1 conflict of virtual routers, 1 virtual router in fault
+
+2026-11-26 12:03:11 still in fault: virtual router VI_1, for 2h
+2026-11-26 12:03:11 still in conflict: virtual router VI_1, for 2h
 
 weir on lb1, times in UTC+01:00
 `},

@@ -105,15 +105,19 @@ func (n *Notifier) Tell(events []model.Event) {
 	}
 }
 
-// Known says which services and servers there are. What was down and is gone is not repeated any more: nothing else
+// Known says which services, servers and virtual routers there are. What was down and is gone is not repeated any more: nothing else
 // would ever say that it is up. So is a certificate that nobody looks at any more.
-func (n *Notifier) Known(services []model.Service) {
+func (n *Notifier) Known(services []model.Service, routers []model.VirtualRouter) {
 	known := map[subject]bool{}
+	for _, router := range routers {
+		known[subject{router: router.Name}] = true
+		known[subject{router: router.Name, topic: conflicts}] = true
+	}
 	for _, service := range services {
 		known[subject{service: service.Name}] = true
 		for _, server := range service.Servers {
 			known[subject{service: service.Name, server: server.Key}] = true
-			known[subject{service.Name, server.Key, certificates}] = server.Checks.LookAtCertificates()
+			known[subject{service: service.Name, server: server.Key, topic: certificates}] = server.Checks.LookAtCertificates()
 		}
 	}
 	for _, o := range n.all() {

@@ -43,6 +43,7 @@ type queue struct {
 type subject struct {
 	service string
 	server  model.ServerKey // zero: the service itself
+	router  string          // a virtual router, and no service
 	topic   topic
 }
 
@@ -50,18 +51,21 @@ type subject struct {
 type topic uint8
 
 const (
-	lives topic = iota // it is up or down, or in maintenance
+	lives topic = iota // it is up or down, or in maintenance; of a virtual router: in which state
 	panics
 	certificates
+	conflicts
 )
 
 func subjectOf(e model.Event) subject {
-	out := subject{service: e.Service, server: e.Server}
+	out := subject{service: e.Service, server: e.Server, router: e.Router}
 	switch e.Kind {
 	case model.PanicBegin, model.PanicEnd:
 		out.topic = panics
 	case model.CertificateEnds, model.CertificateRenewed:
 		out.topic = certificates
+	case model.ConflictBegin, model.ConflictEnd:
+		out.topic = conflicts
 	}
 	return out
 }
@@ -146,7 +150,7 @@ func (q *queue) repeats() bool { return q.notice.Repeat > 0 && len(q.down) > 0 }
 // still is what is down, the longest first.
 func (q *queue) still() []model.Event {
 	return slices.SortedFunc(maps.Values(q.down), func(a, b model.Event) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Service, b.Service),
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Router, b.Router), cmp.Compare(a.Service, b.Service),
 			a.Server.Address.Compare(b.Server.Address), cmp.Compare(a.Server.Port, b.Server.Port))
 	})
 }

@@ -81,6 +81,10 @@ func (s *story) tell(kind model.EventKind, service string, number byte) {
 	s.q.add(s.now, []model.Event{eventOf(s.now, kind, service, number)})
 }
 
+func routerEvent(kind model.EventKind) model.Event {
+	return model.Event{Time: noon, Kind: kind, Router: "VI_1", Priority: 100}
+}
+
 func eventOf(at time.Time, kind model.EventKind, service string, number byte) model.Event {
 	e := model.Event{Time: at, Kind: kind, Service: service,
 		ServiceKey: model.ServiceKey{Address: netip.AddrFrom4([4]byte{192, 0, 2, 10}), Port: 80, Protocol: model.TCP}}
@@ -327,6 +331,8 @@ func TestNoticesTellWhatTheyAreAskedFor(t *testing.T) {
 		{"grave enough", model.Notice{Least: model.Warning}, serverDown, true},
 		{"not grave enough", model.Notice{Least: model.Critical}, serverDown, false},
 		{"good news are info", model.Notice{Least: model.Info}, serviceUp, true},
+		{"a virtual router", model.Notice{Least: model.Warning}, routerEvent(model.VRRPToMaster), true},
+		{"a virtual router is no service of those that are named", model.Notice{Services: []string{"web"}}, routerEvent(model.VRRPToMaster), false},
 		{"good news are no warning", model.Notice{Least: model.Warning}, serviceUp, false},
 	} {
 		if got := wants(tt.notice, tt.event); got != tt.want {

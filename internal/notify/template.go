@@ -42,13 +42,17 @@ type event struct {
 	Server   string    `json:"server,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
 	Since    time.Time `json:"since,omitzero"`
+	Router   string    `json:"router,omitempty"`
+	Priority uint8     `json:"priority,omitempty"`
+	Was      string    `json:"was,omitempty"`
 }
 
 func documentOf(m message, host string) document {
 	out := document{Host: host, Subject: m.subject(), Repeat: m.repeat, Test: m.test, Lost: m.lost, Events: []event{}}
 	for _, e := range m.events {
 		out.Events = append(out.Events, event{Time: e.Time, Kind: string(e.Kind), Severity: e.Severity().String(), Service: e.Service,
-			Address: e.ServiceKey.Where(), Protocol: e.ServiceKey.Protocol.String(), Server: serverOf(e), Reason: oneLine(e.Reason), Since: e.Since})
+			Address: addressOf(e), Protocol: protocolOf(e), Server: serverOf(e), Reason: oneLine(e.Reason), Since: e.Since,
+			Router: e.Router, Priority: e.Priority, Was: wasOf(e)})
 	}
 	return out
 }
@@ -96,7 +100,7 @@ const lasting = 7 * 24 * time.Hour
 // testLasting is how long that of a test does: nobody ever says that it is over.
 const testLasting = 5 * time.Minute
 
-// alertsOf has one alert for each server and service, as it was left: those that go and come in one message are over.
+// alertsOf has one alert for each server, service and virtual router, as it was left: those that go and come in one message are over.
 func alertsOf(m message, host string) []alert {
 	at := map[subject]int{}
 	out := []alert{}
@@ -126,6 +130,9 @@ func alertOf(e model.Event, m message, host string) alert {
 }
 
 func labelsOf(e model.Event, host string) map[string]string {
+	if e.Router != "" {
+		return routerLabels(e, host)
+	}
 	out := map[string]string{"alertname": "WeirServiceDown", "instance": host, "service": e.Service, "severity": model.Critical.String()}
 	if server := serverOf(e); server != "" {
 		out["alertname"], out["server"], out["severity"] = "WeirServerDown", server, model.Warning.String()
@@ -135,6 +142,14 @@ func labelsOf(e model.Event, host string) map[string]string {
 		out["alertname"] = "WeirServicePanic"
 	case certificates:
 		out["alertname"] = "WeirCertificateEnds"
+	}
+	return out
+}
+
+func routerLabels(e model.Event, host string) map[string]string {
+	out := map[string]string{"alertname": "WeirRouterFault", "instance": host, "router": e.Router, "severity": model.Warning.String()}
+	if subjectOf(e).topic == conflicts {
+		out["alertname"], out["severity"] = "WeirRouterConflict", model.Critical.String()
 	}
 	return out
 }

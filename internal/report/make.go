@@ -24,13 +24,14 @@ func Make(in Input) Snapshot {
 		Taken:       in.Now,
 		Revision:    in.Desired.Dataplane.Revision,
 		Applied:     in.Seen.Applied.Revision,
-		Role:        Single,
+		Routers:     routers(in),
 		Connections: Usage{in.Readings.Conns, in.Readings.ConnSize, in.Readings.ConnMemory},
 		Interfaces:  interfaces(in),
 		Verdicts:    in.Readings.Verdicts,
 		Notices:     in.Readings.Notices,
 		Events:      in.Events,
 	}
+	s.Role = role(s.Routers)
 	wants := serverWants(in.Desired.Dataplane)
 	for _, service := range in.Spec.Services {
 		servers := append(servers(in, service, wants), leaving(in, service, wants)...)

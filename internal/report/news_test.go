@@ -19,6 +19,9 @@ func news(events []model.Event) string {
 		if e.Server != (model.ServerKey{}) {
 			who = e.Server.String()
 		}
+		if e.Router != "" {
+			who = e.Router
+		}
 		out = append(out, string(e.Kind)+" "+who)
 	}
 	return strings.Join(out, ", ")

@@ -18,8 +18,9 @@ type Readings struct {
 	Servers    map[model.ServiceServer]ServerReading
 	Services   map[model.ServiceKey]Counts
 	Rates      Estimates
-	Verdicts   []VerdictCount // in the order of the path, those that are 0 too
-	Notices    []NoticeCount  // in the order of the configuration
+	Verdicts   []VerdictCount          // in the order of the path, those that are 0 too
+	Notices    []NoticeCount           // in the order of the configuration
+	VRRP       map[string]RouterCounts // by the name of the virtual router
 }
 
 // Kept is a size that the connection table was to get when the daemon started, and did not.

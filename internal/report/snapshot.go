@@ -15,8 +15,12 @@ import (
 // Role is what this director is to its services.
 type Role string
 
-// Single has no second director beside it.
-const Single Role = "single"
+const (
+	Single Role = "single" // it has no second director beside it
+	Master Role = "master" // of all virtual routers
+	Backup Role = "backup" // of all virtual routers, or in fault
+	Mixed  Role = "mixed"  // master of some
+)
 
 // Snapshot is how things stood at one moment. It is never changed once it was made.
 type Snapshot struct {
@@ -28,6 +32,7 @@ type Snapshot struct {
 	Connections Usage
 	Services    []Service // in the order of the configuration
 	Servers     []Server  // service by service, in the order of the configuration, those last that are leaving
+	Routers     []Router  // in the order of the configuration
 	Verdicts    []VerdictCount
 	Notices     []NoticeCount   // in the order of the configuration
 	Events      []model.Event   // the oldest first

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"maps"
+	"net/netip"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Router is a virtual router and how it stands here.
+type Router struct {
+	Name           string
+	Interface      string
+	ID             uint8
+	Version        model.VRRPVersion
+	Advertise      time.Duration
+	State          model.VRRPState
+	Since          time.Time // zero: it has not begun
+	Why            string    // it is in this state, on one line
+	Priority       uint8     // of this director
+	Master         model.Addr
+	MasterPriority uint8 // of the one that advertises; 0: that is this director, or nobody is known
+	Addresses      []netip.Prefix
+	Conflict       string // what somebody on the link advertises that cannot be right; "": nothing of late
+	Counts         RouterCounts
+}
+
+// RouterCounts are adverts of one virtual router, since the daemon began to run it.
+type RouterCounts struct {
+	Sent      uint64
+	Received  uint64            // those that were believed
+	Discarded map[string]uint64 // by why they were not
+}
+
+// routers are in the order of the configuration.
+func routers(in Input) (out []Router) {
+	for _, want := range in.Desired.VRRP {
+		seen := in.Seen.VRRP[want.Name]
+		counts := in.Readings.VRRP[want.Name]
+		counts.Discarded = maps.Clone(counts.Discarded)
+		out = append(out, Router{
+			Name: want.Name, Interface: want.Interface, ID: want.ID, Version: want.Version, Advertise: want.Advertise,
+			State: seen.State, Since: seen.Since, Why: seen.Why, Priority: want.Priority,
+			Master: seen.Master, MasterPriority: seen.Priority,
+			Addresses: want.Addresses, Conflict: seen.Conflict, Counts: counts,
+		})
+	}
+	return out
+}
+
+// role is master where this director is that of all virtual routers, and backup where it is of none.
+func role(routers []Router) Role {
+	masters := 0
+	for _, r := range routers {
+		if r.State == model.VRRPMaster {
+			masters++
+		}
+	}
+	switch {
+	case len(routers) == 0:
+		return Single
+	case masters == len(routers):
+		return Master
+	case masters == 0:
+		return Backup
+	}
+	return Mixed
+}
+
+// RouterTold is the state of a virtual router that people know of.
+type RouterTold struct {
+	State model.VRRPState
+	Since time.Time
+}
+
+// router tells of each change of state. Where it has not begun there is nothing to tell, and where it begins that is
+// told, as keepalived does: who acts on it must know how to begin.
+func (n *news) router(want model.VRRPWant) {
+	kinds := map[model.VRRPState]model.EventKind{
+		model.VRRPMaster: model.VRRPToMaster, model.VRRPBackup: model.VRRPToBackup, model.VRRPFault: model.VRRPToFault,
+	}
+	seen, before := n.in.Seen.VRRP[want.Name], n.before.Routers[want.Name]
+	n.now.Routers[want.Name] = RouterTold{seen.State, seen.Since}
+	kind, tells := kinds[seen.State]
+	if !tells || seen.State == before.State {
+		return
+	}
+	e := routerEvent(want, kind)
+	e.Time, e.Reason, e.Was = seen.Since, seen.Why, before.State
+	if before.State != model.VRRPInit {
+		e.Since = before.Since
+	}
+	n.events = append(n.events, e)
+}
+
+// conflict tells when somebody else's adverts cannot be right, and when that is over.
+func (n *news) conflict(want model.VRRPWant) {
+	seen := n.in.Seen.VRRP[want.Name]
+	since, told := n.before.Conflicts[want.Name]
+	switch {
+	case seen.Conflict != "":
+		e := routerEvent(want, model.ConflictBegin)
+		e.Time, e.Reason = n.in.Now, seen.Conflict
+		begin(n, n.before.Conflicts, n.now.Conflicts, want.Name, n.in.Now, e)
+	case told:
+		e := routerEvent(want, model.ConflictEnd)
+		e.Time, e.Since = n.in.Now, since
+		n.events = append(n.events, e)
+	}
+}
+
+func routerEvent(want model.VRRPWant, kind model.EventKind) model.Event {
+	return model.Event{Kind: kind, Router: want.Name, Priority: want.Priority}
+}
