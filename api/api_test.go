@@ -75,6 +75,10 @@ var golden = map[string]any{
 			Time: time.Date(2026, 11, 25, 12, 5, 11, 0, time.UTC), Kind: "service_up", Severity: "info", Service: "web",
 			Address: "192.0.2.10:80", Protocol: "tcp", Since: time.Date(2026, 11, 25, 12, 3, 12, 0, time.UTC),
 		},
+		{
+			Time: time.Date(2026, 11, 25, 12, 6, 11, 0, time.UTC), Kind: "vrrp_master", Severity: "warning", Router: "front", Priority: 100,
+			Was: "backup", Since: time.Date(2026, 11, 25, 12, 3, 12, 0, time.UTC), Reason: "no advert of 192.0.2.2 for 3.609s",
+		},
 	},
 	"realserver": api.RealServer{
 		VIPs:     []api.VIP{{Address: "192.0.2.10", Held: true}},
@@ -112,6 +116,16 @@ var golden = map[string]any{
 		},
 		Servers: []api.Candidate{{Address: "[2001:db8::53]:*", Weight: 1, Inactive: 1, Share: new(0.75)}},
 	},
+	"vrrp": []api.VirtualRouter{
+		{
+			Name: "front", Interface: "eth0", ID: 51, Version: 3, AdvertiseMS: 100, State: "backup",
+			Since: time.Date(2026, 11, 25, 12, 3, 11, 0, time.UTC), Why: "192.0.2.2 advertises priority 200", Priority: 100,
+			Master: "192.0.2.2", MasterPriority: new(uint8(200)), Addresses: []string{"192.0.2.10/24"},
+			Conflict: "192.0.2.9 advertises id 51 with other addresses", Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3},
+		},
+		{Name: "back", Interface: "eth1", ID: 52, Version: 2, AdvertiseMS: 1000, State: "init", Priority: 255, Addresses: []string{"10.0.0.1/24"}, Discarded: map[string]uint64{}},
+	},
+	"vrrp-step-down": api.SteppedDown{Routers: []string{"front"}},
 	"notices": []api.Notice{
 		{
 			Number: 1, Kind: "mail", Channel: "mail to ops@example.org", Services: []string{"web"}, Events: []string{"server_down", "service_down"},
@@ -182,7 +196,7 @@ func TestEveryFieldIsDocumented(t *testing.T) {
 		api.Status{}, api.Interface{}, api.Usage{}, api.Problem{}, api.Service{}, api.Traffic{},
 		api.Server{}, api.Tunnel{}, api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{}, api.Killed{},
 		api.Explanation{}, api.ExplainedService{}, api.ExplainedTemplate{}, api.ExplainedConnection{}, api.Way{}, api.NextHop{}, api.Candidate{}, api.Verdict{}, api.Reloaded{},
-		api.Notice{}, api.NoticeTested{},
+		api.Notice{}, api.NoticeTested{}, api.VirtualRouter{}, api.SteppedDown{}, api.Event{},
 	} {
 		kind := reflect.TypeOf(value)
 		for i := range kind.NumField() {

@@ -184,6 +184,22 @@ func (c *Client) TestNotice(ctx context.Context, number int) (api.NoticeTested, 
 	return ask[api.NoticeTested](ctx, c, http.MethodPost, fmt.Sprintf("/v1/notices/%d/test", number))
 }
 
+// VirtualRouters lists the virtual routers in the order of the configuration.
+func (c *Client) VirtualRouters(ctx context.Context) ([]api.VirtualRouter, error) {
+	return ask[[]api.VirtualRouter](ctx, c, http.MethodGet, "/v1/vrrp")
+}
+
+// StepDown makes another director master of these virtual routers, of all if none is named. It is answered when this one
+// is master no more. A name that there is not comes back as an *Error with status 404, one of which this
+// director is not master with status 409.
+func (c *Client) StepDown(ctx context.Context, names ...string) (api.SteppedDown, error) {
+	target := "/v1/vrrp/step-down"
+	if len(names) > 0 {
+		target += "?" + url.Values{"router": names}.Encode()
+	}
+	return ask[api.SteppedDown](ctx, c, http.MethodPost, target)
+}
+
 // Reload makes the daemon read its file again. A file that is refused comes back as an *Error with
 // status 422 whose Detail are the complaints.
 func (c *Client) Reload(ctx context.Context) (api.Reloaded, error) {

@@ -48,13 +48,19 @@ func TestMethodsAskTheirRequests(t *testing.T) {
 	}))
 	ctx := t.Context()
 	for want, call := range map[string]func() error{
-		"GET /v1/status":   func() error { _, err := c.Status(ctx); return err },
-		"GET /v1/services": func() error { _, err := c.Services(ctx); return err },
-		"GET /v1/servers":  func() error { _, err := c.Servers(ctx); return err },
-		"GET /v1/counters": func() error { _, err := c.Counters(ctx); return err },
-		"GET /v1/verdicts": func() error { _, err := c.Verdicts(ctx); return err },
-		"GET /v1/notices":  func() error { _, err := c.Notices(ctx); return err },
-		"POST /v1/reload":  func() error { _, err := c.Reload(ctx); return err },
+		"GET /v1/status":          func() error { _, err := c.Status(ctx); return err },
+		"GET /v1/services":        func() error { _, err := c.Services(ctx); return err },
+		"GET /v1/servers":         func() error { _, err := c.Servers(ctx); return err },
+		"GET /v1/counters":        func() error { _, err := c.Counters(ctx); return err },
+		"GET /v1/verdicts":        func() error { _, err := c.Verdicts(ctx); return err },
+		"GET /v1/notices":         func() error { _, err := c.Notices(ctx); return err },
+		"POST /v1/reload":         func() error { _, err := c.Reload(ctx); return err },
+		"GET /v1/vrrp":            func() error { _, err := c.VirtualRouters(ctx); return err },
+		"POST /v1/vrrp/step-down": func() error { _, err := c.StepDown(ctx); return err },
+		"POST /v1/vrrp/step-down?router=front&router=a%26b": func() error {
+			_, err := c.StepDown(ctx, "front", "a&b")
+			return err
+		},
 		"POST /v1/notices/2/test": func() error {
 			_, err := c.TestNotice(ctx, 2)
 			return err

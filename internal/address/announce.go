@@ -73,6 +73,18 @@ func (t *Target) announceAgain(link int, now time.Time) {
 	}
 }
 
+// Announce starts over with these addresses, as far as they are held: somebody else has said that they are his.
+func (t *Target) Announce(addresses []model.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for h := range t.announced {
+		if slices.Contains(addresses, h.address) {
+			t.announced[h] = announcement{begun: time.Now()}
+		}
+	}
+	t.wakeRun()
+}
+
 // announceDue is when something is announced next; zero: there is nothing to announce.
 func (t *Target) announceDue() (first time.Time) {
 	for _, a := range t.announced {

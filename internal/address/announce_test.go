@@ -23,6 +23,17 @@ func TestAnnouncementsNeverEnd(t *testing.T) {
 	}
 }
 
+// TestAnnouncementsStartOver of what is asked for, and of nothing else.
+func TestAnnouncementsStartOver(t *testing.T) {
+	ours, other := holding{2, netip.MustParseAddr("192.0.2.1")}, holding{2, netip.MustParseAddr("192.0.2.2")}
+	old := announcement{begun: time.Unix(1000, 0), sent: 9}
+	target := &Target{wake: make(chan struct{}, 1), announced: map[holding]announcement{ours: old, other: old}}
+	target.Announce([]netip.Addr{ours.address, netip.MustParseAddr("192.0.2.3")})
+	if target.announced[ours].sent != 0 || target.announced[other] != old || len(target.announced) != 2 || len(target.wake) != 1 {
+		t.Errorf("%+v", target.announced)
+	}
+}
+
 // TestAnnouncementsArePaced: who has waited longest is first, and the rest has its turn after a pause.
 func TestAnnouncementsArePaced(t *testing.T) {
 	now := time.Unix(1000, 0)

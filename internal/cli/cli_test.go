@@ -282,6 +282,24 @@ func TestNoticeIsCompletedFromTheDaemon(t *testing.T) {
 	}
 }
 
+func TestRouterToLeaveIsCompletedFromTheDaemon(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, dir, daemons["healthy"])
+	for _, row := range []struct {
+		given []string
+		want  string
+	}{
+		{nil, "front\nside\n:"},
+		{[]string{"front"}, "side\n:"},
+		{[]string{"front", "side"}, ":"},
+	} {
+		line := append(append([]string{"__complete", "failover", "--run", dir}, row.given...), "")
+		if got := weir(t, cli.Env{}, line...).stdout.String(); !strings.HasPrefix(got, row.want) {
+			t.Errorf("%q: %q", row.given, got)
+		}
+	}
+}
+
 func TestStatesAreCompleted(t *testing.T) {
 	got := weir(t, cli.Env{}, "__complete", "connections", "--state", "").stdout.String()
 	if !strings.HasPrefix(got, "SYN_RECV\nESTABLISHED\n") {

@@ -68,9 +68,18 @@ var daemons = map[string]map[string]answer{
 			{Name: "dr", Help: "forwarded by direct routing"},
 			{Name: "malformed", Help: "addressed to a service, but its headers lie about their lengths"},
 		}},
-		"POST /v1/reload":         {200, api.Reloaded{Revision: 43}},
-		"GET /v1/notices":         {200, notices},
-		"GET /v1/events":          {200, events},
+		"POST /v1/reload":                     {200, api.Reloaded{Revision: 43}},
+		"GET /v1/notices":                     {200, notices},
+		"GET /v1/events":                      {200, events},
+		"GET /v1/vrrp":                        {200, routers},
+		"POST /v1/vrrp/step-down":             {200, api.SteppedDown{Routers: []string{"front", "side"}}},
+		"POST /v1/vrrp/step-down?router=side": {200, api.SteppedDown{Routers: []string{"side"}}},
+		"POST /v1/vrrp/step-down?router=fornt&router=side": {404, api.Error{
+			Status: 404, Detail: "there is no virtual router \"fornt\"; `weir vrrp` lists them",
+		}},
+		"POST /v1/vrrp/step-down?router=back": {409, api.Error{
+			Status: 409, Detail: "this director is not master of back: it is backup, and 10.0.0.2 is master, with priority 200",
+		}},
 		"POST /v1/notices/1/test": {200, api.NoticeTested{Number: 1, Channel: notices[0].Channel, Error: notices[0].Error}},
 		"POST /v1/notices/2/test": {200, api.NoticeTested{Number: 2, Channel: notices[1].Channel, Sent: true}},
 		"POST /v1/notices/3/test": {404, api.Error{Status: 404, Detail: "there is no notice \"3\"; `weir notify` lists them, with their numbers"}},
@@ -95,7 +104,34 @@ var daemons = map[string]map[string]answer{
 		"GET /v1/connections": {200, []api.Connection{}},
 		"GET /v1/notices":     {200, []api.Notice{}},
 		"GET /v1/events":      {200, []api.Event{}},
+		"GET /v1/vrrp":        {200, []api.VirtualRouter{}},
+		"POST /v1/vrrp/step-down": {409, api.Error{
+			Status: 409, Detail: "this director is master of no virtual router, so it has nothing to leave to another one; `weir vrrp` shows how they stand",
+		}},
 	},
+}
+
+var routers = []api.VirtualRouter{
+	{
+		Name: "front", Interface: "eth0", ID: 51, Version: 3, AdvertiseMS: 100, State: "master", Since: at(3, 11),
+		Why: "no advert of 192.0.2.2 for 360ms", Priority: 150, Addresses: []string{"192.0.2.10/24", "192.0.2.11/24"},
+		Sent: 7200, Received: 12, Discarded: map[string]uint64{"ttl": 3, "checksum": 1, "version": 0},
+	},
+	{
+		Name: "side", Interface: "eth0", ID: 53, Version: 3, AdvertiseMS: 1000, State: "master", Since: at(3, 12),
+		Why: "its priority is 255", Priority: 255, Addresses: []string{"2001:db8::10/64"}, Discarded: map[string]uint64{},
+	},
+	{
+		Name: "back", Interface: "eth1", ID: 52, Version: 2, AdvertiseMS: 1000, State: "backup", Since: at(5, 11),
+		Why: "10.0.0.2 advertises priority 200", Priority: 100, Master: "10.0.0.2", MasterPriority: new(uint8(200)),
+		Addresses: []string{"10.0.0.254/24"}, Received: 720, Discarded: map[string]uint64{},
+		Conflict: "10.0.0.9 advertises id 52 with other addresses (10.0.0.77)",
+	},
+	{
+		Name: "lost", Interface: "eth7", ID: 54, Version: 3, AdvertiseMS: 1000, State: "fault", Since: at(3, 12),
+		Why: "interface eth7 is missing", Priority: 100, Addresses: []string{"192.0.2.12/32"}, Discarded: map[string]uint64{},
+	},
+	{Name: "new", Interface: "eth1", ID: 55, Version: 3, AdvertiseMS: 1000, State: "init", Priority: 100, Addresses: []string{"192.0.2.13/32"}, Discarded: map[string]uint64{}},
 }
 
 var events = []api.Event{
@@ -110,6 +146,10 @@ var events = []api.Event{
 	{
 		Time: at(5, 11), Kind: "server_up", Severity: "info", Service: "web", Address: "192.0.2.10:80", Protocol: "tcp",
 		Server: "198.51.100.11:80", Since: at(3, 11),
+	},
+	{
+		Time: at(6, 11), Kind: "vrrp_master", Severity: "warning", Router: "front", Priority: 150, Was: "backup", Since: at(3, 11),
+		Reason: "no advert of 192.0.2.2 for 360ms",
 	},
 }
 

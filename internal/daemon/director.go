@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/internal/dataplane"
@@ -108,6 +109,49 @@ func (d *daemon) TestNotice(ctx context.Context, notice model.Notice) error {
 	}
 	log.Info("a notice was tested, as was asked", "sent", err == nil)
 	return err
+}
+
+// stepper makes this director a backup in a virtual router, and another one master.
+type stepper interface{ StepDown(name string) error }
+
+// stepPatience is how long that may take: by then an advert of whoever takes over has come, or nobody does.
+const stepPatience = 10 * time.Second
+
+// StepDown is logged, since clients may notice.
+func (d *daemon) StepDown(ctx context.Context, names []string) error {
+	if d.stepper == nil {
+		return errors.New("this daemon runs no virtual routers")
+	}
+	d.log.Info("virtual routers are left to another director, as was asked", "routers", names)
+	var errs []error
+	var stepping []string
+	for _, name := range names {
+		if err := d.stepper.StepDown(name); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		stepping = append(stepping, name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, stepPatience)
+	defer cancel()
+	return errors.Join(append(errs, d.awaitBackup(ctx, stepping))...)
+}
+
+// awaitBackup returns when this director is master of none of the virtual routers.
+func (d *daemon) awaitBackup(ctx context.Context, names []string) error {
+	const pause = 5 * time.Millisecond
+	for {
+		seen := d.state.Load().seen.VRRP
+		i := slices.IndexFunc(names, func(name string) bool { return seen[name].State == model.VRRPMaster })
+		if i < 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("this director is master of %s still: %w", names[i], ctx.Err())
+		case <-time.After(pause):
+		}
+	}
 }
 
 func connection(c dataplane.Connection) report.Connection {

@@ -4,10 +4,14 @@ package daemon
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -34,4 +38,54 @@ func TestTestsOfNoticesAreLogged(t *testing.T) {
 			}
 		}
 	})
+}
+
+// stepping is a runner of virtual routers that the daemon hears of a moment later, or never.
+type stepping struct {
+	d    *daemon
+	err  error
+	left []string
+}
+
+func (s *stepping) StepDown(name string) error {
+	s.left = append(s.left, name)
+	if s.err != nil {
+		return s.err
+	}
+	time.AfterFunc(20*time.Millisecond, func() {
+		s.d.state.Store(&state{seen: model.Seen{VRRP: map[string]model.VRRPSeen{name: {State: model.VRRPBackup}}}})
+	})
+	return nil
+}
+
+// TestStepDownWaitsUntilItIsDone, but not for ever.
+func TestStepDownWaitsUntilItIsDone(t *testing.T) {
+	master := &state{seen: model.Seen{VRRP: map[string]model.VRRPSeen{"front": {State: model.VRRPMaster}}}}
+	for _, c := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"done", nil, ""},
+		{"refused", errors.New("vrrp front: it has ended"), "it has ended"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := &daemon{log: slog.New(slog.DiscardHandler)}
+			s := &stepping{d: d, err: c.err}
+			d.stepper = s
+			d.state.Store(master)
+			err := d.StepDown(t.Context(), []string{"front"})
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || !slices.Equal(s.left, []string{"front"}) {
+				t.Errorf("%s: %v, asked for %v", c.name, err, s.left)
+			}
+			if still := d.state.Load().seen.VRRP["front"].State == model.VRRPMaster; err == nil && still {
+				t.Errorf("%s: it is master still", c.name)
+			}
+			synctest.Wait()
+		})
+	}
+	d := &daemon{log: slog.New(slog.DiscardHandler)}
+	if err := d.StepDown(t.Context(), []string{"front"}); err == nil {
+		t.Error("nobody runs the virtual router, and it steps down")
+	}
 }

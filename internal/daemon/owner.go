@@ -36,6 +36,7 @@ type daemon struct {
 	resolver  *address.Resolver
 	monitor   *health.Monitor
 	notifier  *notify.Notifier
+	stepper   stepper // nil: nobody runs virtual routers
 	target    *address.Target
 	toPath    *reconcile.Loop[model.DataplaneWant]
 	toAddress *reconcile.Loop[model.AddressWant]

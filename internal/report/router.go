@@ -31,6 +31,7 @@ type Router struct {
 // RouterCounts are adverts of one virtual router, since the daemon began to run it.
 type RouterCounts struct {
 	Sent      uint64
+	Unsent    uint64            // that the kernel did not take
 	Received  uint64            // those that were believed
 	Discarded map[string]uint64 // by why they were not
 }

@@ -60,12 +60,12 @@ func TestRoutersSayHowTheyStand(t *testing.T) {
 	in := virtual(map[string]model.VRRPSeen{"VI_1": {
 		State: model.VRRPBackup, Since: now, Why: "192.0.2.2 advertises 200", Master: netip.MustParseAddr("192.0.2.2"), Priority: 200, Conflict: "who?",
 	}}, "VI_1")
-	in.Readings.VRRP = map[string]report.RouterCounts{"VI_1": {Sent: 1, Received: 2, Discarded: map[string]uint64{"ttl": 3}}}
+	in.Readings.VRRP = map[string]report.RouterCounts{"VI_1": {Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}}}
 	want := []report.Router{{
 		Name: "VI_1", Interface: "eth0", ID: 51, Version: model.VRRP3, Advertise: 100 * time.Millisecond, State: model.VRRPBackup, Since: now,
 		Why: "192.0.2.2 advertises 200", Priority: 100, Master: netip.MustParseAddr("192.0.2.2"), MasterPriority: 200,
 		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")}, Conflict: "who?",
-		Counts: report.RouterCounts{Sent: 1, Received: 2, Discarded: map[string]uint64{"ttl": 3}},
+		Counts: report.RouterCounts{Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}},
 	}}
 	same := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
 	if diff := cmp.Diff(want, report.Make(in).Routers, same); diff != "" {

@@ -16,10 +16,16 @@ func events(in report.Snapshot) []api.Event {
 			Kind:     string(e.Kind),
 			Severity: e.Severity().String(),
 			Service:  e.Service,
-			Address:  e.ServiceKey.Where(),
-			Protocol: e.ServiceKey.Protocol.String(),
 			Reason:   e.Reason,
 			Since:    e.Since,
+			Router:   e.Router,
+			Priority: e.Priority,
+		}
+		if e.Router == "" {
+			one.Address, one.Protocol = e.ServiceKey.Where(), e.ServiceKey.Protocol.String()
+		}
+		if e.Was != model.VRRPInit {
+			one.Was = e.Was.String()
 		}
 		if e.Server != (model.ServerKey{}) {
 			one.Server = e.Server.String()

@@ -35,6 +35,9 @@ type Director interface {
 	Kill(ctx context.Context, wanted func(report.Connection) bool) (killed uint64, err error)
 	// TestNotice sends a test by a notice. Its error says, on one line, why that did not get through.
 	TestNotice(ctx context.Context, notice model.Notice) error
+	// StepDown makes another director master of these virtual routers, of which this one is master. It returns when this
+	// one is not any more; otherwise its error says why.
+	StepDown(ctx context.Context, names []string) error
 	// Reload reads the daemon's own file again and returns the revision that came of it. When it
 	// fails, nothing has changed.
 	Reload(ctx context.Context) (revision uint64, err error)

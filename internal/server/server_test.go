@@ -37,7 +37,14 @@ type director struct {
 	traced      []report.Trace
 	untold      map[string]error // why tests of notices do not get through, by channel
 	breakAfter  int              // connections before the list breaks off
+	steppedDown *[]string        // those that were asked for last
+	stays       error            // why it does not step down
 	err         error            // of everything
+}
+
+func (d director) StepDown(_ context.Context, names []string) error {
+	*d.steppedDown = names
+	return d.stays
 }
 
 func (d director) Snapshot(context.Context) (report.Snapshot, error) { return d.snapshot, d.err }
@@ -150,7 +157,26 @@ func example() director {
 				},
 				{Notice: model.Notice{How: model.ByWebhook{URL: "https://hooks.example.org/services/T0/B0", SecretFile: "/etc/weir/secret"}}},
 			},
+			Routers: []report.Router{
+				{
+					Name: "front", Interface: "eth0", ID: 51, Version: model.VRRP3, Advertise: 100 * time.Millisecond,
+					State: model.VRRPMaster, Since: time.Date(2026, 1, 2, 12, 3, 11, 0, time.UTC), Why: "no advert of 192.0.2.2 for 3.609s",
+					Priority: 100, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")},
+					Counts: report.RouterCounts{Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}},
+				},
+				{
+					Name: "back", Interface: "eth1", ID: 52, Version: model.VRRP2, Advertise: time.Second, State: model.VRRPBackup,
+					Priority: 100, Master: netip.MustParseAddr("10.0.0.2"), MasterPriority: 200,
+					Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.254/24")}, Conflict: "10.0.0.9 advertises",
+				},
+				{Name: "side", State: model.VRRPMaster},
+				{Name: "none"},
+			},
 			Events: []model.Event{
+				{
+					Time: time.Date(2026, 1, 2, 12, 2, 11, 0, time.UTC), Kind: model.VRRPToMaster, Router: "front", Priority: 100,
+					Was: model.VRRPBackup, Since: time.Date(2026, 1, 2, 12, 1, 12, 0, time.UTC), Reason: "no advert of 192.0.2.2 for 3.609s",
+				},
 				{
 					Time: time.Date(2026, 1, 2, 12, 3, 11, 0, time.UTC), Kind: model.ServerDown, Service: "web", ServiceKey: webKey,
 					Server: model.ServerKey{Address: netip.MustParseAddr("198.51.100.11"), Port: 80}, Reason: "http 503, expected 200-299, 3 of 3",
@@ -162,7 +188,8 @@ func example() director {
 			},
 			Problems: []model.Problem{{What: "what", Why: "why", Fix: "fix"}},
 		},
-		untold: map[string]error{"mail to ops@example.org": errors.New("mail server localhost:25: connection refused")},
+		steppedDown: new([]string),
+		untold:      map[string]error{"mail to ops@example.org": errors.New("mail server localhost:25: connection refused")},
 		connections: []report.Connection{
 			conn(model.TCP, "203.0.113.7:40000", "192.0.2.10:80", "198.51.100.11:80", "ESTABLISHED", 893*time.Second),
 			conn(model.TCP, "203.0.113.7:40001", "192.0.2.10:80", "198.51.100.12:80", "FIN_WAIT", 119900*time.Millisecond),
@@ -260,6 +287,7 @@ func TestAnswersKeepTheirForm(t *testing.T) {
 		"verdicts":           "/v1/verdicts",
 		"notices":            "/v1/notices",
 		"events":             "/v1/events",
+		"vrrp":               "/v1/vrrp",
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, text := ask(t, example(), "GET", target, nil)
@@ -281,6 +309,7 @@ func TestDirectorOfNothingAnswersEmptyLists(t *testing.T) {
 		"/v1/verdicts":          "[]\n",
 		"/v1/notices":           "[]\n",
 		"/v1/events":            "[]\n",
+		"/v1/vrrp":              "[]\n",
 	} {
 		if _, got := ask(t, director{}, "GET", target, nil); got != want {
 			t.Errorf("%s: %q", target, got)
@@ -299,14 +328,14 @@ func TestDescriptionListsEveryRequest(t *testing.T) {
 	for _, want := range []string{
 		"get /v1/status", "get /v1/services", "get /v1/servers", "get /v1/connections",
 		"delete /v1/connections", "get /v1/connections/count", "get /v1/explain", "get /v1/trace", "get /v1/counters", "get /v1/verdicts", "post /v1/reload",
-		"get /v1/events", "get /v1/notices", "post /v1/notices/{number}/test",
+		"get /v1/events", "get /v1/notices", "post /v1/notices/{number}/test", "get /v1/vrrp", "post /v1/vrrp/step-down",
 	} {
 		method, path, _ := strings.Cut(want, " ")
 		if description.Paths[path][method].Summary == "" {
 			t.Errorf("%s is not described", want)
 		}
 	}
-	if len(description.Paths) != 13 {
+	if len(description.Paths) != 15 {
 		t.Errorf("%d paths", len(description.Paths))
 	}
 }
@@ -335,6 +364,13 @@ func TestReloadAnswersTheRevision(t *testing.T) {
 	}
 }
 
+// staying is a director that does not step down.
+func staying(why error) director {
+	d := example()
+	d.stays = why
+	return d
+}
+
 // TestOfANoticeAnswersWhatCameOfIt: that it does not get through is an answer, too.
 func TestOfANoticeAnswersWhatCameOfIt(t *testing.T) {
 	for target, want := range map[string]api.NoticeTested{
@@ -345,6 +381,24 @@ func TestOfANoticeAnswersWhatCameOfIt(t *testing.T) {
 		var got api.NoticeTested
 		if err := json.Unmarshal([]byte(text), &got); err != nil || status != http.StatusOK || got != want {
 			t.Errorf("%s: %d %s, %v", target, status, text, err)
+		}
+	}
+}
+
+func TestStepDownLeavesWhatIsMeant(t *testing.T) {
+	for target, want := range map[string][]string{
+		"/v1/vrrp/step-down":                                       {"front", "side"},
+		"/v1/vrrp/step-down?router=side":                           {"side"},
+		"/v1/vrrp/step-down?router=side&router=front&router=front": {"side", "front"},
+	} {
+		d := example()
+		status, text := ask(t, d, "POST", target, nil)
+		var got api.SteppedDown
+		if err := json.Unmarshal([]byte(text), &got); err != nil || status != http.StatusOK {
+			t.Errorf("%s: %d %s, %v", target, status, text, err)
+		}
+		if diff := cmp.Diff(want, got.Routers) + cmp.Diff(want, *d.steppedDown); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", target, diff)
 		}
 	}
 }
@@ -435,6 +489,30 @@ func TestErrorsSayWhatIsWrong(t *testing.T) {
 		{
 			"test before the daemon has started", "POST", "/v1/notices/1/test", director{err: errors.New("the daemon is still starting")},
 			api.Error{Title: "Service Unavailable", Status: 503, Detail: "the daemon is still starting"},
+		},
+		{
+			"step down from nothing that there is", "POST", "/v1/vrrp/step-down?router=front&router=fornt", example(),
+			api.Error{Title: "Not Found", Status: 404, Detail: "there is no virtual router \"fornt\"; `weir vrrp` lists them"},
+		},
+		{
+			"step down of a backup", "POST", "/v1/vrrp/step-down?router=back", example(),
+			api.Error{Title: "Conflict", Status: 409, Detail: "this director is not master of back: it is backup, and 10.0.0.2 is master, with priority 200"},
+		},
+		{
+			"step down before it has begun", "POST", "/v1/vrrp/step-down?router=none", example(),
+			api.Error{Title: "Conflict", Status: 409, Detail: "this director is not master of none: it is init"},
+		},
+		{
+			"step down of a director that is alone", "POST", "/v1/vrrp/step-down", director{},
+			api.Error{Title: "Conflict", Status: 409, Detail: "this director is master of no virtual router, so it has nothing to leave to another one; `weir vrrp` shows how they stand"},
+		},
+		{
+			"step down before the daemon has started", "POST", "/v1/vrrp/step-down", director{err: errors.New("the daemon is still starting")},
+			api.Error{Title: "Service Unavailable", Status: 503, Detail: "the daemon is still starting"},
+		},
+		{
+			"step down that fails", "POST", "/v1/vrrp/step-down?router=front", staying(errors.New("vrrp front: it has ended")),
+			api.Error{Title: "Service Unavailable", Status: 503, Detail: "vrrp front: it has ended"},
 		},
 		{
 			"unknown parameter", "GET", "/v1/connections?limt=3", example(),

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-lb/weir/api"
+	"github.com/weir-lb/weir/client"
+)
+
+// vrrpCommand lists the virtual routers, and what this director is in each.
+func vrrpCommand(env Env) *cobra.Command {
+	return look{name: "vrrp", short: "virtual routers: which director is master, since when and why", wide: true, ask: showRouters}.command(env)
+}
+
+func showRouters(ctx context.Context, daemon *client.Client, out *output) error {
+	routers, err := daemon.VirtualRouters(ctx)
+	if err != nil {
+		return err
+	}
+	const stateColumn, conflictColumn = 4, 15
+	t := newTable("ROUTER", "INTERFACE", ">ID", ">VERSION", "STATE", ">PRIORITY", "MASTER", "SINCE", "ADDRESSES", "WHY",
+		">ADVERTISE", ">SENT", ">UNSENT", ">RECEIVED", "DISCARDED", "CONFLICT")
+	if !out.isWide() {
+		t.hide("INTERFACE", "VERSION", "ADVERTISE", "SENT", "UNSENT", "RECEIVED", "DISCARDED", "CONFLICT")
+	}
+	for _, r := range routers {
+		t.add(r.Name, r.Interface, strconv.Itoa(int(r.ID)), strconv.Itoa(int(r.Version)), r.State, strconv.Itoa(int(r.Priority)),
+			masterOf(r), sinceOf(r), addressesOf(r, out.isWide()), r.Why, (time.Duration(r.AdvertiseMS) * time.Millisecond).String(),
+			number(&r.Sent), number(&r.Unsent), number(&r.Received), discarded(r.Discarded), r.Conflict)
+	}
+	t.paint = func(column int, text string) string {
+		switch {
+		case column == stateColumn:
+			return out.paint(routerStates[text], text)
+		case column == conflictColumn && text != "":
+			return out.paint(red, text)
+		}
+		return text
+	}
+	return out.print(routers, t.write)
+}
+
+// routerStates are the colours of what a director is. A backup is as well as a master.
+var routerStates = map[string]colour{"master": green, "backup": green, "init": yellow, "fault": red}
+
+func masterOf(r api.VirtualRouter) string {
+	switch {
+	case r.State == "master":
+		return "this one"
+	case r.Master == "":
+		return "-"
+	case r.MasterPriority == nil:
+		return r.Master
+	}
+	return fmt.Sprintf("%s (%d)", r.Master, *r.MasterPriority)
+}
+
+func sinceOf(r api.VirtualRouter) string {
+	if r.Since.IsZero() {
+		return "-"
+	}
+	return r.Since.Format(time.DateTime)
+}
+
+// addressesOf is the first one, and how many more there are, where there is no room for all.
+func addressesOf(r api.VirtualRouter, all bool) string {
+	if n := len(r.Addresses); n > 1 && !all {
+		return fmt.Sprintf("%s +%d", r.Addresses[0], n-1)
+	}
+	return strings.Join(r.Addresses, ",")
+}
+
+// discarded names what was discarded, and how often: ttl 3, checksum 1.
+func discarded(counts map[string]uint64) string {
+	var out []string
+	for _, why := range slices.Sorted(maps.Keys(counts)) {
+		if counts[why] > 0 {
+			out = append(out, fmt.Sprintf("%s %d", why, counts[why]))
+		}
+	}
+	return cmp.Or(strings.Join(out, ", "), "0")
+}
