@@ -75,7 +75,17 @@ func open(want model.VRRPWant) (*conn, error) {
 		c.close()
 		return nil, fmt.Errorf("a socket for adverts on %s: %w", want.Interface, err)
 	}
+	c.drain()
 	return c, nil
+}
+
+// drain throws away what came before the socket was of this interface and this id.
+func (c *conn) drain() {
+	for range mostAtOnce {
+		if _, ok := c.receive(); !ok {
+			return
+		}
+	}
 }
 
 func (c *conn) prepare(want model.VRRPWant) error {

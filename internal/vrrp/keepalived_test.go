@@ -61,11 +61,12 @@ func (n namespace) ours(priority uint8) (out []model.VRRPWant) {
 	return out
 }
 
-// theirs are they as keepalived has them, on the other end. By itself it sends unicast of IPv6 with the kernel's hop
+// theirs are they as keepalived has them, on the other end. It runs before other work, as weir does, and may then be
+// held up for longer than the 10 ms after which it would be killed. By itself it sends unicast of IPv6 with the kernel's hop
 // limit of 64.
 func theirs(priority uint8) string {
 	var b strings.Builder
-	b.WriteString("global_defs {\n router_id peer\n vrrp_rt_priority 1\n}\n")
+	b.WriteString("global_defs {\n router_id peer\n vrrp_rt_priority 1\n vrrp_rlimit_rttime 10000000\n}\n")
 	for _, router := range routers {
 		advertise := "0.1"
 		if router.Version == model.VRRP2 {

@@ -311,6 +311,14 @@ func TestWhoStepsDownComesBackWhenNobodyElseIsThere(t *testing.T) {
 	}
 	b.forgets().pass(4*time.Second).reads("27.409s sends 100", "27.409s master: no advert of 192.0.2.2 for 3.609s")
 	b.forgets().hears(right, said(50)).reads("27.8s sends 100", "27.8s announces")
+
+	b.hears(right, said(200)).forgets() // and is as before: it gives way to no lower one
+	for range 4 {
+		b.hears(right, said(50)).pass(time.Second)
+	}
+	if b.seen.State != model.VRRPMaster {
+		t.Errorf("it still gives way: %+v", b.seen)
+	}
 }
 
 func TestBackupCannotStepDown(t *testing.T) {

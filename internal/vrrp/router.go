@@ -197,9 +197,6 @@ func (r *router) listen(now time.Time) {
 }
 
 func (r *router) hear(now time.Time, h heard) {
-	if len(h.text) > 1 && h.text[1] != r.want.ID {
-		return // it came before the filter was there
-	}
 	var deeds []deed
 	a, why := parse(h.text, h.way)
 	if why == Taken {

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// book is the virtual router as RFC 9568 section 6.4 has it, word by word, with its timers and names and nothing of
+// weir's: no delays, no waiting for addresses, no conflicts. It takes whole adverts only.
+type book struct {
+	priority  int
+	preempt   bool
+	interval  time.Duration // Advertisement_Interval
+	addresses netip.Addr    // its primary one
+
+	state  string // Initialize, Backup, Active
+	active time.Duration
+	adver  time.Time // Adver_Timer; zero: cancelled
+	down   time.Time // Active_Down_Timer; zero: cancelled
+	sent   []int     // priorities
+}
+
+func (b *book) skewTime() time.Duration { return time.Duration(256-b.priority) * b.active / 256 }
+func (b *book) downInterval() time.Duration {
+	return 3*b.active + b.skewTime()
+}
+
+func (b *book) startup(now time.Time) { // section 6.4.1
+	if b.priority == 255 {
+		b.sent = append(b.sent, b.priority)
+		b.adver = now.Add(b.interval)
+		b.state = "Active"
+		return
+	}
+	b.active = b.interval
+	b.down = now.Add(b.downInterval())
+	b.state = "Backup"
+}
+
+func (b *book) shutdown() {
+	if b.state == "Active" {
+		b.adver = time.Time{}
+		b.sent = append(b.sent, 0)
+	}
+	b.down = time.Time{}
+	b.state = "Initialize"
+}
+
+func (b *book) timers(now time.Time) {
+	switch {
+	case b.state == "Backup" && !now.Before(b.down): // section 6.4.2
+		b.sent = append(b.sent, b.priority)
+		b.adver, b.down = now.Add(b.interval), time.Time{}
+		b.state = "Active"
+	case b.state == "Active" && !now.Before(b.adver): // section 6.4.3
+		b.sent = append(b.sent, b.priority)
+		b.adver = now.Add(b.interval)
+	}
+}
+
+func (b *book) advertisement(now time.Time, priority int, interval time.Duration, sender netip.Addr) {
+	switch b.state {
+	case "Backup":
+		if priority == 0 {
+			b.down = now.Add(b.skewTime())
+		} else if !b.preempt || priority >= b.priority {
+			b.active = interval
+			b.down = now.Add(b.downInterval())
+		} // else discard
+	case "Active":
+		if priority == 0 {
+			b.sent = append(b.sent, b.priority)
+			b.adver = now.Add(b.interval)
+		} else if priority > b.priority || priority == b.priority && sender.Compare(b.addresses) > 0 {
+			b.adver = time.Time{}
+			b.active = interval
+			b.down = now.Add(b.downInterval())
+			b.state = "Backup"
+		} else {
+			b.sent = append(b.sent, b.priority) // "send an ADVERTISEMENT immediately"
+			b.adver = now.Add(b.interval)
+		}
+	}
+}
+
+func (b *book) next() time.Time {
+	if b.state == "Active" {
+		return b.adver
+	}
+	return b.down
+}
+
+// pair is both of them, who live through the same. One other director sends, so that of priority 0 weir does not
+// doubt who said it; and never two lower adverts within half an interval, which weir answers once.
+type pair struct {
+	t     *testing.T
+	weir  *machine
+	book  *book
+	now   time.Time
+	last  time.Time // when the last advert came
+	sent  int
+	steps []string
+}
+
+func newPair(t *testing.T, priority uint8, preempt bool, interval time.Duration) *pair {
+	router := of(priority, func(r *model.VirtualRouter) { r.Preempt, r.Advertise = preempt, interval })
+	return &pair{t: t, weir: newMachine(router, left), now: time.Unix(1e9, 0),
+		book: &book{priority: int(priority), preempt: preempt, interval: interval, addresses: left, state: "Initialize"}}
+}
+
+func (p *pair) take(deeds []deed) {
+	for _, d := range deeds {
+		if d.kind != advertise {
+			continue
+		}
+		if p.sent >= len(p.book.sent) || int(d.priority) != p.book.sent[p.sent] {
+			p.t.Fatalf("%v: weir sends %d, the RFC %v", p.steps, d.priority, p.book.sent[p.sent:])
+		}
+		p.sent++
+	}
+}
+
+// agree says whether they do.
+func (p *pair) agree(what string) {
+	p.steps = append(p.steps, what)
+	states := map[model.VRRPState]string{model.VRRPInit: "Initialize", model.VRRPBackup: "Backup", model.VRRPMaster: "Active"}
+	if got := states[p.weir.seen.State]; got != p.book.state {
+		p.t.Fatalf("%v: weir is %s, the RFC %s", p.steps, got, p.book.state)
+	}
+	if p.sent != len(p.book.sent) {
+		p.t.Fatalf("%v: weir sent %d adverts, the RFC %d", p.steps, p.sent, len(p.book.sent))
+	}
+	if p.book.state != "Initialize" && !p.weir.due.Equal(p.book.next()) {
+		p.t.Fatalf("%v: weir waits until %s, the RFC until %s", p.steps, p.weir.due, p.book.next())
+	}
+}
+
+// pass lets time pass, from timer to timer.
+func (p *pair) pass(d time.Duration) {
+	for end := p.now.Add(d); ; {
+		next := p.book.next()
+		if next.IsZero() || next.After(end) {
+			p.now = end
+			return
+		}
+		p.now = next
+		p.book.timers(p.now)
+		p.take(p.weir.tick(p.now))
+		p.agree("timer")
+	}
+}
+
+func (p *pair) hear(priority uint8, interval time.Duration) {
+	if p.book.state == "Active" && p.now.Sub(p.last) < p.book.interval/2 {
+		p.pass(p.book.interval / 2)
+	}
+	p.last = p.now
+	transitions := p.weir.seen.Since
+	p.book.advertisement(p.now, int(priority), interval, right)
+	deeds, why := p.weir.hear(p.now, said(priority, func(a *advert) { a.interval = interval }), way{right, group4, hops})
+	if why == ReasonOwner {
+		return // section 7.1: an owner hears nobody; the book has no such line
+	}
+	p.take(deeds)
+	p.agree(string(rune('0'+priority/50)) + "!")
+	if p.weir.seen.Since != transitions && p.weir.seen.State == model.VRRPMaster {
+		p.t.Fatalf("%v: an advert made it master", p.steps)
+	}
+}
+
+func (p *pair) restart() {
+	if p.book.state == "Initialize" {
+		p.book.startup(p.now)
+		p.take(p.weir.start(p.now))
+		p.agree("startup")
+		return
+	}
+	p.book.shutdown()
+	p.take(p.weir.release(p.now, "weir stops"))
+	p.take(p.weir.released(p.now))
+	p.agree("shutdown")
+}
+
+// FuzzMachine lives through anything as the RFC has it. Of an owner both hear nothing.
+func FuzzMachine(f *testing.F) {
+	f.Add([]byte{100, 1, 0, 1, 200, 2, 50, 1, 250, 3, 0, 1, 0, 3, 0})
+	f.Add([]byte{200, 0, 0, 1, 100, 2, 40, 1, 250, 2, 255, 2, 255, 1, 0, 2, 90})
+	f.Add([]byte{254, 1, 3, 0, 3, 0, 3, 0, 2, 200, 1, 254, 1, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) < 2 || b[0] == 0 || b[0] == owner {
+			return
+		}
+		p := newPair(t, b[0], b[1]&1 == 1, time.Second)
+		p.restart()
+		for b = b[2:]; len(b) > 1; b = b[2:] {
+			switch b[0] % 4 {
+			case 0, 1:
+				p.hear(b[1], time.Second)
+			case 2:
+				p.pass(time.Duration(b[1]) * 50 * time.Millisecond)
+			case 3:
+				p.restart()
+			}
+		}
+	})
+}
+
+// TestMachineIsThatOfTheRFC is the same with many made up lives, and other intervals.
+func TestMachineIsThatOfTheRFC(t *testing.T) {
+	dice := rand.New(rand.NewPCG(9568, 3768))
+	for range 2000 {
+		p := newPair(t, uint8(1+dice.IntN(254)), dice.IntN(2) == 1, time.Duration(1+dice.IntN(200))*centisecond)
+		p.restart()
+		for range 60 {
+			switch n := dice.IntN(20); {
+			case n < 8:
+				p.pass(time.Duration(dice.Int64N(int64(2 * p.book.interval))))
+			case n < 9:
+				p.pass(5 * p.book.interval)
+			case n < 10:
+				p.restart()
+			case n < 12:
+				p.hear(0, p.book.interval)
+			case n < 14:
+				p.hear(uint8(p.book.priority), p.book.interval)
+			default:
+				p.hear(uint8(1+dice.IntN(254)), time.Duration(1+dice.IntN(200))*centisecond)
+			}
+		}
+	}
+}
