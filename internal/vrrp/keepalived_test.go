@@ -16,16 +16,22 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// routers are the virtual routers that weir and keepalived have together, on the link of newLAN: all that adverts
-// can be. Only version 2 is slow: it knows whole seconds.
-var routers = []model.VirtualRouter{
-	{Name: "v3", ID: 51, Version: model.VRRP3, Addresses: prefixes("192.0.2.51/24")},
-	{Name: "v2", ID: 52, Version: model.VRRP2, Addresses: prefixes("192.0.2.52/24", "192.0.2.152/24")},
-	{Name: "v6", ID: 53, Version: model.VRRP3, Addresses: prefixes("fe80::53/64", "2001:db8::53/64")},
-	{Name: "u3", ID: 54, Version: model.VRRP3, Addresses: prefixes("192.0.2.54/24"), Peers: addrs("192.0.2.2")},
-	{Name: "u2", ID: 55, Version: model.VRRP2, Addresses: prefixes("192.0.2.55/24"), Peers: addrs("192.0.2.2")},
-	{Name: "u6", ID: 56, Version: model.VRRP3, Addresses: prefixes("fe80::56/64"), Peers: addrs("fe80::2")},
-}
+// shared are virtual routers that weir and keepalived have together, on the link of newLAN.
+type shared []model.VirtualRouter
+
+// Of checksums keepalived 2.2.7 knows RFC 5798's alone.
+var (
+	fast = shared{
+		{Name: "v3", ID: 51, Version: model.VRRP3, Advertise: 100 * time.Millisecond, Addresses: prefixes("192.0.2.51/24")},
+		{Name: "v6", ID: 53, Version: model.VRRP3, Advertise: 100 * time.Millisecond, Addresses: prefixes("fe80::53/64", "2001:db8::53/64")},
+		{Name: "u3", ID: 54, Version: model.VRRP3, Advertise: 100 * time.Millisecond, Addresses: prefixes("192.0.2.54/24"), Peers: addrs("192.0.2.2")},
+		{Name: "u6", ID: 56, Version: model.VRRP3, Advertise: 100 * time.Millisecond, Addresses: prefixes("fe80::56/64"), Peers: addrs("fe80::2")},
+	}
+	slow = shared{ // version 2 knows whole seconds
+		{Name: "v2", ID: 52, Version: model.VRRP2, Advertise: time.Second, Addresses: prefixes("192.0.2.52/24", "192.0.2.152/24")},
+		{Name: "u2", ID: 55, Version: model.VRRP2, Advertise: time.Second, Addresses: prefixes("192.0.2.55/24"), Peers: addrs("192.0.2.2")},
+	}
+)
 
 func prefixes(texts ...string) (out []netip.Prefix) {
 	for _, text := range texts {
@@ -41,21 +47,18 @@ func addrs(texts ...string) (out []netip.Addr) {
 	return out
 }
 
-func names() (out []string) {
-	for _, router := range routers {
+func (s shared) names() (out []string) {
+	for _, router := range s {
 		out = append(out, router.Name)
 	}
 	return out
 }
 
 // ours are they as weir has them.
-func (n namespace) ours(priority uint8) (out []model.VRRPWant) {
+func (n namespace) ours(s shared, priority uint8) (out []model.VRRPWant) {
 	link := n.link()
-	for _, router := range routers {
-		router.Interface, router.Priority, router.Preempt, router.Advertise = "eth0", priority, true, 100*time.Millisecond
-		if router.Version == model.VRRP2 {
-			router.Advertise = time.Second
-		}
+	for _, router := range s {
+		router.Interface, router.Priority, router.Preempt = "eth0", priority, true
 		out = append(out, model.VRRPWant{VirtualRouter: router, Link: link})
 	}
 	return out
@@ -64,16 +67,12 @@ func (n namespace) ours(priority uint8) (out []model.VRRPWant) {
 // theirs are they as keepalived has them, on the other end. It runs before other work, as weir does, and may then be
 // held up for longer than the 10 ms after which it would be killed. By itself it sends unicast of IPv6 with the kernel's hop
 // limit of 64.
-func theirs(priority uint8) string {
+func theirs(s shared, priority uint8) string {
 	var b strings.Builder
 	b.WriteString("global_defs {\n router_id peer\n vrrp_rt_priority 1\n vrrp_rlimit_rttime 10000000\n}\n")
-	for _, router := range routers {
-		advertise := "0.1"
-		if router.Version == model.VRRP2 {
-			advertise = "1"
-		}
-		fmt.Fprintf(&b, "vrrp_instance %s {\n state BACKUP\n interface eth0\n virtual_router_id %d\n version %d\n priority %d\n advert_int %s\n",
-			router.Name, router.ID, router.Version, priority, advertise)
+	for _, router := range s {
+		fmt.Fprintf(&b, "vrrp_instance %s {\n state BACKUP\n interface eth0\n virtual_router_id %d\n version %d\n priority %d\n advert_int %g\n",
+			router.Name, router.ID, router.Version, priority, router.Advertise.Seconds())
 		for _, peer := range router.Peers {
 			fmt.Fprintf(&b, " unicast_src_ip %s\n unicast_ttl 255\n unicast_peer {\n  %s\n }\n", peer, peer.Prev()) // .1 and .2, ::1 and ::2
 		}
@@ -89,6 +88,7 @@ func theirs(priority uint8) string {
 // keepalived is the real one.
 type keepalived struct {
 	t       *testing.T
+	shared  shared
 	process *exec.Cmd
 	log     string // path
 	ended   chan struct{}
@@ -105,11 +105,11 @@ func needKeepalived(t *testing.T) {
 	t.Skip("needs keepalived: make test-packages installs it")
 }
 
-func (n namespace) keepalived(priority uint8) *keepalived {
+func (n namespace) keepalived(s shared, priority uint8) *keepalived {
 	n.t.Helper()
 	dir := n.t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
-	if err := os.WriteFile(at("conf"), []byte(theirs(priority)), 0o600); err != nil {
+	if err := os.WriteFile(at("conf"), []byte(theirs(s, priority)), 0o600); err != nil {
 		n.t.Fatal(err)
 	}
 	log, err := os.Create(at("log"))
@@ -117,7 +117,7 @@ func (n namespace) keepalived(priority uint8) *keepalived {
 		n.t.Fatal(err)
 	}
 	defer log.Close()
-	k := &keepalived{t: n.t, log: at("log"), ended: make(chan struct{}),
+	k := &keepalived{t: n.t, shared: s, log: at("log"), ended: make(chan struct{}),
 		process: n.command("keepalived", "-n", "-l", "-D", "-P", "-f", at("conf"), "-p", at("pid"), "-r", at("vrrp.pid"))}
 	k.process.Stdout, k.process.Stderr = log, log
 	k.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -166,7 +166,7 @@ func (k *keepalived) state(name string) string {
 
 func (k *keepalived) becomes(state string) {
 	k.t.Helper()
-	for _, name := range names() {
+	for _, name := range k.shared.names() {
 		if !waits(func() bool { return k.state(name) == state }) {
 			k.t.Fatalf("keepalived's %s is not %s within %s, but %s:\n%s", name, state, deadline, k.state(name), k.said(name))
 		}
@@ -189,72 +189,105 @@ func TestKeepalivedIsBackupOfWeir(t *testing.T) {
 	t.Parallel()
 	needKeepalived(t)
 	left, right := newLAN(t)
-	peer := right.keepalived(100)
-	weir := left.direct(left.ours(150)...)
-	weir.becomes(model.VRRPMaster, names()...)
+	peer := right.keepalived(fast, 100)
+	weir := left.direct(left.ours(fast, 150)...)
+	weir.becomes(model.VRRPMaster, fast.names()...)
 	peer.becomes("BACKUP")
 
 	weir.kill()
 	peer.becomes("MASTER")
 
-	again := left.direct(left.ours(150)...)
-	again.becomes(model.VRRPMaster, names()...)
+	again := left.direct(left.ours(fast, 150)...)
+	again.becomes(model.VRRPMaster, fast.names()...)
 	peer.becomes("BACKUP")
-	for name, counts := range again.order("counts").Counts {
-		if counts.Sent == 0 || len(counts.Discarded) > 0 {
-			t.Errorf("%s: %+v", name, counts)
-		}
-	}
-
-	again.signal(syscall.SIGTERM)
-	peer.becomes("MASTER")
-	for _, name := range names() {
-		if said := peer.said(name); !strings.Contains(said, " received priority 0 ") {
-			t.Errorf("keepalived heard no priority 0 of %s:\n%s", name, said)
-		}
-	}
+	again.isUnderstood()
+	again.saysGoodbyeTo(peer)
 }
 
 func TestWeirIsBackupOfKeepalived(t *testing.T) {
 	t.Parallel()
 	needKeepalived(t)
 	left, right := newLAN(t)
-	peer := right.keepalived(150)
-	weir := left.direct(left.ours(100)...)
-	for _, router := range routers {
-		name, its := router.Name, "192.0.2.2"
-		if router.Addresses[0].Addr().Is6() {
-			its = "fe80::2"
-		}
-		if !waits(func() bool {
-			seen := weir.seen(name)
-			return seen.State == model.VRRPBackup && seen.Master == netip.MustParseAddr(its) && seen.Priority == 150
-		}) {
-			t.Fatalf("%s does not follow keepalived: %+v, %+v\n%s", name, weir.seen(name), weir.order("counts").Counts[name], peer.said(name))
-		}
-	}
+	peer := right.keepalived(fast, 150)
+	weir := left.direct(left.ours(fast, 100)...)
+	weir.follows(peer)
+	weir.hearsGoodbyeOf(peer)
 
-	peer.stop()
-	weir.becomes(model.VRRPMaster, names()...)
-	for _, name := range names() {
-		if why := weir.seen(name).Why; !strings.HasSuffix(why, "2 has stepped down") {
-			t.Errorf("%s: %q", name, why)
-		}
-	}
-
-	again := right.keepalived(150)
+	again := right.keepalived(fast, 150)
 	again.becomes("MASTER")
-	weir.becomes(model.VRRPBackup, names()...)
+	weir.becomes(model.VRRPBackup, fast.names()...)
 	again.kill()
-	weir.becomes(model.VRRPMaster, names()...)
-	for _, name := range names() {
+	weir.becomes(model.VRRPMaster, fast.names()...)
+	for _, name := range fast.names() {
 		if why := weir.seen(name).Why; !strings.HasPrefix(why, "no advert of ") {
 			t.Errorf("%s: %q", name, why)
 		}
 	}
-	for name, counts := range weir.order("counts").Counts {
-		if counts.Received == 0 || len(counts.Discarded) > 0 {
-			t.Errorf("%s: %+v", name, counts)
+	weir.isUnderstood()
+}
+
+func TestVersion2WithKeepalived(t *testing.T) {
+	t.Parallel()
+	needKeepalived(t)
+	left, right := newLAN(t)
+	peer := right.keepalived(slow, 150)
+	weir := left.direct(left.ours(slow, 100)...)
+	weir.follows(peer)
+	weir.hearsGoodbyeOf(peer)
+
+	below := right.keepalived(slow, 50)
+	below.becomes("BACKUP")
+	weir.isUnderstood()
+	weir.saysGoodbyeTo(below)
+}
+
+// follows waits until it is backup of keepalived.
+func (d *director) follows(peer *keepalived) {
+	d.t.Helper()
+	for _, router := range peer.shared {
+		name, its := router.Name, netip.MustParseAddr("192.0.2.2")
+		if router.Addresses[0].Addr().Is6() {
+			its = netip.MustParseAddr("fe80::2")
+		}
+		if !waits(func() bool {
+			seen := d.seen(name)
+			return seen.State == model.VRRPBackup && seen.Master == its && seen.Priority == 150
+		}) {
+			d.t.Fatalf("%s does not follow keepalived: %+v, %+v\n%s", name, d.seen(name), d.order("counts").Counts[name], peer.said(name))
+		}
+	}
+}
+
+// hearsGoodbyeOf stops keepalived, and takes over at once.
+func (d *director) hearsGoodbyeOf(peer *keepalived) {
+	d.t.Helper()
+	peer.stop()
+	d.becomes(model.VRRPMaster, peer.shared.names()...)
+	for _, name := range peer.shared.names() {
+		if why := d.seen(name).Why; !strings.HasSuffix(why, "2 has stepped down") {
+			d.t.Errorf("%s: %q", name, why)
+		}
+	}
+}
+
+// saysGoodbyeTo ends, and keepalived takes over at once.
+func (d *director) saysGoodbyeTo(peer *keepalived) {
+	d.t.Helper()
+	d.signal(syscall.SIGTERM)
+	peer.becomes("MASTER")
+	for _, name := range peer.shared.names() {
+		if said := peer.said(name); !strings.Contains(said, " received priority 0 ") {
+			d.t.Errorf("keepalived heard no priority 0 of %s:\n%s", name, said)
+		}
+	}
+}
+
+// isUnderstood says that adverts went out, and that nothing of what came was discarded.
+func (d *director) isUnderstood() {
+	d.t.Helper()
+	for name, counts := range d.order("counts").Counts {
+		if counts.Sent == 0 || len(counts.Discarded) > 0 {
+			d.t.Errorf("%s: %+v", name, counts)
 		}
 	}
 }
