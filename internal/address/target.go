@@ -125,6 +125,9 @@ func (t *Target) watch(ctx context.Context, handle *netlink.Handle, news *subscr
 func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if about := e.kind == linkUp || e.kind == linkDown; about && t.vips.failed { // it may be the one that was missing
+		t.loseVIPs(now)
+	}
 	switch e.kind {
 	case linkDown:
 		down[e.link] = true
@@ -134,9 +137,6 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 			t.announceAgain(e.link, now)
 			t.resetNeighbours(func(hop model.Hop) bool { return hop.Link == e.link })
 			t.loseDetours(now)
-		}
-		if t.vips.failed { // it may be the one that was missing
-			t.loseVIPs(now)
 		}
 	case addressGone:
 		if _, held := t.vips.held[holding{e.hop.Link, e.hop.Address}]; held {

@@ -121,6 +121,7 @@ func TestVIPComesBack(t *testing.T) {
 	left.run("ip addr flush dev eth0")
 	within(t, "back after all were removed", all)
 	left.run("ip link del eth0")
+	time.Sleep(50 * time.Millisecond) // let it be missed
 	left.run("ip link add eth0 type veth peer name eth1")
 	within(t, "back on another interface of the same name", all)
 }

@@ -148,7 +148,7 @@ type keptVIPs struct {
 }
 
 // mendPause is the least time between two looks: who removes an address each time it comes back is not raced.
-const mendPause = 200 * time.Millisecond
+const mendPause = 100 * time.Millisecond
 
 // loseVIPs: some may be gone. A burst of it is mended once.
 func (t *Target) loseVIPs(now time.Time) {
