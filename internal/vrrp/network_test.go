@@ -245,3 +245,18 @@ func (n namespace) front(priority uint8) model.VRRPWant {
 	return model.VRRPWant{Link: n.link(), VirtualRouter: model.VirtualRouter{Name: "front", Interface: "eth0", ID: 51, Version: model.VRRP3, Priority: priority,
 		Advertise: 100 * time.Millisecond, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}, Preempt: true}}
 }
+
+// sniffs wants the next packet that a filter of tcpdump takes to be shown with some words.
+func (n namespace) sniffs(filter string, words ...string) {
+	n.t.Helper()
+	command := append([]string{"timeout", "60", "tcpdump", "-nn", "-v", "-x", "-c", "1", "-i", "eth0"}, strings.Fields(filter)...)
+	out, err := n.command(command...).Output()
+	if err != nil {
+		n.t.Fatalf("tcpdump %s: %v", filter, err)
+	}
+	for _, word := range words {
+		if !strings.Contains(string(out), word) {
+			n.t.Errorf("no %q in\n%s", word, out)
+		}
+	}
+}

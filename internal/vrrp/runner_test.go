@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/vrrp"
@@ -79,9 +80,33 @@ func TestChecksumOfAPeerIsTakenOver(t *testing.T) {
 	within(t, "the second knows the first", func() bool { return second.seen("front").Master.IsValid() })
 	first.kill()
 	second.becomes(model.VRRPMaster, "front")
-	sniffer := left.command("timeout", "30", "tcpdump", "-nn", "-c", "1", "-x", "-i", "eth0", "ip proto 112")
-	if out, err := sniffer.Output(); err != nil || !strings.Contains(string(out), "3133 6401 000a a85c") {
-		t.Errorf("no checksum of RFC 9568: %v\n%s", err, out)
+	left.sniffs("ip proto 112", "tos 0xc0, ttl 255", "3133 6401 000a a85c")
+}
+
+func TestAdvertsOfIPv6AreOfTheLinkAndUrgent(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	six := left.front(100)
+	six.Addresses = prefixes("fe80::53/64")
+	left.direct(six).becomes(model.VRRPMaster, "front")
+	right.sniffs("ip6 proto 112", "class 0xc0", "hlim 255", "fe80::1 > ff02::12", "3133 6401 000a")
+}
+
+func TestWhoWasHeldUpHearsFirstWhatHasCome(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	above, below := left.front(200), right.front(100)
+	above.Advertise, below.Advertise = 200*time.Millisecond, 200*time.Millisecond
+	first, second := left.direct(above), right.direct(below)
+	first.becomes(model.VRRPMaster, "front")
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master.IsValid() })
+	second.signal(syscall.SIGSTOP)
+	time.Sleep(3 * time.Second / 2) // twice its master-down interval
+	second.signal(syscall.SIGCONT)
+	received := second.order("counts").Counts["front"].Received
+	within(t, "it hears on", func() bool { return second.order("counts").Counts["front"].Received > received+2 })
+	if seen := second.seen("front"); seen.State != model.VRRPBackup || seen.Since.After(time.Now().Add(-3*time.Second/2)) {
+		t.Errorf("it became %s: %s", seen.State, seen.Why)
 	}
 }
 
