@@ -33,11 +33,6 @@ const volatile __u32 jiffies_per_second = 250;
 
 #define CONN_FINS (CONN_FIN_CLIENT | CONN_FIN_SERVER)
 
-static __always_inline __u32 jiffies(void)
-{
-	return bpf_jiffies64();
-}
-
 static __always_inline bool conn_is_pair(const struct conn *conn)
 {
 	return conn->forwarding == FORWARDING_NAT;

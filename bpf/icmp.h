@@ -8,6 +8,7 @@
 #include "check.h"
 #include "conn.h"
 #include "extension.h"
+#include "lease.h"
 #include "maps.h"
 #include "packet.h"
 #include "service.h"
@@ -60,7 +61,7 @@ __noinline enum verdict parse_icmp(struct xdp_md *ctx, struct headers *h)
 	if (!h || h->transport + sizeof(icmp) > end_of(h) || bpf_xdp_load_bytes(ctx, h->transport, &icmp, sizeof(icmp)))
 		return VERDICT_MALFORMED;
 	if (!icmp_is_error(h, icmp.type))
-		return VERDICT_ICMP;
+		return h->ipv6 && solicitation_ended(ctx, h->transport) ? VERDICT_LEASE_OVER : VERDICT_ICMP;
 	h->kind = KIND_QUOTE;
 	h->quoted.network = h->transport + sizeof(icmp);
 	return VERDICT_CONTINUE;

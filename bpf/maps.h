@@ -59,6 +59,22 @@ struct {
 	__type(value, __u32);
 } hosts SEC(".maps");
 
+/* Addresses of virtual routers → number of the router. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_LEASED);
+	__type(key, struct addr);
+	__type(value, __u32);
+} leased SEC(".maps");
+
+/* Number of a virtual router → until when, in jiffies, its addresses are this director's; 0: they are not. Written by Go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_ROUTERS);
+	__type(key, __u32);
+	__type(value, __u32);
+} leases SEC(".maps");
+
 /* Addresses of NAT servers → how many: their fragments may be answers to clients. Written by Go. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

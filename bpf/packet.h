@@ -192,6 +192,11 @@ static __always_inline bool addr_equal(const struct addr *a, const struct addr *
 	       a->word[3] == b->word[3];
 }
 
+static __always_inline __u32 jiffies(void)
+{
+	return bpf_jiffies64();
+}
+
 /* addr_v4 maps an IPv4 address into IPv6, RFC 4291 section 2.5.5.2. */
 static __always_inline void addr_v4(struct addr *a, __be32 v4)
 {

@@ -20,6 +20,8 @@ enum limit {
 	MAX_SERVERS = 16384,           /* of all services */
 	MAX_HOSTS = 4 * MAX_SERVERS,   /* addresses that services of any destination leave alone */
 	MAX_RECORDS = 2 * MAX_SERVERS, /* of servers: one that is no more in use is not soon used again */
+	MAX_ROUTERS = 1024,            /* virtual routers; the first number is nobody's */
+	MAX_LEASED = 16384,            /* addresses of them */
 	MAX_INTERFACES = 1024,
 	BUCKET_SLOTS = 16,   /* of the connection table, the first of which is the bucket's own */
 	UNSETTLED_SLOTS = 7, /* of a bucket at most are of flows that have not proved themselves yet */
@@ -608,7 +610,8 @@ enum verdict {
 	VERDICT_HASHED_FULL,      /* no room for its connection: forwarded without one, by its flow's hash */
 
 	/* Dropped. */
-	VERDICT_MALFORMED,          /* addressed to a service, but its headers lie about their lengths */
+	VERDICT_MALFORMED,  /* addressed to a service, but its headers lie about their lengths */
+	VERDICT_LEASE_OVER, /* ARP, or a neighbour solicitation, for an address whose lease is over: this director is not its master, or its daemon is dead or hangs */
 	VERDICT_FRAGMENT_TINY,      /* a first fragment without the whole header, or one that rewrites it */
 	VERDICT_FRAGMENT_OVERLAP,   /* a fragment of bytes that were sent on already */
 	VERDICT_FRAGMENT_ORPHAN,    /* a fragment whose first one did not come, or whose connection is gone */

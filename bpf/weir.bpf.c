@@ -17,6 +17,7 @@
 #include "forward.h"
 #include "fragment.h"
 #include "icmp.h"
+#include "lease.h"
 #include "move.h"
 #include "packet.h"
 #include "parse.h"
@@ -379,7 +380,7 @@ static __always_inline enum verdict told(struct packet *p, enum verdict v)
 	return tell(p->ctx, headers_of(p), &source, v);
 }
 
-/* refuse keeps from the host's stack what cannot be balanced, but only if it is for a service. */
+/* refuse keeps from the host's stack what cannot be balanced, but only if it is for a service */
 static __always_inline enum verdict refuse(struct packet *p, enum verdict v)
 {
 	if (v < VERDICT_FIRST_DROPPED || service_may_have(&p->flow))
@@ -406,6 +407,8 @@ static __always_inline int path(struct xdp_md *ctx)
 SEC("xdp")
 int weir(struct xdp_md *ctx)
 {
+	if (lease_asked(ctx) && lease_ended(ctx))
+		return XDP_DROP;
 	return path(ctx);
 }
 

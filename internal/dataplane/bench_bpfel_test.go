@@ -37,6 +37,8 @@ const (
 	benchMapHeldFrames         = "held_frames"
 	benchMapHosts              = "hosts"
 	benchMapInterfaces         = "interfaces"
+	benchMapLeased             = "leased"
+	benchMapLeases             = "leases"
 	benchMapLoads              = "loads"
 	benchMapNatServers         = "nat_servers"
 	benchMapNearSets           = "near_sets"
@@ -161,6 +163,8 @@ type benchMapSpecs struct {
 	HeldFrames   *ebpf.MapSpec `ebpf:"held_frames"`
 	Hosts        *ebpf.MapSpec `ebpf:"hosts"`
 	Interfaces   *ebpf.MapSpec `ebpf:"interfaces"`
+	Leased       *ebpf.MapSpec `ebpf:"leased"`
+	Leases       *ebpf.MapSpec `ebpf:"leases"`
 	Loads        *ebpf.MapSpec `ebpf:"loads"`
 	NatServers   *ebpf.MapSpec `ebpf:"nat_servers"`
 	NearSets     *ebpf.MapSpec `ebpf:"near_sets"`
@@ -259,6 +263,8 @@ type benchMaps struct {
 	HeldFrames   *ebpf.Map `ebpf:"held_frames"`
 	Hosts        *ebpf.Map `ebpf:"hosts"`
 	Interfaces   *ebpf.Map `ebpf:"interfaces"`
+	Leased       *ebpf.Map `ebpf:"leased"`
+	Leases       *ebpf.Map `ebpf:"leases"`
 	Loads        *ebpf.Map `ebpf:"loads"`
 	NatServers   *ebpf.Map `ebpf:"nat_servers"`
 	NearSets     *ebpf.Map `ebpf:"near_sets"`
@@ -295,6 +301,8 @@ func (m *benchMaps) Close() error {
 		m.HeldFrames,
 		m.Hosts,
 		m.Interfaces,
+		m.Leased,
+		m.Leases,
 		m.Loads,
 		m.NatServers,
 		m.NearSets,

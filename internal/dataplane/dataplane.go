@@ -61,6 +61,7 @@ type Dataplane struct {
 	mu            sync.Mutex
 	attachments   []model.Attachment
 	detourTrouble string
+	leases        leases
 	clock         clock
 	used          uint64
 	rounds        uint32 // of the sweep

@@ -35,6 +35,8 @@ const (
 	enderMapHeldFrames       = "held_frames"
 	enderMapHosts            = "hosts"
 	enderMapInterfaces       = "interfaces"
+	enderMapLeased           = "leased"
+	enderMapLeases           = "leases"
 	enderMapLoads            = "loads"
 	enderMapNatServers       = "nat_servers"
 	enderMapNearSets         = "near_sets"
@@ -146,6 +148,8 @@ type enderMapSpecs struct {
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
 	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
+	Leased      *ebpf.MapSpec `ebpf:"leased"`
+	Leases      *ebpf.MapSpec `ebpf:"leases"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
@@ -231,6 +235,8 @@ type enderMaps struct {
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
 	Hosts       *ebpf.Map `ebpf:"hosts"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
+	Leased      *ebpf.Map `ebpf:"leased"`
+	Leases      *ebpf.Map `ebpf:"leases"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	NearSets    *ebpf.Map `ebpf:"near_sets"`
@@ -265,6 +271,8 @@ func (m *enderMaps) Close() error {
 		m.HeldFrames,
 		m.Hosts,
 		m.Interfaces,
+		m.Leased,
+		m.Leases,
 		m.Loads,
 		m.NatServers,
 		m.NearSets,

@@ -26,6 +26,8 @@ const (
 	moverMapHeldFrames         = "held_frames"
 	moverMapHosts              = "hosts"
 	moverMapInterfaces         = "interfaces"
+	moverMapLeased             = "leased"
+	moverMapLeases             = "leases"
 	moverMapLoads              = "loads"
 	moverMapNatServers         = "nat_servers"
 	moverMapNearSets           = "near_sets"
@@ -136,6 +138,8 @@ type moverMapSpecs struct {
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
 	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
+	Leased      *ebpf.MapSpec `ebpf:"leased"`
+	Leases      *ebpf.MapSpec `ebpf:"leases"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
@@ -222,6 +226,8 @@ type moverMaps struct {
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
 	Hosts       *ebpf.Map `ebpf:"hosts"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
+	Leased      *ebpf.Map `ebpf:"leased"`
+	Leases      *ebpf.Map `ebpf:"leases"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	NearSets    *ebpf.Map `ebpf:"near_sets"`
@@ -255,6 +261,8 @@ func (m *moverMaps) Close() error {
 		m.HeldFrames,
 		m.Hosts,
 		m.Interfaces,
+		m.Leased,
+		m.Leases,
 		m.Loads,
 		m.NatServers,
 		m.NearSets,

@@ -203,6 +203,8 @@ const (
 	pathLimitMAX_SERVERS          pathLimit = 16384
 	pathLimitMAX_HOSTS            pathLimit = 65536
 	pathLimitMAX_RECORDS          pathLimit = 32768
+	pathLimitMAX_ROUTERS          pathLimit = 1024
+	pathLimitMAX_LEASED           pathLimit = 16384
 	pathLimitMAX_INTERFACES       pathLimit = 1024
 	pathLimitBUCKET_SLOTS         pathLimit = 16
 	pathLimitUNSETTLED_SLOTS      pathLimit = 7
@@ -515,29 +517,30 @@ const (
 	pathVerdictVERDICT_HASHED_HALF_OPEN   pathVerdict = 21
 	pathVerdictVERDICT_HASHED_FULL        pathVerdict = 22
 	pathVerdictVERDICT_MALFORMED          pathVerdict = 23
-	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 24
-	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 25
-	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 26
-	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 27
-	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 28
-	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 29
-	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 30
-	pathVerdictVERDICT_MARTIAN            pathVerdict = 31
-	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 32
-	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 33
-	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 34
-	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 35
-	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 36
-	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 37
-	pathVerdictVERDICT_TOO_BIG            pathVerdict = 38
-	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 39
-	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 40
-	pathVerdictVERDICT_HALF_OPEN          pathVerdict = 41
-	pathVerdictVERDICT_CONN_FULL          pathVerdict = 42
-	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 43
-	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 44
-	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 45
-	pathVerdictVERDICTS                   pathVerdict = 46
+	pathVerdictVERDICT_LEASE_OVER         pathVerdict = 24
+	pathVerdictVERDICT_FRAGMENT_TINY      pathVerdict = 25
+	pathVerdictVERDICT_FRAGMENT_OVERLAP   pathVerdict = 26
+	pathVerdictVERDICT_FRAGMENT_ORPHAN    pathVerdict = 27
+	pathVerdictVERDICT_FRAGMENT_HELD      pathVerdict = 28
+	pathVerdictVERDICT_FRAGMENT_SCTP      pathVerdict = 29
+	pathVerdictVERDICT_EXTENSION_HEADERS  pathVerdict = 30
+	pathVerdictVERDICT_SOURCE_ROUTE       pathVerdict = 31
+	pathVerdictVERDICT_MARTIAN            pathVerdict = 32
+	pathVerdictVERDICT_BAD_CHECKSUM       pathVerdict = 33
+	pathVerdictVERDICT_ICMP_NO_CONNECTION pathVerdict = 34
+	pathVerdictVERDICT_ICMP_LOW_MTU       pathVerdict = 35
+	pathVerdictVERDICT_TTL_EXCEEDED       pathVerdict = 36
+	pathVerdictVERDICT_NO_NEIGHBOUR       pathVerdict = 37
+	pathVerdictVERDICT_NO_ROUTE           pathVerdict = 38
+	pathVerdictVERDICT_TOO_BIG            pathVerdict = 39
+	pathVerdictVERDICT_SERVER_LEFT        pathVerdict = 40
+	pathVerdictVERDICT_SERVER_GONE        pathVerdict = 41
+	pathVerdictVERDICT_HALF_OPEN          pathVerdict = 42
+	pathVerdictVERDICT_CONN_FULL          pathVerdict = 43
+	pathVerdictVERDICT_CONN_BUSY          pathVerdict = 44
+	pathVerdictVERDICT_NAT_CLASH          pathVerdict = 45
+	pathVerdictVERDICT_NO_HEADROOM        pathVerdict = 46
+	pathVerdictVERDICTS                   pathVerdict = 47
 )
 
 type pathVlanKey struct {
@@ -568,6 +571,8 @@ const (
 	pathMapHeldFrames         = "held_frames"
 	pathMapHosts              = "hosts"
 	pathMapInterfaces         = "interfaces"
+	pathMapLeased             = "leased"
+	pathMapLeases             = "leases"
 	pathMapLoads              = "loads"
 	pathMapNatServers         = "nat_servers"
 	pathMapNearSets           = "near_sets"
@@ -681,6 +686,8 @@ type pathMapSpecs struct {
 	HeldFrames   *ebpf.MapSpec `ebpf:"held_frames"`
 	Hosts        *ebpf.MapSpec `ebpf:"hosts"`
 	Interfaces   *ebpf.MapSpec `ebpf:"interfaces"`
+	Leased       *ebpf.MapSpec `ebpf:"leased"`
+	Leases       *ebpf.MapSpec `ebpf:"leases"`
 	Loads        *ebpf.MapSpec `ebpf:"loads"`
 	NatServers   *ebpf.MapSpec `ebpf:"nat_servers"`
 	NearSets     *ebpf.MapSpec `ebpf:"near_sets"`
@@ -770,6 +777,8 @@ type pathMaps struct {
 	HeldFrames   *ebpf.Map `ebpf:"held_frames"`
 	Hosts        *ebpf.Map `ebpf:"hosts"`
 	Interfaces   *ebpf.Map `ebpf:"interfaces"`
+	Leased       *ebpf.Map `ebpf:"leased"`
+	Leases       *ebpf.Map `ebpf:"leases"`
 	Loads        *ebpf.Map `ebpf:"loads"`
 	NatServers   *ebpf.Map `ebpf:"nat_servers"`
 	NearSets     *ebpf.Map `ebpf:"near_sets"`
@@ -804,6 +813,8 @@ func (m *pathMaps) Close() error {
 		m.HeldFrames,
 		m.Hosts,
 		m.Interfaces,
+		m.Leased,
+		m.Leases,
 		m.Loads,
 		m.NatServers,
 		m.NearSets,

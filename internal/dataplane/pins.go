@@ -125,7 +125,7 @@ func keepOf(name string) keep {
 	switch name {
 	case "events", "held_frames", "tellings", "scratch", "conns_before", "check_answers":
 		return forThisRun
-	case "verdicts", "signs", "fragments", "nearest", "near_sets", "questions", "asking":
+	case "verdicts", "signs", "fragments", "nearest", "near_sets", "questions", "asking", "leased", "leases":
 		return byItsLayout
 	}
 	if name[0] == '.' {

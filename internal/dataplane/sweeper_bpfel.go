@@ -26,6 +26,8 @@ const (
 	sweeperMapHeldFrames       = "held_frames"
 	sweeperMapHosts            = "hosts"
 	sweeperMapInterfaces       = "interfaces"
+	sweeperMapLeased           = "leased"
+	sweeperMapLeases           = "leases"
 	sweeperMapLoads            = "loads"
 	sweeperMapNatServers       = "nat_servers"
 	sweeperMapNearSets         = "near_sets"
@@ -134,6 +136,8 @@ type sweeperMapSpecs struct {
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
 	Hosts       *ebpf.MapSpec `ebpf:"hosts"`
 	Interfaces  *ebpf.MapSpec `ebpf:"interfaces"`
+	Leased      *ebpf.MapSpec `ebpf:"leased"`
+	Leases      *ebpf.MapSpec `ebpf:"leases"`
 	Loads       *ebpf.MapSpec `ebpf:"loads"`
 	NatServers  *ebpf.MapSpec `ebpf:"nat_servers"`
 	NearSets    *ebpf.MapSpec `ebpf:"near_sets"`
@@ -218,6 +222,8 @@ type sweeperMaps struct {
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
 	Hosts       *ebpf.Map `ebpf:"hosts"`
 	Interfaces  *ebpf.Map `ebpf:"interfaces"`
+	Leased      *ebpf.Map `ebpf:"leased"`
+	Leases      *ebpf.Map `ebpf:"leases"`
 	Loads       *ebpf.Map `ebpf:"loads"`
 	NatServers  *ebpf.Map `ebpf:"nat_servers"`
 	NearSets    *ebpf.Map `ebpf:"near_sets"`
@@ -251,6 +257,8 @@ func (m *sweeperMaps) Close() error {
 		m.HeldFrames,
 		m.Hosts,
 		m.Interfaces,
+		m.Leased,
+		m.Leases,
 		m.Loads,
 		m.NatServers,
 		m.NearSets,

@@ -113,6 +113,8 @@ const (
 	tracedMapHeldFrames         = "held_frames"
 	tracedMapHosts              = "hosts"
 	tracedMapInterfaces         = "interfaces"
+	tracedMapLeased             = "leased"
+	tracedMapLeases             = "leases"
 	tracedMapLoads              = "loads"
 	tracedMapNatServers         = "nat_servers"
 	tracedMapNearSets           = "near_sets"
@@ -238,6 +240,8 @@ type tracedMapSpecs struct {
 	HeldFrames   *ebpf.MapSpec `ebpf:"held_frames"`
 	Hosts        *ebpf.MapSpec `ebpf:"hosts"`
 	Interfaces   *ebpf.MapSpec `ebpf:"interfaces"`
+	Leased       *ebpf.MapSpec `ebpf:"leased"`
+	Leases       *ebpf.MapSpec `ebpf:"leases"`
 	Loads        *ebpf.MapSpec `ebpf:"loads"`
 	NatServers   *ebpf.MapSpec `ebpf:"nat_servers"`
 	NearSets     *ebpf.MapSpec `ebpf:"near_sets"`
@@ -339,6 +343,8 @@ type tracedMaps struct {
 	HeldFrames   *ebpf.Map `ebpf:"held_frames"`
 	Hosts        *ebpf.Map `ebpf:"hosts"`
 	Interfaces   *ebpf.Map `ebpf:"interfaces"`
+	Leased       *ebpf.Map `ebpf:"leased"`
+	Leases       *ebpf.Map `ebpf:"leases"`
 	Loads        *ebpf.Map `ebpf:"loads"`
 	NatServers   *ebpf.Map `ebpf:"nat_servers"`
 	NearSets     *ebpf.Map `ebpf:"near_sets"`
@@ -376,6 +382,8 @@ func (m *tracedMaps) Close() error {
 		m.HeldFrames,
 		m.Hosts,
 		m.Interfaces,
+		m.Leased,
+		m.Leases,
 		m.Loads,
 		m.NatServers,
 		m.NearSets,

@@ -21,7 +21,7 @@ func (t *twin) apply(want model.DataplaneWant) {
 		}
 		t.interfaces[at] = w
 	}
-	t.own = want.Own
+	t.own, t.leased = want.Own, want.Leased
 	before := t.services
 	t.services = map[model.ServiceKey]*twinService{}
 	for _, w := range want.Services {

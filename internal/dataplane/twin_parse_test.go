@@ -42,13 +42,23 @@ func (p parsed) ipv4End() int { return p.ip + int(p.frame[p.ip]&0xf)*4 }
 func (t *twin) parse(ifindex int, frame []byte) (parsed, verdict) {
 	p := parsed{frame: frame, in: way{ifindex: ifindex}}
 	etherType, ok := p.ethernet()
+	if ok && etherType == packet.EtherTypeARP {
+		return p, t.asksARP(p)
+	}
 	if !ok || (etherType != packet.EtherTypeIPv4 && etherType != packet.EtherTypeIPv6) {
 		return p, notIP
 	}
-	if v := t.arrive(&p); v != undecided {
+	v := t.arrive(&p)
+	if v == otherHost && etherType == packet.EtherTypeIPv6 {
+		return p, t.asksMulticast(p)
+	}
+	if v != undecided {
 		return p, v
 	}
-	v := p.network(etherType)
+	v = p.network(etherType)
+	if v == icmp && !p.isIPv4() && p.piece == nil {
+		return p, t.solicits(p.frame[p.l4:], icmp)
+	}
 	switch v {
 	case malformed, fragmentTiny, extensionHeaders, sourceRoute:
 		if !t.mayHave(p.from, p.to) {

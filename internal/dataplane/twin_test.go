@@ -45,6 +45,7 @@ const (
 	hashedFull     verdict = "hashed_full"
 
 	malformed        verdict = "malformed"
+	leaseOver        verdict = "lease_over"
 	fragmentTiny     verdict = "fragment_tiny"
 	fragmentOverlap  verdict = "fragment_overlap"
 	fragmentOrphan   verdict = "fragment_orphan"
@@ -77,7 +78,7 @@ var (
 		hashedFull,
 	}
 	drops = []verdict{
-		malformed, fragmentTiny, fragmentOverlap, fragmentOrphan, fragmentHeld, fragmentSCTP, extensionHeaders,
+		malformed, leaseOver, fragmentTiny, fragmentOverlap, fragmentOrphan, fragmentHeld, fragmentSCTP, extensionHeaders,
 		sourceRoute, martian, badChecksum, icmpNoConnection, icmpLowMTU, ttlExceeded, noNeighbour, noRoute,
 		tooBig, serverLeft, serverGone, halfOpen, connFull, natClash, noHeadroom,
 	}
@@ -97,7 +98,9 @@ const natPicks = 3
 type twin struct {
 	interfaces map[way]model.InterfaceWant // VLAN devices by the tags of their frames
 	services   map[model.ServiceKey]*twinService
-	own        []model.Addr // what services of any destination leave alone
+	own        []model.Addr          // what services of any destination leave alone
+	leased     map[model.Addr]string // addresses of virtual routers, and whose
+	holds      map[string]bool       // the leases of routers that hold
 	conns      map[flow]*twinConn
 	questions  map[flow]*twinConn // by their answers; they are in no table
 	fragments  map[fragmentKey]*twinFragment

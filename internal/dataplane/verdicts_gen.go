@@ -29,6 +29,7 @@ var verdictTexts = map[pathVerdict]verdictText{
 	pathVerdictVERDICT_HASHED_HALF_OPEN:   {"hashed_half_open", "`half_open` is reached: forwarded without a connection, by its flow's hash"},
 	pathVerdictVERDICT_HASHED_FULL:        {"hashed_full", "no room for its connection: forwarded without one, by its flow's hash"},
 	pathVerdictVERDICT_MALFORMED:          {"malformed", "addressed to a service, but its headers lie about their lengths"},
+	pathVerdictVERDICT_LEASE_OVER:         {"lease_over", "ARP, or a neighbour solicitation, for an address whose lease is over: this director is not its master, or its daemon is dead or hangs"},
 	pathVerdictVERDICT_FRAGMENT_TINY:      {"fragment_tiny", "a first fragment without the whole header, or one that rewrites it"},
 	pathVerdictVERDICT_FRAGMENT_OVERLAP:   {"fragment_overlap", "a fragment of bytes that were sent on already"},
 	pathVerdictVERDICT_FRAGMENT_ORPHAN:    {"fragment_orphan", "a fragment whose first one did not come, or whose connection is gone"},

@@ -49,7 +49,8 @@ type DataplaneWant struct {
 	Revision   uint64
 	Interfaces []InterfaceWant
 	Services   []ServiceWant
-	Own        []Addr // the host's addresses, which services of any destination leave alone; empty: there are none
+	Leased     map[Addr]string // addresses of virtual routers, and whose: nobody is told where they are unless that is master
+	Own        []Addr          // the host's addresses, which services of any destination leave alone; empty: there are none
 	Detours    []DetourWant
 }
 

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataplane_test
+
+import (
+	"errors"
+	"maps"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// whoHas asks a LAN for the MAC of an address.
+func whoHas(address netip.Addr) packet.Layers {
+	asker := packet.MAC(macOf(9))
+	if address.Is4() {
+		return packet.Layers{
+			packet.Ethernet{Source: asker, Destination: packet.Broadcast},
+			packet.ARP{Operation: packet.ARPRequest, SenderMAC: asker, Sender: router(4), Target: address},
+		}
+	}
+	group := solicited(address)
+	return packet.Layers{
+		packet.Ethernet{Source: asker, Destination: packet.MulticastMAC(group)},
+		packet.IPv6{Source: router(6), Destination: group, HopLimit: 255}, packet.ICMPv6{},
+		packet.NeighbourSolicitation{Target: address, SourceMAC: asker},
+	}
+}
+
+// solicited is the group that an address is asked for in (RFC 4291 section 2.7.1).
+func solicited(address netip.Addr) netip.Addr {
+	a := address.As16()
+	return netip.AddrFrom16([16]byte{0: 0xff, 1: 2, 11: 1, 12: 0xff, 13: a[13], 14: a[14], 15: a[15]})
+}
+
+// leasedRows are what somebody may ask, and what becomes of it while the lease of vip(f, 10) holds, or not.
+func leasedRows(f family, holds bool) []step {
+	asked := leaseOver
+	passed := map[family]verdict{4: notIP, 6: otherHost}[f]
+	if holds {
+		asked = passed
+	}
+	out := []step{
+		in(whoHas(vip(f, 10)), asked), fromBack(whoHas(vip(f, 10)), asked), in(tagged(whoHas(vip(f, 10))), asked),
+		in(whoHas(vip(f, 20)), passed), in(whoHas(directorAddr(f)), passed),
+		in(talkTo(f, 10, 80, protocols[0], 4711).open(), dr),
+	}
+	if f == 4 {
+		claim, _ := packet.GratuitousARP(macOf(9), vip(4, 10))
+		cut := packet.Layers{packet.Ethernet{Type: packet.EtherTypeARP}, packet.Payload(claim[14:41])}
+		return append(out, in(cut, notIP), in(with(whoHas(vip(4, 10)), func(a *packet.ARP) { a.Operation = packet.ARPReply }), asked))
+	}
+	unicast := toMAC(whoHas(vip(6, 10)), packet.MAC(frontMAC))
+	near := with(unicast, func(ip *packet.IPv6) { ip.Destination = vip(6, 10) })
+	told := icmp
+	if !holds {
+		told = leaseOver
+	}
+	advert := append(whoHas(vip(6, 10))[:3:3], packet.NeighbourAdvertisement{Target: vip(6, 10)})
+	return append(out, in(near, told), in(advert, otherHost), in(whoHas(vip(6, 10))[:2], otherHost))
+}
+
+// TestLeases: nobody is told where an address of a virtual router is unless this director is its master and its
+// daemon has said so of late; what is forwarded is forwarded.
+func TestLeases(t *testing.T) {
+	for _, f := range []family{4, 6} {
+		b := newTestbed(t, 256)
+		want := world()
+		want.Leased = map[netip.Addr]string{vip(f, 10): "front"}
+		b.apply(t, want)
+		b.expect(t, leasedRows(f, false))
+		b.renew(t, "front", time.Hour)
+		b.expect(t, leasedRows(f, true))
+		b.restart(t, 256)
+		b.apply(t, want)
+		b.expect(t, leasedRows(f, true))
+		b.release(t, "front")
+		b.expect(t, leasedRows(f, false))
+		b.renew(t, "front", time.Hour)
+		want.Leased = nil
+		b.apply(t, want)
+		b.expect(t, leasedRows(f, true))
+		if err := b.path.Renew("front", time.Hour); !errors.Is(err, dataplane.ErrNoRouter) {
+			t.Errorf("the lease of a router that nobody wants: %v", err)
+		}
+	}
+}
+
+// TestLeaseEndsByItself: a daemon that is dead need do nothing for it.
+func TestLeaseEndsByItself(t *testing.T) {
+	b := newTestbed(t, 64)
+	want := world()
+	want.Leased = map[netip.Addr]string{vip(4, 10): "front", vip(4, 20): "front", vip(6, 10): "other"}
+	b.apply(t, want)
+	b.renew(t, "front", 10*time.Millisecond)
+	b.renew(t, "other", time.Hour)
+	deadline := time.Now().Add(10 * time.Second)
+	delete(b.twin.holds, "front")
+	for b.exitOf(t, whoHas(vip(4, 20))) != leaseOver {
+		if time.Now().After(deadline) {
+			t.Fatal("the lease of 10 ms holds after 10 s")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	b.expect(t, []step{in(whoHas(vip(4, 10)), leaseOver), in(whoHas(vip(6, 10)), otherHost)})
+}
+
+// TestRoutersKeepTheirNumbers: leases of others are not touched by a router that comes or goes, and a new one
+// does not inherit a lease.
+func TestRoutersKeepTheirNumbers(t *testing.T) {
+	b := newTestbed(t, 64)
+	want := world()
+	want.Leased = map[netip.Addr]string{vip(4, 10): "b", vip(4, 20): "c"}
+	b.apply(t, want)
+	b.renew(t, "b", time.Hour)
+	b.renew(t, "c", time.Hour)
+	want.Leased = map[netip.Addr]string{vip(4, 20): "c", vip(4, 10): "a", vip(6, 10): "d"}
+	b.apply(t, want)
+	delete(b.twin.holds, "b")
+	b.expect(t, []step{in(whoHas(vip(4, 10)), leaseOver), in(whoHas(vip(4, 20)), notIP), in(whoHas(vip(6, 10)), leaseOver)})
+}
+
+// expect sends frames, and wants of each what stands with it.
+func (b *testbed) expect(t *testing.T, steps []step) {
+	t.Helper()
+	for _, s := range steps {
+		if o := b.frame(t, s.ifindex, packet.Build(s.layers...)); o.verdict != s.verdict {
+			t.Errorf("%v is %s, not %s", s.layers, o.verdict, s.verdict)
+		}
+	}
+}
+
+// exitOf asks the path alone: the twin has no clock.
+func (b *testbed) exitOf(t *testing.T, layers packet.Layers) verdict {
+	t.Helper()
+	var err error
+	b.do(func() { _, _, err = b.path.Send(packet.Build(layers...), front) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return verdict(b.counted(t))
+}
+
+func (b *testbed) renew(t *testing.T, router string, holds time.Duration) {
+	t.Helper()
+	if err := b.path.Renew(router, holds); err != nil {
+		t.Fatal(err)
+	}
+	b.twin.holds = maps.Clone(b.twin.holds)
+	if b.twin.holds == nil {
+		b.twin.holds = map[string]bool{}
+	}
+	b.twin.holds[router] = true
+}
+
+func (b *testbed) release(t *testing.T, router string) {
+	t.Helper()
+	if err := b.path.Release(router); err != nil {
+		t.Fatal(err)
+	}
+	delete(b.twin.holds, router)
+}
