@@ -18,10 +18,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,6 +38,7 @@ import (
 	"github.com/weir-lb/weir/internal/plan"
 	"github.com/weir-lb/weir/internal/reconcile"
 	"github.com/weir-lb/weir/internal/server"
+	"github.com/weir-lb/weir/internal/vrrp"
 )
 
 // Options say where the daemon finds and keeps its things.
@@ -101,6 +104,10 @@ func Run(ctx context.Context, o Options) error {
 	d.seen.InPool, d.seen.Health = poolOf(held), memory.Known(plan.Checks(spec))
 	d.seen.Maintenance = d.maintenanceNow(spec.MaintenanceDir, model.MaintenanceFiles{})
 	d.seen.Left = plan.Depart(nil, held, spec.Services, time.Now())
+	if d.seen.VRRP, err = resumed(path, spec, time.Now()); err != nil {
+		o.Log.Warn("who was master is not known", "err", err)
+	}
+	d.vrrp.Resume(slices.Collect(maps.Keys(d.seen.VRRP)))
 	d.hangup = hangup
 	if d.systemd, err = newSystemd(o.Log); err != nil {
 		listener.Close()
@@ -160,7 +167,9 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		notifier: notify.New(o.Log),
 		began:    time.Now(),
 		target:   address.NewTarget(journal, path.CheckProgram, o.Log),
+		vrrp:     vrrp.NewRunner(renew(path), o.Log),
 		events:   make(chan event),
+		urgent:   make(chan event),
 		refusals: make(chan struct{}, 1),
 		edits:    make(chan edit),
 		pulses:   make(chan chan<- pulse),
@@ -172,10 +181,20 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 	return d
 }
 
-// run starts everything and waits for it; the first to fail ends all.
+// run starts everything and waits for it; the first to fail ends all. When ctx ends, virtual routers end first: what
+// they let go of must be taken away yet.
 func (d *daemon) run(ctx context.Context, serve func(context.Context) error) error {
-	group, ctx := errgroup.WithContext(ctx)
-	d.running = ctx
+	all, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	group, running := errgroup.WithContext(all)
+	d.running = running
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	context.AfterFunc(running, stop)
+	group.Go(func() error {
+		defer end()
+		return d.runRouters(ctx)
+	})
 	for _, part := range []func(context.Context) error{
 		d.own,
 		serve,
@@ -196,7 +215,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		d.hear,
 		func(ctx context.Context) error { return d.systemd.Run(ctx, d.pulses) },
 	} {
-		group.Go(func() error { return part(ctx) })
+		group.Go(func() error { return part(running) })
 	}
 	return group.Wait()
 }

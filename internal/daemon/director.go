@@ -111,22 +111,20 @@ func (d *daemon) TestNotice(ctx context.Context, notice model.Notice) error {
 	return err
 }
 
-// stepper makes this director a backup in a virtual router, and another one master.
-type stepper interface{ StepDown(name string) error }
-
 // stepPatience is how long that may take: by then an advert of whoever takes over has come, or nobody does.
 const stepPatience = 10 * time.Second
 
 // StepDown is logged, since clients may notice.
 func (d *daemon) StepDown(ctx context.Context, names []string) error {
-	if d.stepper == nil {
-		return errors.New("this daemon runs no virtual routers")
-	}
+	return d.stepDown(ctx, names, d.vrrp.StepDown)
+}
+
+func (d *daemon) stepDown(ctx context.Context, names []string, one func(name string) error) error {
 	d.log.Info("virtual routers are left to another director, as was asked", "routers", names)
 	var errs []error
 	var stepping []string
 	for _, name := range names {
-		if err := d.stepper.StepDown(name); err != nil {
+		if err := one(name); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -182,6 +180,7 @@ func (d *daemon) readings() (report.Readings, error) {
 	for _, v := range verdicts {
 		out.Verdicts = append(out.Verdicts, report.VerdictCount(v))
 	}
+	out.VRRP = fromRouters(d.vrrp.Counts())
 	out.Notices = fromNotices(d.notifier.Counts())
 	return out, nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/weir-lb/weir/internal/plan"
 	"github.com/weir-lb/weir/internal/reconcile"
 	"github.com/weir-lb/weir/internal/report"
+	"github.com/weir-lb/weir/internal/vrrp"
 )
 
 // settle is how long a burst of events may grow before it becomes one plan.
@@ -36,7 +37,7 @@ type daemon struct {
 	resolver  *address.Resolver
 	monitor   *health.Monitor
 	notifier  *notify.Notifier
-	stepper   stepper // nil: nobody runs virtual routers
+	vrrp      *vrrp.Runner
 	target    *address.Target
 	toPath    *reconcile.Loop[model.DataplaneWant]
 	toAddress *reconcile.Loop[model.AddressWant]
@@ -50,6 +51,7 @@ type daemon struct {
 
 	hangup chan os.Signal // SIGHUP, from before anything was opened
 	events chan event
+	urgent chan event // that no plan waits for others to come with
 	edits  chan edit
 	pulses chan chan<- pulse
 	state  atomic.Pointer[state] // what own made last; everybody reads it
@@ -94,6 +96,8 @@ func (d *daemon) own(ctx context.Context) error {
 			e(&d.seen)
 			wake.soon()
 			continue
+		case e := <-d.urgent:
+			e(&d.seen)
 		case answer := <-d.pulses:
 			answer <- pulse{d.spec.Revision, d.seen.Applied}
 			continue
@@ -177,6 +181,9 @@ func (d *daemon) want(desired model.Desired) {
 	if !reflect.DeepEqual(before.Dataplane, desired.Dataplane) {
 		d.toPath.Want(desired.Dataplane)
 	}
+	if !reflect.DeepEqual(before.VRRP, desired.VRRP) {
+		d.vrrp.Follow(desired.VRRP)
+	}
 }
 
 // follows says whether a look at the network has asked for the way to every server.
@@ -197,6 +204,14 @@ func follows(network model.Network, spec model.Spec) bool {
 func (d *daemon) tell(e event) {
 	select {
 	case d.events <- e:
+	case <-d.running.Done():
+	}
+}
+
+// urge is tell, and plans at once.
+func (d *daemon) urge(e event) {
+	select {
+	case d.urgent <- e:
 	case <-d.running.Done():
 	}
 }
@@ -224,6 +239,9 @@ func (d *daemon) addressDone(want model.AddressWant, err error) {
 		d.detours.address, d.detours.blocked = want.Detours, blocked
 		d.detoured(s)
 		s.Applied.Address = text(err)
+		if err == nil {
+			d.letGo(want)
+		}
 	})
 }
 

@@ -3,7 +3,6 @@
 package dataplane
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,38 +11,35 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// ErrNoRouter means that no address of that virtual router is in the maps.
-var ErrNoRouter = errors.New("no address of this virtual router is in the maps")
-
 // leases are what the maps know of virtual routers: each has a number, by which its lease is found.
 type leases struct {
-	numbers map[string]uint32
-	held    addressCounts // address → number
+	numbers map[string]uint32 // nil: those of an earlier daemon are not read yet
+	until   map[string]uint32 // in jiffies; of routers too whose addresses are not in the maps yet
+	held    addressCounts     // address → number
 }
 
 // Renew says that this director is master of a virtual router, and that its addresses are here for so long. Once
 // that is over the path answers nobody who asks where they are; a daemon that is dead or hangs need do nothing for it.
 func (d *Dataplane) Renew(router string, holds time.Duration) error {
-	now := d.now()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	number := d.leases.numbers[router]
-	if number == 0 {
-		return fmt.Errorf("lease of %s: %w", router, ErrNoRouter)
-	}
-	until := now + uint32(holds.Seconds()*float64(d.hz)) + 1
+	until := d.now() + uint32(holds.Seconds()*float64(d.hz)) + 1
 	if until == 0 {
 		until = 1 // 0 is nobody's
 	}
-	return d.putLease(router, number, until)
+	return d.lease(router, until)
 }
 
 // Release says that the addresses of a virtual router are elsewhere.
-func (d *Dataplane) Release(router string) error {
+func (d *Dataplane) Release(router string) error { return d.lease(router, 0) }
+
+func (d *Dataplane) lease(router string, until uint32) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.leases.until == nil {
+		d.leases.until = map[string]uint32{}
+	}
+	d.leases.until[router] = until
 	if number := d.leases.numbers[router]; number != 0 {
-		return d.putLease(router, number, 0)
+		return d.putLease(router, number, until)
 	}
 	return nil
 }
@@ -102,13 +98,27 @@ func (d *Dataplane) numberRouters(want map[model.Addr]string) error {
 		if err != nil {
 			return err
 		}
-		if err := d.putLease(router, number, 0); err != nil {
+		if err := d.putLease(router, number, d.leases.until[router]); err != nil {
 			return err
 		}
 		numbers[router], used[number] = number, true
 	}
 	d.leases.numbers = numbers
+	maps.DeleteFunc(d.leases.until, func(router string, _ uint32) bool { return numbers[router] == 0 })
 	return nil
+}
+
+// Leased says whether the lease of an address holds, that of an earlier daemon for example.
+func (d *Dataplane) Leased(address model.Addr) (bool, error) {
+	var number, until uint32
+	key := toAddr(address)
+	if err := ignoreMissing(d.path.Leased.Lookup(&key, &number)); err != nil || number == 0 {
+		return false, err
+	}
+	if err := d.path.Leases.Lookup(number, &until); err != nil {
+		return false, fmt.Errorf("read lease %d: %w", number, err)
+	}
+	return until != 0 && int32(until-d.now()) > 0, nil
 }
 
 func freeNumber(used map[uint32]bool) (uint32, error) {

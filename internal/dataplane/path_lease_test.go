@@ -3,13 +3,11 @@
 package dataplane_test
 
 import (
-	"errors"
 	"maps"
 	"net/netip"
 	"testing"
 	"time"
 
-	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/packet"
 )
 
@@ -75,6 +73,9 @@ func TestLeases(t *testing.T) {
 		b.renew(t, "front", time.Hour)
 		b.expect(t, leasedRows(f, true))
 		b.restart(t, 256)
+		if held, err := b.path.Leased(vip(f, 10)); !held || err != nil {
+			t.Errorf("the lease that an earlier daemon had renewed holds: %v, %v", held, err)
+		}
 		b.apply(t, want)
 		b.expect(t, leasedRows(f, true))
 		b.release(t, "front")
@@ -83,9 +84,23 @@ func TestLeases(t *testing.T) {
 		want.Leased = nil
 		b.apply(t, want)
 		b.expect(t, leasedRows(f, true))
-		if err := b.path.Renew("front", time.Hour); !errors.Is(err, dataplane.ErrNoRouter) {
-			t.Errorf("the lease of a router that nobody wants: %v", err)
-		}
+		want.Leased = map[netip.Addr]string{vip(f, 10): "front"}
+		b.apply(t, want)
+		delete(b.twin.holds, "front")
+		b.expect(t, leasedRows(f, false)) // what it was once is forgotten
+	}
+}
+
+// TestLeaseBeforeItsRouter: who becomes master at once may be faster than the maps.
+func TestLeaseBeforeItsRouter(t *testing.T) {
+	b := newTestbed(t, 64)
+	b.renew(t, "front", time.Hour)
+	want := world()
+	want.Leased = map[netip.Addr]string{vip(4, 10): "front"}
+	b.apply(t, want)
+	b.expect(t, []step{in(whoHas(vip(4, 10)), notIP)})
+	if held, err := b.path.Leased(vip(4, 20)); held || err != nil {
+		t.Errorf("an address of no router has a lease: %v, %v", held, err)
 	}
 }
 

@@ -23,7 +23,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 	resting := resting(all, seen, now)
 	pools := pools(all, seen, resting, now)
 	routers := virtualRouters(spec, network)
-	mastered := mastered(routers, seen.VRRP)
+	mastered, leased := mastered(routers, seen.VRRP), leased(spec)
 	desired := model.Desired{
 		Address: model.AddressWant{
 			VIPs:       append(vips(spec, network), routerVIPs(spec, mastered)...),
@@ -39,6 +39,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			Interfaces: interfaces,
 			Services:   services(all, pools),
 			Own:        own(spec, network),
+			Leased:     leased,
 			Detours:    detours,
 		},
 		Standings: standings(all, pools),
@@ -49,7 +50,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		Problems: slices.Concat(problems(spec, network), routerProblems(spec, routers, seen.VRRP, network),
 			maintenanceProblems(spec, seen.Maintenance)),
 	}
-	retire(desired.Dataplane.Services, spec, mastered)
+	retire(desired.Dataplane.Services, leased, mastered)
 	narrow(desired.Dataplane.Services, seen, now)
 	dismiss(desired.Dataplane.Services, spec, seen.Left, now)
 	next := earlier(nextForgotten(seen, now), nextDeadline(spec, seen.Left, now))

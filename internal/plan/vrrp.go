@@ -112,13 +112,24 @@ func routerVIPs(spec model.Spec, mastered map[string]bool) (out []model.VIP) {
 
 // retire leaves to the kernel what another director balances: services with an address of a virtual router that is
 // not master here. All else is as the master has it, so that nothing is to be done but this when it becomes one.
-func retire(services []model.ServiceWant, spec model.Spec, mastered map[string]bool) {
+func retire(services []model.ServiceWant, leased map[model.Addr]string, mastered map[string]bool) {
 	for i := range services {
 		services[i].Serving = !slices.ContainsFunc(services[i].Keys(), func(k model.ServiceKey) bool {
-			r := routerOf(spec, k.Address)
-			return r != nil && !mastered[r.Name]
+			router, ok := leased[k.Address]
+			return ok && !mastered[router]
 		})
 	}
+}
+
+// leased are the addresses of virtual routers, and whose: nobody is told here where they are unless that is master.
+func leased(spec model.Spec) map[model.Addr]string {
+	out := map[model.Addr]string{}
+	for _, r := range spec.VirtualRouters {
+		for _, p := range r.Addresses {
+			out[p.Addr()] = r.Name
+		}
+	}
+	return out
 }
 
 // leadsToRouter tells whether a link is where the addresses of a virtual router are, or will be, that a service has.

@@ -91,6 +91,17 @@ func (m *machine) start(now time.Time) []deed {
 	return m.enter(now, model.VRRPInit, fmt.Sprintf("nothing is begun for %s after the start", m.want.StartDelay))
 }
 
+// resume is the way into master of one that was it until a moment ago.
+func (m *machine) resume(now time.Time) []deed {
+	return m.rise(now, "it was master until a moment ago, and nobody has missed it")
+}
+
+// lasts is how long a backup waits for an advert of this master: longer, since it is of a lower priority.
+func (m *machine) lasts() time.Duration {
+	backup := machine{want: m.want, active: m.want.Advertise}
+	return backup.down()
+}
+
 // begin is the way out of init and fault (section 6.4.1).
 func (m *machine) begin(now time.Time, why string) []deed {
 	if m.want.Priority == owner {

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/vrrp"
@@ -55,7 +56,7 @@ func (p *printer) print(line told) {
 
 // direct runs until SIGTERM. It lets go of addresses when it is told to by a line, or by the end of lines.
 func direct(wants string) error {
-	runner := vrrp.NewRunner(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	runner := vrrp.NewRunner(func(string, time.Duration) error { return nil }, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err := follow(runner, wants); err != nil {
 		return err
 	}

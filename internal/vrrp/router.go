@@ -20,6 +20,7 @@ import (
 type router struct {
 	log    *slog.Logger
 	news   *news
+	lease  Lease
 	bell   *bell
 	orders chan order
 	done   chan struct{} // closed when it has ended
@@ -29,6 +30,8 @@ type router struct {
 	// Under the Runner's lock.
 	before *router // that had its name, and may be ending still; nil: none
 	ending bool    // it was told to
+
+	resumes bool // it begins as master; never changed while it runs
 
 	// Of its own goroutine.
 	want    model.VRRPWant
@@ -62,12 +65,12 @@ type order struct {
 // retryEvery is how often a socket is tried to open.
 const retryEvery = 200 * time.Millisecond
 
-func newRouter(want model.VRRPWant, n *news, log *slog.Logger) (*router, error) {
+func newRouter(want model.VRRPWant, n *news, lease Lease, log *slog.Logger) (*router, error) {
 	b, err := newBell()
 	if err != nil {
 		return nil, err
 	}
-	return &router{log: log.With("vrrp", want.Name), news: n, bell: b, orders: make(chan order, 16), done: make(chan struct{}),
+	return &router{log: log.With("vrrp", want.Name), news: n, lease: lease, bell: b, orders: make(chan order, 16), done: make(chan struct{}),
 		id: identityOf(want), want: want, machine: newMachine(want.VirtualRouter, netip.Addr{})}, nil
 }
 
@@ -148,6 +151,10 @@ func (r *router) begin(now time.Time) {
 		return
 	}
 	r.machine.own = r.own()
+	if r.resumes {
+		r.do(now, r.machine.resume(now))
+		return
+	}
 	r.do(now, r.machine.start(now))
 }
 
@@ -281,7 +288,23 @@ func (r *router) do(now time.Time, deeds []deed) {
 			r.advertise(now, d.priority)
 			continue
 		}
+		if r.machine.seen.State != model.VRRPMaster {
+			r.hold(0)
+		}
 		r.news.add(Change{Name: r.want.Name, Seen: r.machine.seen, Announce: d.kind == announce})
+	}
+}
+
+// renew: who has said that it is master may be believed for as long as others wait for the next advert.
+func (r *router) renew() {
+	if r.machine.seen.State == model.VRRPMaster {
+		r.hold(r.machine.lasts())
+	}
+}
+
+func (r *router) hold(holds time.Duration) {
+	if err := r.lease(r.want.Name, holds); err != nil {
+		r.log.Warn("nobody is told where the addresses are", "error", err)
 	}
 }
 
@@ -295,6 +318,7 @@ func (r *router) advertise(now time.Time, priority uint8) {
 	if err == nil {
 		r.tally.sent.Add(1)
 		r.failed = ""
+		r.renew()
 		return
 	}
 	r.tally.unsent.Add(1)

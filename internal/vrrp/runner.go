@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -15,20 +16,37 @@ import (
 // Runner runs each virtual router that it follows.
 //
 //	Follow ──► Run ──► router (one thread each) ──► news ──► out
-//	                      ▲
+//	                      ▲   └──► lease
 //	StepDown, Released ───┘
 type Runner struct {
 	log    *slog.Logger
+	lease  Lease
 	follow chan []model.VRRPWant // a mailbox: the newest list
 	news   *news
 
 	mu      sync.Mutex
 	routers map[string]*router // by name; those that end are among them until they have
+	resumed map[string]bool    // that go on where an earlier daemon was cut off
 }
 
+// Resume lets a virtual router begin as master, which an earlier daemon was a moment ago: its lease holds, so nobody
+// has missed an advert yet.
+func (r *Runner) Resume(names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.resumed = map[string]bool{}
+	for _, name := range names {
+		r.resumed[name] = true
+	}
+}
+
+// Lease is told by a master with each of its advert for how long the addresses are its own although nothing more is
+// said; 0: they are not. It is asked from several threads, and must not wait for anybody.
+type Lease func(name string, holds time.Duration) error
+
 // NewRunner makes one that follows nobody yet.
-func NewRunner(log *slog.Logger) *Runner {
-	return &Runner{log: log, follow: make(chan []model.VRRPWant, 1), news: newNews(), routers: map[string]*router{}}
+func NewRunner(lease Lease, log *slog.Logger) *Runner {
+	return &Runner{log: log, lease: lease, follow: make(chan []model.VRRPWant, 1), news: newNews(), routers: map[string]*router{}}
 }
 
 // Follow says which virtual routers shall run, and how. The newest list wins.
@@ -103,10 +121,12 @@ func (r *Runner) one(want model.VRRPWant) error {
 		old.tell(order{want: &want})
 		return nil
 	}
-	next, err := newRouter(want, r.news, r.log)
+	next, err := newRouter(want, r.news, r.lease, r.log)
 	if err != nil {
 		return fmt.Errorf("vrrp %s: %w", want.Name, err)
 	}
+	next.resumes = old == nil && r.resumed[want.Name]
+	delete(r.resumed, want.Name)
 	r.routers[want.Name] = next
 	go next.run(next.succeed(old))
 	return nil

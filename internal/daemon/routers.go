@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/report"
+	"github.com/weir-lb/weir/internal/vrrp"
+)
+
+// held is a lease of an address: an earlier daemon may have renewed it.
+type held interface {
+	Leased(model.Addr) (bool, error)
+}
+
+// resumed are the virtual routers of which an earlier daemon of this host was master a moment ago, all of whose
+// addresses it holds still: nobody has missed it yet, so nobody shall notice.
+func resumed(path held, spec model.Spec, now time.Time) (map[string]model.VRRPSeen, error) {
+	out := map[string]model.VRRPSeen{}
+	var errs []error
+	for _, r := range spec.VirtualRouters {
+		all := true
+		for _, p := range r.Addresses {
+			leased, err := path.Leased(p.Addr())
+			errs = append(errs, err)
+			all = all && leased
+		}
+		if all {
+			out[r.Name] = model.VRRPSeen{State: model.VRRPMaster, Since: now, Why: "it was master when the daemon ended"}
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// runRouters runs the virtual routers until ctx is done. Then their addresses go while all else of the daemon runs
+// still, and after that the other directors hear of it.
+func (d *daemon) runRouters(ctx context.Context) error { return d.vrrp.Run(ctx, d.routerChanged) }
+
+// routerChanged is urgent: clients wait for whoever is master.
+func (d *daemon) routerChanged(c vrrp.Change) {
+	d.urge(func(s *model.Seen) {
+		s.VRRP = maps.Clone(s.VRRP)
+		if s.VRRP == nil {
+			s.VRRP = map[string]model.VRRPSeen{}
+		}
+		s.VRRP[c.Name] = c.Seen
+		if c.Announce {
+			d.target.Announce(addressesOf(d.spec, c.Name))
+		}
+	})
+}
+
+func addressesOf(spec model.Spec, router string) (out []model.Addr) {
+	for _, r := range spec.VirtualRouters {
+		if r.Name != router {
+			continue
+		}
+		for _, p := range r.Addresses {
+			out = append(out, p.Addr())
+		}
+	}
+	return out
+}
+
+// letGo tells the virtual routers that are no master any more that their addresses are gone, so that another
+// director may have them. It is the owner's.
+func (d *daemon) letGo(want model.AddressWant) {
+	for _, r := range d.spec.VirtualRouters {
+		if d.seen.VRRP[r.Name].State != model.VRRPMaster && !holdsAny(want, r) {
+			d.vrrp.Released(r.Name)
+		}
+	}
+}
+
+func holdsAny(want model.AddressWant, r model.VirtualRouter) bool {
+	return slices.ContainsFunc(want.VIPs, func(v model.VIP) bool {
+		return slices.Contains(addressesOf(model.Spec{VirtualRouters: []model.VirtualRouter{r}}, r.Name), v.Address)
+	})
+}
+
+// renew is a master's word that the addresses are here.
+func renew(path *dataplane.Dataplane) vrrp.Lease {
+	return func(router string, holds time.Duration) error {
+		if holds == 0 {
+			return path.Release(router)
+		}
+		return path.Renew(router, holds)
+	}
+}
+
+func fromRouters(counts map[string]vrrp.Counts) map[string]report.RouterCounts {
+	out := map[string]report.RouterCounts{}
+	for name, c := range counts {
+		discarded := map[string]uint64{}
+		for why, n := range c.Discarded {
+			discarded[why.String()] = n
+		}
+		out[name] = report.RouterCounts{Sent: c.Sent, Unsent: c.Unsent, Received: c.Received, Discarded: discarded}
+	}
+	return out
+}
