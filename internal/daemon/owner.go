@@ -35,6 +35,7 @@ type daemon struct {
 	routers   *address.PathObserver
 	resolver  *address.Resolver
 	monitor   *health.Monitor
+	kept      keeper // of what monitor has found out
 	notifier  *notify.Notifier
 	target    *address.Target
 	toPath    *reconcile.Loop[model.DataplaneWant]
