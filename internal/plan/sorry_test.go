@@ -94,12 +94,14 @@ func TestLentServersLeaveAsASorryServerDoes(t *testing.T) {
 // TestLentServersAreReachedAsTheirServiceHasThem, at the port that the other one has where theirs has many.
 func TestLentServersAreReachedAsTheirServiceHasThem(t *testing.T) {
 	s := withSpare(checkedPool(1), 5)
-	s.Services[1].Key.Port, s.Services[1].Servers[0].Key.Port = model.AnyPort, model.AnyPort
+	spare, lent := &s.Services[1], &s.Services[0].Servers[1]
+	spare.Key.Port, spare.Servers[0].Key.Port, spare.Servers[0].Weight = model.AnyPort, model.AnyPort, 7
+	lent.LentBy = spare.Key
 	desired, _ := plan.Make(s, model.Seen{Network: everybody(s), Health: found(s.Services[0].Servers[0], "d"),
 		InPool: map[model.ServiceServer]bool{{Service: s.Services[1].Key, Server: s.Services[1].Servers[0].Key}: true}}, noon)
 	want := desired.Dataplane.Services[1].Servers[0]
 	want.Key.Port = 80
-	if got := desired.Dataplane.Services[0].Servers[1]; got != want || got.Weight != 5 || got.MAC == (model.MAC{}) {
+	if got := desired.Dataplane.Services[0].Servers[1]; got != want || got.Weight != 7 || got.MAC == (model.MAC{}) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
