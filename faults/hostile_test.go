@@ -48,7 +48,7 @@ func hostileServer(weir string) faults.Fault {
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			h := &hostility{asked: newAsked(t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Servers: 1, Weir: weir}), log: t.Logf}
-			h.answers, h.looks = size.Of(100, 10_000), size.Of(1, 80)
+			h.first, h.answers, h.looks = size.Of(25, 20_000), size.Of(100, 10_000), size.Of(1, 80)
 			h.liars = liars(h.secret(t))
 			h.programs = newPrograms(t, h.note)
 			go h.stalls.watch(t.Context())
@@ -74,6 +74,7 @@ type hostility struct {
 	*asked
 	liars    []liar
 	programs *programs
+	first    int // answers, by which the daemon has the memory that it needs
 	answers  int // that a run wants
 	looks    int // at the daemon's memory
 	log      func(string, ...any)
@@ -139,9 +140,10 @@ func (h *hostility) secret(t *testing.T) string {
 }
 
 func (h *hostility) run(ctx context.Context) (faults.Measured, error) {
-	if err := h.hear(ctx, h.answers/4); err != nil { // the daemon takes what it needs
+	if err := h.hear(ctx, h.first); err != nil {
 		return faults.Measured{}, err
 	}
+	h.first = h.answers / 4 // of the next run
 	before, err := h.resident()
 	if err != nil {
 		return faults.Measured{}, err
