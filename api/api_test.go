@@ -27,7 +27,7 @@ var golden = map[string]any{
 	},
 	"services": []api.Service{{
 		Name: "web", Address: "192.0.2.10:80", Protocol: "tcp", Scheduler: "wrr",
-		MSS: 1400, Servers: 3, Up: 2, Active: 5, Inactive: 6, Traffic: traffic(true),
+		MSS: 1400, Servers: 3, Up: 2, Sorry: "spare", Active: 5, Inactive: 6, Traffic: traffic(true),
 	}},
 	"servers": []api.Server{
 		{
@@ -37,6 +37,10 @@ var golden = map[string]any{
 		{
 			Service: "web", Address: "198.51.100.12:80", Forwarding: "dr",
 			State: "quiesced", Reason: "weight 0", Traffic: traffic(false),
+		},
+		{
+			Service: "web", LentBy: "spare", Address: "198.51.100.21:80", Forwarding: "dr", Weight: 1,
+			State: "standby", Reason: "of the sorry service spare", Traffic: traffic(false),
 		},
 		{
 			Service: "web", Address: "203.0.113.13:80", Forwarding: "tun", Weight: 1, State: "up", Traffic: traffic(false),

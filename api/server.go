@@ -6,6 +6,7 @@ package api
 // order of the configuration; a server of two services is listed twice.
 type Server struct {
 	Service    string  `json:"service" doc:"Name of its service."`
+	LentBy     string  `json:"lent_by,omitempty" doc:"Name of the sorry service that it belongs to, whose checks say how it does. Absent where it is the service's own."`
 	Address    string  `json:"address" doc:"Address and port of the server; port * is the one that the client asked for."`
 	Forwarding string  `json:"forwarding" enum:"nat,tun,dr,local" doc:"How packets reach it; local: the address is the director's own."`
 	Tunnel     *Tunnel `json:"tunnel,omitempty" doc:"What its packets travel in. Absent with another forwarding than tun."`
@@ -15,7 +16,7 @@ type Server struct {
 	Inactive   uint64  `json:"inactive" doc:"All other connections that live, UDP too."`
 	HalfOpen   uint64  `json:"half_open" doc:"Those of inactive whose handshake is not done; approximate."`
 	Persistent uint64  `json:"persistent" doc:"Clients of a persistent service whose connections go to it: its templates, which are no connections."`
-	State      string  `json:"state" enum:"up,quiesced,full,unreachable,down,waiting,standby,panic,leaving" doc:"up takes new connections; quiesced has weight 0, or is in maintenance; full has reached its upper threshold; unreachable has no way to it; down fails its checks; waiting has no good answer to its checks yet; standby is a sorry server while others take connections, or another one while the quorum is lost and the sorry server takes them; panic fails its checks and is kept, since too few others are healthy; leaving was removed and has connections."`
+	State      string  `json:"state" enum:"up,quiesced,full,unreachable,down,waiting,standby,panic,leaving" doc:"up takes new connections; quiesced has weight 0, or is in maintenance; full has reached its upper threshold; unreachable has no way to it; down fails its checks; waiting has no good answer to its checks yet; standby is a sorry server, or one of a sorry service, while others take connections, or another one while the quorum is lost and these take them; panic fails its checks and is kept, since too few others are healthy; leaving was removed and has connections."`
 	Reason     string  `json:"reason" doc:"Why it is not up, or what its checks said of its weight, or a router of the way to it; else empty."`
 	Traffic
 }

@@ -11,8 +11,9 @@ type Service struct {
 	Protocol  string   `json:"protocol" enum:"tcp,udp,sctp" doc:"Transport protocol."`
 	Scheduler string   `json:"scheduler" doc:"The rule by which a server is picked for a new connection."`
 	MSS       uint16   `json:"mss,omitempty" doc:"Largest TCP segment size (MSS) that a SYN is let offer. Absent where it is not limited."`
-	Servers   int      `json:"servers" doc:"How many servers it has."`
+	Servers   int      `json:"servers" doc:"How many servers it has, without a sorry server and those of a sorry service."`
 	Up        int      `json:"up" doc:"How many of them take new connections."`
+	Sorry     string   `json:"sorry_service,omitempty" doc:"Name of the service whose servers take its new connections while none of its own does. Absent where it has none."`
 	Active    uint64   `json:"active" doc:"Established connections of all its servers."`
 	Inactive  uint64   `json:"inactive" doc:"All other connections of its servers that live, UDP too."`
 	Traffic

@@ -7,16 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
+	"unicode"
 
 	"github.com/weir-lb/weir/faults"
 	"github.com/weir-lb/weir/internal/lab"
@@ -28,7 +26,9 @@ const (
 	hostileBody   = "body"     // of the longest that is a body to be searched
 	hostileTook   = "took"     // the longest that a check had to do with one answer
 	hostileGrowth = "growth"   // of the daemon's memory
+	hostileLeft   = "left"     // processes of programs that are there later
 	believed      = "believed" // liars that take new connections
+	unclear       = "unclear"  // liars of whom not one short line is said
 )
 
 // hostileServer: servers answer checks in every bad way.
@@ -42,11 +42,15 @@ func hostileServer(weir string) faults.Fault {
 			{Name: hostileBody, Unit: "KiB", Bar: 1024 + 2*unread}, // and its head and its chunks
 			{Name: hostileTook, Unit: faults.Seconds, Bar: hostileEnd.Seconds()},
 			{Name: hostileGrowth, Unit: "MiB", Bar: 1, Timely: true},
+			{Name: hostileLeft, Unit: "processes"},
 			{Name: believed, Unit: "checks"},
+			{Name: unclear, Unit: "checks"},
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			h := &hostility{asked: newAsked(t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Servers: 1, Weir: weir}), log: t.Logf}
-			h.answers, h.looks = size.Of(100, 10_000), size.Of(1, 20)
+			h.first, h.answers, h.looks = size.Of(25, 20_000), size.Of(100, 10_000), size.Of(1, 80)
+			h.liars = liars(h.secret(t))
+			h.programs = newPrograms(t, h.note)
 			go h.stalls.watch(t.Context())
 			if err := h.open(t, size.Of(1, 6)); err != nil {
 				t.Fatal(err)
@@ -56,86 +60,25 @@ func hostileServer(weir string) faults.Fault {
 	}
 }
 
-// hostileEnd is when a check must have had enough: 0.1 s behind its timeout.
-const hostileEnd = 300 * time.Millisecond
+// hostileTimeout is what most of these checks have, and hostileEnd when they must have had enough: 0.1 s behind it.
+const (
+	hostileTimeout = 200 * time.Millisecond
+	hostileEnd     = hostileTimeout + 100*time.Millisecond
+)
 
 // unread is what the director's kernel takes of an answer although nobody reads it, in KiB.
 const unread = 8
 
-// liar is a server that answers badly. It ends when the connection does.
-type liar struct {
-	name  string
-	check string // what is asked; PORT: where
-	body  bool   // the answer has a body that is searched
-	lie   func(net.Conn)
-}
-
-const ok = "HTTP/1.1 200 OK\r\n"
-
-func liars() []liar {
-	search := "http: {path: /, match: '(x+x+)+y$'}"
-	return []liar{
-		{"a head without end", "http: /", false, says(ok, "X: "+strings.Repeat("x", 1000)+"\r\n")},
-		{"a line without end", "http: /", false, says(ok+"X: ", "x")},
-		{"interim answers without end", "http: /", false, says("", "HTTP/1.1 103 Early Hints\r\n\r\n")},
-		{"a byte a second", "http: /", false, slowly(ok + "Content-Length: 9\r\n\r\nfine.....")},
-		{"a bad status", "http: /", false, says("HTTP/1.1 "+strings.Repeat("9", 4000)+" \x1b[2J\r\n\r\n", "")},
-		{"a body of 2 GB", search, true, says(ok+"Content-Length: 2147483648\r\n\r\n", strings.Repeat("x", 8<<10))},
-		{"a body without end", "http: {path: /, contains: weir}", true, says(ok+"\r\n", strings.Repeat("x", 8<<10))},
-		{"a digest of a body without end", "http: {path: /, digest: " + strings.Repeat("0", 32) + "}", true, says(ok+"\r\n", strings.Repeat("x", 8<<10))},
-		{"chunks without end", search, true, says(ok+"Transfer-Encoding: chunked\r\n\r\n", "1000\r\n"+strings.Repeat("x", 0x1000)+"\r\n")},
-		{"a chunk of any size", search, true, says(ok+"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", "x")},
-		{"no TLS", "https: /", false, says("", "\x00\xff\x17garbage")},
-		{"TLS without end", "tls: {name: www.example.org}", false, says("", "\x16\x03\x03\x40\x00\x02\x00\xff\xff"+strings.Repeat("x", 0x4000-4))},
-		{"an answer without end", "expect: {send: 'stats\\r\\n', expect: '(x+x+)+y$'}", false, says("", strings.Repeat("x", 1000))},
-		{"a greeting without end", "smtp: {}", false, says("", "220-"+strings.Repeat("x", 4000)+"\r\n")},
-		{"lines before the greeting", "ssh: {}", false, says("", strings.Repeat("x", 4000)+"\r\n")},
-		{"a word of 2 GB", "redis: {}", false, says("$2147483648\r\n", strings.Repeat("x", 8<<10))},
-		{"names that point at each other", "dns: {name: example.org, tcp: true}", false, says("\xff\xff", "\xc0\x0c")},
-		{"pings without end", "grpc: {}", false, says(settings, "\x00\x00\x08\x06\x00\x00\x00\x00\x00weirweir")},
-		{"headers without end", "grpc: {}", false, says(settings+"\x00\x00\x00\x01\x00\x00\x00\x00\x01",
-			"\x00\x00\x68\x09\x00\x00\x00\x00\x01\x00\x01x\x64"+strings.Repeat("x", 100))},
-		{"a directory's answer of 2 GB", "ldap: {}", false, says("\x30\x84\x7f\xff\xff\xff", strings.Repeat("x", 8<<10))},
-		{"elements within elements", "ldap: {}", false, says("", "\x30\x80")},
-		{"a database's answer of 2 GB", "postgresql: {}", false, says("R\x7f\xff\xff\xff", strings.Repeat("x", 8<<10))},
-		{"notices without end", "postgresql: {}", false, says("", "N\x00\x00\x00\x05\x00")},
-		{"a packet of 16 MB", "mysql: {}", false, says("\xff\xff\xff\x00\x0a", strings.Repeat("x", 8<<10))},
-		{"an agent's line without end", "all: [http: /, {agent: {}, port: PORT}]", false, says("", "up ")},
-	}
-}
-
-// settings are the first words of a server by HTTP/2 (RFC 9113 section 3.4).
-const settings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-
-// says something once, and then something again and again; "": silence.
-func says(once, again string) func(net.Conn) {
-	return func(c net.Conn) {
-		_, err := io.WriteString(c, once)
-		text := []byte(strings.Repeat(again, max(1, 4096/max(1, len(again)))))
-		for err == nil && again != "" {
-			_, err = c.Write(text)
-		}
-	}
-}
-
-func slowly(text string) func(net.Conn) {
-	return func(c net.Conn) {
-		for i := range text {
-			if _, err := c.Write([]byte{text[i]}); err != nil {
-				return
-			}
-			time.Sleep(time.Second)
-		}
-	}
-}
-
 // hostility is a server on whose ports liars are.
 type hostility struct {
 	*asked
-	answers int // that a run wants
-	looks   int // at the daemon's memory
-	log     func(string, ...any)
-	stalls  stalls
+	liars    []liar
+	programs *programs
+	first    int // answers, by which the daemon has the memory that it needs
+	answers  int // that a run wants
+	looks    int // at the daemon's memory
+	log      func(string, ...any)
+	stalls   stalls
 
 	mu    sync.Mutex
 	heard map[string]extent // by the liar's name
@@ -145,13 +88,13 @@ type hostility struct {
 type extent struct {
 	answers int
 	most    uint64        // bytes that the director took
-	longest time.Duration // from the connection to its end
+	longest time.Duration // from the connection to its end, as if all had the same timeout
 	ours    time.Duration // the same, less what the machine stood still meanwhile
 }
 
 const hostilePort = 20_000
 
-// open has each liar on some ports, but those of bodies on one: the machine has to send them, too. Little memory for what comes in lets the kernel take little that nobody reads.
+// open has each liar on some ports, unless it is alone: the machine has to say all that, too. Little memory for what comes in lets the kernel take little that nobody reads.
 func (h *hostility) open(t *testing.T, copies int) error {
 	if err := h.director.Sysctl("ipv4/tcp_rmem", fmt.Sprintf("4096 %[1]d %[1]d", unread<<10)); err != nil {
 		return err
@@ -159,65 +102,48 @@ func (h *hostility) open(t *testing.T, copies int) error {
 	h.heard = map[string]extent{}
 	var text strings.Builder
 	text.WriteString("services:\n")
-	for i, liar := range liars() {
+	for i, l := range h.liars {
 		for j := range copies {
-			if liar.body && j > 0 {
+			if l.alone && j > 0 {
 				break
 			}
-			port := hostilePort + 100*i + j
-			if err := h.listen(t, uint16(port), liar); err != nil {
+			port := uint16(hostilePort + 100*i + j)
+			if err := l.lie.open(t, h, l, port); err != nil {
 				return err
 			}
-			check := strings.ReplaceAll(liar.check, "PORT", fmt.Sprint(port))
-			text.WriteString(h.service(port, "{"+check+", interval: 200ms}"))
+			text.WriteString(h.service(int(port), l.asked(h, port)))
 		}
 	}
 	return errors.Join(h.director.Start(text.String()), h.director.WaitReady(t.Context()))
 }
 
-func (h *hostility) listen(t *testing.T, port uint16, l liar) error {
-	listener, err := h.lab.Servers[0].Take(t.Context(), port, func(c *net.TCPConn) { go h.lie(c, l) })
-	if err != nil {
-		return err
-	}
-	t.Cleanup(func() { listener.Close() })
-	return nil
-}
-
-func (h *hostility) lie(c *net.TCPConn, l liar) {
-	defer c.Close()
-	began := time.Now()
-	go l.lie(c)
-	io.Copy(io.Discard, c) // until the director has had enough
-	ended, most := time.Now(), acknowledged(c)
-	took := ended.Sub(began)
+// note takes in what came of an answer.
+func (h *hostility) note(l liar, heard extent, began, ended time.Time) {
+	longer := l.timeout - hostileTimeout // than others have
+	took := ended.Sub(began) - longer
 	ours := took - h.stalls.within(began, ended)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e := h.heard[l.name]
-	e.answers++
-	e.most, e.longest, e.ours = max(e.most, most), max(e.longest, took), max(e.ours, ours)
+	e.answers += heard.answers
+	e.most, e.longest, e.ours = max(e.most, heard.most), max(e.longest, took), max(e.ours, ours)
 	h.heard[l.name] = e
 }
 
-// acknowledged is how many bytes the other side took.
-func acknowledged(c *net.TCPConn) (bytes uint64) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return 0
+// secret is in a file that nobody else can read.
+func (h *hostility) secret(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	_ = raw.Control(func(fd uintptr) {
-		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-			bytes = info.Bytes_acked
-		}
-	})
-	return bytes
+	return path
 }
 
 func (h *hostility) run(ctx context.Context) (faults.Measured, error) {
-	if err := h.hear(ctx, h.answers/4); err != nil { // the daemon takes what it needs
+	if err := h.hear(ctx, h.first); err != nil {
 		return faults.Measured{}, err
 	}
+	h.first = h.answers / 4 // of the next run
 	before, err := h.resident()
 	if err != nil {
 		return faults.Measured{}, err
@@ -230,7 +156,7 @@ func (h *hostility) run(ctx context.Context) (faults.Measured, error) {
 		return faults.Measured{}, err
 	}
 	h.log("the daemon had %d KiB, and has %d KiB", before, after)
-	figures := map[string]float64{hostileGrowth: float64(after-before) / 1024}
+	figures := map[string]float64{hostileGrowth: float64(after-before) / 1024, hostileLeft: float64(h.programs.left(ctx))}
 	if err := h.believed(ctx, figures); err != nil {
 		return faults.Measured{}, err
 	}
@@ -244,15 +170,28 @@ func (h *hostility) hear(ctx context.Context, answers int) error {
 	h.mu.Lock()
 	h.heard = map[string]extent{}
 	h.mu.Unlock()
-	return eachMoment(ctx, func() (bool, error) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		n := 0
-		for _, e := range h.heard {
-			n += e.answers
-		}
-		return n >= answers && len(h.heard) == len(liars()), nil
+	err := eachMoment(ctx, func() (bool, error) {
+		all, silent := h.count()
+		return all >= answers && len(silent) == 0, nil
 	})
+	if all, silent := h.count(); err != nil {
+		return fmt.Errorf("%w: %d times, and never %q", err, all, silent)
+	}
+	return nil
+}
+
+// count is how many answers there were, and of whom none.
+func (h *hostility) count() (answers int, silent []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, l := range h.liars {
+		n := h.heard[l.name].answers
+		answers += n
+		if n == 0 {
+			silent = append(silent, l.name)
+		}
+	}
+	return answers, silent
 }
 
 // resident is the daemon's memory, in KiB: the median of some looks, between which its garbage comes and goes.
@@ -282,14 +221,25 @@ func (h *hostility) residentNow() (kib int, err error) {
 
 func (h *hostility) believed(ctx context.Context, figures map[string]float64) error {
 	servers, err := h.daemon.Servers(ctx)
-	figures[believed] = 0
+	figures[believed], figures[unclear] = 0, 0
 	for _, s := range servers {
-		if s.State != "down" {
+		if s.State != "down" && s.State != "waiting" { // who is asked seldom is judged late
 			h.log("%s is %s", s.Service, s.State)
 			figures[believed]++
 		}
+		if !isShortLine(s.Reason) {
+			h.log("%s: %q", s.Service, s.Reason)
+			figures[unclear]++
+		}
 	}
 	return err
+}
+
+// isShortLine is for people, and terminals.
+func isShortLine(text string) bool {
+	const most = 240 // bytes: two reasons of 120 characters, what was and what is now
+	odd := func(r rune) bool { return !unicode.IsPrint(r) }
+	return text != "" && len(text) <= most && !strings.ContainsFunc(text, odd)
 }
 
 // judge tells, too, whether the machine was too busy: no answer would have taken too long if the machine had not stood
@@ -299,7 +249,7 @@ func (h *hostility) judge(figures map[string]float64) (disturbed string) {
 	defer h.mu.Unlock()
 	figures[hostileBytes], figures[hostileBody], figures[hostileTook] = 0, 0, 0
 	var longest, ours time.Duration
-	for _, l := range liars() {
+	for _, l := range h.liars {
 		e, part := h.heard[l.name], hostileBytes
 		if l.body {
 			part = hostileBody

@@ -253,3 +253,21 @@ func TestAliasesOfOthersAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestFilterIsTriedElsewhere: nothing of this namespace is touched, and what the kernel refuses is told.
+func TestFilterIsTriedElsewhere(t *testing.T) {
+	left, _ := newLAN(t)
+	program, err := anyProgram(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := left.checkState() + left.run("tc qdisc show dev lo")
+	left.do(func() error { return address.TryFilter(program) })
+	if after := left.checkState() + left.run("tc qdisc show dev lo"); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+	program.FD = -1
+	if err := address.TryFilter(program); !errors.Is(err, address.ErrNoFilter) {
+		t.Errorf("without a program: %v", err)
+	}
+}

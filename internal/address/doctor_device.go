@@ -20,6 +20,8 @@ type Device struct {
 	Parent   int    // of a VLAN device: index of the interface below it; 0: it is none
 	Program  uint32 // id of the XDP program on it; 0: none
 	Default4 bool   // an IPv4 default route leads out there
+	Ingress  bool   // it has an ingress qdisc, which leaves no room for clsact
+	Before   string // a filter of others' that sees what leaves before that of checks: "u32, pref 9"; "": none
 	Offloads Offloads
 }
 
@@ -53,7 +55,7 @@ func Devices() (map[int]Device, error) {
 		device.Default4 = ways[device.Index]
 		out[device.Index] = device
 	}
-	return keepPeers(out), nil
+	return keepPeers(out), addFilters(handle, out)
 }
 
 func toDevice(l netlink.Link) (Device, error) {

@@ -59,7 +59,11 @@ func checkFile(file string) (summary string, err error) {
 	}
 	servers := 0
 	for _, s := range spec.Services {
-		servers += len(s.Servers)
+		for _, server := range s.Servers {
+			if !server.IsLent() {
+				servers++
+			}
+		}
 	}
 	return fmt.Sprintf("%s: ok, %s, %s%s\n%s: connections: room for %s, %s of kernel memory%s%s%s",
 		file, count(len(spec.Services), "service"), count(servers, "server"), virtualRouters(spec),

@@ -12,6 +12,7 @@ import (
 func (f *file) check(services []service) {
 	f.checkKeys(services)
 	f.checkNames(services)
+	f.checkSorry(services)
 	for _, s := range services {
 		f.checkServers(s)
 	}
@@ -38,6 +39,7 @@ func (f *file) checkServers(s service) {
 	for i, server := range s.servers {
 		before, twice := first[server.Key]
 		switch {
+		case server.IsLent(): // its own service tells of it
 		case i == model.MaxServers:
 			f.complain(at(server.node), mistake{fmt.Sprintf("%s: more than %d servers", s.label, model.MaxServers), ""})
 		case !server.Key.Address.IsValid():
@@ -73,6 +75,9 @@ func (f *file) checkVIPs(services []service) {
 	}
 	for _, s := range services {
 		for _, server := range s.servers {
+			if server.IsLent() {
+				continue // its own service tells of it
+			}
 			owner, clash := owners[server.Key.Address]
 			if !clash || !server.Key.Address.IsValid() {
 				continue

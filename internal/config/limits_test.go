@@ -111,6 +111,30 @@ func TestServersOfAServiceAreLimited(t *testing.T) {
 	}
 }
 
+// TestLentServersAreLimited: they count for each service that has them.
+func TestLentServersAreLimited(t *testing.T) {
+	text := func(services int) []byte {
+		var b strings.Builder
+		b.WriteString("services:\n")
+		for i := range services {
+			fmt.Fprintf(&b, "  - {address: 192.0.2.%d:80, sorry: spare}\n", i+1)
+		}
+		b.WriteString("  - name: spare\n    address: 192.0.2.250:80\n    servers:\n")
+		for i := range model.MaxServers {
+			fmt.Fprintf(&b, "      - 10.0.%d.%d\n", i/250, i%250+1)
+		}
+		return []byte(b.String())
+	}
+	const most = model.MaxAllServers/model.MaxServers - 1
+	if _, err := config.Parse("weir.yaml", text(most)); err != nil {
+		t.Errorf("%d services: %v", most, err)
+	}
+	_, err := config.Parse("weir.yaml", text(most+1))
+	if want := "weir.yaml:5:36: service 192.0.2.4:80: sorry: more than 16384 servers of all services, together with those of service spare"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // TestHostileFilesEndSoon feeds what has brought YAML parsers down: each is refused within seconds.
 func TestHostileFilesEndSoon(t *testing.T) {
 	const size = 1 << 20
@@ -128,6 +152,8 @@ func TestHostileFilesEndSoon(t *testing.T) {
 		"tags":         strings.Repeat("!a ", size/3),
 		"brackets":     "a: " + strings.Repeat("[::]:1 ", size/7),
 		"long scalar":  "services: |\n" + strings.Repeat("  x\n", size/4),
+		"no sorry":     "services: [" + strings.Repeat("{name: a, address: 192.0.2.10:80, sorry: bb},", size/45) + "]",
+		"all sorry":    "services: [" + strings.Repeat("{name: a, address: 192.0.2.10:80, sorry: a},", size/45) + "]",
 		"random bytes": strings.Repeat("\x9d\xfe{-?:\t", size/7),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -30,7 +30,7 @@ func (s scope) policies(values map[string]*yaml.Node, of *service) {
 	}
 	of.Passive = s.passive(values["passive"], of)
 	if of.Panic > 0 {
-		s.complainIf(values["panic"], uselessPanic(of.servers))
+		s.complainIf(values["panic"], uselessPanic(of))
 	}
 }
 
@@ -115,9 +115,11 @@ func (s scope) panic(n *yaml.Node) int {
 }
 
 // uselessPanic refuses what would be heeded by nobody, or contradicts itself.
-func uselessPanic(servers []server) *mistake {
+func uselessPanic(of *service) *mistake {
 	asked := func(s server) bool { return len(s.Checks.Of) > 0 }
-	switch {
+	switch servers := of.servers; {
+	case of.sorry != nil:
+		return &mistake{"panic and sorry", "panic keeps servers that are down, a sorry service takes their place: keep one of them"}
 	case slices.ContainsFunc(servers, func(s server) bool { return s.Sorry }):
 		return &mistake{"panic and sorry", "panic keeps servers that are down, a sorry server takes their place: keep one of them"}
 	case len(servers) > 0 && !slices.ContainsFunc(servers, asked):

@@ -40,7 +40,8 @@ func specPairs(spec model.Spec) []pair {
 	if len(spec.Interfaces) > 0 {
 		out = append(out, pair{"interfaces", listNode(spec.Interfaces, interfaceNode)})
 	}
-	out = append(out, pair{"services", listNode(spec.Services, serviceNode)})
+	names := serviceNames(spec.Services)
+	out = append(out, pair{"services", listNode(spec.Services, func(s model.Service) *yaml.Node { return serviceNode(s, names) })})
 	if size := spec.Connections.Size; size != model.DefaultConnections {
 		out = append(out, pair{"connections", mapNode(pair{"size", numberNode(size)})})
 	}
@@ -69,7 +70,16 @@ func interfaceNode(i model.Interface) *yaml.Node {
 	return mapNode(pair{"name", textNode(i.Name)}, pair{"xdp", textNode(i.XDP.String())})
 }
 
-func serviceNode(s model.Service) *yaml.Node {
+// serviceNames are those by which services name each other.
+func serviceNames(services []model.Service) map[model.ServiceKey]string {
+	out := map[model.ServiceKey]string{}
+	for _, s := range services {
+		out[s.Key] = s.Name
+	}
+	return out
+}
+
+func serviceNode(s model.Service, names map[model.ServiceKey]string) *yaml.Node {
 	var pairs []pair
 	if s.Name != defaultName(s.Key) {
 		pairs = append(pairs, pair{"name", textNode(s.Name)})
@@ -127,9 +137,8 @@ func serviceNode(s model.Service) *yaml.Node {
 	if len(servers) > 0 && !sameChecks(common.Checks, standardChecks(s)) {
 		pairs = append(pairs, pair{"check", checksNode(common.Checks)})
 	}
-	for _, server := range sorry {
-		server.Checks = common.Checks // it has none, and none may be written
-		pairs = append(pairs, pair{"sorry", serverNode(server, common)})
+	if len(sorry) > 0 {
+		pairs = append(pairs, pair{"sorry", sorryNode(sorry[0], common, names)})
 	}
 	if len(servers) > 0 {
 		pairs = append(pairs, pair{"servers", listNode(servers, func(server model.Server) *yaml.Node {

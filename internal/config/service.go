@@ -19,6 +19,7 @@ type service struct {
 	keys    []placedKey
 	name    *yaml.Node // nil: the name is the default
 	servers []server
+	sorry   *yaml.Node // the name of another service; nil: a server, or nothing
 
 	halfOpen *yaml.Node // nil: the default
 }
@@ -71,7 +72,9 @@ func (s scope) service(n *yaml.Node, number int) service {
 	for i, item := range s.list(values["servers"], "servers") {
 		out.servers = append(out.servers, s.server(item, i+1, standard))
 	}
-	out.servers = append(out.servers, s.sorry(values["sorry"], standard)...)
+	if out.sorry = sorryService(values["sorry"]); out.sorry == nil {
+		out.servers = append(out.servers, s.sorry(values["sorry"], standard)...)
+	}
 	s.complainIf(standard.tunnel.node, unusedTunnel(standard, out.servers))
 	s.complainIf(values["down"], downOfNobody(values["down"], out.servers))
 	out.Unknown = s.unknown(values["unknown"], out.servers)

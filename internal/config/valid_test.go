@@ -97,6 +97,9 @@ func dump(spec model.Spec) string {
 			if server.Sorry {
 				fmt.Fprintf(&b, "    sorry\n")
 			}
+			if server.IsLent() {
+				fmt.Fprintf(&b, "    lent by %s\n", server.LentBy)
+			}
 			if server.Checks.Off {
 				fmt.Fprintf(&b, "    check off\n")
 			}

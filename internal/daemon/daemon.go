@@ -203,7 +203,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		d.target.Run,
 		func(ctx context.Context) error { return d.observer.Run(ctx, d.networkSeen) },
 		func(ctx context.Context) error { return d.routers.Run(ctx, d.tooBig) },
-		func(ctx context.Context) error { return d.monitor.Run(ctx, d.healthSeen) },
+		d.watchHealth,
 		d.notifier.Run,
 		func(ctx context.Context) error {
 			return d.path.Run(ctx, dataplane.Hears{Unresolved: d.unresolved, Refused: d.refused})

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"time"
@@ -23,13 +24,26 @@ func poolOf(held []model.Service) map[model.ServiceServer]bool {
 	return out
 }
 
+// watchHealth leaves nothing unwritten when it ends.
+func (d *daemon) watchHealth(ctx context.Context) error {
+	err := d.monitor.Run(ctx, d.healthSeen)
+	d.kept.finish(time.Now(), d.remember)
+	return err
+}
+
 // healthSeen writes verdicts down before anything is done about them: who starts after a crash must not know
-// less than the maps.
+// less than the maps, but for weights of the last seconds.
 func (d *daemon) healthSeen(known map[model.CheckKey]model.Health) {
-	if err := health.Remember(d.options.verdicts(), known); err != nil {
+	d.kept.keep(known, time.Now(), d.remember)
+	d.tell(func(seen *model.Seen) { seen.Health = known })
+}
+
+func (d *daemon) remember(known map[model.CheckKey]model.Health) bool {
+	err := health.Remember(d.options.verdicts(), known)
+	if err != nil {
 		d.log.Error("a daemon that is started now would not know which servers are down", "err", err)
 	}
-	d.tell(func(seen *model.Seen) { seen.Health = known })
+	return err == nil
 }
 
 // mostPast is how many events are remembered.

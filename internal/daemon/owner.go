@@ -36,6 +36,7 @@ type daemon struct {
 	routers   *address.PathObserver
 	resolver  *address.Resolver
 	monitor   *health.Monitor
+	kept      keeper // of what monitor has found out
 	notifier  *notify.Notifier
 	vrrp      *vrrp.Runner
 	target    *address.Target

@@ -61,46 +61,92 @@ func (d *Dataplane) Counters() (Counters, error) {
 }
 
 func (d *Dataplane) serverCounters(out Counters, services map[serviceID]model.ServiceKey) error {
-	servers, err := d.readServers()
+	places, err := d.places(services)
 	if err != nil {
 		return err
 	}
-	for id, value := range servers {
-		service, ok := services[serviceID{value.Service, value.ServiceGeneration}]
-		if !ok {
-			continue
-		}
-		counts, err := d.serverCounts(uint32(id), value)
-		if err != nil {
-			return err
-		}
-		out.Services[service] = out.Services[service].plus(counts.Counts)
-		if value.Generation != 0 {
-			out.Servers[model.ServiceServer{Service: service, Server: serverKey(value)}] = counts
+	counts, err := d.serverCounts(places)
+	if err != nil {
+		return err
+	}
+	for i, p := range places {
+		out.Services[p.service] = out.Services[p.service].plus(counts[i].Counts)
+		if p.server.Generation != 0 {
+			out.Servers[model.ServiceServer{Service: p.service, Server: serverKey(p.server)}] = counts[i]
 		}
 	}
 	return nil
 }
 
-func (d *Dataplane) serverCounts(id uint32, server pathServer) (ServerCounts, error) {
-	var load pathLoad
-	if err := d.path.Loads.Lookup(id, &load); err != nil {
-		return ServerCounts{}, fmt.Errorf("read load of server %d: %w", id, err)
-	}
-	signs, err := d.signs(id)
-	if err != nil {
-		return ServerCounts{}, err
-	}
-	counts, err := d.counts(maxServices + id)
-	return ServerCounts{load.Active, load.Inactive, load.HalfOpen, load.Persistent, isFull(load, server), signs, counts}, err
+// place is where a server of these services is counted, or was.
+type place struct {
+	id      uint32
+	service model.ServiceKey
+	server  pathServer
 }
 
-func (d *Dataplane) signs(id uint32) (Signs, error) {
-	var s pathSign
-	if err := d.path.Signs.Lookup(id, &s); err != nil {
-		return Signs{}, fmt.Errorf("read signs of server %d: %w", id, err)
+// places are in the order of their ids.
+func (d *Dataplane) places(services map[serviceID]model.ServiceKey) ([]place, error) {
+	servers, err := d.readServers()
+	var out []place
+	for id, server := range servers {
+		if service, ok := services[serviceID{server.Service, server.ServiceGeneration}]; ok {
+			out = append(out, place{uint32(id), service, server})
+		}
 	}
-	return Signs{s.Answered, s.Refused, s.Row}, nil
+	return out, err
+}
+
+func (d *Dataplane) serverCounts(places []place) ([]ServerCounts, error) {
+	var ids, blocks []uint32
+	for _, p := range places {
+		ids, blocks = append(ids, p.id), append(blocks, maxServices+p.id)
+	}
+	loads, err := readSome[pathLoad](d.path.Loads, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read loads: %w", err)
+	}
+	signs, err := d.signs(ids)
+	if err != nil {
+		return nil, err
+	}
+	counts, err := d.sums(blocks)
+	var out []ServerCounts
+	for i, l := range loads {
+		out = append(out, ServerCounts{l.Active, l.Inactive, l.HalfOpen, l.Persistent, isFull(l, places[i].server), signs[i], counts[i]})
+	}
+	return out, err
+}
+
+// Signs reads those of every server that is in the maps.
+func (d *Dataplane) Signs() (map[model.ServiceServer]Signs, error) {
+	var ids []uint32
+	var servers []model.ServiceServer
+	err := d.eachServer(func(service model.ServiceKey, id uint32, server pathServer) {
+		ids, servers = append(ids, id), append(servers, model.ServiceServer{Service: service, Server: serverKey(server)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	signs, err := d.signs(ids)
+	out := map[model.ServiceServer]Signs{}
+	for i, s := range signs {
+		out[servers[i]] = s
+	}
+	return out, err
+}
+
+// signs are those of these servers, in this order.
+func (d *Dataplane) signs(ids []uint32) ([]Signs, error) {
+	read, err := readSome[pathSign](d.path.Signs, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read signs: %w", err)
+	}
+	var out []Signs
+	for _, s := range read {
+		out = append(out, Signs{s.Answered, s.Refused, s.Row})
+	}
+	return out, nil
 }
 
 // clearSigns makes a place ready for another server.
@@ -150,15 +196,22 @@ func (d *Dataplane) carry(service uint32, counts Counts) error {
 
 // counts sums what each CPU counted.
 func (d *Dataplane) counts(index uint32) (Counts, error) {
-	var cpus []pathCounters
-	if err := d.path.Counters.Lookup(index, &cpus); err != nil {
-		return Counts{}, fmt.Errorf("read counters %d: %w", index, err)
+	sums, err := d.sums([]uint32{index})
+	return sums[0], err
+}
+
+// sums are the counts of these blocks, in this order.
+func (d *Dataplane) sums(blocks []uint32) ([]Counts, error) {
+	out := make([]Counts, len(blocks))
+	err := someElements(d.path.Counters, blocks, func(i int, cpus []pathCounters) {
+		for _, c := range cpus {
+			out[i] = out[i].plus(Counts{c.Connections, c.PacketsIn, c.BytesIn, c.PacketsOut, c.BytesOut})
+		}
+	})
+	if err != nil {
+		return out, fmt.Errorf("read counters: %w", err)
 	}
-	var sum Counts
-	for _, c := range cpus {
-		sum = sum.plus(Counts{c.Connections, c.PacketsIn, c.BytesIn, c.PacketsOut, c.BytesOut})
-	}
-	return sum, nil
+	return out, nil
 }
 
 // putCounts writes what no CPU counts in now.

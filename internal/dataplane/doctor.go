@@ -12,6 +12,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/model"
 )
 
 // Host is what this kernel has for the path, and what lies under --bpffs.
@@ -80,6 +82,22 @@ func tryLoad() error {
 	}
 	path.Close()
 	return nil
+}
+
+// TryChecks shows the program of checks to the verifier, and hands it to who tries it where such programs are put.
+func TryChecks(try func(model.Program) error) error {
+	spec, err := loadChecks()
+	if err != nil {
+		return fmt.Errorf("checks: %w", err)
+	}
+	var objects struct {
+		Check *ebpf.Program `ebpf:"check"`
+	}
+	if err := spec.LoadAndAssign(&objects, nil); err != nil {
+		return loadError("checks", err)
+	}
+	defer objects.Check.Close()
+	return try(model.Program{FD: objects.Check.FD()})
 }
 
 // lookAtPins reads the note, if there is one.

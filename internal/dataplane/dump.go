@@ -3,12 +3,9 @@
 package dataplane
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
-
-	"github.com/cilium/ebpf"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -33,9 +30,6 @@ func (w word) has(flag pathConnFlag) bool { return pathConnFlag(w>>8)&flag != 0 
 func (w word) life() uint32               { return uint32(w >> 32) }
 func (w word) isLive() bool               { return w.state() > pathConnStateCONN_COMING }
 func (w word) isForward() bool            { return w.isLive() && !w.has(pathConnFlagCONN_REVERSE) }
-
-// dumpChunk is how many elements of the table are copied in one call.
-const dumpChunk = 4096
 
 // Connections calls yield for each connection until it returns false. Those that come and go
 // meanwhile may be missing or not.
@@ -70,22 +64,13 @@ func (d *Dataplane) reader() (func(pathConn) Connection, error) {
 
 // eachEntry calls yield for each entry of the table, free ones too, until it returns false.
 func (d *Dataplane) eachEntry(yield func(position uint32, e pathConn) bool) error {
-	keys, values := make([]uint32, dumpChunk), make([]pathConn, dumpChunk)
-	var cursor ebpf.MapBatchCursor
-	for {
-		n, err := d.path.Conns.BatchLookup(&cursor, keys, values, nil)
-		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("read connections: %w", err)
-		}
-		for i := range n {
-			if keys[i]%bucketSlots != 0 && !yield(keys[i], values[i]) {
-				return nil
-			}
-		}
-		if err != nil {
-			return nil
-		}
+	err := eachElement(d.path.Conns, d.path.Conns.MaxEntries(), func(index uint32, e []pathConn) bool {
+		return index%bucketSlots == 0 || yield(index, e[0])
+	})
+	if err != nil {
+		return fmt.Errorf("read connections: %w", err)
 	}
+	return nil
 }
 
 var connStates = map[pathConnState]string{

@@ -2,7 +2,18 @@
 
 package dataplane
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// TestConfigPromisesTheRoomThereIs in the maps.
+func TestConfigPromisesTheRoomThereIs(t *testing.T) {
+	if maxServers != model.MaxAllServers {
+		t.Errorf("the maps have room for %d servers, the config for %d", maxServers, model.MaxAllServers)
+	}
+}
 
 func TestIDsComeAgainAsLateAsPossible(t *testing.T) {
 	s := newIDs(4)

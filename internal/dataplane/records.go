@@ -41,14 +41,19 @@ func (d *Dataplane) readServers() ([]pathServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	servers := make([]pathServer, len(current))
+	var ids, numbers []uint32
 	for id, record := range current {
-		if record == noRecord {
-			continue
+		if record != noRecord {
+			ids, numbers = append(ids, uint32(id)), append(numbers, uint32(record))
 		}
-		if err := d.path.Records.Lookup(uint32(record), &servers[id]); err != nil {
-			return nil, fmt.Errorf("read record %d of server %d: %w", record, id, err)
-		}
+	}
+	records, err := readSome[pathServer](d.path.Records, numbers)
+	if err != nil {
+		return nil, fmt.Errorf("read records of servers: %w", err)
+	}
+	servers := make([]pathServer, len(current))
+	for i, id := range ids {
+		servers[id] = records[i]
 	}
 	return servers, nil
 }

@@ -152,19 +152,3 @@ func (d *Dataplane) readAddresses(t *tables) (err error) {
 	}
 	return nil
 }
-
-// readArray reads a whole array map in one call.
-func readArray[V any](m *ebpf.Map) ([]V, error) {
-	n := int(m.MaxEntries())
-	keys, values := make([]uint32, n), make([]V, n)
-	var cursor ebpf.MapBatchCursor
-	got, err := m.BatchLookup(&cursor, keys, values, nil)
-	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return nil, fmt.Errorf("read array: %w", err)
-	}
-	out := make([]V, n)
-	for i := range got {
-		out[keys[i]] = values[i]
-	}
-	return out, nil
-}

@@ -273,6 +273,15 @@ func (b *testbed) compareCounters(t testing.TB) {
 	if diff := cmp.Diff(servers, gotServers, compareAddr); diff != "" {
 		t.Errorf("servers (-want +got):\n%s", diff)
 	}
+	signs, err := b.path.Signs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, counts := range got.Servers {
+		if signs[key] != counts.Signs || len(signs) != len(got.Servers) {
+			t.Errorf("server %s: signs alone are %+v, want %+v", key.Server, signs[key], counts.Signs)
+		}
+	}
 }
 
 // compareConnections compares what is remembered of every connection, and that a server's load is

@@ -5,7 +5,7 @@
 // and needs no daemon; one that runs is asked by the command line, which hands its answer in.
 //
 // It is not for real servers: `weir realserver status` is. Read this file first, then look.go, and
-// any of the checks: host.go, interfaces.go, network.go, services.go. docs/doctor.md says the same
+// any of the checks: host.go, interfaces.go, checks.go, network.go, services.go. docs/doctor.md says the same
 // to those who run it.
 package doctor
 
@@ -26,6 +26,7 @@ type Facts struct {
 	Spec     *model.Spec // nil: there is no configuration
 	Daemon   Daemon
 	Host     dataplane.Host
+	Filter   error // why the kernel has no filter for checks; nil: it has
 	Process  Process
 	Network  model.Network
 	Devices  map[int]address.Device // by index
@@ -74,6 +75,7 @@ var checks = []check{
 	{"rxvlan", rxVLAN},
 	{"veth-gro", vethGRO},
 	{"veth-checksum", vethChecksum},
+	{"clsact", clsact},
 	{"mtu", mtu},
 	{"rp-filter", rpFilter},
 	{"forwarding", forwarding},

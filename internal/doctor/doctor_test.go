@@ -85,6 +85,15 @@ func serving(p model.Protocol, f model.Forwarding, server string) func(*doctor.F
 	return func(facts *doctor.Facts) { facts.Spec.Services = []model.Service{service(p, f, server)} }
 }
 
+// asking has the server checked through the virtual address.
+func asking(f *doctor.Facts) {
+	f.Spec.Services[0].Servers[0].Checks = model.Checks{Of: []model.Check{{Ask: model.AskTCP{}, Interval: model.DefaultInterval, Timeout: model.DefaultTimeout}}}
+}
+
+func noFilter(f *doctor.Facts) {
+	f.Filter = fmt.Errorf("%w: add clsact: %w", address.ErrNoFilter, unix.ENOENT)
+}
+
 func device(index int, change func(*address.Device)) func(*doctor.Facts) {
 	return func(f *doctor.Facts) {
 		d := f.Devices[index]
@@ -197,6 +206,17 @@ var tests = []struct {
 	{"a peer with tx-checksumming", "veth-checksum", []func(*doctor.Facts){paired(address.Offloads{TxChecksum: true}, 0)}, api.LevelError, "wire", "ethtool -K wire tx off"},
 	{"a peer without tx-checksumming", "veth-checksum", []func(*doctor.Facts){paired(address.Offloads{GRO: true}, 0)}, api.LevelOK, "", ""},
 	{"a peer elsewhere, its checksums", "veth-checksum", []func(*doctor.Facts){device(back, func(d *address.Device) { d.Kind = "veth" })}, api.LevelNote, "eth1", "ethtool -k"},
+	{"a kernel without clsact", "clsact", []func(*doctor.Facts){asking, noFilter}, api.LevelWarning, "add clsact: no such file", "modprobe -a sch_ingress cls_bpf"},
+	{"a kernel without clsact, and nobody asks", "clsact", []func(*doctor.Facts){noFilter}, api.LevelOK, "", ""},
+	{"a kernel without clsact, and no configuration", "clsact", []func(*doctor.Facts){noFilter, func(f *doctor.Facts) { f.Spec = nil }}, api.LevelNote, "add clsact", "modprobe"},
+	{"a kernel that refuses the program of checks", "clsact", []func(*doctor.Facts){asking, func(f *doctor.Facts) { f.Filter = errors.New("R1 type=ctx\nmore") }}, api.LevelWarning, "refuses the program of checks: R1 type=ctx", "weir version"},
+	{"a filter that may not be tried", "clsact", []func(*doctor.Facts){asking, func(f *doctor.Facts) {
+		f.Filter = fmt.Errorf("%w: uid 1000 has no CAP_BPF", address.ErrUntried)
+	}}, api.LevelNote, "not tried: uid 1000", "sudo weir doctor"},
+	{"a kernel with clsact", "clsact", []func(*doctor.Facts){asking}, api.LevelOK, "takes the filter", ""},
+	{"an ingress qdisc towards a server", "clsact", []func(*doctor.Facts){asking, device(back, func(d *address.Device) { d.Ingress = true })}, api.LevelWarning, "eth1: it has an ingress qdisc", "tc qdisc del dev eth1 ingress && tc qdisc add dev eth1 clsact"},
+	{"an ingress qdisc elsewhere", "clsact", []func(*doctor.Facts){asking, device(front, func(d *address.Device) { d.Ingress = true })}, api.LevelOK, "", ""},
+	{"a filter before that of checks", "clsact", []func(*doctor.Facts){asking, device(back, func(d *address.Device) { d.Before = "u32, pref 9" })}, api.LevelNote, "eth1: a filter of others' (u32, pref 9)", "tc filter show dev eth1 egress"},
 	{"a narrow way", "mtu", []func(*doctor.Facts){mtuOf(back, 1400)}, api.LevelWarning, "its MTU is 1400", "ip link set dev eth1 mtu 1500"},
 	{"a tunnel without room", "mtu", []func(*doctor.Facts){tunnel}, api.LevelNote, "the tunnel takes 20", "ip link set dev eth1 mtu 1520"},
 	{"a tunnel with room", "mtu", []func(*doctor.Facts){tunnel, mtuOf(back, 1520)}, api.LevelOK, "", ""},

@@ -231,6 +231,26 @@ func TestFixesWorkBesideADaemon(t *testing.T) {
 	}
 }
 
+// TestWhatIsInTheWayOfChecksIsSeen: the filter itself is tried on this kernel.
+func TestWhatIsInTheWayOfChecksIsSeen(t *testing.T) {
+	b := newBed(t, lab.LAN, lab.DR)
+	if err := b.host.Configure("services: [{address: \"192.0.2.10:80\", scheduler: rr, forwarding: dr, servers: [192.0.2.11]}]"); err != nil {
+		t.Fatal(err)
+	}
+	if _, there := b.find("clsact", "takes the filter", api.LevelOK); !there {
+		t.Errorf("%+v", b.doctor().Findings)
+	}
+	b.mends("tc qdisc add dev eth0 ingress", "clsact", "eth0: it has an ingress qdisc", api.LevelWarning)
+	b.run("tc filter add dev eth0 egress pref 9 protocol all u32 match u32 0 0")
+	if _, there := b.find("clsact", "(u32, pref 9)", api.LevelNote); !there {
+		t.Errorf("%+v", b.doctor().Findings)
+	}
+	b.run("tc filter del dev eth0 egress; tc filter add dev eth0 egress pref 40000 protocol all u32 match u32 0 0")
+	if f, there := b.find("clsact", "", api.LevelNote); there {
+		t.Errorf("a filter behind that of checks: %+v", f)
+	}
+}
+
 func TestDeadDaemonsPinsAreSeen(t *testing.T) {
 	b := newBed(t, lab.TwoArm, lab.NAT)
 	b.start(nat)

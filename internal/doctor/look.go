@@ -4,6 +4,7 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"time"
 
@@ -19,6 +20,7 @@ func Look(now time.Time, bpffs string, spec *model.Spec, daemon Daemon) (Facts, 
 	if f.Host, err = dataplane.LookAtHost(bpffs); err != nil {
 		return Facts{}, err
 	}
+	f.Filter = tryFilter(f.Host)
 	if f.Process, err = lookAtProcess(f.Host.Pins.Pid); err != nil {
 		return Facts{}, err
 	}
@@ -26,6 +28,14 @@ func Look(now time.Time, bpffs string, spec *model.Spec, daemon Daemon) (Facts, 
 		return Facts{}, err
 	}
 	return f, nil
+}
+
+// tryFilter changes nothing: the namespace in which it tries is gone again.
+func tryFilter(h dataplane.Host) error {
+	if h.Refused != nil {
+		return fmt.Errorf("%w: %w", address.ErrUntried, h.Refused)
+	}
+	return dataplane.TryChecks(address.TryFilter)
 }
 
 func (f *Facts) lookAtNetwork() error {

@@ -140,6 +140,9 @@ func unanswered(err error, strange int) error {
 	if errors.Is(err, errSilent) && strange > 0 {
 		return fmt.Errorf("%w to our question, only %d to others", err, strange)
 	}
+	if much, ok := errors.AsType[tooMuch](err); ok {
+		return fmt.Errorf("%w of answers, none to our question", much)
+	}
 	return err
 }
 

@@ -25,6 +25,8 @@ func leaveSilently(c net.Conn) {
 			c = on.NetConn()
 		case *limited:
 			c = on.Conn
+		case polite:
+			c = on.Conn
 		case *net.TCPConn:
 			_ = on.CloseWrite()
 			return

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"runtime"
+	"time"
 	"unicode/utf8"
 )
 
@@ -17,7 +19,7 @@ func matches(ctx context.Context, expression *regexp.Regexp, text []byte) (bool,
 	if prefix, _ := expression.LiteralPrefix(); !bytes.Contains(text, []byte(prefix)) {
 		return false, nil
 	}
-	r := &reading{ctx: ctx, text: text}
+	r := &reading{ctx: ctx, text: text, since: time.Now()}
 	found := expression.MatchReader(r)
 	if r.over { // what was read until then may match, but as an end that it is not
 		return false, fmt.Errorf("%w: it takes too long to search", errSilent)
@@ -27,17 +29,21 @@ func matches(ctx context.Context, expression *regexp.Regexp, text []byte) (bool,
 
 // reading is a text that ends when ctx does.
 type reading struct {
-	ctx  context.Context
-	text []byte
-	read int
-	over bool
+	ctx   context.Context
+	text  []byte
+	read  int
+	over  bool
+	since time.Time // nobody else had the processor
 }
 
-// glance is how many characters are read from one look at the clock to the next.
-const glance = 256
+const (
+	glance = 256              // characters from one look at the clock to the next
+	turn   = time.Millisecond // that a search takes while others wait
+)
 
 func (r *reading) ReadRune() (rune, int, error) {
 	if r.read%glance == 0 {
+		r.pause()
 		r.over = isOver(r.ctx)
 	}
 	if r.over || len(r.text) == 0 {
@@ -47,4 +53,12 @@ func (r *reading) ReadRune() (rune, int, error) {
 	r.text = r.text[size:]
 	r.read++
 	return c, size, nil
+}
+
+// pause lets other checks go first, as polite does: they would wait for a search longer than for anything else.
+func (r *reading) pause() {
+	if time.Since(r.since) >= turn {
+		runtime.Gosched()
+		r.since = time.Now()
+	}
 }

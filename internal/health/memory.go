@@ -17,7 +17,7 @@ import (
 )
 
 // Memory is what checks had found out before this process began, by what they asked. It is written before a
-// verdict is acted upon, so after a crash it is never older than what the maps hold.
+// verdict is acted upon, so after a crash it is not older than what the maps hold, but for weights.
 type Memory map[string]model.Health
 
 // remembered is a verdict as the file has it.

@@ -53,7 +53,7 @@ func dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
-	return c, nil
+	return polite{c}, nil
 }
 
 // errSilent is what becomes of every timeout.

@@ -106,7 +106,8 @@ func (r radiusCheck) probe(ctx context.Context, to netip.AddrPort) error {
 // and so do we (RFC 2865 section 3), until the time is over.
 func unsigned(err error, strange int) error {
 	err = plainly(err)
-	if strange > 0 && (err == nil || errors.Is(err, errSilent)) {
+	_, much := errors.AsType[tooMuch](err)
+	if strange > 0 && (err == nil || much || errors.Is(err, errSilent)) {
 		return fmt.Errorf("radius: %d answers, none signed with our secret", strange)
 	}
 	return err

@@ -4,6 +4,7 @@ package health
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -94,7 +95,7 @@ func (s sipCheck) overUDP(ctx context.Context, to netip.AddrPort) error {
 		if err != nil {
 			return unanswered(err, strange)
 		}
-		answer, err := readSIP(bufio.NewReader(strings.NewReader(string(space[:n]))))
+		answer, err := readSIPDatagram(space[:n])
 		if err == nil && answer.isFinal(request) {
 			return s.judge(answer)
 		}
@@ -168,6 +169,16 @@ func readSIP(r *bufio.Reader) (sipAnswer, error) {
 		return sipAnswer{}, err
 	}
 	return newSIPAnswer(number, reason, head)
+}
+
+// readSIPDatagram wants the body, too, if there is one: an answer that ends before is none (RFC 3261 section 18.3).
+func readSIPDatagram(datagram []byte) (sipAnswer, error) {
+	in := bufio.NewReader(bytes.NewReader(datagram))
+	out, err := readSIP(in)
+	if err == nil {
+		_, err = in.Discard(out.length)
+	}
+	return out, err
 }
 
 // newSIPAnswer knows the short names of headers (RFC 3261 section 7.3.3).

@@ -51,6 +51,23 @@ func sipAnswers() map[string]struct {
 	}
 }
 
+// TestDatagramsHaveTheirBody: without it they are no answer.
+func TestDatagramsHaveTheirBody(t *testing.T) {
+	for want, body := range map[string]string{"": "12345", "no answer to our question, only 1 to others": "1234"} {
+		to, err := datagramServer(t, "127.0.0.1:0", func(request []byte) [][]byte {
+			return [][]byte{[]byte(sipReply(string(request), "200 OK", "Content-Length: 5") + body)}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		within := forever
+		if want != "" {
+			within = soon
+		}
+		wantReason(t, answered(t, probeSIP(model.AskSIP{}), to, within), want)
+	}
+}
+
 func TestSIPServersAreJudgedOverUDP(t *testing.T) {
 	tests := sipAnswers()
 	for name, tt := range tests {

@@ -15,7 +15,8 @@ import (
 )
 
 // dialUDP makes a socket that hears this endpoint alone, and also that its port is closed: the kernel tells
-// connected sockets what ICMP says. Its deadline is that of ctx.
+// connected sockets what ICMP says. Its deadline is that of ctx, and it hears no more than any check does, in however
+// many datagrams.
 func dialUDP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 	var d net.Dialer
 	to, _ = dialled(ctx, to) // no two sockets of UDP have one port
@@ -28,7 +29,7 @@ func dialUDP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
-	return c, nil
+	return newLimited(polite{c}, maxTold), nil
 }
 
 // probeUDP judges the first datagram that comes back.

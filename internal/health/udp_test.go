@@ -5,6 +5,7 @@ package health
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,33 @@ func datagramServer(t *testing.T, address string, answer func([]byte) [][]byte) 
 		<-ended
 	})
 	return netip.MustParseAddrPort(c.LocalAddr().String()), nil
+}
+
+// TestFloodsOfDatagramsHaveAnEnd: in many small ones, and in few large ones.
+func TestFloodsOfDatagramsHaveAnEnd(t *testing.T) {
+	radius := probeRADIUS(model.AskRADIUS{SecretFile: secretFile(t, "s3cret")})
+	for name, tt := range map[string]struct {
+		ask   probe
+		size  int
+		count int
+		want  string
+	}{
+		"dns":           {probeMade(probeDNS(model.AskDNS{})), 9, maxStrange, "dns: 32 answers, none to our question"},
+		"dns, large":    {probeMade(probeDNS(model.AskDNS{})), maxDatagram, 17, "more than 64 KiB of answers, none to our question"},
+		"sip":           {probeSIP(model.AskSIP{}), 9, maxStrange, "sip: 32 answers, none to our question"},
+		"sip, large":    {probeSIP(model.AskSIP{}), 50_000, 2, "more than 64 KiB of answers, none to our question"},
+		"radius":        {radius, 9, maxStrange, "radius: 32 answers, none signed with our secret"},
+		"radius, large": {radius, maxRADIUS, 17, "radius: 16 answers, none signed with our secret"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			datagram := []byte(strings.Repeat("x", tt.size))
+			to, err := datagramServer(t, "127.0.0.1:0", func([]byte) [][]byte { return slices.Repeat([][]byte{datagram}, tt.count) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantReason(t, answered(t, tt.ask, to, forever), tt.want)
+		})
+	}
 }
 
 func TestDatagramsAreJudged(t *testing.T) {

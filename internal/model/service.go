@@ -164,6 +164,9 @@ func (s Service) Speaks(p Protocol) bool {
 // MaxServers is the largest number of servers of one service.
 const MaxServers = 4096
 
+// MaxAllServers is the largest number of servers of all services together.
+const MaxAllServers = 16384
+
 // MaxWeight is the largest weight of a server, as in ipvsadm.
 const MaxWeight = 65535
 
@@ -190,5 +193,15 @@ type Server struct {
 	Thresholds  Thresholds
 	Checks      Checks
 	Maintenance Maintenance
-	Sorry       bool // it takes connections only while no other server of the service does
+	Sorry       bool       // it takes connections only while no other server of the service does
+	LentBy      ServiceKey // of a sorry server: whose checks and policies say how it does; zero: none's, it is the service's own
+}
+
+// IsLent tells whether the server is another service's, which is the sorry service of this one.
+func (s Server) IsLent() bool { return s.LentBy != ServiceKey{} }
+
+// LenderKeys are what a server that is lent may be called by its own service: where that has many ports, the server
+// has none there.
+func (s Server) LenderKeys() [2]ServerKey {
+	return [2]ServerKey{s.Key, {Address: s.Key.Address, Port: AnyPort}}
 }

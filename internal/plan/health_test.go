@@ -255,6 +255,9 @@ func TestSorryServerStepsIn(t *testing.T) {
 		if got := desired.Dataplane.Services[0].Servers[1]; got.Weight != test.want || got.Absent != (test.want == 0) || (got.Leaving == model.Drain) != (test.want == 0) {
 			t.Errorf("%s: %+v, want weight %d", test.name, got, test.want)
 		}
+		if own := desired.Dataplane.Services[0].Servers[0]; own.Absent != (test.want > 0) {
+			t.Errorf("%s: %+v, and the sorry server has weight %d", test.name, own, test.want)
+		}
 	}
 	seen := model.Seen{Network: network("198.51.100.13")} // one is unreachable, which passes by itself at start
 	desired, _ := plan.Make(spec("192.0.2.10", one, sorry), seen, noon)

@@ -2,7 +2,7 @@
 
 // Package plan is the policy on the way down: Make turns what is wanted (Spec) and what was seen
 // into what the kernel shall hold (Desired). It is pure; it reads no file, no clock and no kernel.
-// Read this file first, then interfaces.go (and vlan.go), servers.go (and pool.go, health.go, quorum.go,
+// Read this file first, then interfaces.go (and vlan.go), servers.go (and pool.go, health.go, sorry.go, quorum.go,
 // eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), vrrp.go, detours.go, and problems.go.
 package plan
 

@@ -3,7 +3,6 @@
 package plan
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -21,11 +20,18 @@ type pool struct {
 	ejections map[model.ServerKey]model.Ejection
 }
 
+// pools begins with those that lend servers: they borrow none.
 func pools(spec model.Spec, seen model.Seen, resting map[model.ServiceServer]model.Rest, now time.Time) []pool {
-	out := make([]pool, 0, len(spec.Services))
-	for _, service := range spec.Services {
-		service.Servers = restingServers(service, resting)
-		out = append(out, poolOf(service, seen, resting, now))
+	out := make([]pool, len(spec.Services))
+	loans := loansOf(spec.Services)
+	for _, borrow := range []bool{false, true} {
+		for i, service := range spec.Services {
+			if borrows(service) == borrow {
+				service.Servers = restingServers(service, resting)
+				out[i] = poolOf(service, loans, seen, resting, now)
+				loans.lend(service.Key, out[i].wants)
+			}
+		}
 	}
 	return out
 }
@@ -33,10 +39,14 @@ func pools(spec model.Spec, seen model.Seen, resting map[model.ServiceServer]mod
 // poolOf makes a weight of what is written, 0 in maintenance, and what checks advise, then of what they found;
 // panic takes in again who is out by that, and what clients showed, a sorry server or the way to a server may put
 // others out. At last those that came back begin slowly.
-func poolOf(service model.Service, seen model.Seen, resting map[model.ServiceServer]model.Rest, now time.Time) pool {
+func poolOf(service model.Service, loans loans, seen model.Seen, resting map[model.ServiceServer]model.Rest, now time.Time) pool {
 	ways := make([]model.ServerWant, 0, len(service.Servers))
 	out := pool{verdicts: verdicts(service, seen), wants: make([]model.ServerWant, 0, len(service.Servers))}
 	for i, server := range service.Servers {
+		if want, lent := loans.of(server); lent {
+			ways, out.wants = append(ways, want), append(out.wants, want)
+			continue
+		}
 		way := reach(server, seen.Network)
 		way.Weight, _ = seen.Weight(service, server)
 		ways = append(ways, way)
@@ -91,27 +101,6 @@ func (p *pool) keep(ways []model.ServerWant) {
 	for i, verdict := range p.verdicts {
 		if verdict == model.HealthDown {
 			p.wants[i] = ways[i]
-		}
-	}
-}
-
-// stepIn lets a sorry server take connections while no other server does, be they down or quiesced, or while those
-// that do are too few for the quorum: as with keepalived they have a rest then. When others do again, connections
-// that the sorry server has live on, and so do theirs.
-func stepIn(wants []model.ServerWant, service model.Service, quorum model.QuorumState) {
-	isSorry := func(s model.Server) bool { return s.Sorry }
-	if !slices.ContainsFunc(service.Servers, isSorry) {
-		return
-	}
-	needed := service.Quorum.Weight > 0 && quorum != model.QuorumHeld
-	alone := true
-	for i, server := range service.Servers {
-		alone = alone && (server.Sorry || wants[i].Weight == 0)
-	}
-	for i, server := range service.Servers {
-		if server.Sorry != (needed || alone) && wants[i].Weight > 0 {
-			wants[i].Weight, wants[i].Absent = 0, true
-			wants[i].Leaving = cmp.Or(wants[i].Leaving, model.Drain) // persistent clients do not stay
 		}
 	}
 }

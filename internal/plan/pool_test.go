@@ -24,21 +24,25 @@ func TestPoolsKeepTheirPromises(t *testing.T) {
 		service := &s.Services[0]
 		service.SlowStart = time.Duration(r.IntN(3)*5) * time.Second
 		service.Quorum = model.Quorum{Weight: r.IntN(3) * 5}
-		if r.IntN(2) == 0 {
+		switch r.IntN(3) {
+		case 0:
 			s = withSorry(s)
-		} else {
+		case 1:
+			s = withSpare(s, uint16(r.IntN(20)), uint16(r.IntN(20)))
+			s.Services[1].SlowStart, s.Services[1].Panic = time.Duration(r.IntN(3)*5)*time.Second, r.IntN(3)*50
+		default:
 			service.Panic = r.IntN(3) * 50
 		}
 		seen, now := model.Seen{Network: everybody(s)}, noon
 		for range 40 {
 			now = now.Add(time.Duration(r.IntN(3000)) * time.Millisecond)
 			seen.Health, seen.Maintenance = map[model.CheckKey]model.Health{}, files()
-			for _, server := range service.Servers {
-				if !server.Sorry {
-					for key, h := range found(server, "uuud?"[r.IntN(5):][:1]) {
-						seen.Health[key] = h
-					}
+			for _, server := range asked(s) {
+				for key, h := range found(server, "uuud?"[r.IntN(5):][:1]) {
+					seen.Health[key] = h
 				}
+			}
+			for _, server := range service.Servers {
 				if r.IntN(5) == 0 {
 					seen.Maintenance.Since[server.Key.Address.String()] = now
 				}
@@ -47,6 +51,7 @@ func TestPoolsKeepTheirPromises(t *testing.T) {
 			desired, _ := plan.Make(s, seen, now)
 			seen = plan.Remember(seen, desired, now)
 			expectPromises(t, *service, before, desired)
+			expectLoans(t, desired)
 		}
 	}
 }
@@ -59,7 +64,7 @@ func expectPromises(t *testing.T, service model.Service, seen model.Seen, desire
 		weight := desired.Dataplane.Services[0].Servers[i].Weight
 		_, rests := desired.Resting[model.ServiceServer{Service: service.Key, Server: server.Key}]
 		if server.Sorry {
-			sorryWorks = weight > 0
+			sorryWorks = sorryWorks || weight > 0
 			continue
 		}
 		othersWork = othersWork || weight > 0
@@ -76,5 +81,19 @@ func expectPromises(t *testing.T, service model.Service, seen model.Seen, desire
 	}
 	if sorryWorks && othersWork {
 		t.Fatalf("%+v: the sorry server works beside others", service)
+	}
+}
+
+// expectLoans: a server that is lent is as its own service has it, or has a rest.
+func expectLoans(t *testing.T, desired model.Desired) {
+	t.Helper()
+	services := desired.Dataplane.Services
+	for _, own := range services[len(services)-1].Servers {
+		for _, lent := range services[0].Servers {
+			rests := lent.Weight == 0 && lent.Absent
+			if own.Key == lent.Key && own != lent && !rests {
+				t.Fatalf("lent: %+v, and its own service has: %+v", lent, own)
+			}
+		}
 	}
 }

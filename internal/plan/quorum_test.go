@@ -41,15 +41,16 @@ func everybody(s model.Spec) model.Network {
 	return network(out...)
 }
 
-// play makes a plan for each look at the checks of all servers, u, d or ? each, a second after the one before, and
-// remembers what a daemon does. The weights of each plan are what comes out, with + for a quorum, - without, ! for panic.
+// play makes a plan for each look at the checks of all servers that have some, u, d or ? each, a second after the one
+// before, and remembers what a daemon does. The weights of each plan are what comes out, with + for a quorum, - without, ! for panic.
 func play(s model.Spec, seen model.Seen, finds string) string {
 	var out []string
 	seen.Network = everybody(s)
+	servers := asked(s)
 	for i, letters := range strings.Fields(finds) {
 		seen.Health = map[model.CheckKey]model.Health{}
 		for j, letter := range letters {
-			for key, h := range found(s.Services[0].Servers[j], string(letter)) {
+			for key, h := range found(servers[j], string(letter)) {
 				seen.Health[key] = h
 			}
 		}
@@ -59,6 +60,18 @@ func play(s model.Spec, seen model.Seen, finds string) string {
 		out = append(out, looks(desired, s.Services[0].Key))
 	}
 	return strings.Join(out, " ")
+}
+
+// asked are the servers of all services that have a check.
+func asked(s model.Spec) (out []model.Server) {
+	for _, service := range s.Services {
+		for _, server := range service.Servers {
+			if len(server.Checks.Of) > 0 {
+				out = append(out, server)
+			}
+		}
+	}
+	return out
 }
 
 func looks(desired model.Desired, service model.ServiceKey) string {

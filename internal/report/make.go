@@ -3,6 +3,7 @@
 package report
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -69,6 +70,7 @@ func sum(service model.Service, counts Counts, servers []Server) Service {
 		if server.State == Up && !server.Sorry {
 			s.Up++
 		}
+		s.Sorry = cmp.Or(s.Sorry, server.LentBy)
 		s.Active += server.Reading.Active
 		s.Inactive += server.Reading.Inactive
 		s.Answers = s.Answers || server.Answers()

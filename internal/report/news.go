@@ -42,6 +42,9 @@ func News(told Told, in Input, began time.Time) ([]model.Event, Told) {
 	}
 	for _, service := range in.Spec.Services {
 		for _, server := range service.Servers {
+			if server.IsLent() {
+				continue // its own service tells of it
+			}
 			n.server(service, server)
 			n.certificate(service, server)
 		}

@@ -172,8 +172,8 @@ func starved(in Input, s Snapshot) []model.Problem {
 		}
 		why, fix := starvation(s, service)
 		what := "service " + service.Name + " takes no connections"
-		if sorry, ok := atWork(s, service); ok {
-			what = fmt.Sprintf("service %s has only its sorry server, %s", service.Name, sorry)
+		if sorry := atWork(s, service); sorry != "" {
+			what = fmt.Sprintf("service %s has only its %s", service.Name, sorry)
 		}
 		out = append(out, model.Problem{What: what, Why: why, Fix: fix})
 	}
@@ -195,17 +195,8 @@ func panicked(of model.Service, standing model.Standing) string {
 		standing.Weight+standing.Down, standing.Weight, of.Panic)
 }
 
-// atWork is the sorry server of a service, if it takes connections.
-func atWork(s Snapshot, service Service) (model.ServerKey, bool) {
-	for _, server := range s.Servers {
-		if server.ServiceKey == service.Key && server.Sorry && server.State == Up {
-			return server.Key, true
-		}
-	}
-	return model.ServerKey{}, false
-}
-
-// leftOut are servers that are down or cannot be reached while others of their service can: these do their work.
+// leftOut are servers that are down or cannot be reached while others of their service can: these do their work. Of
+// those of a sorry service its own line tells.
 func leftOut(in Input, s Snapshot) []model.Problem {
 	up := map[model.ServiceKey]bool{}
 	for _, service := range s.Services {
@@ -213,7 +204,7 @@ func leftOut(in Input, s Snapshot) []model.Problem {
 	}
 	var out []model.Problem
 	for _, server := range s.Servers {
-		if server.Weight == 0 || !up[server.ServiceKey] || server.State != Unreachable && server.State != Down {
+		if server.LentBy != "" || server.Weight == 0 || !up[server.ServiceKey] || server.State != Unreachable && server.State != Down {
 			continue
 		}
 		fix := lookFix[server.State]

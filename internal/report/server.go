@@ -26,10 +26,15 @@ func serverWants(want model.DataplaneWant) map[model.ServiceServer]model.ServerW
 // servers makes the lines of a service's servers.
 func servers(in Input, service model.Service, wants map[model.ServiceServer]model.ServerWant) []Server {
 	var out []Server
+	lender := lenderOf(in, service)
 	for _, server := range service.Servers {
 		want := wants[model.ServiceServer{Service: service.Key, Server: server.Key}]
 		line := line(in, service, server, want)
 		line.State, line.Reason = state(in, service, server, want, line.Reading)
+		if server.IsLent() {
+			line.LentBy = lender.Name
+			line.State, line.Reason = lender.state(in, server, want, wants, line.Reading)
+		}
 		if line.State == Up {
 			line.Reason = remarks(
 				unasked(in, service, server),

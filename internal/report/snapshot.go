@@ -73,6 +73,7 @@ type Service struct {
 	MSS       uint16 // largest MSS that a SYN may offer; 0: as it came
 	Servers   int    // how many it has, without those that are leaving
 	Up        int    // how many of them take new connections
+	Sorry     string // name of its sorry service; "": it has none
 	Active    uint64
 	Inactive  uint64
 	Counts    Counts
@@ -93,6 +94,7 @@ type Server struct {
 	Local      bool         // the address is the host's own: packets pass to its own stack
 	Rests      bool         // it is in maintenance
 	Sorry      bool         // it takes connections only while no other server of its service does
+	LentBy     string       // name of the sorry service that it belongs to; "": it is the service's own
 	Weight     uint16       // as the config has it
 	Effective  *uint16      // the one in use; nil: Weight
 	State      State
@@ -115,7 +117,7 @@ const (
 	Unreachable State = "unreachable" // no route to it, or its MAC is not known
 	Down        State = "down"        // its checks get bad answers, or none
 	Waiting     State = "waiting"     // its checks have no good answer yet
-	Standby     State = "standby"     // a sorry server, while others take connections; others, while the quorum is lost and it does
+	Standby     State = "standby"     // a sorry server, or one of the sorry service, while others take connections; others, while the quorum is lost and it does
 	Panic       State = "panic"       // its checks get bad answers, and it takes connections all the same: too few others do
 	Leaving     State = "leaving"     // removed, with connections left
 )

@@ -117,7 +117,7 @@ func example() director {
 			Connections: report.Usage{Used: 3, Size: 262144, MemoryBytes: 19872576},
 			Services: []report.Service{
 				{
-					Name: "web", Key: webKey, Scheduler: model.WRR, MSS: 1400, Servers: 3, Up: 2, Active: 1, Answers: true,
+					Name: "web", Key: webKey, Scheduler: model.WRR, MSS: 1400, Servers: 3, Up: 2, Sorry: "spare", Active: 1, Answers: true,
 					Counts: report.Counts{Connections: 2, PacketsIn: 20, BytesIn: 2000, PacketsOut: 10, BytesOut: 9000},
 				},
 				{Name: "dns", Key: dnsKey, Scheduler: model.RR, Counts: report.Counts{Connections: 1, PacketsIn: 1, BytesIn: 60}},
@@ -131,6 +131,10 @@ func example() director {
 				{
 					Service: "web", ServiceKey: webKey, Key: serverKey("198.51.100.12:80"),
 					Forwarding: model.DR, State: report.Quiesced, Reason: "weight 0",
+				},
+				{
+					Service: "web", ServiceKey: webKey, Key: serverKey("198.51.100.21:80"), Sorry: true, LentBy: "spare",
+					Forwarding: model.DR, Weight: 1, State: report.Standby, Reason: "of the sorry service spare",
 				},
 				{
 					Service: "web", ServiceKey: webKey, Key: serverKey("198.51.100.1:80"),

@@ -41,6 +41,7 @@ func services(in report.Snapshot) []api.Service {
 			MSS:       s.MSS,
 			Servers:   s.Servers,
 			Up:        s.Up,
+			Sorry:     s.Sorry,
 			Active:    s.Active,
 			Inactive:  s.Inactive,
 			Traffic:   traffic(s.Counts, s.Rates, s.Answers),
@@ -65,6 +66,7 @@ func servers(in report.Snapshot) []api.Server {
 	for _, s := range in.Servers {
 		out = append(out, api.Server{
 			Service:    s.Service,
+			LentBy:     s.LentBy,
 			Address:    s.Key.String(),
 			Forwarding: forwarding(s),
 			Tunnel:     tunnel(s),
