@@ -161,6 +161,7 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		began:    time.Now(),
 		target:   address.NewTarget(journal, path.CheckProgram, o.Log),
 		events:   make(chan event),
+		urgent:   make(chan event),
 		refusals: make(chan struct{}, 1),
 		edits:    make(chan edit),
 		pulses:   make(chan chan<- pulse),

@@ -50,6 +50,7 @@ type daemon struct {
 
 	hangup chan os.Signal // SIGHUP, from before anything was opened
 	events chan event
+	urgent chan event // those that are not to wait for others
 	edits  chan edit
 	pulses chan chan<- pulse
 	state  atomic.Pointer[state] // what own made last; everybody reads it
@@ -94,6 +95,10 @@ func (d *daemon) own(ctx context.Context) error {
 			e(&d.seen)
 			wake.soon()
 			continue
+		case e := <-d.urgent:
+			e(&d.seen)
+			wake.now()
+			continue
 		case answer := <-d.pulses:
 			answer <- pulse{d.spec.Revision, d.seen.Applied}
 			continue
@@ -121,6 +126,12 @@ func (a *alarm) soon() {
 		a.timer.Reset(settle)
 		a.set = true
 	}
+}
+
+// now is for what comes in no bursts.
+func (a *alarm) now() {
+	a.timer.Reset(0)
+	a.set = true
 }
 
 // next is for when a plan was made; the zero time means that nothing is due by itself.
@@ -197,6 +208,14 @@ func follows(network model.Network, spec model.Spec) bool {
 func (d *daemon) tell(e event) {
 	select {
 	case d.events <- e:
+	case <-d.running.Done():
+	}
+}
+
+// tellNow is for what is in a hurry, and comes seldom enough.
+func (d *daemon) tellNow(e event) {
+	select {
+	case d.urgent <- e:
 	case <-d.running.Done():
 	}
 }

@@ -16,8 +16,8 @@ import (
 // Both are told the same readings.
 var _ = [1]struct{}{}[report.EstimateSeconds*time.Second-health.PassiveTick]
 
-// A refusal has the signs read at once, but reading takes no more than a small part of the time. Those that come
-// together are one plan, as all that does.
+// A refusal has the signs read, and a plan made, at once, but reading takes no more than a small part of the time, and
+// those that come together later are one plan, as all that does.
 const (
 	shortestRest = settle
 	restShare    = 20
@@ -68,7 +68,7 @@ func (d *daemon) readCounters(estimator *report.Estimator, watch *signs) {
 
 // watch is signs that the owner is told of.
 func (d *daemon) watch() signs {
-	return signs{tell: func(now map[model.ServiceServer]model.Sign) { d.tell(func(s *model.Seen) { s.Signs = now }) }}
+	return signs{tell: func(now map[model.ServiceServer]model.Sign) { d.tellNow(func(s *model.Seen) { s.Signs = now }) }}
 }
 
 // counted is what a tick has read.
