@@ -218,7 +218,11 @@ func (g *ground) opens(ctx context.Context) bool {
 
 // eachMoment looks until it sees what it waits for.
 func eachMoment(ctx context.Context, look func() (bool, error)) error {
-	ticks := time.NewTicker(20 * time.Millisecond)
+	return every(ctx, 20*time.Millisecond, look)
+}
+
+func every(ctx context.Context, pause time.Duration, look func() (bool, error)) error {
+	ticks := time.NewTicker(pause)
 	defer ticks.Stop()
 	for {
 		if seen, err := look(); seen || err != nil {

@@ -19,6 +19,8 @@ const (
 	maxInterval = time.Hour
 	minTimeout  = 10 * time.Millisecond
 	maxAnswers  = 100
+
+	noFast = maxInterval // no interval is longer, so it is not shortened
 )
 
 // asked is what a service says about the questions to its servers.
@@ -47,7 +49,7 @@ func standardChecks(s model.Service) model.Checks {
 	if len(of.protocols) == 0 || s.Key.Protocol != model.TCP || of.anyPort {
 		return model.Checks{}
 	}
-	check := pace()
+	check := paced(pace())
 	check.Ask = model.AskTCP{}
 	return model.Checks{Of: []model.Check{check}}
 }
@@ -147,7 +149,7 @@ func (s scope) oneCheck(n *yaml.Node, values map[string]*yaml.Node, standard mod
 			s.complain(values[other], mistake{fmt.Sprintf("%s and %s", word, other), `write "all: [...]" or "any: [...]" for several`})
 		}
 	}
-	out := s.paceOf(values, standard)
+	out := paced(s.paceOf(values, standard))
 	out.Ask = s.ask(word, values[word])
 	if out.Ask == nil {
 		return nil
@@ -208,7 +210,7 @@ func misfit(c model.Check, of asked, ownPort bool) *mistake {
 	return &mistake{fmt.Sprintf("%s asks over %s, but the service is of %s", c.Ask.Kind(), needed, of.protocols[0]), hint}
 }
 
-// pace is that of a check of which nothing else is said.
+// pace is that of a check of which nothing else is said. Its fast interval is not written: 0.
 func pace() model.Check {
 	return model.Check{Interval: model.DefaultInterval, Timeout: model.DefaultTimeout, Rise: model.DefaultRise, Fall: model.DefaultFall}
 }
@@ -222,9 +224,6 @@ func (s scope) paceOf(values map[string]*yaml.Node, out model.Check) model.Check
 		if values["timeout"] == nil {
 			out.Timeout = min(out.Timeout, out.Interval)
 		}
-		if values["fast"] == nil && out.Fast >= out.Interval {
-			out.Fast = 0
-		}
 	}
 	if n := values["timeout"]; n != nil {
 		out.Timeout = cmp.Or(s.duration(n, "timeout", minTimeout, maxInterval), out.Timeout)
@@ -234,20 +233,44 @@ func (s scope) paceOf(values map[string]*yaml.Node, out model.Check) model.Check
 		}
 	}
 	if n := values["fast"]; n != nil {
-		out.Fast = s.duration(n, "fast", minInterval, maxInterval)
-		if readable && out.Fast > out.Interval {
-			s.complain(n, mistake{fmt.Sprintf("fast %s is longer than interval %s", printDuration(out.Fast), printDuration(out.Interval)),
-				"it is the interval while answers differ from what is believed: write a shorter one"})
-		}
-		if out.Fast == out.Interval {
-			out.Fast = 0
-		}
+		out.Fast = s.fast(n, out.Interval, readable)
 	}
 	out.Via = s.via(values["via"], out.Via)
 	out.Rise = s.answers(values["rise"], "rise", out.Rise)
 	out.Fall = s.answers(values["fall"], "fall", out.Fall)
 	return out
 }
+
+// fast is as it is written; 0 after a complaint, as if it were not.
+func (s scope) fast(n *yaml.Node, interval time.Duration, readable bool) time.Duration {
+	if text, ok := s.text(n, "fast"); !ok || text == "off" {
+		return noFast
+	}
+	fast := s.duration(n, "fast", minInterval, maxInterval)
+	if readable && fast > interval {
+		s.complain(n, mistake{fmt.Sprintf("fast %s is longer than interval %s", printDuration(fast), printDuration(interval)),
+			`it is the interval while answers differ from what is believed: write a shorter one, or "off"`})
+	}
+	if fast == interval {
+		return noFast
+	}
+	return fast
+}
+
+// paced has the fast interval that follows from what is written. What stands beside a list may be too long for an
+// item of it, which then has its own.
+func paced(c model.Check) model.Check {
+	switch {
+	case c.Fast == noFast:
+		c.Fast = c.Interval
+	case c.Fast == 0, c.Fast > c.Interval:
+		c.Fast = half(c.Interval)
+	}
+	return c
+}
+
+// half of an interval is the fast one where nothing is written.
+func half(interval time.Duration) time.Duration { return max(interval/2, minInterval) }
 
 func (s scope) via(n *yaml.Node, standard model.Via) model.Via {
 	if n == nil {
@@ -337,7 +360,11 @@ func checkPairs(c model.Check) []pair {
 	if c.Interval != standard.Interval {
 		pairs = append(pairs, pair{"interval", textNode(printDuration(c.Interval))})
 	}
-	if c.Fast != 0 {
+	switch c.Fast {
+	case half(c.Interval):
+	case c.Interval:
+		pairs = append(pairs, pair{"fast", textNode("off")})
+	default:
 		pairs = append(pairs, pair{"fast", textNode(printDuration(c.Fast))})
 	}
 	if c.Timeout != min(standard.Timeout, c.Interval) {

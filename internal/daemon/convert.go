@@ -25,13 +25,27 @@ func fromCounters(c dataplane.Counters) (map[model.ServiceKey]report.Counts, map
 	return services, servers
 }
 
+// fromCounted is what fromSigns is, with how many connections have begun.
+func fromCounted(c dataplane.Counters) map[model.ServiceServer]model.Sign {
+	read := map[model.ServiceServer]dataplane.Signs{}
+	for key, s := range c.Servers {
+		read[key] = s.Signs
+	}
+	out := fromSigns(read)
+	for key, sign := range out {
+		sign.Begun = c.Servers[key].Connections
+		out[key] = sign
+	}
+	return out
+}
+
 // fromSigns is what became of connections whose beginning the path can see answered, which UDP's is not. Where a service
 // has many ports, clients may ask for any that nobody listens at, and a refusal is no sign.
-func fromSigns(c dataplane.Counters) map[model.ServiceServer]model.Sign {
+func fromSigns(read map[model.ServiceServer]dataplane.Signs) map[model.ServiceServer]model.Sign {
 	out := map[model.ServiceServer]model.Sign{}
-	for key, s := range c.Servers {
+	for key, s := range read {
 		if key.Service.Protocol != model.UDP && !key.Service.HasManyPorts() {
-			out[key] = model.Sign{Begun: s.Connections, Answered: s.Signs.Answered, Refused: s.Signs.Refused, Row: s.Signs.Row}
+			out[key] = model.Sign{Answered: s.Answered, Refused: s.Refused, Row: s.Row}
 		}
 	}
 	return out

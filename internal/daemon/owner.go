@@ -52,7 +52,7 @@ type daemon struct {
 
 	hangup chan os.Signal // SIGHUP, from before anything was opened
 	events chan event
-	urgent chan event // that no plan waits for others to come with
+	urgent chan event // those that are not to wait for others
 	edits  chan edit
 	pulses chan chan<- pulse
 	state  atomic.Pointer[state] // what own made last; everybody reads it
@@ -99,6 +99,8 @@ func (d *daemon) own(ctx context.Context) error {
 			continue
 		case e := <-d.urgent:
 			e(&d.seen)
+			wake.now()
+			continue
 		case answer := <-d.pulses:
 			answer <- pulse{d.spec.Revision, d.seen.Applied}
 			continue
@@ -126,6 +128,12 @@ func (a *alarm) soon() {
 		a.timer.Reset(settle)
 		a.set = true
 	}
+}
+
+// now is for what comes in no bursts.
+func (a *alarm) now() {
+	a.timer.Reset(0)
+	a.set = true
 }
 
 // next is for when a plan was made; the zero time means that nothing is due by itself.
@@ -209,8 +217,8 @@ func (d *daemon) tell(e event) {
 	}
 }
 
-// urge is tell, and plans at once.
-func (d *daemon) urge(e event) {
+// tellNow is for what is in a hurry, and comes seldom enough.
+func (d *daemon) tellNow(e event) {
 	select {
 	case d.urgent <- e:
 	case <-d.running.Done():

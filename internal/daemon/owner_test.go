@@ -65,6 +65,7 @@ func play(t *testing.T, text string, story func(*stage)) {
 			notifier: notify.New(slog.New(slog.DiscardHandler)),
 			began:    time.Now(),
 			events:   make(chan event),
+			urgent:   make(chan event),
 			edits:    make(chan edit),
 			pulses:   make(chan chan<- pulse),
 		}

@@ -16,9 +16,10 @@ import (
 // Both are told the same readings.
 var _ = [1]struct{}{}[report.EstimateSeconds*time.Second-health.PassiveTick]
 
-// A refusal has the counts read at once, but reading takes no more than a small part of the time.
+// A refusal has the signs read, and a plan made, at once, but reading takes no more than a small part of the time, and
+// those that come together later are one plan, as all that does.
 const (
-	shortestRest = 20 * time.Millisecond
+	shortestRest = settle
 	restShare    = 20
 )
 
@@ -32,16 +33,11 @@ func (d *daemon) estimate(ctx context.Context) error {
 	refusals, rested := d.refusals, time.NewTimer(0)
 	defer rested.Stop()
 	for refused := false; ; {
-		began := time.Now()
-		switch counters, err := d.path.Counters(); {
-		case err != nil:
-			d.log.Debug("counters are not read for rates", "err", err)
-		case refused:
-			watch.refused(counters)
+		if refused {
 			refusals = nil
-			rested.Reset(max(shortestRest, restShare*time.Since(began)))
-		default:
-			d.counted(counters, &estimator, &watch)
+			rested.Reset(d.readSigns(&watch))
+		} else {
+			d.readCounters(&estimator, &watch)
 		}
 		if refused = d.nextLook(ctx, ticks.C, rested.C, &refusals); ctx.Err() != nil {
 			return nil
@@ -49,9 +45,30 @@ func (d *daemon) estimate(ctx context.Context) error {
 	}
 }
 
+// readSigns is for refusals, and returns how long to rest.
+func (d *daemon) readSigns(watch *signs) time.Duration {
+	began := time.Now()
+	if read, err := d.path.Signs(); err != nil {
+		d.log.Debug("signs are not read", "err", err)
+	} else {
+		watch.refused(read)
+	}
+	return max(shortestRest, restShare*time.Since(began))
+}
+
+// readCounters is for ticks.
+func (d *daemon) readCounters(estimator *report.Estimator, watch *signs) {
+	counters, err := d.path.Counters()
+	if err != nil {
+		d.log.Debug("counters are not read for rates", "err", err)
+		return
+	}
+	d.counted(counters, estimator, watch)
+}
+
 // watch is signs that the owner is told of.
 func (d *daemon) watch() signs {
-	return signs{tell: func(now map[model.ServiceServer]model.Sign) { d.tell(func(s *model.Seen) { s.Signs = now }) }}
+	return signs{tell: func(now map[model.ServiceServer]model.Sign) { d.tellNow(func(s *model.Seen) { s.Signs = now }) }}
 }
 
 // counted is what a tick has read.
@@ -61,7 +78,7 @@ func (d *daemon) counted(counters dataplane.Counters, estimator *report.Estimato
 	watch.tick(counters)
 }
 
-// nextLook waits until the counts are to be read, and says whether because of refusals.
+// nextLook waits until there is something to be read, and says whether because of refusals.
 func (d *daemon) nextLook(ctx context.Context, ticks, rested <-chan time.Time, refusals *chan struct{}) (refused bool) {
 	for {
 		select {
@@ -92,12 +109,12 @@ type signs struct {
 	tell    func(map[model.ServiceServer]model.Sign)
 }
 
-func (s *signs) tick(counters dataplane.Counters) { s.become(s.passive.Tick(fromSigns(counters))) }
+func (s *signs) tick(counters dataplane.Counters) { s.become(s.passive.Tick(fromCounted(counters))) }
 
 // refused adds what is bad since the last look.
-func (s *signs) refused(counters dataplane.Counters) {
+func (s *signs) refused(read map[model.ServiceServer]dataplane.Signs) {
 	now := maps.Clone(s.now)
-	maps.Copy(now, s.passive.Burst(fromSigns(counters)))
+	maps.Copy(now, s.passive.Burst(fromSigns(read)))
 	s.become(now)
 }
 

@@ -61,8 +61,8 @@ func TestSignsAreToldWhenTheyChange(t *testing.T) {
 		t.Errorf("told of nothing: %+v", told)
 	}
 	refusing := dataplane.Signs{Refused: 3, Row: 3}
-	key, counters := readingOf(model.TCP, 10, refusing)
-	watch.refused(counters)
+	key, _ := readingOf(model.TCP, 10, refusing)
+	watch.refused(map[model.ServiceServer]dataplane.Signs{key: refusing})
 	for range 3 {
 		tick(model.TCP, 10, refusing)
 	}

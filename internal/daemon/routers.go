@@ -45,7 +45,7 @@ func (d *daemon) runRouters(ctx context.Context) error { return d.vrrp.Run(ctx, 
 
 // routerChanged is urgent: clients wait for whoever is master.
 func (d *daemon) routerChanged(c vrrp.Change) {
-	d.urge(func(s *model.Seen) {
+	d.tellNow(func(s *model.Seen) {
 		s.VRRP = maps.Clone(s.VRRP)
 		if s.VRRP == nil {
 			s.VRRP = map[string]model.VRRPSeen{}

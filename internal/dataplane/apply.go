@@ -71,7 +71,7 @@ func (d *Dataplane) putService(want model.ServiceWant) error {
 	if err := d.putSlots(entry, want); err != nil {
 		return err
 	}
-	d.tell(entry)
+	d.tell(want.Key, entry)
 	if err := d.putServiceValue(entry, want); err != nil {
 		return err
 	}

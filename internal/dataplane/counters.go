@@ -118,16 +118,10 @@ func (d *Dataplane) serverCounts(places []place) ([]ServerCounts, error) {
 	return out, err
 }
 
-// Signs reads those of every server that is in the maps.
+// Signs reads those of every server that was in the maps at the last Apply, and nothing else: who wants them is in a
+// hurry.
 func (d *Dataplane) Signs() (map[model.ServiceServer]Signs, error) {
-	var ids []uint32
-	var servers []model.ServiceServer
-	err := d.eachServer(func(service model.ServiceKey, id uint32, server pathServer) {
-		ids, servers = append(ids, id), append(servers, model.ServiceServer{Service: service, Server: serverKey(server)})
-	})
-	if err != nil {
-		return nil, err
-	}
+	ids, servers := d.serversInUse()
 	signs, err := d.signs(ids)
 	out := map[model.ServiceServer]Signs{}
 	for i, s := range signs {

@@ -114,17 +114,17 @@ func (x *explaining) lookForService() error {
 }
 
 // lookForServers reads those of the service; an id may be another one's meanwhile.
-func (x *explaining) lookForServers(ids []uint32) (err error) {
-	for _, id := range ids {
-		c := candidate{id: id}
-		if c.server, err = x.d.readServer(id); err != nil {
+func (x *explaining) lookForServers(servers []placed) (err error) {
+	for _, s := range servers {
+		c := candidate{id: s.id}
+		if c.server, err = x.d.readServer(s.id); err != nil {
 			return err
 		}
 		if c.server.Generation == 0 || c.server.Service != x.found.Id || c.server.ServiceGeneration != x.found.Generation {
 			continue
 		}
-		if err := x.d.path.Loads.Lookup(id, &c.load); err != nil {
-			return fmt.Errorf("read load of server %d: %w", id, err)
+		if err := x.d.path.Loads.Lookup(s.id, &c.load); err != nil {
+			return fmt.Errorf("read load of server %d: %w", s.id, err)
 		}
 		x.servers = append(x.servers, c)
 	}

@@ -3,23 +3,34 @@
 package dataplane
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/weir-lb/weir/internal/model"
 )
 
-// inUse is what Explain is told of a service: the tables, since an inner map is opened with CAP_SYS_ADMIN
-// only, and the servers, since there are many of others. What it is told is not changed any more.
+// inUse is what others than Apply are told of a service: the tables, since an inner map is opened with CAP_SYS_ADMIN
+// only, and where its servers are, since to find that out takes reading all there is. What they are told is not changed
+// any more.
 type inUse struct {
+	service model.ServiceKey
 	slots   []pathSlot
-	servers []uint32 // by id; some may be gone
+	servers []placed // by id; some may be gone
 }
 
-func (d *Dataplane) tell(entry *serviceEntry) {
-	use := inUse{slots: entry.slots}
-	for _, server := range entry.servers {
-		use.servers = append(use.servers, server.id)
+// placed is a server of a service, and its place in the maps.
+type placed struct {
+	id  uint32
+	key model.ServerKey
+}
+
+func (d *Dataplane) tell(service model.ServiceKey, entry *serviceEntry) {
+	use := inUse{service: service, slots: entry.slots}
+	for key, server := range entry.servers {
+		use.servers = append(use.servers, placed{server.id, key})
 	}
-	slices.Sort(use.servers)
+	slices.SortFunc(use.servers, func(a, b placed) int { return cmp.Compare(a.id, b.id) })
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.inUse[entry.id()] = use
@@ -39,6 +50,18 @@ func (d *Dataplane) told(service pathService) (inUse, error) {
 		return use, ErrChanging
 	}
 	return use, nil
+}
+
+// serversInUse are those of all services.
+func (d *Dataplane) serversInUse() (ids []uint32, servers []model.ServiceServer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, use := range d.inUse {
+		for _, server := range use.servers {
+			ids, servers = append(ids, server.id), append(servers, model.ServiceServer{Service: use.service, Server: server.key})
+		}
+	}
+	return ids, servers
 }
 
 func (e *serviceEntry) id() serviceID { return serviceID{e.value.Id, e.value.Generation} }

@@ -156,5 +156,8 @@ func (m *machine) late(answer error, now time.Time) bool {
 	return true
 }
 
-// pace is how long to wait for the next question.
-func (m *machine) pace() time.Duration { return m.check.Pace(m.against > 0) }
+// pace is from one question to the next. Who flaps is not believed the sooner for being asked more often.
+func (m *machine) pace() time.Duration {
+	heldBack := m.health.State == model.HealthDown && m.flaps > 0
+	return m.check.Pace(m.against > 0 && !heldBack)
+}

@@ -15,7 +15,7 @@ type Check struct {
 	Port     uint16        // which is asked; 0: the server's own
 	Via      Via           // whom: the service's address at the server, or the server's own
 	Interval time.Duration // from one question to the next
-	Fast     time.Duration // the same while the last answers speak against what is believed; 0: Interval
+	Fast     time.Duration // the same while the verdict is changing; 0: Interval
 	Timeout  time.Duration // within which an answer must come
 	Rise     int           // so many good answers in a row bring a server back
 	Fall     int           // so many bad ones take it out
@@ -29,9 +29,9 @@ const (
 	DefaultFall     = 3
 )
 
-// Pace is how long to wait for the next question.
-func (c Check) Pace(doubted bool) time.Duration {
-	if doubted {
+// Pace is from one question to the next.
+func (c Check) Pace(changing bool) time.Duration {
+	if changing {
 		return cmp.Or(c.Fast, c.Interval)
 	}
 	return c.Interval
