@@ -24,6 +24,7 @@ import (
 // How much is asked: the servers are those of some services.
 const (
 	askedServers  = 10_000
+	askedThrough  = 2_000 // beside those through the virtual address
 	askedServices = 4
 	askedEvery    = 2 * time.Second
 	askedPort     = 8080
@@ -37,10 +38,13 @@ var asked = netip.MustParsePrefix("10.20.0.0/16")
 func checks(t *testing.T) []bench.Figure {
 	weir := buildWeir(t)
 	var out []bench.Figure
-	for _, kind := range []string{"tcp", "http"} {
-		w := newWatch(t, weir, askedServers, kind)
+	for _, ask := range []struct {
+		kind    string
+		servers int
+	}{{"tcp", askedServers}, {"http", askedServers}, {"http", askedThrough}, {throughVIP, askedThrough}} {
+		w := newWatch(t, weir, ask.servers, ask.kind)
 		out = append(out, w.cost(t)...)
-		if kind == "http" {
+		if ask.kind == "http" && ask.servers == askedServers {
 			out = append(out, w.toMaps(t, fmt.Sprintf("wrong/%d", askedServers), refuses))
 		}
 		w.close(t)
@@ -56,6 +60,7 @@ type watch struct {
 	director  *lab.Director
 	name      string
 	busy      bool            // many are asked
+	warmed    int64           // so many questions, and all is as it stays
 	questions atomic.Int64    // that the many have got
 	picked    [2]atomic.Int64 // when each of the two that are picked got its last datagram
 	first     patient
@@ -63,19 +68,27 @@ type watch struct {
 
 func newWatch(t *testing.T, weir string, servers int, kind string) *watch {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	l, err := lab.New(ctx, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Servers: 2, Weir: weir, Confined: true,
 		Elsewhere: lab.Elsewhere{Servers: []netip.Prefix{asked}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watch{lab: l, director: l.Directors[0], name: fmt.Sprintf("%s/%d", kind, servers), busy: servers > 0}
+	w := &watch{lab: l, director: l.Directors[0], name: fmt.Sprintf("%s/%d", kind, servers), busy: servers > 0, warmed: 2 * int64(servers)}
 	t.Cleanup(func() { w.close(t) })
-	if err := errors.Join(w.serve(t), w.servePicked(t), w.director.Start(w.services(servers, kind)), w.director.WaitReady(ctx)); err != nil {
+	if err := w.begin(ctx, t, servers, kind); err != nil {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// begin has the servers answer, and the director ask them.
+func (w *watch) begin(ctx context.Context, t *testing.T, servers int, kind string) error {
+	if kind == throughVIP {
+		return errors.Join(w.serveThrough(t, servers), w.servePicked(t), w.director.Start(w.servicesThrough(servers)), w.director.WaitReady(ctx))
+	}
+	return errors.Join(w.serve(t, askedPort), w.servePicked(t), w.director.Start(w.services(servers, kind)), w.director.WaitReady(ctx))
 }
 
 // close may be called again.
@@ -102,10 +115,10 @@ func (w *watch) services(servers int, kind string) string {
 	return out.String()
 }
 
-// serve answers for the many. What it costs is not the director's, but the machine's that both are on: no more is
-// done than must be.
-func (w *watch) serve(t *testing.T) error {
-	listener, err := w.lab.Servers[0].Take(t.Context(), askedPort, func(c *net.TCPConn) {
+// serve answers for the many at a port. What it costs is not the director's, but the machine's that both are on: no
+// more is done than must be.
+func (w *watch) serve(t *testing.T, port uint16) error {
+	listener, err := w.lab.Servers[0].Take(t.Context(), port, func(c *net.TCPConn) {
 		w.questions.Add(1)
 		go answer(c)
 	})
@@ -147,7 +160,7 @@ func (w *watch) cost(t *testing.T) []bench.Figure {
 // warm waits until every server was asked twice, or as often.
 func (w *watch) warm(t *testing.T) {
 	t.Helper()
-	for ended := time.Now().Add(30 * time.Second); w.questions.Load() < 2*askedServers; time.Sleep(50 * time.Millisecond) {
+	for ended := time.Now().Add(30 * time.Second); w.questions.Load() < w.warmed; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(ended) {
 			t.Fatalf("%s: %d questions in half a minute", w.name, w.questions.Load())
 		}
