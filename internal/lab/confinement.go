@@ -48,7 +48,7 @@ func unitCapabilities() ([]uintptr, error) {
 	if err := unix.Uname(&u); err != nil {
 		return nil, fmt.Errorf("uname: %w", err)
 	}
-	out := []uintptr{unix.CAP_NET_ADMIN, unix.CAP_BPF, unix.CAP_NET_RAW}
+	out := []uintptr{unix.CAP_NET_ADMIN, unix.CAP_BPF, unix.CAP_NET_RAW, unix.CAP_SYS_NICE}
 	if wantsPerfmon(unix.ByteSliceToString(u.Release[:])) {
 		out = append(out, unix.CAP_PERFMON)
 	}
