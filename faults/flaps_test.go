@@ -42,7 +42,8 @@ type flapping struct {
 	times int   // it goes and comes so often
 }
 
-// open has all of the load's services checked, and ten more by checks of their own.
+// open has all of the load's services checked, and ten more by checks of their own, which begin one after the other:
+// those that are asked at the same moment of a second see the same.
 func (f *flapping) open(ctx context.Context) error {
 	for _, s := range f.lab.Servers {
 		if err := s.StartWeb(ctx); err != nil {
@@ -52,9 +53,10 @@ func (f *flapping) open(ctx context.Context) error {
 	text := strings.ReplaceAll(f.lab.LoadServices(), "    check: off\n", fmt.Sprintf("    check: {http: /health, port: 80, %s}\n", f.tempo))
 	for i := range 10 {
 		text += f.asked.service(8001+i, fmt.Sprintf("{http: \"/health?%d\", port: 80, %s}", i, f.tempo))
-	}
-	if err := f.become(ctx, text); err != nil {
-		return err
+		if err := f.become(ctx, text); err != nil {
+			return err
+		}
+		time.Sleep(f.tempo.interval() / 10)
 	}
 	return f.asked.allUp(ctx)
 }

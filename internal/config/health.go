@@ -264,13 +264,14 @@ func paced(c model.Check) model.Check {
 	case c.Fast == noFast:
 		c.Fast = c.Interval
 	case c.Fast == 0, c.Fast > c.Interval:
-		c.Fast = half(c.Interval)
+		c.Fast = fastOf(c.Interval)
 	}
 	return c
 }
 
-// half of an interval is the fast one where nothing is written.
-func half(interval time.Duration) time.Duration { return max(interval/2, minInterval) }
+// fastOf is the fast interval where nothing is written. Two of them are longer than an interval, so that one who is
+// gone for no longer than that is not down by three answers.
+func fastOf(interval time.Duration) time.Duration { return max(interval*3/5, minInterval) }
 
 func (s scope) via(n *yaml.Node, standard model.Via) model.Via {
 	if n == nil {
@@ -361,7 +362,7 @@ func checkPairs(c model.Check) []pair {
 		pairs = append(pairs, pair{"interval", textNode(printDuration(c.Interval))})
 	}
 	switch c.Fast {
-	case half(c.Interval):
+	case fastOf(c.Interval):
 	case c.Interval:
 		pairs = append(pairs, pair{"fast", textNode("off")})
 	default:

@@ -21,7 +21,7 @@ import (
 
 var web = model.CheckKey{
 	Target: netip.MustParseAddrPort("192.0.2.11:80"),
-	Check:  model.Check{Ask: model.AskTCP{}, Interval: time.Second, Fast: time.Second / 2, Timeout: 900 * time.Millisecond, Rise: 2, Fall: 3},
+	Check:  model.Check{Ask: model.AskTCP{}, Interval: time.Second, Fast: 600 * time.Millisecond, Timeout: 900 * time.Millisecond, Rise: 2, Fall: 3},
 }
 
 // asked is a server in fake time.
@@ -104,7 +104,7 @@ func TestSilenceIsTimed(t *testing.T) {
 
 // TestDoubtIsSettledFast: one bad answer brings the next questions sooner.
 func TestDoubtIsSettledFast(t *testing.T) {
-	for _, fast := range []time.Duration{100 * time.Millisecond, 500 * time.Millisecond} {
+	for _, fast := range []time.Duration{100 * time.Millisecond, 600 * time.Millisecond} {
 		settled(t, fast)
 	}
 }

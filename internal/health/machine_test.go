@@ -162,7 +162,7 @@ func TestWhoFlapsIsHeldBack(t *testing.T) {
 
 // changes of a server's state in five minutes.
 func changes(pattern string, first time.Duration) (count int) {
-	m := machine{check: model.Check{Interval: time.Second, Fast: time.Second / 2, Rise: 2, Fall: 3}, health: model.Health{State: model.HealthUp}}
+	m := machine{check: model.Check{Interval: time.Second, Fast: 600 * time.Millisecond, Rise: 2, Fall: 3}, health: model.Health{State: model.HealthUp}}
 	for at := first; at < 5*time.Minute; at += m.pace() {
 		before := m.health.State
 		life(&m, noon.Add(at), pattern[int(at.Seconds())%len(pattern):][:1])
