@@ -13,15 +13,18 @@ import (
 	"github.com/weir-lb/weir/internal/lab"
 )
 
-// direct starts and ends the daemon, and reads what it printed.
+// direct starts and ends a daemon, and reads what it printed.
 func direct(ctx context.Context, s *stage, args []string) (string, error) {
 	d := s.director()
+	if len(args) > 0 && s.directorNamed(args[0]) != nil {
+		d, args = s.directorNamed(args[0]), args[1:]
+	}
 	return choose(ctx, s, args, map[string]word{
-		"start":     started,
-		"launch":    launched,
-		"configure": configured,
+		"start":     withFile(func(text string) error { return inOrder(func() error { return d.Start(text) }, ready(ctx, d)) }),
+		"launch":    withFile(d.Start),
+		"configure": withFile(d.Configure),
 		"restart": func(ctx context.Context, _ *stage, _ []string) (string, error) {
-			return "", inOrder(d.Restart, func() error { return d.WaitReady(ctx) })
+			return "", inOrder(d.Restart, ready(ctx, d))
 		},
 		"log":        func(context.Context, *stage, []string) (string, error) { return readText(d.Log) },
 		"stop":       func(context.Context, *stage, []string) (string, error) { return "", d.Stop() },
@@ -32,33 +35,23 @@ func direct(ctx context.Context, s *stage, args []string) (string, error) {
 	})
 }
 
-// started waits until packets follow the configuration and every server is reachable.
-func started(ctx context.Context, s *stage, args []string) (string, error) {
-	if text, err := launched(ctx, s, args); err != nil {
-		return text, err
-	}
-	return "", s.director().WaitReady(ctx)
+// ready waits until packets follow the configuration and every server is reachable.
+func ready(ctx context.Context, d *lab.Director) func() error {
+	return func() error { return d.WaitReady(ctx) }
 }
 
-// launched waits for nothing.
-func launched(_ context.Context, s *stage, args []string) (string, error) {
-	return s.withFile(args, s.director().Start)
-}
-
-// configured writes the daemon's file. The daemon is not told.
-func configured(_ context.Context, s *stage, args []string) (string, error) {
-	return s.withFile(args, s.director().Configure)
-}
-
-func (s *stage) withFile(args []string, use func(text string) error) (string, error) {
-	if err := exactly(args, "FILE"); err != nil {
-		return "", err
+// withFile uses a file of the story: to start a daemon, for instance.
+func withFile(use func(text string) error) word {
+	return func(_ context.Context, s *stage, args []string) (string, error) {
+		if err := exactly(args, "FILE"); err != nil {
+			return "", err
+		}
+		text, err := os.ReadFile(s.path(args[0]))
+		if err != nil {
+			return "", misuse(err.Error())
+		}
+		return "", use(string(text))
 	}
-	text, err := os.ReadFile(s.path(args[0]))
-	if err != nil {
-		return "", misuse(err.Error())
-	}
-	return "", use(string(text))
 }
 
 // privileges is what the kernel says of a process: whose it is, what it may, and what it could get.
@@ -99,7 +92,7 @@ func directorArgs(d *lab.Director, args []string) []string {
 	all := slices.Concat(run, []string{"--bpffs", d.BPFFS, "--state", d.State})
 	return withDirectories(args, map[string][]string{
 		"run": all, "cleanup": all,
-		"status": run, "services": run, "servers": run, "connections": run, "counters": run, "explain": run, "trace": run, "reload": run, "notify": run, "events": run,
+		"status": run, "services": run, "servers": run, "connections": run, "counters": run, "explain": run, "trace": run, "reload": run, "notify": run, "events": run, "vrrp": run, "failover": run,
 	}[args[0]])
 }
 

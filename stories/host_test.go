@@ -3,6 +3,7 @@
 package stories_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ func (s *stage) command(args []string) (*lab.Node, []string, error) {
 	if i := slices.IndexFunc(s.lab.Servers, func(n *lab.Server) bool { return n.Name == args[0] }); i >= 0 {
 		line = serverArgs(s.lab.Servers[i], line)
 	} else {
-		line = directorArgs(s.director(), line)
+		line = directorArgs(cmp.Or(s.directorNamed(args[0]), s.director()), line)
 	}
 	return host, slices.Concat([]string{s.weir}, line), nil
 }

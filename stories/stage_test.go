@@ -50,8 +50,10 @@ func (s *stage) tell(t testscript.T) {
 	if s.lab == nil {
 		return
 	}
-	if log, err := os.ReadFile(s.director().Log); err == nil && len(log) > 0 {
-		t.Log("the daemon printed:\n" + string(log))
+	for _, d := range s.lab.Directors {
+		if log, err := os.ReadFile(d.Log); err == nil && len(log) > 0 {
+			t.Log("the daemon of " + d.Name + " printed:\n" + string(log))
+		}
 	}
 }
 
@@ -72,7 +74,18 @@ func (s *stage) close() error {
 	return errors.Join(errs...)
 }
 
+// director is the first one: most stories have no other.
 func (s *stage) director() *lab.Director { return s.lab.Directors[0] }
+
+// directorNamed is the second one, too; nil if that is no director's name.
+func (s *stage) directorNamed(name string) *lab.Director {
+	for _, d := range s.lab.Directors {
+		if d.Name == name {
+			return d
+		}
+	}
+	return nil
+}
 
 // path is that of a file of the story.
 func (s *stage) path(file string) string {
@@ -119,20 +132,24 @@ func (s *stage) labConfig(args []string) (lab.Config, error) {
 }
 
 func labOptions(config *lab.Config, args []string) (rest []string, err error) {
-	var servers, mtu string
+	var directors, servers, mtu string
 	for _, o := range []struct {
 		name  string
 		value *string
-	}{{"servers", &servers}, {"mtu", &mtu}, {"tunnel", &config.Tunnel}, {"mss", &config.MSS}} {
+	}{{"directors", &directors}, {"servers", &servers}, {"mtu", &mtu}, {"tunnel", &config.Tunnel}, {"mss", &config.MSS}} {
 		if args, *o.value, err = option(args, o.name, ""); err != nil {
 			return nil, err
 		}
 	}
-	if config.Servers, err = number(servers); err != nil {
-		return nil, err
+	for _, o := range []struct {
+		text  string
+		value *int
+	}{{directors, &config.Directors}, {servers, &config.Servers}, {mtu, &config.MTU}} {
+		if *o.value, err = number(o.text); err != nil {
+			return nil, err
+		}
 	}
-	config.MTU, err = number(mtu)
-	return args, err
+	return args, nil
 }
 
 // number reads what may be left out.

@@ -20,11 +20,11 @@ type word func(ctx context.Context, s *stage, args []string) (string, error)
 func words() map[string]word {
 	return map[string]word{
 		// stage_test.go
-		"lab": buildLab, // lab SHAPE [METHOD] [servers N] [mtu N] [tunnel TYPE] [mss SIZE]; the servers serve
+		"lab": buildLab, // lab SHAPE [METHOD] [directors N] [servers N] [mtu N] [tunnel TYPE] [mss SIZE]; the servers serve
 
 		// director_test.go
-		"director": direct, // director start|launch|configure FILE, or stop|kill|restart|hangup|log|privileges|serve
-		"weir":     weir,   // weir ARG...: the command line, on the director
+		"director": direct, // director [NAME] start|launch|configure FILE, or stop|kill|restart|hangup|log|privileges|serve
+		"weir":     weir,   // weir ARG...: the command line, on the first director; elsewhere: on HOST weir ARG...
 
 		// client_test.go
 		"client": visit, // client get|curl|visit URL, or ask ADDRESS [size N] [wait DURATION]; [times N] [from ADDRESS]
