@@ -116,6 +116,19 @@ func changeMAC(_ context.Context, s *stage, args []string) (string, error) {
 	return "", host.SetMAC(mac)
 }
 
+// cable takes a host off its networks, or connects it again.
+func cable(_ context.Context, s *stage, args []string) (string, error) {
+	does := map[string]func(*lab.Node) error{"out": s.lab.Unplug, "in": s.lab.Plug}
+	if len(args) != 2 || does[args[0]] == nil {
+		return "", misuse("cable out|in HOST")
+	}
+	host, err := s.host(args[1])
+	if err != nil {
+		return "", err
+	}
+	return "", does[args[0]](host)
+}
+
 // occupy attaches a program that is not weir's.
 func occupy(_ context.Context, s *stage, args []string) (string, error) {
 	if err := exactly(args, "HOST", "LINK"); err != nil {

@@ -62,6 +62,7 @@ func words() map[string]word {
 		"killed":    killed,    // killed DURATION on HOST COMMAND...: -9 after that time
 		"nobody":    nobody,    // nobody weir ARG...: as another user than root
 		"mac":       changeMAC, // mac HOST MAC: its first interface has another one, and says so
+		"cable":     cable,     // cable out|in HOST: of its switches
 		"occupy":    occupy,    // occupy HOST LINK: somebody else's XDP program is there
 		"footprint": footprint, // footprint HOST FILE: writes what weir might change there
 

@@ -107,6 +107,7 @@ func Run(ctx context.Context, o Options) error {
 	if d.seen.VRRP, err = resumed(path, spec, time.Now()); err != nil {
 		o.Log.Warn("who was master is not known", "err", err)
 	}
+	d.seen.Balanced, d.seen.Held = namesOf(d.seen.VRRP), namesOf(d.seen.VRRP)
 	d.vrrp.Resume(slices.Collect(maps.Keys(d.seen.VRRP)))
 	d.hangup = hangup
 	if d.systemd, err = newSystemd(o.Log); err != nil {

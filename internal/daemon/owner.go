@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"os"
 	"reflect"
 	"sync"
@@ -231,10 +232,17 @@ func (d *daemon) networkSeen(n model.Network) {
 
 func (d *daemon) pathDone(want model.DataplaneWant, err error) {
 	attachments, trouble := d.path.Attachments(), d.path.DetourTrouble()
-	d.tell(func(s *model.Seen) {
+	tell := d.tell
+	if len(want.Routers) > 0 { // a master's address may wait for its services
+		tell = d.tellNow
+	}
+	tell(func(s *model.Seen) {
 		d.detours.pathTold(want.Detours, trouble)
 		d.detoured(s)
 		s.Attachments = attachments
+		if maps.Equal(want.Routers, d.state.Load().desired.Dataplane.Routers) {
+			s.Balanced = want.Routers
+		}
 		s.Applied.Dataplane = text(err)
 		if err == nil {
 			s.Applied.Revision = want.Revision
@@ -248,6 +256,9 @@ func (d *daemon) addressDone(want model.AddressWant, err error) {
 		d.detours.address, d.detours.blocked = want.Detours, blocked
 		d.detoured(s)
 		s.Applied.Address = text(err)
+		if maps.Equal(want.Routers, d.state.Load().desired.Address.Routers) {
+			s.Held = want.Routers
+		}
 		if err == nil {
 			d.letGo(want)
 		}

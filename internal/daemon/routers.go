@@ -39,6 +39,15 @@ func resumed(path held, spec model.Spec, now time.Time) (map[string]model.VRRPSe
 	return out, errors.Join(errs...)
 }
 
+// namesOf are those of the virtual routers of which something was seen.
+func namesOf(seen map[string]model.VRRPSeen) map[string]bool {
+	out := map[string]bool{}
+	for name := range seen {
+		out[name] = true
+	}
+	return out
+}
+
 // runRouters runs the virtual routers until ctx is done. Then their addresses go while all else of the daemon runs
 // still, and after that the other directors hear of it.
 func (d *daemon) runRouters(ctx context.Context) error { return d.vrrp.Run(ctx, d.routerChanged) }
@@ -51,6 +60,9 @@ func (d *daemon) routerChanged(c vrrp.Change) {
 			s.VRRP = map[string]model.VRRPSeen{}
 		}
 		s.VRRP[c.Name] = c.Seen
+		if c.Seen.State != model.VRRPMaster && !s.Held[c.Name] && !d.wanted(c.Name) {
+			d.vrrp.Released(c.Name) // it was master too shortly for an address to come
+		}
 		if c.Announce {
 			d.target.Announce(addressesOf(d.spec, c.Name))
 		}
@@ -67,6 +79,12 @@ func addressesOf(spec model.Spec, router string) (out []model.Addr) {
 		}
 	}
 	return out
+}
+
+// wanted tells whether the addresses of a virtual router shall be here.
+func (d *daemon) wanted(router string) bool {
+	s := d.state.Load()
+	return s != nil && s.desired.Address.Routers[router]
 }
 
 // letGo tells the virtual routers that are no master any more that their addresses are gone, so that another

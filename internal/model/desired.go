@@ -29,10 +29,11 @@ type Problem struct {
 // AddressWant is what internal/address makes true.
 type AddressWant struct {
 	VIPs       []VIP
-	Neighbours []Hop    // kept resolved by the kernel (managed entries)
-	Forward4   []string // interfaces on which IPv4 forwarding is on: bpf_fib_lookup refuses without it
-	Forward6   []string // the same of IPv6
-	RxVLANOff  []string // interfaces whose driver must leave VLAN tags in the frame, where the program looks
+	Routers    map[string]bool // the virtual routers whose addresses are among them
+	Neighbours []Hop           // kept resolved by the kernel (managed entries)
+	Forward4   []string        // interfaces on which IPv4 forwarding is on: bpf_fib_lookup refuses without it
+	Forward6   []string        // the same of IPv6
+	RxVLANOff  []string        // interfaces whose driver must leave VLAN tags in the frame, where the program looks
 	Detours    []DetourWant
 	Aliases    []netip.Prefix // ranges that lead nowhere but by a detour
 }
@@ -49,6 +50,7 @@ type DataplaneWant struct {
 	Revision   uint64
 	Interfaces []InterfaceWant
 	Services   []ServiceWant
+	Routers    map[string]bool // the virtual routers whose services are served here
 	Leased     map[Addr]string // addresses of virtual routers, and whose: nobody is told where they are unless that is master
 	Own        []Addr          // the host's addresses, which services of any destination leave alone; empty: there are none
 	Detours    []DetourWant

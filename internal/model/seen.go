@@ -25,6 +25,8 @@ type Seen struct {
 	Ejections   map[ServiceServer]Ejection  // by the last plan
 	Maintenance MaintenanceFiles
 	VRRP        map[string]VRRPSeen // by the name of the virtual router
+	Balanced    map[string]bool     // virtual routers whose services the data plane serves, by name
+	Held        map[string]bool     // those whose addresses are there, or may be
 	Applied     Applied
 }
 

@@ -23,10 +23,12 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 	resting := resting(all, seen, now)
 	pools := pools(all, seen, resting, now)
 	routers := virtualRouters(spec, network)
-	mastered, leased := mastered(routers, seen.VRRP), leased(spec)
+	leased := leased(spec)
+	holding, balancing := handover(mastered(routers, seen.VRRP), seen)
 	desired := model.Desired{
 		Address: model.AddressWant{
-			VIPs:       append(vips(spec, network), routerVIPs(spec, mastered)...),
+			VIPs:       append(vips(spec, network), routerVIPs(spec, holding)...),
+			Routers:    holding,
 			Neighbours: neighbours(all, network),
 			Forward4:   forward(all, interfaces, is4),
 			Forward6:   forward(all, interfaces, is6),
@@ -38,6 +40,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			Revision:   spec.Revision,
 			Interfaces: interfaces,
 			Services:   services(all, pools),
+			Routers:    balancing,
 			Own:        own(spec, network),
 			Leased:     leased,
 			Detours:    detours,
@@ -50,7 +53,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		Problems: slices.Concat(problems(spec, network), routerProblems(spec, routers, seen.VRRP, network),
 			maintenanceProblems(spec, seen.Maintenance)),
 	}
-	retire(desired.Dataplane.Services, leased, mastered)
+	retire(desired.Dataplane.Services, leased, balancing)
 	narrow(desired.Dataplane.Services, seen, now)
 	dismiss(desired.Dataplane.Services, spec, seen.Left, now)
 	next := earlier(nextForgotten(seen, now), nextDeadline(spec, seen.Left, now))

@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -93,10 +94,35 @@ func mastered(routers []model.VRRPWant, seen map[string]model.VRRPSeen) map[stri
 	return out
 }
 
-// routerVIPs are all addresses of the virtual routers that are master here: those that no service has, too.
-func routerVIPs(spec model.Spec, mastered map[string]bool) (out []model.VIP) {
+// handover is whose addresses are wanted here, and whose services. Where an address is, its services are served: they
+// begin before it comes and end after it is gone, or the host would reset the connections of clients in between.
+func handover(mastered map[string]bool, seen model.Seen) (holding, balancing map[string]bool) {
+	holding, balancing = map[string]bool{}, maps.Clone(seen.Held)
+	if balancing == nil {
+		balancing = map[string]bool{}
+	}
+	for name := range mastered {
+		balancing[name] = true
+		if seen.Balanced[name] {
+			holding[name] = true
+		}
+	}
+	return holding, balancing
+}
+
+// handedOver is what may be true of the virtual routers while the newest wish is on its way: an address that is to
+// come may be there, and services that are to go may be gone.
+func handedOver(seen model.Seen, desired model.Desired) (balanced, held map[string]bool) {
+	balanced, held = maps.Clone(seen.Balanced), maps.Clone(desired.Address.Routers)
+	maps.DeleteFunc(balanced, func(name string, _ bool) bool { return !desired.Dataplane.Routers[name] })
+	maps.Copy(held, seen.Held)
+	return balanced, held
+}
+
+// routerVIPs are all addresses of the virtual routers that are held here: those that no service has, too.
+func routerVIPs(spec model.Spec, holding map[string]bool) (out []model.VIP) {
 	for _, r := range spec.VirtualRouters {
-		if !mastered[r.Name] {
+		if !holding[r.Name] {
 			continue
 		}
 		for _, p := range r.Addresses {
@@ -111,12 +137,12 @@ func routerVIPs(spec model.Spec, mastered map[string]bool) (out []model.VIP) {
 }
 
 // retire leaves to the kernel what another director balances: services with an address of a virtual router that is
-// not master here. All else is as the master has it, so that nothing is to be done but this when it becomes one.
-func retire(services []model.ServiceWant, leased map[model.Addr]string, mastered map[string]bool) {
+// not served here. All else is as the master has it, so that nothing is to be done but this when it becomes one.
+func retire(services []model.ServiceWant, leased map[model.Addr]string, balancing map[string]bool) {
 	for i := range services {
 		services[i].Serving = !slices.ContainsFunc(services[i].Keys(), func(k model.ServiceKey) bool {
 			router, ok := leased[k.Address]
-			return ok && !mastered[router]
+			return ok && !balancing[router]
 		})
 	}
 }

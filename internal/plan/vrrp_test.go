@@ -25,11 +25,20 @@ func inState(name string, s model.VRRPState) map[string]model.VRRPSeen {
 	return map[string]model.VRRPSeen{name: {State: s}}
 }
 
+// mastered are those that are master: the data plane serves their services already.
+func mastered(seen map[string]model.VRRPSeen) map[string]bool {
+	out := map[string]bool{}
+	for name, s := range seen {
+		out[name] = s.State == model.VRRPMaster
+	}
+	return out
+}
+
 // withRouters plans two services, the first of which has an address of the router VI_1.
 func withRouters(seen map[string]model.VRRPSeen, routers ...model.VirtualRouter) model.Desired {
 	s := spec("192.0.2.10 192.0.2.11", server("198.51.100.11", model.DR))
 	s.VirtualRouters = routers
-	want, _ := plan.Make(s, model.Seen{Network: network("198.51.100.11"), VRRP: seen}, time.Time{})
+	want, _ := plan.Make(s, model.Seen{Network: network("198.51.100.11"), VRRP: seen, Balanced: mastered(seen)}, time.Time{})
 	return want
 }
 
@@ -72,6 +81,62 @@ func TestOnlyTheMasterHoldsAndServes(t *testing.T) {
 	}
 }
 
+// TestServicesAreThereWhereverTheAddressIs: they begin before it comes and end after it is gone.
+func TestServicesAreThereWhereverTheAddressIs(t *testing.T) {
+	s := spec("192.0.2.10", server("198.51.100.11", model.DR))
+	s.VirtualRouters = []model.VirtualRouter{virtualRouter("VI_1", "192.0.2.10/24")}
+	yes := map[string]bool{"VI_1": true}
+	for _, c := range []struct {
+		name           string
+		state          model.VRRPState
+		balanced, held map[string]bool
+		holds, serves  bool
+	}{
+		{"master a moment ago", model.VRRPMaster, nil, nil, false, true},
+		{"served", model.VRRPMaster, yes, nil, true, true},
+		{"held", model.VRRPMaster, yes, yes, true, true},
+		{"backup a moment ago", model.VRRPBackup, yes, yes, false, true},
+		{"the address is gone", model.VRRPBackup, yes, nil, false, false},
+	} {
+		seen := model.Seen{Network: network("198.51.100.11"), VRRP: inState("VI_1", c.state), Balanced: c.balanced, Held: c.held}
+		want, _ := plan.Make(s, seen, time.Time{})
+		if holds, serves := want.Address.Routers["VI_1"], want.Dataplane.Services[0].Serving; holds != c.holds || serves != c.serves {
+			t.Errorf("%s: it holds the address: %t, serves: %t", c.name, holds, serves)
+		}
+		if holds := len(want.Address.VIPs) > 0; holds != c.holds {
+			t.Errorf("%s: it holds %v", c.name, want.Address.VIPs)
+		}
+	}
+}
+
+// TestAHandoverIsNotOverBeforeItIsDone: what is only on its way is taken for what does more harm.
+func TestAHandoverIsNotOverBeforeItIsDone(t *testing.T) {
+	yes, no := map[string]bool{"VI_1": true}, map[string]bool{}
+	with := func(balanced, held map[string]bool) (out model.Desired) {
+		out.Dataplane.Routers, out.Address.Routers = balanced, held
+		return out
+	}
+	for _, c := range []struct {
+		name           string
+		seen           model.Seen
+		desired        model.Desired
+		balanced, held bool
+	}{
+		{"services come", model.Seen{}, with(yes, no), false, false},
+		{"the address comes", model.Seen{Balanced: yes}, with(yes, yes), true, true},
+		{"the address goes", model.Seen{Balanced: yes, Held: yes}, with(yes, no), true, true},
+		{"services go", model.Seen{Balanced: yes, Held: no}, with(no, no), false, false},
+	} {
+		got := plan.Remember(c.seen, c.desired, time.Time{})
+		if got.Balanced["VI_1"] != c.balanced || got.Held["VI_1"] != c.held {
+			t.Errorf("%s: balanced %v, held %v", c.name, got.Balanced, got.Held)
+		}
+	}
+	if !yes["VI_1"] || len(no) > 0 {
+		t.Error("what is shared with readers was changed")
+	}
+}
+
 // TestABackupIsReady: but for addresses and for serving, it has all that the master has.
 func TestABackupIsReady(t *testing.T) {
 	r := virtualRouter("VI_1", "192.0.2.10/24")
@@ -80,6 +145,7 @@ func TestABackupIsReady(t *testing.T) {
 		t.Fatal("the backup serves, or the master does not")
 	}
 	backup.Address.VIPs, backup.Dataplane.Services[0].Serving = master.Address.VIPs, true
+	backup.Address.Routers, backup.Dataplane.Routers = master.Address.Routers, master.Dataplane.Routers
 	same := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
 	if diff := cmp.Diff(master, backup, same); diff != "" {
 		t.Errorf("(-master +backup)\n%s", diff)
