@@ -36,7 +36,7 @@ func TestConfinedDaemonIsNoRoot(t *testing.T) {
 		}
 	}
 	effective, bound := capabilities(log, "CapEff"), capabilities(log, "CapBnd")
-	if (effective != "0000008000003000" && effective != "000000c000003000") || bound != effective {
+	if (effective != "0000008000803000" && effective != "000000c000803000") || bound != effective {
 		t.Errorf("capabilities %s, bound by %s", effective, bound)
 	}
 }
