@@ -19,7 +19,7 @@ import (
 // unitCapabilities are all that the daemon has as a systemd unit on a kernel of today. Without
 // CAP_PERFMON the verifier forbids what could leak a kernel address, and adds barriers against
 // speculation.
-var unitCapabilities = []int{unix.CAP_NET_ADMIN, unix.CAP_BPF, unix.CAP_NET_RAW}
+var unitCapabilities = []int{unix.CAP_NET_ADMIN, unix.CAP_BPF, unix.CAP_NET_RAW, unix.CAP_SYS_NICE}
 
 // loadCapabilities are what the path needs on a kernel. Linux up to 6.12.4 takes any write of less
 // than 8 bytes over a spilled register for an attempt to corrupt a spilled pointer, although it is a

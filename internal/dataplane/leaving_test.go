@@ -37,7 +37,7 @@ func TestMapsTellWhatWasWanted(t *testing.T) {
 			want[model.ServiceServer{Service: s.Key, Server: w.Key}] = model.Server{Key: w.Key, Forwarding: w.Forwarding, Tunnel: tunnel, Weight: w.Weight}
 		}
 	}
-	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(model.ServerKey{}, model.Tunnel{}, model.ServiceServer{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(model.ServerKey{}, model.ServiceKey{}, model.Tunnel{}, model.ServiceServer{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
