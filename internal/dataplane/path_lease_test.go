@@ -64,39 +64,44 @@ func leasedRows(f family, holds bool) []step {
 // TestLeases: nobody is told where an address of a virtual router is unless this director is its master and its
 // daemon has said so of late; what is forwarded is forwarded.
 func TestLeases(t *testing.T) {
-	for _, f := range []family{4, 6} {
-		b := newTestbed(t, 256)
-		want := world()
-		want.Leased = map[netip.Addr]string{vip(f, 10): "front"}
-		b.apply(t, want)
-		b.expect(t, leasedRows(f, false))
-		b.renew(t, "front", time.Hour)
-		b.expect(t, leasedRows(f, true))
-		b.restart(t, 256)
-		if held, err := b.path.Leased(vip(f, 10)); !held || err != nil {
-			t.Errorf("the lease that an earlier daemon had renewed holds: %v, %v", held, err)
-		}
-		b.apply(t, want)
-		b.expect(t, leasedRows(f, true))
-		b.release(t, "front")
-		b.expect(t, leasedRows(f, false))
-		b.renew(t, "front", time.Hour)
-		want.Leased = nil
-		b.apply(t, want)
-		b.expect(t, leasedRows(f, true))
-		want.Leased = map[netip.Addr]string{vip(f, 10): "front"}
-		b.apply(t, want)
-		delete(b.twin.holds, "front")
-		b.expect(t, leasedRows(f, false)) // what it was once is forgotten
+	b := newTestbed(t, 256)
+	want := world()
+	leased := map[netip.Addr]string{vip(4, 10): "front", vip(6, 10): "front"}
+	want.Leased = leased
+	b.apply(t, want)
+	b.leased(t, false)
+	b.renew(t, "front", time.Hour)
+	b.leased(t, true)
+	b.restart(t, 256)
+	if held, err := b.path.Leased(vip(6, 10)); !held || err != nil {
+		t.Errorf("the lease that an earlier daemon had renewed holds: %v, %v", held, err)
 	}
+	b.apply(t, want)
+	b.leased(t, true)
+	b.release(t, "front")
+	b.leased(t, false)
+	b.renew(t, "front", time.Hour)
+	want.Leased = nil
+	b.apply(t, want)
+	b.leased(t, true)
+	want.Leased = leased
+	b.apply(t, want)
+	delete(b.twin.holds, "front")
+	b.leased(t, false) // what it was once is forgotten
 }
 
-// TestLeaseBeforeItsRouter: who becomes master at once may be faster than the maps.
-func TestLeaseBeforeItsRouter(t *testing.T) {
+// TestLeasesOfSeveral virtual routers, which come, go, and are silent.
+func TestLeasesOfSeveral(t *testing.T) {
 	b := newTestbed(t, 64)
-	b.renew(t, "front", time.Hour)
+	t.Run("who becomes master at once is faster than the maps", b.leaseBeforeItsRouter)
+	t.Run("a daemon that is dead need do nothing", b.leaseEndsByItself)
+	t.Run("a router keeps its number, and does not inherit a lease", b.routersKeepTheirNumbers)
+}
+
+func (b *testbed) leaseBeforeItsRouter(t *testing.T) {
+	b.renew(t, "early", time.Hour)
 	want := world()
-	want.Leased = map[netip.Addr]string{vip(4, 10): "front"}
+	want.Leased = map[netip.Addr]string{vip(4, 10): "early"}
 	b.apply(t, want)
 	b.expect(t, []step{in(whoHas(vip(4, 10)), notIP)})
 	if held, err := b.path.Leased(vip(4, 20)); held || err != nil {
@@ -104,9 +109,7 @@ func TestLeaseBeforeItsRouter(t *testing.T) {
 	}
 }
 
-// TestLeaseEndsByItself: a daemon that is dead need do nothing for it.
-func TestLeaseEndsByItself(t *testing.T) {
-	b := newTestbed(t, 64)
+func (b *testbed) leaseEndsByItself(t *testing.T) {
 	want := world()
 	want.Leased = map[netip.Addr]string{vip(4, 10): "front", vip(4, 20): "front", vip(6, 10): "other"}
 	b.apply(t, want)
@@ -123,10 +126,7 @@ func TestLeaseEndsByItself(t *testing.T) {
 	b.expect(t, []step{in(whoHas(vip(4, 10)), leaseOver), in(whoHas(vip(6, 10)), otherHost)})
 }
 
-// TestRoutersKeepTheirNumbers: leases of others are not touched by a router that comes or goes, and a new one
-// does not inherit a lease.
-func TestRoutersKeepTheirNumbers(t *testing.T) {
-	b := newTestbed(t, 64)
+func (b *testbed) routersKeepTheirNumbers(t *testing.T) {
 	want := world()
 	want.Leased = map[netip.Addr]string{vip(4, 10): "b", vip(4, 20): "c"}
 	b.apply(t, want)
@@ -136,6 +136,13 @@ func TestRoutersKeepTheirNumbers(t *testing.T) {
 	b.apply(t, want)
 	delete(b.twin.holds, "b")
 	b.expect(t, []step{in(whoHas(vip(4, 10)), leaseOver), in(whoHas(vip(4, 20)), notIP), in(whoHas(vip(6, 10)), leaseOver)})
+}
+
+func (b *testbed) leased(t *testing.T, holds bool) {
+	t.Helper()
+	for _, f := range []family{4, 6} {
+		b.expect(t, leasedRows(f, holds))
+	}
 }
 
 // expect sends frames, and wants of each what stands with it.

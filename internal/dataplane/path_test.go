@@ -503,7 +503,7 @@ func TestTableHasEveryVerdict(t *testing.T) {
 			missing = slices.DeleteFunc(missing, func(v verdict) bool { return v == s.verdict })
 		}
 	}
-	if want := []verdict{checkAnswer, serverReset, hashedFull, fragmentOrphan, serverLeft, serverGone, connFull, noHeadroom}; !slices.Equal(missing, want) {
+	if want := []verdict{checkAnswer, serverReset, hashedFull, leaseOver, fragmentOrphan, serverLeft, serverGone, connFull, noHeadroom}; !slices.Equal(missing, want) {
 		t.Errorf("no row ends as %q, want that of %q", missing, want)
 	}
 }
