@@ -45,7 +45,7 @@ func upgraded() faults.Fault {
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			requireStrace(t)
-			u := &upgrade{releases: otherVersions(t), rounds: size.Of(1, 10), steps: size.Of(6, 0), log: t.Logf}
+			u := &upgrade{releases: otherVersions(t), rounds: size.Of(1, 10), steps: size.Of(3, 0), log: t.Logf}
 			if err := u.install(thisVersion); err != nil {
 				t.Fatal(err)
 			}
