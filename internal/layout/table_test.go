@@ -30,11 +30,12 @@ var table = map[string][]string{
 	"internal/importer": {"internal/model"},
 
 	// What goes on.
-	"internal/program":  {"internal/trust"},
-	"internal/health":   {"internal/model", "internal/program", "internal/trust"},
-	"internal/notify":   {"internal/model", "internal/program", "internal/trust"},
-	"internal/vrrp":     {"internal/model", "internal/packet"},
-	"internal/connsync": {"internal/model", "internal/packet"},
+	"internal/program":       {"internal/trust"},
+	"internal/health":        {"internal/model", "internal/program", "internal/trust"},
+	"internal/notify":        {"internal/model", "internal/program", "internal/trust"},
+	"internal/vrrp":          {"internal/model", "internal/packet"},
+	"internal/connsync":      {"internal/model", "internal/packet"},
+	"internal/connsync/ipvs": {"internal/model"},
 
 	// What makes the kernel equal to what is wanted.
 	"internal/address":    {"internal/model", "internal/packet"},
