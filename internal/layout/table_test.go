@@ -34,7 +34,7 @@ var table = map[string][]string{
 	"internal/health":        {"internal/model", "internal/program", "internal/trust"},
 	"internal/notify":        {"internal/model", "internal/program", "internal/trust"},
 	"internal/vrrp":          {"internal/model", "internal/packet"},
-	"internal/connsync":      {"internal/model", "internal/packet"},
+	"internal/connsync":      {"internal/model", "internal/trust"},
 	"internal/connsync/ipvs": {"internal/model"},
 
 	// What makes the kernel equal to what is wanted.
