@@ -4,6 +4,7 @@
 
 #include "before.h"
 #include "conn.h"
+#include "pair.h"
 #include "place.h"
 
 static __always_inline enum conn_state first_state(const struct packet *p)
@@ -59,32 +60,6 @@ static __noinline void draft_forward(struct packet *p, __u32 pair)
 	c->hop = hop_digest(hop_of(p), p->ingress);
 }
 
-/* conn_is_over: nobody waits for an answer of it. Both sides have closed, or one has, long ago, or a question has had its answer. */
-static __always_inline bool conn_is_over(__u64 word)
-{
-	__u32 flags = word_flags(word);
-
-	if (word_state(word) == CONN_UDP)
-		return flags & CONN_FIN_SERVER && !(flags & CONN_SETTLED);
-	return conn_closed(word) || word_state(word) == CONN_KEPT;
-}
-
-/*
- * reverse_yields ends the connection whose way back is at a position, if it is over: in IPVS, too, the
- * newest connection has the answers.
- */
-__noinline bool reverse_yields(__u32 position)
-{
-	struct conn *entry = entry_at(position);
-	struct found forward = {};
-
-	if (!entry || !(word_flags(word_of(entry)) & CONN_REVERSE))
-		return false;
-	__u32 pair = ((struct reverse *)entry)->pair;
-	return forward_at(&forward, pair, position) && conn_is_over(forward.word) &&
-	       conn_end(pair, forward.word, NOWHERE);
-}
-
 /*
  * reverse_taken: the way back is another connection's that is not over. One that moves is looked for first
  * where it moves away from; it does not yield.
@@ -113,20 +88,6 @@ static __always_inline __u32 put_forward(struct packet *p, __u32 pair)
 {
 	draft_forward(p, pair);
 	return put();
-}
-
-/* reverse_join makes a pair of the two; forward is no position: the way back goes again. */
-__noinline int reverse_join(__u32 reverse, __u32 forward)
-{
-	struct conn *entry = entry_at(reverse);
-
-	if (!entry)
-		return 0;
-	if (forward < PRESENT)
-		((struct reverse *)entry)->pair = forward;
-	else
-		conn_end(reverse, word_of(entry), NOWHERE);
-	return 0;
 }
 
 /* created counts the connection that p has just begun, and makes it p's. */

@@ -7,6 +7,7 @@
  */
 #include "conn.h"
 #include "finish.h"
+#include "sync.h"
 #include "template.h"
 
 _Static_assert(CONN_UDP_UNSETTLED == CONN_UDP + 1, "timeout_of adds 1");
@@ -15,6 +16,14 @@ _Static_assert(CONN_STATES <= TIMEOUTS, "there is room for all");
 /* A bucket that has no more than so many connections, and so few that are not settled, has room for one that is kept. */
 #define KEEPS_TAKEN (BUCKET_SLOTS / 2)
 #define KEEPS_UNSETTLED (UNSETTLED_SLOTS / 2)
+
+/* Who has ended by its time, for sync. A map of its own: who shares it with nobody needs no lock. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_FAREWELLS);
+	__type(key, __u32);
+	__type(value, struct flow);
+} farewells SEC(".maps");
 
 /* timeouts_of is where the timeouts of an entry stand: with the service of its server. An orphan has no server. */
 static __always_inline __u32 timeouts_of(const struct conn *entry, __u64 word)
@@ -143,6 +152,51 @@ __noinline bool conn_keep(__u32 position, __u64 word)
 	return true;
 }
 
+/* held: another director is master of what lasts, and says when it ends. Its time begins anew when nobody holds it any more. */
+static __always_inline bool held(const struct sweep *s, struct conn *entry, __u64 word)
+{
+	__u64 mark = (__u64)CONN_DYING << WORD_FLAGS_SHIFT;
+
+	if (!s->holds || word_flags(word) & CONN_REVERSE || !conn_lasts(word) || !conn_is_standby(entry))
+		return false;
+	if (s->now - entry->seen < SEEN_AHEAD)
+		conn_see(entry, s->now);
+	if (word & mark)
+		word_swap(entry, word, word & ~mark);
+	return true;
+}
+
+/* says_farewell: other directors hold it until they hear that it has ended. */
+static __always_inline bool says_farewell(const struct sweep *s, const struct conn *entry, __u64 word)
+{
+	return s->tells && conn_lasts(word) && conn_is_served(entry);
+}
+
+/* farewell writes down who is about to end; false: there is no room in this run, so it ends in another one. */
+static __always_inline bool farewell(const struct sweep *s, const struct conn *entry)
+{
+	__u32 index = s->told;
+	struct flow *flow = bpf_map_lookup_elem(&farewells, &index);
+
+	if (!flow)
+		return false;
+	copy(flow, entry_flow(entry), offsetof(struct flow, protocol));
+	flow->protocol = entry->protocol;
+	return true;
+}
+
+/* part ends what has expired; a packet that comes in between keeps it. */
+static __always_inline void part(struct sweep *s, const struct conn *entry, __u32 position, __u64 word)
+{
+	bool says = says_farewell(s, entry, word);
+
+	if (says && !farewell(s, entry))
+		return;
+	bool ended = conn_end(position, word, NOWHERE);
+	s->deleted += ended;
+	s->told += ended && says;
+}
+
 __noinline int visit(struct sweep *s, __u32 position)
 {
 	struct conn *entry = entry_at(position);
@@ -153,6 +207,8 @@ __noinline int visit(struct sweep *s, __u32 position)
 	if (word_state(word) <= CONN_COMING)
 		return 0;
 	s->seen++;
+	if (held(s, entry, word))
+		return 0;
 	__u32 index = timeouts_of(entry, word);
 	struct timeouts *t = bpf_map_lookup_elem(&timeouts, &index);
 	if (!t || owned(s, entry, position, word))
@@ -165,11 +221,10 @@ __noinline int visit(struct sweep *s, __u32 position)
 		return 0;
 	}
 	/* A packet that comes in between changes the word, and both attempts come to nothing. */
-	bool dying = word_flags(word) & CONN_DYING;
-	if (dying && conn_keep(position, word))
-		return 0;
-	s->deleted += dying && conn_end(position, word, NOWHERE);
-	s->marked += !dying && word_swap(entry, word, word | (__u64)CONN_DYING << WORD_FLAGS_SHIFT);
+	if (!(word_flags(word) & CONN_DYING))
+		s->marked += word_swap(entry, word, word | (__u64)CONN_DYING << WORD_FLAGS_SHIFT);
+	else if (!conn_keep(position, word))
+		part(s, entry, position, word);
 	return 0;
 }
 
@@ -194,7 +249,14 @@ static long visit_bucket(__u32 turn, struct sweep *s)
 SEC("syscall")
 int sweep(struct sweep *s)
 {
-	struct sweep done = { .first = s->first, .buckets = s->buckets, .round = s->round, .now = jiffies() };
+	struct sweep done = {
+		.first = s->first,
+		.buckets = s->buckets,
+		.round = s->round,
+		.holds = s->holds,
+		.tells = s->tells,
+		.now = jiffies(),
+	};
 
 	bpf_loop(done.buckets, visit_bucket, &done, 0);
 	finish_count(VERDICT_FRAGMENT_ORPHAN, s->orphans);

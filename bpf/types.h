@@ -50,6 +50,10 @@ enum limit {
 	MAX_CHECK_WAYS = MAX_SERVERS,
 	MAX_CHECK_ANSWERS = 16384,  /* that checks through services' addresses wait for */
 	CHECK_ANSWER_SECONDS = 300, /* after a check's last packet: an answer that comes later is nobody's */
+	MAX_COLLECTED = 1024,       /* connections that sync hears of in one run */
+	MAX_ARRIVALS = 256,         /* those of another director that come, or end, in one run */
+	MAX_FAREWELLS = 4096,       /* those of whose end by its time sync hears in one run of the sweep */
+	DIGESTS = 256,              /* slices of what two directors compare; an index is 8 bits of a hash */
 };
 
 /* An IP address; IPv4 is mapped into IPv6 (::ffff:a.b.c.d), so one path serves both. */
@@ -316,6 +320,7 @@ enum conn_flag {
 	CONN_SETTLED = 64,     /* its client has sent SETTLED_PACKETS: nobody's new flow takes its place */
 	CONN_MOVING = 128,     /* a CPU is moving it to another table: no other one does */
 	CONN_PERSISTENT = 256, /* its client has a template, which lives at least as long */
+	CONN_TOLD = 512,       /* sync told of it when it was settled already, or it came by sync so */
 };
 
 /*
@@ -558,6 +563,9 @@ struct sweep {
 	__u32 deleted; /* out: expired for the second time, and gone */
 	__u32 orphans; /* in: held fragments that the daemon gave up, to be counted */
 	__u32 kept;    /* out: of the entries seen, those of connections that are CONN_KEPT */
+	__u32 holds;   /* in: 1: what lasts and is not served here does not age: its master says when it ends */
+	__u32 tells;   /* in: 1: what lasts, and ends, is written to `farewells` */
+	__u32 told;    /* out: how many were */
 };
 
 /* Argument of the program that moves connections to another table, in and out. */
@@ -574,6 +582,61 @@ struct ending {
 	__u64 word; /* of its entry when it was chosen: another one is another life, or another state */
 	__u32 position;
 	__u32 ended; /* 1: it was still so, and is gone */
+};
+
+/* Which connections sync collects. */
+enum collects {
+	COLLECTS_NEWS = 1,    /* those served here that have changed since they were told; they count as told then */
+	COLLECTS_SERVED = 2,  /* those served here that are in `wanted` slices */
+	COLLECTS_STANDBY = 3, /* those in `wanted` slices that last, and are not served here */
+};
+
+/* Argument of the program that collects connections, in and out. */
+struct collect_slice {
+	__u32 first;   /* in: bucket to begin with */
+	__u32 buckets; /* in: how many, at most */
+	__u32 what;    /* in: enum collects */
+	__u32 walked; /* in: 0; out: how many it has walked through: there was no room for what may be in the next one */
+	__u32 count;  /* in: 0; out: elements of `collected` */
+};
+
+/* Argument of the program that adds digests up. */
+struct digest_slice {
+	__u32 first;   /* in: bucket to begin with */
+	__u32 buckets; /* in: how many */
+};
+
+/* What became of a connection that another director told of. */
+enum arrived {
+	ARRIVED_NOT,       /* nobody looked at it yet */
+	ARRIVED_NEW,       /* it is here now */
+	ARRIVED_CHANGED,   /* it was here, and is now as it was told */
+	ARRIVED_ENDED,     /* it was here, and has ended */
+	ARRIVED_UNKNOWN,   /* it is to end, and is not here */
+	ARRIVED_OURS,      /* it is here, and is served here: this director knows better */
+	ARRIVED_NO_SERVER, /* its server was removed */
+	ARRIVED_CLASH,     /* its flow, or its way back, is another connection's */
+	ARRIVED_FULL,      /* both of its buckets are full */
+	ARRIVED_BUSY,      /* another CPU had it in hand */
+};
+
+/* Value of `arrivals`: a connection that another director told of. Written by Go; outcome by sync.bpf.c. */
+struct arrival {
+	struct flow flow; /* the key of its entry */
+	__u32 server;     /* id */
+	__u32 server_generation;
+	__u32 idle;  /* jiffies: so long ago its last packet counts as seen */
+	__u16 flags; /* enum conn_flag: CONN_FINS, CONN_SETTLED, CONN_PERSISTENT */
+	__u8 state;  /* enum conn_state; CONN_NONE: it is to end, and nothing else is said of it */
+	__u8 spare;
+	__u32 outcome; /* enum arrived */
+	__u32 spare2;
+};
+
+/* Argument of the program that puts them in. */
+struct arrive_slice {
+	__u32 count;    /* in: elements of `arrivals` */
+	__u32 spare[3]; /* a frame has 14 bytes at least */
 };
 
 /*

@@ -28,6 +28,7 @@ func (d *Dataplane) Apply(ctx context.Context, want model.DataplaneWant) error {
 }
 
 func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant, own []model.Addr) error {
+	defer d.applied.Add(1)
 	if d.tables == nil {
 		t, err := d.readTables()
 		if err != nil {

@@ -33,6 +33,27 @@ func readSome[V any](m *ebpf.Map, indexes []uint32) ([]V, error) {
 	return out, someElements(m, indexes, func(i int, values []V) { out[i] = values[0] })
 }
 
+// readFirst reads the first elements of an array map.
+func readFirst[V any](m *ebpf.Map, n uint32) ([]V, error) {
+	out := make([]V, n)
+	return out, eachElement(m, n, func(index uint32, values []V) bool {
+		out[index] = values[0]
+		return true
+	})
+}
+
+// putFirst writes the first elements of an array map.
+func putFirst[V any](m *ebpf.Map, values []V) error {
+	keys := make([]uint32, len(values))
+	for i := range keys {
+		keys[i] = uint32(i)
+	}
+	if _, err := m.BatchUpdate(keys, values, nil); err != nil {
+		return fmt.Errorf("write %s: %w", m, err)
+	}
+	return nil
+}
+
 // someElements calls visit for each of these elements, which differ, with the place of its index among them. Where they
 // lie close together, all up to the last one are read.
 func someElements[V any](m *ebpf.Map, indexes []uint32, visit func(i int, values []V)) error {

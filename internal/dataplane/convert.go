@@ -40,6 +40,11 @@ func toPort(p uint16) uint16 {
 
 func fromPort(p uint16) uint16 { return toPort(p) }
 
+// addrPort is one end of a flow.
+func addrPort(a pathAddr, port uint16) netip.AddrPort {
+	return netip.AddrPortFrom(fromAddr(a), fromPort(port))
+}
+
 func toServiceKey(k model.ServiceKey) pathServiceKey {
 	return pathServiceKey{Address: toAddr(k.Address), Port: toPort(k.Port), Protocol: uint8(k.Protocol)}
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
@@ -37,8 +38,9 @@ type Dataplane struct {
 	path    pathObjects
 	inner   *ebpf.MapSpec // of a table of slots
 	hz      uint32        // jiffies per second
-	sweeper *ebpf.Program
+	sweeper sweeper
 	ender   ender
+	syncer  syncer
 	checks  checks
 	events  *ringbuf.Reader
 	held    *ringbuf.Reader
@@ -49,7 +51,8 @@ type Dataplane struct {
 		why  string
 	}
 
-	tables *tables // what the maps are known to hold; nil: read them first
+	tables  *tables       // what the maps are known to hold; nil: read them first
+	applied atomic.Uint64 // how often the maps of services and servers may have changed
 
 	// linksMu guards what is on the interfaces: another program is, while somebody traces.
 	linksMu sync.Mutex
@@ -66,6 +69,8 @@ type Dataplane struct {
 	used          uint64
 	rounds        uint32 // of the sweep
 	inUse         map[serviceID]inUse
+	endsHeard     func([]model.Identity) // of connections; nil: nobody hears
+	holds         bool                   // sync.go
 }
 
 // Close lets go of everything and leaves it working: packets go on being balanced.
@@ -78,10 +83,7 @@ func (d *Dataplane) Close() error {
 		errs = append(errs, d.held.Close())
 	}
 	errs = append(errs, d.closeLinks())
-	if d.sweeper != nil {
-		errs = append(errs, d.sweeper.Close())
-	}
-	errs = append(errs, d.ender.Close(), d.checks.Close(), d.path.Close(), d.about.Close(), d.lock.Close())
+	errs = append(errs, d.sweeper.Close(), d.ender.Close(), d.syncer.Close(), d.checks.Close(), d.path.Close(), d.about.Close(), d.lock.Close())
 	return errors.Join(errs...)
 }
 

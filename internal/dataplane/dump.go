@@ -89,8 +89,8 @@ func connection(e pathConn, server pathServer) Connection {
 	w := word(e.Word)
 	c := Connection{
 		Protocol:   model.Protocol(e.Protocol),
-		Client:     netip.AddrPortFrom(fromAddr(e.Source), fromPort(e.SourcePort)),
-		Virtual:    netip.AddrPortFrom(fromAddr(e.Destination), fromPort(e.DestinationPort)),
+		Client:     addrPort(e.Source, e.SourcePort),
+		Virtual:    addrPort(e.Destination, e.DestinationPort),
 		Forwarding: fromForwarding(pathForwarding(e.Forwarding)),
 		State:      connStates[w.state()],
 	}
@@ -101,12 +101,17 @@ func connection(e pathConn, server pathServer) Connection {
 	if e.ServerGeneration != server.Generation && e.ServerGeneration != server.Was {
 		return c
 	}
-	port := c.Virtual.Port() // DR, TUN and local keep it
-	if c.Forwarding == model.NAT && server.Port != 0 && port != model.AnyPort {
-		port = fromPort(server.Port)
-	}
-	c.Server = netip.AddrPortFrom(fromAddr(server.Address), port)
+	c.Server = netip.AddrPortFrom(fromAddr(server.Address), portOf(server, c.Forwarding, c.Virtual.Port()))
 	return c
+}
+
+// portOf is the one that a server gets a connection at, which the client asked for at another one. DR, TUN and local
+// keep it; a template for all ports is for none.
+func portOf(server pathServer, forwarding model.Forwarding, asked uint16) uint16 {
+	if forwarding == model.NAT && server.Port != 0 && asked != model.AnyPort {
+		return fromPort(server.Port)
+	}
+	return asked
 }
 
 func fromForwarding(f pathForwarding) model.Forwarding {

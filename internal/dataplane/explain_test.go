@@ -273,7 +273,7 @@ func (b *testbed) pass(t *testing.T, frame []byte) (end verdict, out []byte) {
 
 func (b *testbed) digests(t *testing.T) map[string]string {
 	t.Helper()
-	out, err := b.path.Digests()
+	out, err := b.path.Contents()
 	if err != nil {
 		t.Fatal(err)
 	}

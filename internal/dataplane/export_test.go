@@ -371,8 +371,8 @@ func (d *Dataplane) homeOf(e pathConn) uint32 {
 	return home
 }
 
-// Digests stand for all that is in the maps, by their names, but for what is under way to the daemon.
-func (d *Dataplane) Digests() (map[string]string, error) {
+// Contents are all that is in the maps, by their names, but for what is under way to the daemon.
+func (d *Dataplane) Contents() (map[string]string, error) {
 	p := d.path.pathMaps
 	slots, err := d.Dump()
 	out := map[string]string{"slots": strings.Join(slices.Sorted(strings.Lines(slots)), "")}

@@ -8,6 +8,7 @@ package dataplane
 //go:generate go tool bpf2go -target bpfel -no-global-types -type trace -type trace_note -type kind traced ../../bpf/traced.bpf.c
 //go:generate go tool bpf2go -target bpfel -no-global-types sweeper ../../bpf/sweep.bpf.c
 //go:generate go tool bpf2go -target bpfel -no-global-types -type ending ender ../../bpf/end.bpf.c
+//go:generate go tool bpf2go -target bpfel -no-global-types -type collect_slice -type collects -type digest_slice -type arrival -type arrived -type arrive_slice syncer ../../bpf/sync.bpf.c
 //go:generate go tool bpf2go -target bpfel -no-global-types mover ../../bpf/move.bpf.c
 //go:generate go tool bpf2go -target bpfel -no-global-types -type addr -type check_way checks ../../bpf/check.bpf.c
 //go:generate sh ./verdicts.sh ../../bpf/types.h verdicts_gen.go

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/weir-lb/weir/internal/model"
 )
 
 // killAttempts is how often a connection is looked at that changes while it is being killed: few
@@ -122,7 +124,7 @@ func (k *killing) endAll(ctx context.Context, all []chosen) (left []chosen, err 
 }
 
 func (k *killing) endSome(some []chosen) (left []chosen, err error) {
-	endings, err := k.write(some)
+	endings, ids, err := k.write(some)
 	if err != nil || len(endings) == 0 {
 		return nil, err
 	}
@@ -135,21 +137,39 @@ func (k *killing) endSome(some []chosen) (left []chosen, err error) {
 		}
 	}
 	k.killed += uint64(len(endings) - len(left))
+	k.tell(endings, ids)
 	return left, nil
 }
 
 // write notes what shall end, as it is now. It reads again what was chosen: the first time an entry may
 // have been read while another flow got its place, half of it the one and half the other. What is read
 // now, after that life had begun, is all of it, or its word is another one before it can be ended.
-func (k *killing) write(some []chosen) (out []enderEnding, err error) {
+func (k *killing) write(some []chosen) (out []enderEnding, ids []model.Identity, err error) {
 	var e pathConn
 	for _, c := range some {
 		if err := k.d.path.Conns.Lookup(c.position, &e); err != nil {
-			return nil, fmt.Errorf("read connections: %w", err)
+			return nil, nil, fmt.Errorf("read connections: %w", err)
 		}
 		if word(e.Word).life() == c.life && k.wanted(e) {
 			out = append(out, enderEnding{Word: e.Word, Position: c.position})
+			ids = append(ids, identityOf(flowOf(e)))
 		}
 	}
-	return out, nil
+	return out, ids, nil
+}
+
+// tell says which of them have ended: other directors know them, too.
+func (k *killing) tell(endings []enderEnding, ids []model.Identity) {
+	k.d.mu.Lock()
+	hear := k.d.endsHeard
+	k.d.mu.Unlock()
+	var ended []model.Identity
+	for i, e := range endings {
+		if e.Ended != 0 {
+			ended = append(ended, ids[i])
+		}
+	}
+	if hear != nil && len(ended) > 0 {
+		hear(ended)
+	}
 }

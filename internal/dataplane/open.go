@@ -146,13 +146,9 @@ func (d *Dataplane) loadSweeper(hz uint32) error {
 	if err := d.putTimeouts(defaultTimeouts, orphanTimeouts()); err != nil {
 		return err
 	}
-	var objects struct {
-		Sweep *ebpf.Program `ebpf:"sweep"`
-	}
-	if err := spec.LoadAndAssign(&objects, &ebpf.CollectionOptions{MapReplacements: d.share(spec)}); err != nil {
+	if err := spec.LoadAndAssign(&d.sweeper, &ebpf.CollectionOptions{MapReplacements: d.share(spec)}); err != nil {
 		return loadError("sweep", err)
 	}
-	d.sweeper = objects.Sweep
 	return nil
 }
 

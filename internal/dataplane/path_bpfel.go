@@ -62,6 +62,7 @@ const (
 	pathConnFlagCONN_SETTLED    pathConnFlag = 64
 	pathConnFlagCONN_MOVING     pathConnFlag = 128
 	pathConnFlagCONN_PERSISTENT pathConnFlag = 256
+	pathConnFlagCONN_TOLD       pathConnFlag = 512
 )
 
 type pathConnState uint32
@@ -229,6 +230,10 @@ const (
 	pathLimitMAX_CHECK_WAYS       pathLimit = 16384
 	pathLimitMAX_CHECK_ANSWERS    pathLimit = 16384
 	pathLimitCHECK_ANSWER_SECONDS pathLimit = 300
+	pathLimitMAX_COLLECTED        pathLimit = 1024
+	pathLimitMAX_ARRIVALS         pathLimit = 256
+	pathLimitMAX_FAREWELLS        pathLimit = 4096
+	pathLimitDIGESTS              pathLimit = 256
 )
 
 type pathLoad struct {
@@ -453,6 +458,9 @@ type pathSweep struct {
 	Deleted uint32
 	Orphans uint32
 	Kept    uint32
+	Holds   uint32
+	Tells   uint32
+	Told    uint32
 }
 
 type pathTemplate struct {

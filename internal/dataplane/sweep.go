@@ -4,10 +4,13 @@ package dataplane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/weir-lb/weir/internal/model"
 )
 
 // sweepEvery is how long a round through the whole table takes: a connection outlives its timeout by
@@ -17,6 +20,15 @@ const sweepEvery = 2 * time.Second
 // sliceBuckets are swept in one run of the program, which nothing on its CPU interrupts: with all of
 // their entries expired they take about a millisecond.
 const sliceBuckets = 1024
+
+// sweeper is the program that sweeps, and where it writes down who has ended.
+type sweeper struct {
+	Sweep     *ebpf.Program `ebpf:"sweep"`
+	Farewells *ebpf.Map     `ebpf:"farewells"`
+}
+
+// Close may be called of one that was never loaded.
+func (s sweeper) Close() error { return errors.Join(s.Sweep.Close(), s.Farewells.Close()) }
 
 // clock relates the kernel's jiffies to our time.
 type clock struct {
@@ -47,8 +59,12 @@ func (d *Dataplane) sweepSlice(first uint32, round *Swept) error {
 	s := pathSweep{
 		First: first, Buckets: min(sliceBuckets, buckets-first), Round: d.round(), Orphans: d.waiting.expire(time.Now()),
 	}
-	if _, err := d.sweeper.Run(&ebpf.RunOptions{Context: &s, ContextOut: &s}); err != nil {
+	hear := d.prepare(&s)
+	if _, err := d.sweeper.Sweep.Run(&ebpf.RunOptions{Context: &s, ContextOut: &s}); err != nil {
 		return fmt.Errorf("sweep: %w", err)
+	}
+	if err := d.tellFarewells(s.Told, hear); err != nil {
+		return err
 	}
 	round.Seen += s.Seen
 	round.Marked += s.Marked
@@ -61,6 +77,36 @@ func (d *Dataplane) sweepSlice(first uint32, round *Swept) error {
 		d.rounds++
 		d.used = uint64(round.Seen - round.Deleted - round.Kept)
 	}
+	return nil
+}
+
+// prepare says what sync wants of the sweep, and who hears what ends.
+func (d *Dataplane) prepare(s *pathSweep) (hear func([]model.Identity)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.holds {
+		s.Holds = 1
+	}
+	if d.endsHeard != nil {
+		s.Tells = 1
+	}
+	return d.endsHeard
+}
+
+// tellFarewells tells who has ended in the run that was just made.
+func (d *Dataplane) tellFarewells(n uint32, hear func([]model.Identity)) error {
+	if n == 0 {
+		return nil
+	}
+	flows, err := readFirst[pathFlow](d.sweeper.Farewells, n)
+	if err != nil {
+		return fmt.Errorf("read who has ended: %w", err)
+	}
+	ids := make([]model.Identity, len(flows))
+	for i, f := range flows {
+		ids[i] = identityOf(f)
+	}
+	hear(ids)
 	return nil
 }
 

@@ -21,6 +21,7 @@ const (
 	sweeperMapConnsBefore      = "conns_before"
 	sweeperMapCounters         = "counters"
 	sweeperMapEvents           = "events"
+	sweeperMapFarewells        = "farewells"
 	sweeperMapFragments        = "fragments"
 	sweeperMapHalfOpen         = "half_open"
 	sweeperMapHeldFrames       = "held_frames"
@@ -131,6 +132,7 @@ type sweeperMapSpecs struct {
 	ConnsBefore *ebpf.MapSpec `ebpf:"conns_before"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
 	Events      *ebpf.MapSpec `ebpf:"events"`
+	Farewells   *ebpf.MapSpec `ebpf:"farewells"`
 	Fragments   *ebpf.MapSpec `ebpf:"fragments"`
 	HalfOpen    *ebpf.MapSpec `ebpf:"half_open"`
 	HeldFrames  *ebpf.MapSpec `ebpf:"held_frames"`
@@ -217,6 +219,7 @@ type sweeperMaps struct {
 	ConnsBefore *ebpf.Map `ebpf:"conns_before"`
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Events      *ebpf.Map `ebpf:"events"`
+	Farewells   *ebpf.Map `ebpf:"farewells"`
 	Fragments   *ebpf.Map `ebpf:"fragments"`
 	HalfOpen    *ebpf.Map `ebpf:"half_open"`
 	HeldFrames  *ebpf.Map `ebpf:"held_frames"`
@@ -252,6 +255,7 @@ func (m *sweeperMaps) Close() error {
 		m.ConnsBefore,
 		m.Counters,
 		m.Events,
+		m.Farewells,
 		m.Fragments,
 		m.HalfOpen,
 		m.HeldFrames,
