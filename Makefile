@@ -45,10 +45,10 @@ test-packages:
 	@test/packages $(TEST_PACKAGES)
 
 # The pure ring: no root, no kernel.
-PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/connsync/... ./internal/daemon ./internal/health ./internal/layout ./internal/ledger ./internal/model ./internal/notify ./internal/packet ./internal/plan \
+PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/daemon ./internal/health ./internal/layout ./internal/ledger ./internal/model ./internal/notify ./internal/packet ./internal/plan \
 	./internal/program ./internal/reconcile ./internal/report ./internal/sched ./internal/server ./internal/suggest ./internal/trust
 # The rings that load programs and make namespaces.
-ROOT := ./internal/address ./internal/dataplane ./internal/doctor ./internal/lab ./internal/realserver ./internal/vrrp ./cmd/... ./packaging ./stories ./parity
+ROOT := ./internal/address ./internal/connsync/ipvs ./internal/dataplane ./internal/doctor ./internal/lab ./internal/realserver ./internal/vrrp ./cmd/... ./packaging ./stories ./parity
 # Those that judge what clients see: beside other work they would judge that.
 ALONE := ./faults ./bench
 
