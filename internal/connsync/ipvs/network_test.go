@@ -58,7 +58,7 @@ func newNamespace(t *testing.T) namespace {
 	})
 	n := namespace{t, keeper.Process.Pid}
 	n.run("ip link set lo up")
-	n.run("sysctl -q -w net.ipv6.conf.default.accept_dad=0")
+	n.sysctl("ipv6/conf/default/accept_dad", "0")
 	return n
 }
 
@@ -71,6 +71,11 @@ func (n namespace) run(command string) string {
 		n.t.Fatalf("%s: %v: %s", command, err, out)
 	}
 	return string(out)
+}
+
+func (n namespace) sysctl(name, value string) {
+	n.t.Helper()
+	n.do(func() error { return os.WriteFile("/proc/sys/net/"+name, []byte(value), 0) })
 }
 
 // works waits until the link takes packets. Before that they are lost without a word.
