@@ -69,9 +69,7 @@ static __always_inline bool collects(__u32 what, const struct conn *entry, __u64
 		return false;
 	if (what == COLLECTS_NEWS)
 		return conn_is_news(word) && conn_is_served(entry);
-	if (what == COLLECTS_SERVED)
-		return is_wanted(entry) && conn_is_served(entry);
-	return conn_lasts(word) && is_wanted(entry) && conn_is_standby(entry);
+	return is_wanted(entry);
 }
 
 /* news_take takes the mark away, and returns the word that is left; 0: the entry has just changed again, and is looked at in the next round. */

@@ -586,9 +586,8 @@ struct ending {
 
 /* Which connections sync collects. */
 enum collects {
-	COLLECTS_NEWS = 1,    /* those served here that have changed since they were told; they count as told then */
-	COLLECTS_SERVED = 2,  /* those served here that are in `wanted` slices */
-	COLLECTS_STANDBY = 3, /* those in `wanted` slices that last, and are not served here */
+	COLLECTS_NEWS = 1,   /* those served here that have changed since they were told; they count as told then */
+	COLLECTS_WANTED = 2, /* those in `wanted` slices */
 };
 
 /* Argument of the program that collects connections, in and out. */

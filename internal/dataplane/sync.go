@@ -74,9 +74,9 @@ func (d *Dataplane) syncParts() (*syncerParts, error) {
 	return &parts, nil
 }
 
-// Changes calls yield for each connection that has begun, or changed, since it was told, or for all; until it returns
-// false. Only those are told that are served here. Where all are told, they stay news for the next call. One that was
-// refused by yield is told again by the next call, and the walk goes on where it stopped, so nothing is lost.
+// Changes calls yield for each connection that is served here and has begun, or changed, since it was told; until it
+// returns false. The one with which it stopped is told again by the next call, which goes on there, so nothing is lost.
+// With all it calls yield for each that is in the table, and what is news stays news.
 func (d *Dataplane) Changes(ctx context.Context, all bool, yield func(model.Record) bool) error {
 	if all {
 		return d.Slices(ctx, nil, yield)
@@ -120,17 +120,8 @@ func (s *syncer) hand(read func(pathConn) (model.Record, bool), yield func(model
 	return true
 }
 
-// Slices calls yield for each connection of some slices that is served here, or of all; until it returns false.
+// Slices calls yield for each connection of some slices, or, nil, of all; until it returns false.
 func (d *Dataplane) Slices(ctx context.Context, wanted *[model.Slices]bool, yield func(model.Record) bool) error {
-	return d.walkSlices(ctx, syncerCollectsCOLLECTS_SERVED, wanted, yield)
-}
-
-// Held does so for each that lasts, and is not served here: another director may be its master.
-func (d *Dataplane) Held(ctx context.Context, wanted *[model.Slices]bool, yield func(model.Record) bool) error {
-	return d.walkSlices(ctx, syncerCollectsCOLLECTS_STANDBY, wanted, yield)
-}
-
-func (d *Dataplane) walkSlices(ctx context.Context, what syncerCollects, wanted *[model.Slices]bool, yield func(model.Record) bool) error {
 	read, err := d.recorder()
 	if err != nil {
 		return err
@@ -142,7 +133,7 @@ func (d *Dataplane) walkSlices(ctx context.Context, what syncerCollects, wanted 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		found, n, err := d.collect(what, first, wanted)
+		found, n, err := d.collect(syncerCollectsCOLLECTS_WANTED, first, wanted)
 		if err != nil {
 			return err
 		}
@@ -208,11 +199,12 @@ func (d *Dataplane) recorder() (func(pathConn) (model.Record, bool), error) {
 	}
 	return func(e pathConn) (model.Record, bool) {
 		c, w := read(e), word(e.Word)
+		closes := c.Protocol != model.UDP // there the flag says that an answer has come, which is no news
 		return model.Record{
 			Protocol: c.Protocol, Client: c.Client, Virtual: c.Virtual, Server: c.Server, Forwarding: c.Forwarding,
 			State:        c.State,
-			ClientClosed: w.has(pathConnFlagCONN_FIN_CLIENT),
-			ServerClosed: w.has(pathConnFlagCONN_FIN_SERVER),
+			ClientClosed: closes && w.has(pathConnFlagCONN_FIN_CLIENT),
+			ServerClosed: closes && w.has(pathConnFlagCONN_FIN_SERVER),
 			Settled:      w.has(pathConnFlagCONN_SETTLED),
 			Persistent:   w.has(pathConnFlagCONN_PERSISTENT),
 			Left:         c.Expires,

@@ -123,9 +123,10 @@ func toConnState(name string) pathConnState {
 
 func arrivalFlags(r model.Record) uint16 {
 	var flags pathConnFlag
+	closes := r.Protocol != model.UDP
 	for flag, is := range map[pathConnFlag]bool{
-		pathConnFlagCONN_FIN_CLIENT: r.ClientClosed,
-		pathConnFlagCONN_FIN_SERVER: r.ServerClosed,
+		pathConnFlagCONN_FIN_CLIENT: closes && r.ClientClosed,
+		pathConnFlagCONN_FIN_SERVER: closes && r.ServerClosed,
 		pathConnFlagCONN_SETTLED:    r.Settled,
 		pathConnFlagCONN_PERSISTENT: r.Persistent,
 	} {

@@ -73,9 +73,8 @@ type syncerCollectSlice struct {
 type syncerCollects uint32
 
 const (
-	syncerCollectsCOLLECTS_NEWS    syncerCollects = 1
-	syncerCollectsCOLLECTS_SERVED  syncerCollects = 2
-	syncerCollectsCOLLECTS_STANDBY syncerCollects = 3
+	syncerCollectsCOLLECTS_NEWS   syncerCollects = 1
+	syncerCollectsCOLLECTS_WANTED syncerCollects = 2
 )
 
 type syncerDigestSlice struct {
