@@ -23,8 +23,13 @@ import (
 	"github.com/weir-lb/weir/internal/vrrp"
 )
 
-// settle is how long a burst of events may grow before it becomes one plan.
-const settle = 10 * time.Millisecond
+// How long a burst of events may grow before it becomes one plan: a start with thousands of servers is a burst of
+// minutes, and a plan of them takes a while.
+const (
+	settle    = 10 * time.Millisecond
+	share     = 10 // so many times as long as the last plan took, so that plans take a tenth of a CPU at most
+	longBurst = 500 * time.Millisecond
+)
 
 // daemon is the running program.
 type daemon struct {
@@ -111,22 +116,25 @@ func (d *daemon) own(ctx context.Context) error {
 			continue
 		case <-wake.timer.C:
 		}
-		wake.next(d.plan(time.Now()))
+		began := time.Now()
+		next := d.plan(began)
+		wake.next(next, time.Since(began))
 	}
 }
 
 // alarm says when the next plan is due.
 type alarm struct {
 	timer *time.Timer
-	set   bool // by the first event of a burst: one that never ends must not put the plan off for ever
+	set   bool          // by the first event of a burst: one that never ends must not put the plan off for ever
+	burst time.Duration // how long one may grow
 }
 
-func newAlarm() *alarm { return &alarm{timer: time.NewTimer(settle), set: true} }
+func newAlarm() *alarm { return &alarm{timer: time.NewTimer(settle), set: true, burst: settle} }
 
 // soon lets a burst of events become one plan.
 func (a *alarm) soon() {
 	if !a.set {
-		a.timer.Reset(settle)
+		a.timer.Reset(a.burst)
 		a.set = true
 	}
 }
@@ -137,9 +145,10 @@ func (a *alarm) now() {
 	a.set = true
 }
 
-// next is for when a plan was made; the zero time means that nothing is due by itself.
-func (a *alarm) next(at time.Time) {
+// next is for when a plan was made, which took so long; the zero time means that nothing is due by itself.
+func (a *alarm) next(at time.Time, took time.Duration) {
 	a.set = false
+	a.burst = min(max(settle, share*took), longBurst)
 	if !at.IsZero() {
 		a.timer.Reset(time.Until(at))
 	}
