@@ -177,7 +177,7 @@ func (p *pair) hear(priority uint8, interval time.Duration) {
 func (p *pair) restart() {
 	if p.book.state == "Initialize" {
 		p.book.startup(p.now)
-		p.take(p.weir.start(p.now))
+		p.take(p.weir.start(p.now, ""))
 		p.agree("startup")
 		return
 	}

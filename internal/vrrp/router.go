@@ -146,16 +146,13 @@ func (r *router) hurry() {
 }
 
 func (r *router) begin(now time.Time) {
-	if fault := r.hindrance(now); fault != "" {
-		r.do(now, r.machine.become(now, r.want.VirtualRouter, r.own(), fault))
-		return
-	}
+	fault := r.hindrance(now)
 	r.machine.own = r.own()
-	if r.resumes {
+	if r.resumes && fault == "" {
 		r.do(now, r.machine.resume(now))
 		return
 	}
-	r.do(now, r.machine.start(now))
+	r.do(now, r.machine.start(now, fault))
 }
 
 // turn takes in first what has come already: who was held up must not miss adverts that wait for him.
