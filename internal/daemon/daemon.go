@@ -174,7 +174,9 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		refusals: make(chan struct{}, 1),
 		edits:    make(chan edit),
 		pulses:   make(chan chan<- pulse),
+		parting:  map[string]bool{},
 	}
+	d.release = d.vrrp.Released
 	d.toPath = reconcile.NewLoop("dataplane", path, d.pathDone, o.Log)
 	d.toAddress = reconcile.NewLoop("address", d.target, d.addressDone, o.Log)
 	d.spec = spec

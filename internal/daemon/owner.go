@@ -45,15 +45,17 @@ type daemon struct {
 	kept      keeper // of what monitor has found out
 	notifier  *notify.Notifier
 	vrrp      *vrrp.Runner
+	release   func(router string) // vrrp's Released
 	target    *address.Target
 	toPath    *reconcile.Loop[model.DataplaneWant]
 	toAddress *reconcile.Loop[model.AddressWant]
 
-	// spec, seen, told, past and detours belong to own's goroutine.
+	// spec, seen, told, past, parting and detours belong to own's goroutine.
 	spec    model.Spec
 	seen    model.Seen
 	told    report.Told
-	past    []model.Event // what was told, the oldest first; never changed, but made anew
+	past    []model.Event   // what was told, the oldest first; never changed, but made anew
+	parting map[string]bool // virtual routers that are no master, and were not told yet that nobody reaches their addresses here
 	detours detours
 
 	hangup chan os.Signal // SIGHUP, from before anything was opened
@@ -241,36 +243,38 @@ func (d *daemon) networkSeen(n model.Network) {
 
 func (d *daemon) pathDone(want model.DataplaneWant, err error) {
 	attachments, trouble := d.path.Attachments(), d.path.DetourTrouble()
-	tell := d.tell
-	if len(want.Routers) > 0 { // a master's address may wait for its services
-		tell = d.tellNow
-	}
+	tell := d.telling(func(s model.Seen) bool {
+		return maps.Equal(s.Balanced, want.Routers) && maps.Equal(s.Served, want.Routers)
+	})
 	tell(func(s *model.Seen) {
 		d.detours.pathTold(want.Detours, trouble)
 		d.detoured(s)
 		s.Attachments = attachments
 		if maps.Equal(want.Routers, d.state.Load().desired.Dataplane.Routers) {
 			s.Balanced = want.Routers
+			if err == nil {
+				s.Served = want.Routers
+			}
 		}
 		s.Applied.Dataplane = text(err)
 		if err == nil {
 			s.Applied.Revision = want.Revision
 		}
+		d.letGo()
 	})
 }
 
 func (d *daemon) addressDone(want model.AddressWant, err error) {
 	blocked := d.target.Blocked()
-	d.tell(func(s *model.Seen) {
+	tell := d.telling(func(s model.Seen) bool { return maps.Equal(s.Held, want.Routers) })
+	tell(func(s *model.Seen) {
 		d.detours.address, d.detours.blocked = want.Detours, blocked
 		d.detoured(s)
 		s.Applied.Address = text(err)
 		if maps.Equal(want.Routers, d.state.Load().desired.Address.Routers) {
 			s.Held = want.Routers
 		}
-		if err == nil {
-			d.letGo(want)
-		}
+		d.letGo()
 	})
 }
 

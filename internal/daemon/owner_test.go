@@ -21,6 +21,7 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/notify"
 	"github.com/weir-lb/weir/internal/reconcile"
+	"github.com/weir-lb/weir/internal/vrrp"
 )
 
 const web = `
@@ -35,20 +36,26 @@ services:
 `
 
 // target remembers what it was told.
-type target[W any] struct{ wants []W }
+type target[W any] struct {
+	wants []W
+	takes time.Duration // for each
+	err   error         // of each
+}
 
 func (t *target[W]) Apply(_ context.Context, want W) error {
 	t.wants = append(t.wants, want)
-	return nil
+	time.Sleep(t.takes)
+	return t.err
 }
 
 // stage is a daemon without a kernel: only the owner and the two loops run.
 type stage struct {
 	*daemon
-	t       *testing.T
-	paths   target[model.DataplaneWant]
-	address target[model.AddressWant]
-	stop    context.CancelFunc
+	t        *testing.T
+	paths    target[model.DataplaneWant]
+	address  target[model.AddressWant]
+	released []string // virtual routers whose addresses nobody reaches here any more
+	stop     context.CancelFunc
 }
 
 // play runs a story of the owner in fake time, from the configuration that it starts with.
@@ -68,6 +75,9 @@ func play(t *testing.T, text string, story func(*stage)) {
 			urgent:   make(chan event),
 			edits:    make(chan edit),
 			pulses:   make(chan chan<- pulse),
+			vrrp:     vrrp.NewRunner(func(string, time.Duration) error { return nil }, slog.New(slog.DiscardHandler)),
+			release:  func(router string) { s.released = append(s.released, router) },
+			parting:  map[string]bool{},
 		}
 		s.toPath = reconcile.NewLoop("dataplane", &s.paths, s.pathDone, s.log)
 		s.toAddress = reconcile.NewLoop("address", &s.address, s.addressDone, s.log)

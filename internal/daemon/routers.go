@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/internal/dataplane"
@@ -48,8 +47,8 @@ func namesOf(seen map[string]model.VRRPSeen) map[string]bool {
 	return out
 }
 
-// runRouters runs the virtual routers until ctx is done. Then their addresses go while all else of the daemon runs
-// still, and after that the other directors hear of it.
+// runRouters runs the virtual routers until ctx is done. Then their addresses go, and their services are no longer
+// served, while all else of the daemon runs still, and after that the other directors hear of it.
 func (d *daemon) runRouters(ctx context.Context) error { return d.vrrp.Run(ctx, d.routerChanged) }
 
 // routerChanged is urgent: clients wait for whoever is master.
@@ -60,9 +59,10 @@ func (d *daemon) routerChanged(c vrrp.Change) {
 			s.VRRP = map[string]model.VRRPSeen{}
 		}
 		s.VRRP[c.Name] = c.Seen
-		if c.Seen.State != model.VRRPMaster && !s.Held[c.Name] && !d.wanted(c.Name) {
-			d.vrrp.Released(c.Name) // it was master too shortly for an address to come
+		if delete(d.parting, c.Name); c.Seen.State != model.VRRPMaster {
+			d.parting[c.Name] = true
 		}
+		d.letGo() // at once, if it was master too shortly for an address to come
 		if c.Announce {
 			d.target.Announce(addressesOf(d.spec, c.Name))
 		}
@@ -81,26 +81,25 @@ func addressesOf(spec model.Spec, router string) (out []model.Addr) {
 	return out
 }
 
-// wanted tells whether the addresses of a virtual router shall be here.
-func (d *daemon) wanted(router string) bool {
-	s := d.state.Load()
-	return s != nil && s.desired.Address.Routers[router]
-}
-
-// letGo tells the virtual routers that are no master any more that their addresses are gone, so that another
-// director may have them. It is the owner's.
-func (d *daemon) letGo(want model.AddressWant) {
-	for _, r := range d.spec.VirtualRouters {
-		if d.seen.VRRP[r.Name].State != model.VRRPMaster && !holdsAny(want, r) {
-			d.vrrp.Released(r.Name)
+// letGo tells the virtual routers that are no master any more when their addresses are gone and their services are
+// not served any more, so that another director may have them: those that are not configured any more, too. It is
+// the owner's.
+func (d *daemon) letGo() {
+	for name := range d.parting {
+		if !d.seen.Held[name] && !d.seen.Served[name] {
+			delete(d.parting, name)
+			d.release(name)
 		}
 	}
 }
 
-func holdsAny(want model.AddressWant, r model.VirtualRouter) bool {
-	return slices.ContainsFunc(want.VIPs, func(v model.VIP) bool {
-		return slices.Contains(addressesOf(model.Spec{VirtualRouters: []model.VirtualRouter{r}}, r.Name), v.Address)
-	})
+// telling is the way to tell the owner what a target has done: a takeover, up or down, waits for what is not known of
+// virtual routers yet.
+func (d *daemon) telling(known func(model.Seen) bool) func(event) {
+	if s := d.state.Load(); s != nil && known(s.seen) {
+		return d.tell
+	}
+	return d.tellNow
 }
 
 // renew is a master's word that the addresses are here.

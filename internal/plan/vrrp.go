@@ -111,12 +111,18 @@ func handover(mastered map[string]bool, seen model.Seen) (holding, balancing map
 }
 
 // handedOver is what may be true of the virtual routers while the newest wish is on its way: an address that is to
-// come may be there, and services that are to go may be gone.
-func handedOver(seen model.Seen, desired model.Desired) (balanced, held map[string]bool) {
-	balanced, held = maps.Clone(seen.Balanced), maps.Clone(desired.Address.Routers)
+// come may be there, and services that are to go may be gone, or be served still.
+func handedOver(seen model.Seen, desired model.Desired) (balanced, served, held map[string]bool) {
+	balanced = maps.Clone(seen.Balanced)
 	maps.DeleteFunc(balanced, func(name string, _ bool) bool { return !desired.Dataplane.Routers[name] })
-	maps.Copy(held, seen.Held)
-	return balanced, held
+	return balanced, either(desired.Dataplane.Routers, seen.Served), either(desired.Address.Routers, seen.Held)
+}
+
+func either(a, b map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	maps.Copy(out, a)
+	maps.Copy(out, b)
+	return out
 }
 
 // routerVIPs are all addresses of the virtual routers that are held here: those that no service has, too.
