@@ -184,21 +184,12 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 	return d
 }
 
-// run starts everything and waits for it; the first to fail ends all. When ctx ends, virtual routers end first: what
-// they let go of must be taken away yet.
+// run starts everything and waits for it; the first to fail ends all.
 func (d *daemon) run(ctx context.Context, serve func(context.Context) error) error {
-	all, end := context.WithCancel(context.WithoutCancel(ctx))
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	group, running := errgroup.WithContext(all)
 	d.running = running
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	context.AfterFunc(running, stop)
-	group.Go(func() error {
-		defer end()
-		return d.runRouters(ctx)
-	})
-	for _, part := range []func(context.Context) error{
+	return together(ctx, running, end, d.runRouters,
 		d.own,
 		serve,
 		d.toPath.Run,
@@ -217,8 +208,32 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		d.estimate,
 		d.hear,
 		func(ctx context.Context) error { return d.systemd.Run(ctx, d.pulses) },
-	} {
-		group.Go(func() error { return part(running) })
+	)
+}
+
+// partingWithin is how long all else waits for virtual routers to end.
+const partingWithin = 5 * time.Second
+
+// together runs all parts until ctx ends or one of them fails. The virtual routers end first, while the others run
+// still: what they let go of must be taken away yet, and other directors told of it. Where the part that failed keeps
+// them from it, all ends without. What ends running is end.
+func together(ctx, running context.Context, end func(), routers func(context.Context) error, parts ...func(context.Context) error) error {
+	var group errgroup.Group
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	context.AfterFunc(ctx, func() { time.AfterFunc(partingWithin, end) })
+	group.Go(func() error {
+		defer end()
+		return routers(ctx)
+	})
+	for _, part := range parts {
+		group.Go(func() error {
+			err := part(running)
+			if err != nil {
+				stop()
+			}
+			return err
+		})
 	}
 	return group.Wait()
 }

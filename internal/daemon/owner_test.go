@@ -42,9 +42,12 @@ type target[W any] struct {
 	err   error         // of each
 }
 
-func (t *target[W]) Apply(_ context.Context, want W) error {
+func (t *target[W]) Apply(ctx context.Context, want W) error {
 	t.wants = append(t.wants, want)
-	time.Sleep(t.takes)
+	select {
+	case <-time.After(t.takes):
+	case <-ctx.Done():
+	}
 	return t.err
 }
 

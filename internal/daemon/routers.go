@@ -49,7 +49,36 @@ func namesOf(seen map[string]model.VRRPSeen) map[string]bool {
 
 // runRouters runs the virtual routers until ctx is done. Then their addresses go, and their services are no longer
 // served, while all else of the daemon runs still, and after that the other directors hear of it.
-func (d *daemon) runRouters(ctx context.Context) error { return d.vrrp.Run(ctx, d.routerChanged) }
+func (d *daemon) runRouters(ctx context.Context) error {
+	err := d.vrrp.Run(ctx, d.routerChanged)
+	gone, cancel := context.WithTimeout(d.running, partingWithin)
+	defer cancel()
+	d.awaitGone(gone)
+	return err
+}
+
+// awaitGone returns when no address of a virtual router is here and no service of one is served: a busy host may take
+// longer for it than a virtual router waits before it tells the others.
+func (d *daemon) awaitGone(ctx context.Context) {
+	const pause = 10 * time.Millisecond
+	there := make(chan bool, 1)
+	for {
+		d.tell(func(s *model.Seen) { there <- len(s.Held)+len(s.Served) > 0 })
+		select {
+		case still := <-there:
+			if !still {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // routerChanged is urgent: clients wait for whoever is master.
 func (d *daemon) routerChanged(c vrrp.Change) {

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -117,4 +118,89 @@ func TestNobodyIsToldOfWhatIsNotDone(t *testing.T) {
 			t.Errorf("it says %q still", now)
 		}
 	})
+}
+
+// TestAStopWaitsUntilNothingIsThere, but not for ever.
+func TestAStopWaitsUntilNothingIsThere(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		takes       time.Duration // for the address to go
+		least, most time.Duration
+		want        string
+	}{
+		{"soon", 20 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond, "address false, served false, released 1"},
+		{"a busy host", 2 * time.Second, 2 * time.Second, 2100 * time.Millisecond, "address false, served false, released 1"},
+		{"too long", 10 * time.Second, partingWithin, partingWithin, "address false, served true, released 0"},
+	} {
+		play(t, fronted, func(s *stage) {
+			s.see(mac, "192.0.2.11")
+			s.turns(model.VRRPMaster)
+			s.address.takes = c.takes
+			ctx, cancel := context.WithTimeout(s.t.Context(), partingWithin)
+			defer cancel()
+			start := time.Now()
+			s.routerChanged(vrrp.Change{Name: "front", Seen: model.VRRPSeen{State: model.VRRPInit, Since: start}})
+			s.awaitGone(ctx)
+			if took := time.Since(start); took < c.least || took > c.most {
+				t.Errorf("%s: it took %s, want %s to %s", c.name, took, c.least, c.most)
+			}
+			s.stand(c.name, c.want)
+		})
+	}
+}
+
+// TestVirtualRoutersEndFirst, whoever fails, and whoever hangs.
+func TestVirtualRoutersEndFirst(t *testing.T) {
+	broken := errors.New("netlink: receive: no memory")
+	fails := func(context.Context) error { return broken }
+	waits := func(ctx context.Context) error { <-ctx.Done(); return nil }
+	for _, c := range []struct {
+		name    string
+		routers time.Duration // until they have ended
+		part    func(context.Context) error
+		within  time.Duration // of the failure, or of the stop after a second
+		want    error
+	}{
+		{"a part fails", time.Second, fails, time.Second, broken},
+		{"the daemon is stopped", time.Second, waits, 2 * time.Second, nil},
+		{"a part fails on which they wait", time.Hour, fails, partingWithin, broken},
+		{"it is stopped, and they hang", time.Hour, waits, time.Second + partingWithin, nil},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			running, end := context.WithCancel(t.Context())
+			defer end()
+			start, ended := time.Now(), time.Duration(0)
+			routers := func(ctx context.Context) error {
+				<-ctx.Done()
+				select {
+				case <-time.After(c.routers):
+				case <-running.Done():
+				}
+				return nil
+			}
+			other := func(ctx context.Context) error {
+				<-ctx.Done()
+				ended = time.Since(start)
+				return nil
+			}
+			if err := together(ctx, running, end, routers, c.part, other); err != c.want {
+				t.Errorf("%s: it ended as %v, want %v", c.name, err, c.want)
+			}
+			if ended != c.within {
+				t.Errorf("%s: all else ended after %s, want %s", c.name, ended, c.within)
+			}
+		})
+	}
+}
+
+func TestAllEndsWithVirtualRoutersThatFail(t *testing.T) {
+	broken := errors.New("vrrp front: too many open files")
+	running, end := context.WithCancel(t.Context())
+	err := together(t.Context(), running, end, func(context.Context) error { return broken },
+		func(ctx context.Context) error { <-ctx.Done(); return nil })
+	if err != broken {
+		t.Errorf("%v, want %v", err, broken)
+	}
 }
