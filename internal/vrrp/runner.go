@@ -61,10 +61,11 @@ func (r *Runner) Follow(wants []model.VRRPWant) {
 	}
 }
 
-// Run hands out what becomes of the virtual routers, each change in its order, until ctx is done. Then each master
-// is told to be none; when its addresses are let go of, or after a second, it says so to the others, and Run returns.
+// Run hands out what becomes of the virtual routers, each change in its order, until ctx is done or one cannot be
+// begun. Then each master is told to be none; when its addresses are let go of, or after a second, it says so to the
+// others, and Run returns.
 func (r *Runner) Run(ctx context.Context, out func(Change)) error {
-	stop, ended := ctx.Done(), (<-chan struct{})(nil)
+	stop, ended, failed := ctx.Done(), (<-chan struct{})(nil), error(nil)
 	for {
 		select {
 		case <-stop:
@@ -73,15 +74,14 @@ func (r *Runner) Run(ctx context.Context, out func(Change)) error {
 			if stop == nil {
 				continue
 			}
-			if err := r.become(wants); err != nil {
-				<-r.endAll()
-				return err
+			if failed = r.become(wants); failed != nil {
+				stop, ended = nil, r.endAll()
 			}
 		case <-r.news.come:
 			r.handOut(out)
 		case <-ended:
 			r.handOut(out)
-			return nil
+			return failed
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/vrrp"
 )
@@ -67,6 +69,28 @@ func TestPriorityZeroComesAfterTheAddressesWereLetGo(t *testing.T) {
 	}
 	if seen := second.seen("front"); seen.State != model.VRRPInit || seen.Why != "weir stops" {
 		t.Errorf("the second ended as %s: %q", seen.State, seen.Why)
+	}
+}
+
+// TestAMasterIsLetGoOfThoughAnotherCannotBegin: who runs it hears that it ends, and has the addresses go first.
+func TestAMasterIsLetGoOfThoughAnotherCannotBegin(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	wants := []model.VRRPWant{left.front(200), left.front(200)}
+	wants[1].Name, wants[1].ID = "back", 52
+	first, second := left.direct(wants[0]), right.direct(right.front(100))
+	first.becomes(model.VRRPMaster, "front")
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master.IsValid() })
+	if err := unix.Prlimit(first.process.Process.Pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: 3}, nil); err != nil {
+		t.Fatal(err)
+	}
+	first.order("follow " + asJSON(t, wants))
+	first.becomes(model.VRRPInit, "front")
+	first.order("released front")
+	<-first.ended
+	second.becomes(model.VRRPMaster, "front")
+	if why := second.seen("front").Why; why != "192.0.2.1 has stepped down" {
+		t.Errorf("why: %q", why)
 	}
 }
 
