@@ -168,6 +168,24 @@ func TestSourceTowardsServersIsNoVIP(t *testing.T) {
 	}
 }
 
+// TestJournalKnowsWhatWeirHasPut where, in an earlier life, too, and nothing else.
+func TestJournalKnowsWhatWeirHasPut(t *testing.T) {
+	left, _ := newLAN(t)
+	path := filepath.Join(t.TempDir(), "host.json")
+	theirs := model.VIP{Address: addr("192.0.2.1"), Interface: "eth0"}
+	wide := model.VIP{Address: addr("198.51.100.20"), Interface: "eth0", Bits: 24}
+	newLife(t, left, path).apply(model.AddressWant{VIPs: []model.VIP{theirs, wide}, Forward4: []string{"eth0"}})
+	j := journal(t, path)
+	if got := j.VIPs(); !slices.Equal(got, []model.VIP{wide}) {
+		t.Errorf("put are %v, want %v", got, wide)
+	}
+	next := life{left, address.NewTarget(j, nil, logger(t))}
+	next.apply(model.AddressWant{VIPs: []model.VIP{theirs}})
+	if got := j.VIPs(); len(got) > 0 {
+		t.Errorf("put are %v although it was taken away", got)
+	}
+}
+
 func TestEverythingIsRestoredAfterACrash(t *testing.T) {
 	left, _ := newLAN(t)
 	path := filepath.Join(t.TempDir(), "host.json")

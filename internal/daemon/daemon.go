@@ -104,10 +104,9 @@ func Run(ctx context.Context, o Options) error {
 	d.seen.InPool, d.seen.Health = poolOf(held), memory.Known(plan.Checks(spec))
 	d.seen.Maintenance = d.maintenanceNow(spec.MaintenanceDir, model.MaintenanceFiles{})
 	d.seen.Left = plan.Depart(nil, held, spec.Services, time.Now())
-	if d.seen.VRRP, err = resumed(path, spec, time.Now()); err != nil {
+	if err := recall(&d.seen, spec, path, journal.VIPs(), time.Now()); err != nil {
 		o.Log.Warn("who was master is not known", "err", err)
 	}
-	d.seen.Balanced, d.seen.Held = namesOf(d.seen.VRRP), namesOf(d.seen.VRRP)
 	d.vrrp.Resume(slices.Collect(maps.Keys(d.seen.VRRP)))
 	d.hangup = hangup
 	if d.systemd, err = newSystemd(o.Log); err != nil {
@@ -161,6 +160,7 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		options:  o,
 		log:      o.Log,
 		path:     path,
+		journal:  journal,
 		observer: address.NewObserver(o.Log),
 		routers:  address.NewPathObserver(o.Log),
 		resolver: address.NewResolver(),

@@ -38,6 +38,7 @@ type daemon struct {
 	systemd *systemd
 
 	path      *dataplane.Dataplane
+	journal   *address.Journal
 	observer  *address.Observer
 	routers   *address.PathObserver
 	resolver  *address.Resolver
@@ -265,14 +266,14 @@ func (d *daemon) pathDone(want model.DataplaneWant, err error) {
 }
 
 func (d *daemon) addressDone(want model.AddressWant, err error) {
-	blocked := d.target.Blocked()
+	blocked, put := d.target.Blocked(), d.journal.VIPs()
 	tell := d.telling(func(s model.Seen) bool { return maps.Equal(s.Held, want.Routers) })
 	tell(func(s *model.Seen) {
 		d.detours.address, d.detours.blocked = want.Detours, blocked
 		d.detoured(s)
 		s.Applied.Address = text(err)
 		if maps.Equal(want.Routers, d.state.Load().desired.Address.Routers) {
-			s.Held = want.Routers
+			s.Held = d.holding(want, put, s.Held)
 		}
 		d.letGo()
 	})

@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -40,6 +41,7 @@ type target[W any] struct {
 	wants []W
 	takes time.Duration // for each
 	err   error         // of each
+	does  func()        // once
 }
 
 func (t *target[W]) Apply(ctx context.Context, want W) error {
@@ -47,6 +49,10 @@ func (t *target[W]) Apply(ctx context.Context, want W) error {
 	select {
 	case <-time.After(t.takes):
 	case <-ctx.Done():
+	}
+	if t.does != nil {
+		t.does()
+		t.does = nil
 	}
 	return t.err
 }
@@ -82,6 +88,11 @@ func play(t *testing.T, text string, story func(*stage)) {
 			release:  func(router string) { s.released = append(s.released, router) },
 			parting:  map[string]bool{},
 		}
+		journal, err := address.OpenJournal(filepath.Join(filepath.Dir(file), "host.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.journal = journal
 		s.toPath = reconcile.NewLoop("dataplane", &s.paths, s.pathDone, s.log)
 		s.toAddress = reconcile.NewLoop("address", &s.address, s.addressDone, s.log)
 		s.write(text)
@@ -100,6 +111,18 @@ func play(t *testing.T, text string, story func(*stage)) {
 		s.stop()
 		synctest.Wait() // nobody hangs when the daemon ends
 	})
+}
+
+// hadPut writes a journal that an earlier daemon has left: it has put an address on a link that is gone since.
+func hadPut(t *testing.T, file, prefix string) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err == nil {
+		err = os.WriteFile(file, fmt.Appendf(nil, `{"version": 1, "boot": %q, "changes": [{"kind": "address", "link": "eth0", "index": 2147483647, "prefix": %q}]}`,
+			strings.TrimSpace(string(boot)), prefix), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *stage) write(text string) {

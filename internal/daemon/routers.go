@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/internal/dataplane"
@@ -14,14 +16,23 @@ import (
 	"github.com/weir-lb/weir/internal/vrrp"
 )
 
-// held is a lease of an address: an earlier daemon may have renewed it.
-type held interface {
+// lessor knows the lease of an address: an earlier daemon may have renewed it.
+type lessor interface {
 	Leased(model.Addr) (bool, error)
+}
+
+// recall adds to what is seen what an earlier daemon of this host has left: who was master, and whose addresses are here.
+// Those are in its journal, also when it was dead for longer than a lease holds.
+func recall(seen *model.Seen, spec model.Spec, path lessor, put []model.VIP, now time.Time) (err error) {
+	seen.VRRP, err = resumed(path, spec, now)
+	seen.Balanced, seen.Held = namesOf(seen.VRRP), holders(spec.VirtualRouters, put)
+	maps.Copy(seen.Held, seen.Balanced)
+	return err
 }
 
 // resumed are the virtual routers of which an earlier daemon of this host was master a moment ago, all of whose
 // addresses it holds still: nobody has missed it yet, so nobody shall notice.
-func resumed(path held, spec model.Spec, now time.Time) (map[string]model.VRRPSeen, error) {
+func resumed(path lessor, spec model.Spec, now time.Time) (map[string]model.VRRPSeen, error) {
 	out := map[string]model.VRRPSeen{}
 	var errs []error
 	for _, r := range spec.VirtualRouters {
@@ -43,6 +54,53 @@ func namesOf(seen map[string]model.VRRPSeen) map[string]bool {
 	out := map[string]bool{}
 	for name := range seen {
 		out[name] = true
+	}
+	return out
+}
+
+// holders are the virtual routers that have one of the addresses, each where it would put it.
+func holders(routers []model.VirtualRouter, addresses []model.VIP) map[string]bool {
+	type place struct {
+		link    string
+		address model.Addr
+	}
+	there := map[place]bool{}
+	for _, a := range addresses {
+		there[place{a.Interface, a.Address}] = true
+	}
+	out := map[string]bool{}
+	for _, r := range routers {
+		if slices.ContainsFunc(r.Addresses, func(p netip.Prefix) bool { return there[place{r.Interface, p.Addr()}] }) {
+			out[r.Name] = true
+		}
+	}
+	return out
+}
+
+// unwanted are the addresses that weir has put somewhere and that are not wanted there.
+func unwanted(put, want []model.VIP) []model.VIP {
+	wanted := map[model.VIP]bool{}
+	for _, v := range want {
+		wanted[model.VIP{Address: v.Address, Interface: v.Interface}] = true
+	}
+	return slices.DeleteFunc(put, func(v model.VIP) bool {
+		return wanted[model.VIP{Address: v.Address, Interface: v.Interface}]
+	})
+}
+
+// holding are the virtual routers whose addresses are here, or may be: those that are wanted, and those of which an
+// address could not be taken away. Which addresses a router had that is not configured any more nobody knows: any may be one.
+func (d *daemon) holding(want model.AddressWant, put []model.VIP, before map[string]bool) map[string]bool {
+	left := unwanted(put, want.VIPs)
+	if len(left) == 0 {
+		return want.Routers
+	}
+	out := holders(d.spec.VirtualRouters, left)
+	maps.Copy(out, want.Routers)
+	for name := range before {
+		if !slices.ContainsFunc(d.spec.VirtualRouters, func(r model.VirtualRouter) bool { return r.Name == name }) {
+			out[name] = true
+		}
 	}
 	return out
 }

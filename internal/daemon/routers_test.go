@@ -6,12 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/vrrp"
 )
@@ -118,6 +122,99 @@ func TestNobodyIsToldOfWhatIsNotDone(t *testing.T) {
 			t.Errorf("it says %q still", now)
 		}
 	})
+}
+
+// leases are those of addresses, by their text.
+type leases map[string]bool
+
+func (l leases) Leased(a model.Addr) (bool, error) { return l[a.String()], nil }
+
+// TestWhatAnEarlierDaemonHeldIsKnown, by its lease and by its journal.
+func TestWhatAnEarlierDaemonHeldIsKnown(t *testing.T) {
+	spec := model.Spec{VirtualRouters: []model.VirtualRouter{
+		{Name: "front", Interface: "eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24"), netip.MustParsePrefix("192.0.2.20/32")}},
+		{Name: "back", Interface: "eth1", Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.10/24")}},
+	}}
+	put := func(link string, addresses ...string) (out []model.VIP) {
+		for _, a := range addresses {
+			out = append(out, model.VIP{Address: netip.MustParseAddr(a), Interface: link, Bits: 24})
+		}
+		return out
+	}
+	for _, c := range []struct {
+		name         string
+		leases       leases
+		put          []model.VIP
+		master, held string
+	}{
+		{"nothing", nil, nil, "[]", "[]"},
+		{"master until a moment ago", leases{"192.0.2.10": true, "192.0.2.20": true}, put("eth0", "192.0.2.10", "192.0.2.20"), "[front]", "[front]"},
+		{"its addresses were there before weir", leases{"192.0.2.10": true, "192.0.2.20": true}, nil, "[front]", "[front]"},
+		{"the lease is over", nil, put("eth0", "192.0.2.10", "192.0.2.20"), "[]", "[front]"},
+		{"one address is left", nil, put("eth0", "192.0.2.20"), "[]", "[front]"},
+		{"it is on another link", nil, put("eth1", "192.0.2.20"), "[]", "[]"},
+		{"one of two", leases{"198.51.100.10": true}, append(put("eth0", "192.0.2.10"), put("eth1", "198.51.100.10")...), "[back]", "[back front]"},
+	} {
+		var seen model.Seen
+		if err := recall(&seen, spec, c.leases, c.put, time.Time{}); err != nil {
+			t.Error(err)
+		}
+		master := fmt.Sprint(slices.Sorted(maps.Keys(seen.VRRP)))
+		if held := fmt.Sprint(slices.Sorted(maps.Keys(seen.Held))); master != c.master || held != c.held {
+			t.Errorf("%s: master of %s, holds those of %s, want %s and %s", c.name, master, held, c.master, c.held)
+		}
+	}
+}
+
+// TestAnAddressOfAnEarlierDaemonGoesBeforeItsServices, and where it cannot be taken away they stay.
+func TestAnAddressOfAnEarlierDaemonGoesBeforeItsServices(t *testing.T) {
+	play(t, fronted, func(s *stage) {
+		file := filepath.Join(filepath.Dir(s.options.Config), "host.json")
+		hadPut(s.t, file, "192.0.2.10/24")
+		var err error
+		if s.journal, err = address.OpenJournal(file); err != nil {
+			t.Fatal(err)
+		}
+		s.tellNow(func(seen *model.Seen) { err = recall(seen, s.spec, leases{}, s.journal.VIPs(), time.Now()) })
+		s.turns(model.VRRPBackup)
+		s.see(mac, "192.0.2.11")
+		s.stand("the address cannot be taken away", "address false, served true, released 0")
+		s.address.does = func() { err = errors.Join(err, s.journal.Restore()) }
+		time.Sleep(time.Minute) // the same is applied again
+		s.stand("it is gone", "address false, served false, released 1")
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestAnAddressThatStaysKeepsItsRouter from being let go of, also when the configuration knows that no more.
+func TestAnAddressThatStaysKeepsItsRouter(t *testing.T) {
+	d := &daemon{spec: model.Spec{VirtualRouters: []model.VirtualRouter{
+		{Name: "front", Interface: "eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")}},
+		{Name: "back", Interface: "eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.20/24")}},
+	}}}
+	wide := model.VIP{Address: netip.MustParseAddr("192.0.2.20"), Interface: "eth0", Bits: 24}
+	single := model.VIP{Address: netip.MustParseAddr("192.0.2.30"), Interface: "eth0"}
+	want := model.AddressWant{VIPs: []model.VIP{wide, single}, Routers: map[string]bool{"back": true}}
+	put := []model.VIP{wide, {Address: single.Address, Interface: "eth0", Bits: 32}}
+	front := model.VIP{Address: netip.MustParseAddr("192.0.2.10"), Interface: "eth0", Bits: 24}
+	before := map[string]bool{"front": true, "removed": true}
+	for _, c := range []struct {
+		name string
+		put  []model.VIP
+		want string
+	}{
+		{"all that is unwanted is gone", put, "[back]"},
+		{"one is not", append(slices.Clone(put), front), "[back front removed]"},
+	} {
+		if got := fmt.Sprint(slices.Sorted(maps.Keys(d.holding(want, c.put, before)))); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+	if len(want.Routers) != 1 {
+		t.Error("what is shared with readers was changed")
+	}
 }
 
 // TestAStopWaitsUntilNothingIsThere, but not for ever.
