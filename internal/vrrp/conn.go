@@ -102,16 +102,19 @@ func (c *conn) prepare(want model.VRRPWant) error {
 
 func (c *conn) close() { unix.Close(c.fd) }
 
-// send sends an advert to all that it is for, and says what went wrong with any.
-func (c *conn) send(a advert) error {
+// send sends an advert to all that it is for: one who cannot be reached costs the others nothing. It says to how many
+// it went, and what went wrong with any.
+func (c *conn) send(a advert) (sent int, err error) {
 	var errs []error
 	for _, to := range c.to {
 		text := a.bytes(way{source: c.own, destination: to})
 		if err := unix.Sendmsg(c.fd, text, c.family.beside(c), c.family.address(c, to), 0); err != nil {
 			errs = append(errs, fmt.Errorf("an advert from %s to %s: %w", c.own, to, os.NewSyscallError("sendmsg", err)))
+			continue
 		}
+		sent++
 	}
-	return errors.Join(errs...)
+	return sent, errors.Join(errs...)
 }
 
 // receive reads a message that has come already; false: there is none that can be read.

@@ -44,9 +44,11 @@ type machine struct {
 	gaveWay bool          // it was asked to step down, and takes over from nobody who lives
 
 	// Of a master.
-	asserted time.Time // when it last answered a lower priority
-	rivals   int       // adverts of others in a row, who hold themselves for master
-	rivalAt  time.Time // when there was the latest
+	said     time.Time      // when an advert last got away; zero: none has since it rose
+	before   model.VRRPSeen // it rose
+	asserted time.Time      // when it last answered a lower priority
+	rivals   int            // adverts of others in a row, who hold themselves for master
+	rivalAt  time.Time      // when there was the latest
 
 	checksum  model.VRRPChecksum // that others had last
 	conflicts struct {
@@ -177,7 +179,8 @@ func (m *machine) missing(now time.Time) string {
 
 // rise makes it master (section 6.4.2). That it must announce itself follows from its state.
 func (m *machine) rise(now time.Time, why string) []deed {
-	m.due = now.Add(m.want.Advertise)
+	m.due, m.cause = now.Add(m.want.Advertise), why
+	m.before, m.said = m.seen, time.Time{}
 	m.gaveWay, m.rivals, m.asserted = false, 0, time.Time{}
 	return append([]deed{{advertise, m.want.Priority}}, m.enter(now, model.VRRPMaster, why)...)
 }
@@ -186,6 +189,49 @@ func (m *machine) enter(now time.Time, state model.VRRPState, why string) []deed
 	conflict := m.seen.Conflict
 	m.seen = model.VRRPSeen{State: state, Since: now, Why: why, Conflict: conflict}
 	return []deed{{kind: tell}}
+}
+
+// advertised is that an advert got away: others believe that it is master.
+func (m *machine) advertised(now time.Time) { m.said = now }
+
+// unsaid is that no other one got an advert. Who has said nothing yet is no master, and tries again; who was believed
+// is it for as long as others wait for him.
+func (m *machine) unsaid(now time.Time, why string) []deed {
+	switch silent := m.said.Add(m.lasts()); {
+	case m.seen.State != model.VRRPMaster:
+		return nil
+	case m.said.IsZero():
+		return m.stay(now, "it would be master, but no advert gets away: "+why)
+	case now.Before(silent):
+		m.due = earlier(m.due, silent)
+		return nil
+	}
+	m.await(now)
+	return m.enter(now, model.VRRPBackup, fmt.Sprintf("no advert got away for %s (%s): others take it for dead",
+		now.Sub(m.said).Round(time.Millisecond), why))
+}
+
+// stay is the way back of a backup that would have risen: nothing was told of that.
+func (m *machine) stay(now time.Time, why string) []deed {
+	if m.before.State != model.VRRPBackup {
+		m.active = m.want.Advertise
+		return m.enter(now, model.VRRPBackup, why)
+	}
+	was := m.seen.Conflict
+	m.seen = m.before
+	m.seen.Conflict = was
+	if m.seen.Why == why {
+		return nil
+	}
+	m.seen.Why = why
+	return []deed{{kind: tell}}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // down is how long a backup waits for an advert (Master_Down_Interval, Active_Down_Interval).

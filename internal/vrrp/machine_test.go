@@ -19,6 +19,8 @@ type tale struct {
 	t     *testing.T
 	start time.Time
 	now   time.Time
+	mute  string // why no advert gets away; "": they do
+	told  model.VRRPSeen
 	log   []string
 }
 
@@ -48,13 +50,26 @@ func (b *tale) do(deeds []deed) {
 		at := b.now.Sub(b.start).Round(time.Millisecond)
 		switch d.kind {
 		case advertise:
-			b.log = append(b.log, fmt.Sprintf("%s sends %d", at, d.priority))
+			b.sends(fmt.Sprintf("%s sends %d", at, d.priority))
 		case announce:
 			b.log = append(b.log, fmt.Sprintf("%s announces", at))
 		case tell:
-			b.log = append(b.log, fmt.Sprintf("%s %s: %s", at, b.seen.State, b.seen.Why))
+			if b.seen != b.told {
+				b.log = append(b.log, fmt.Sprintf("%s %s: %s", at, b.seen.State, b.seen.Why))
+			}
+			b.told = b.seen
 		}
 	}
+}
+
+func (b *tale) sends(line string) {
+	if b.mute == "" {
+		b.advertised(b.now)
+		b.log = append(b.log, line)
+		return
+	}
+	b.log = append(b.log, line+" in vain")
+	b.do(b.unsaid(b.now, b.mute))
 }
 
 // pass lets time pass, and what is due be done when it is.
@@ -344,6 +359,52 @@ func TestReleaseSaysGoodbyeOfAMasterOnly(t *testing.T) {
 	}
 	b.pass(100 * time.Millisecond).letsGo().pass(time.Minute).letsGo()
 	b.reads("3.7s init: weir stops", "3.8s sends 0")
+}
+
+// Whom nobody has heard is no master: neighbours must not be told that it is.
+func TestBackupIsNoMasterBeforeAnAdvertGetsAway(t *testing.T) {
+	b := begun(t, of(100)).hears(right, said(50)).forgets()
+	b.mute = "not permitted"
+	if b.pass(5 * time.Second); b.seen.State != model.VRRPBackup || !b.seen.Since.Equal(b.start) || b.seen.Master != right {
+		t.Errorf("%+v", b.seen)
+	}
+	const why = "backup: it would be master, but no advert gets away: not permitted"
+	b.reads("3.609s sends 100 in vain", "3.609s "+why, "4.609s sends 100 in vain")
+	b.mute = ""
+	b.forgets().pass(time.Second).reads("5.609s sends 100", "5.609s master: its priority 100 is above 50 of 192.0.2.2")
+}
+
+func TestMuteBackupFollowsAMaster(t *testing.T) {
+	b := begun(t, of(100))
+	b.mute = "not permitted"
+	b.pass(4*time.Second).forgets().hears(right, said(200)).pass(3 * time.Second)
+	b.hears(right, said(200)).pass(4 * time.Second)
+	b.reads("4s backup: it would be master, but no advert gets away: not permitted", "10.609s sends 100 in vain")
+}
+
+func TestMuteOwnerTriesAgain(t *testing.T) {
+	b := newTale(t, of(255))
+	b.mute = "not permitted"
+	b.do(b.machine.start(b.now, ""))
+	b.pass(1500 * time.Millisecond)
+	b.mute = ""
+	b.pass(time.Second).reads("0s sends 255 in vain", "0s backup: it would be master, but no advert gets away: not permitted",
+		"1s sends 255 in vain", "2s sends 255", "2s master: the addresses are this host's own")
+}
+
+// Others take over after as long, so it must be none any more.
+func TestMasterThatIsNotHeardForALeaseIsNone(t *testing.T) {
+	b := master(t).pass(time.Second).forgets() // the last one at 4.609
+	b.mute = "not permitted"
+	b.pass(3*time.Second).reads("5.609s sends 100 in vain", "6.609s sends 100 in vain", "7.609s sends 100 in vain")
+	b.forgets().pass(5*time.Second).reads("8.219s sends 100 in vain", "8.219s backup: no advert got away for 3.609s (not permitted): others take it for dead",
+		"11.828s sends 100 in vain", "11.828s backup: it would be master, but no advert gets away: not permitted")
+
+	b = master(t).pass(time.Second).forgets()
+	b.mute = "busy"
+	b.pass(2 * time.Second)
+	b.mute = ""
+	b.pass(3*time.Second).reads("5.609s sends 100 in vain", "6.609s sends 100 in vain", "7.609s sends 100", "8.609s sends 100", "9.609s sends 100")
 }
 
 func TestAddressesThatNobodyLetsGoOfAreWaitedForNotForLong(t *testing.T) {

@@ -87,8 +87,12 @@ func (r *Runner) Run(ctx context.Context, out func(Change)) error {
 }
 
 func (r *Runner) handOut(out func(Change)) {
-	for _, change := range r.news.take() {
+	changes, remarks := r.news.take()
+	for _, change := range changes { // they are urgent
 		out(change)
+	}
+	for _, log := range remarks {
+		log()
 	}
 }
 

@@ -116,6 +116,44 @@ func TestAdvertsOfIPv6AreOfTheLinkAndUrgent(t *testing.T) {
 	right.sniffs("ip6 proto 112", "class 0xc0", "hlim 255", "fe80::1 > ff02::12", "3133 6401 000a")
 }
 
+// The kernel sends nothing to a broadcast address that was not asked for.
+func TestPeerThatCannotBeReachedCostsNothing(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	above, below := left.front(200), right.front(100)
+	above.Peers, below.Peers = addrs("192.0.2.255", "192.0.2.2"), addrs("192.0.2.1")
+	first, second := left.direct(above), right.direct(below)
+	first.becomes(model.VRRPMaster, "front")
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master == netip.MustParseAddr("192.0.2.1") })
+	before := first.order("counts")
+	within(t, "the lease is renewed", func() bool {
+		return first.order("counts").Leases["front"].After(before.Leases["front"]) && !before.Leases["front"].IsZero()
+	})
+	if counts := first.order("counts").Counts["front"]; counts.Unsent == 0 || counts.Sent < counts.Unsent {
+		t.Errorf("%+v", counts)
+	}
+}
+
+// Others have missed it then, and neighbours must not be told that it is master.
+func TestWhoReachesNobodyIsNoMaster(t *testing.T) {
+	t.Parallel()
+	left, _ := newLAN(t)
+	alone, mute := left.front(200), left.front(200)
+	alone.Peers, mute.Peers = addrs("192.0.2.2"), addrs("192.0.2.255")
+	first := left.direct(alone)
+	first.becomes(model.VRRPMaster, "front")
+	first.order("follow " + asJSON(t, []model.VRRPWant{mute}))
+	first.becomes(model.VRRPBackup, "front")
+	within(t, "it says why", func() bool {
+		return strings.HasPrefix(first.seen("front").Why, "it would be master, but no advert gets away: an advert from 192.0.2.1 to 192.0.2.255: sendmsg: permission denied")
+	})
+	if answer := first.order("counts"); len(answer.Leases) > 0 || answer.Counts["front"].Unsent == 0 {
+		t.Errorf("%+v", answer)
+	}
+	first.order("follow " + asJSON(t, []model.VRRPWant{alone}))
+	first.becomes(model.VRRPMaster, "front")
+}
+
 func TestWhoWasHeldUpHearsFirstWhatHasCome(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
