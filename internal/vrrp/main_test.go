@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
@@ -25,6 +26,9 @@ import (
 // asDirector makes the test's binary a Runner with the virtual routers that it names. A process of its own can be in
 // a namespace with all of its threads, and be killed.
 const asDirector = "WEIR_TEST_VRRP"
+
+// asResumed says whether the lease of an earlier one holds, who was master of front: "true" or "false".
+const asResumed = "WEIR_TEST_VRRP_RESUMED"
 
 func TestMain(m *testing.M) {
 	if wants := os.Getenv(asDirector); wants != "" {
@@ -83,6 +87,9 @@ func direct(wants string) error {
 	runner := vrrp.NewRunner(held.renew, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err := follow(runner, wants); err != nil {
 		return err
+	}
+	if leased, resumes := os.LookupEnv(asResumed); resumes {
+		runner.Resume([]string{"front"}, func(netip.Addr) (bool, error) { return leased == "true", nil })
 	}
 	out := &printer{to: os.Stdout}
 	go obey(runner, held, out)

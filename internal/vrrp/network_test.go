@@ -140,12 +140,17 @@ type director struct {
 
 func (n namespace) direct(wants ...model.VRRPWant) *director {
 	n.t.Helper()
+	return n.directWith(nil, wants...)
+}
+
+func (n namespace) directWith(environment []string, wants ...model.VRRPWant) *director {
+	n.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	d := &director{t: n.t, process: n.command(self), ended: make(chan struct{})}
-	d.process.Env = append(os.Environ(), asDirector+"="+asJSON(n.t, wants))
+	d.process.Env = append(append(os.Environ(), environment...), asDirector+"="+asJSON(n.t, wants))
 	d.process.Stderr = os.Stderr
 	d.orders, err = d.process.StdinPipe()
 	if err != nil {
@@ -185,14 +190,22 @@ func (d *director) read(out io.Reader) {
 	}
 }
 
-// seen is what was told last of a virtual router.
-func (d *director) seen(name string) (seen model.VRRPSeen) {
+// told is what was told of a virtual router.
+func (d *director) told(name string) (told []model.VRRPSeen) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, change := range d.changes {
 		if change.Name == name {
-			seen = change.Seen
+			told = append(told, change.Seen)
 		}
+	}
+	return told
+}
+
+// seen is what was told last.
+func (d *director) seen(name string) (seen model.VRRPSeen) {
+	if told := d.told(name); len(told) > 0 {
+		seen = told[len(told)-1]
 	}
 	return seen
 }

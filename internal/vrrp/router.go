@@ -32,7 +32,7 @@ type router struct {
 	before *router // that had its name, and may be ending still; nil: none
 	ending bool    // it was told to
 
-	resumes bool // it begins as master; never changed while it runs
+	leased Leased // it begins as master while its lease holds; nil: it does not; never changed while it runs
 
 	// Of its own goroutine.
 	want    model.VRRPWant
@@ -151,11 +151,28 @@ func (r *router) hurry() {
 func (r *router) begin(now time.Time) {
 	fault := r.hindrance(now)
 	r.machine.own = r.own()
-	if r.resumes && fault == "" {
+	if fault == "" && r.goesOn() {
 		r.do(now, r.machine.resume(now))
 		return
 	}
 	r.do(now, r.machine.start(now, fault))
+}
+
+// goesOn says whether it is master still, as an earlier daemon was: the lease of each of its addresses holds.
+func (r *router) goesOn() bool {
+	if r.leased == nil {
+		return false
+	}
+	for _, address := range addressesOf(r.want.VirtualRouter) {
+		holds, err := r.leased(address)
+		if err != nil {
+			r.complain("whether it is master still is not known", err, "")
+		}
+		if err != nil || !holds {
+			return false
+		}
+	}
+	return true
 }
 
 // turn takes in first what has come already: who was held up must not miss adverts that wait for him.

@@ -38,6 +38,20 @@ func TestBackupTakesOverFromAMasterThatDies(t *testing.T) {
 	}
 }
 
+// Between the daemon's look at the lease and the first advert it may have run out, and another one be master.
+func TestLeaseIsAskedAgainBeforeAMasterGoesOn(t *testing.T) {
+	t.Parallel()
+	left, _ := newLAN(t)
+	for leased, want := range map[string]model.VRRPState{"true": model.VRRPMaster, "false": model.VRRPBackup} {
+		d := left.directWith([]string{asResumed + "=" + leased}, left.front(200))
+		within(t, "it begins", func() bool { return len(d.told("front")) > 0 })
+		if first := d.told("front")[0]; first.State != want {
+			t.Errorf("the lease holds: %s; it begins as %s: %s", leased, first.State, first.Why)
+		}
+		d.kill()
+	}
+}
+
 func TestPriorityZeroComesAfterTheAddressesWereLetGo(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
