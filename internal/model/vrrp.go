@@ -81,7 +81,7 @@ type VRRPSeen struct {
 	Conflict string // somebody else's adverts that cannot be right: "192.0.2.9 advertises id 51 with other addresses (…)"; "": none of late
 }
 
-// VRRPWant is a virtual router as it shall run.
+// VRRPWant is a virtual router as it shall run. Its Source is chosen, unless there is a fault.
 type VRRPWant struct {
 	VirtualRouter
 	Link  int    // index of its interface; 0: there is none

@@ -24,33 +24,41 @@ func virtualRouters(spec model.Spec, network model.Network) []model.VRRPWant {
 		case !link.Up:
 			want.Fault = "interface " + r.Interface + " is down"
 		default:
-			want.Fault = sourceFault(spec, r, network, link)
+			want.Source, want.Fault = sourceOf(spec, r, network, link)
 		}
 		out = append(out, want)
 	}
 	return out
 }
 
-// sourceFault says why no advert can be sent, for want of an address to send it from. Virtual addresses are none:
-// they are the master's, whoever that is (RFC 9568, section 5.1.1.1); but to their owner they are his own.
-func sourceFault(spec model.Spec, r model.VirtualRouter, network model.Network, link model.Link) string {
+// sourceOf is the address that adverts come from: the given one, or the first of the interface's that stays with this
+// host, of IPv6 link-local (RFC 9568, section 5.1.2.1). Virtual addresses are none: they are the master's, whoever that
+// is (section 5.1.1.1); but to their owner they are his own, if he has no other. Without one there is a fault.
+func sourceOf(spec model.Spec, r model.VirtualRouter, network model.Network, link model.Link) (source model.Addr, fault string) {
 	if r.Source.IsValid() {
 		if !holds(network, r.Source) {
-			return "source " + r.Source.String() + " is no address of this host"
+			fault = "source " + r.Source.String() + " is no address of this host"
 		}
-		return ""
+		return r.Source, fault
 	}
-	has := func(fit func(model.Addr) bool) bool {
-		return slices.ContainsFunc(link.Prefixes, func(p netip.Prefix) bool { return fit(p.Addr()) && stays(spec, r, p.Addr()) })
-	}
+	const owner = 255
 	v6 := r.Addresses[0].Addr().Is6()
-	switch {
-	case v6 && !has(func(a model.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() }):
-		return "interface " + link.Name + " has no link-local address to send adverts from"
-	case !v6 && !has(is4):
-		return "interface " + link.Name + " has no IPv4 address of its own to send adverts from"
+	for _, p := range link.Prefixes {
+		switch a := p.Addr(); {
+		case a.Is6() != v6 || v6 && !a.IsLinkLocalUnicast():
+		case stays(spec, a):
+			return a, ""
+		case r.Priority == owner && routes(r, a) && !source.IsValid():
+			source = a
+		}
 	}
-	return ""
+	switch {
+	case source.IsValid():
+		return source, ""
+	case v6:
+		return source, "interface " + link.Name + " has no link-local address to send adverts from"
+	}
+	return source, "interface " + link.Name + " has no IPv4 address of its own to send adverts from"
 }
 
 func holds(network model.Network, a model.Addr) bool {
@@ -60,11 +68,7 @@ func holds(network model.Network, a model.Addr) bool {
 }
 
 // stays tells whether an address stays with this host, whoever is master.
-func stays(spec model.Spec, r model.VirtualRouter, a model.Addr) bool {
-	const owner = 255
-	if r.Priority == owner && routes(r, a) {
-		return true
-	}
+func stays(spec model.Spec, a model.Addr) bool {
 	return routerOf(spec, a) == nil && !slices.ContainsFunc(keys(spec), func(k model.ServiceKey) bool { return k.Address == a })
 }
 

@@ -59,14 +59,14 @@ func familyOf(router model.VirtualRouter) family {
 
 // open makes the socket. It hears adverts of the router's id only.
 func open(want model.VRRPWant) (*conn, error) {
-	c := &conn{family: familyOf(want.VirtualRouter), link: want.Link, to: want.Peers, space: make([]byte, most), side: make([]byte, 256)}
+	if err := checkSource(want); err != nil {
+		return nil, err
+	}
+	c := &conn{family: familyOf(want.VirtualRouter), link: want.Link, own: want.Source, to: want.Peers, space: make([]byte, most), side: make([]byte, 256)}
 	if len(c.to) == 0 {
 		c.to = []netip.Addr{c.family.group}
 	}
 	var err error
-	if c.own, err = sourceOf(want); err != nil {
-		return nil, err
-	}
 	c.fd, err = unix.Socket(c.family.domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("a socket for adverts: %w", err)

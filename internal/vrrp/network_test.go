@@ -56,6 +56,7 @@ func needRoot(t *testing.T) {
 type namespace struct {
 	t   *testing.T
 	pid int
+	own netip.Addr // on eth0
 }
 
 func newNamespace(t *testing.T) namespace {
@@ -64,7 +65,7 @@ func newNamespace(t *testing.T) namespace {
 	keeper := exec.Command("sleep", "infinity")
 	keeper.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	start(t, keeper)
-	n := namespace{t, keeper.Process.Pid}
+	n := namespace{t: t, pid: keeper.Process.Pid}
 	n.run("ip link set lo up")
 	n.run("sysctl -q -w net.ipv6.conf.default.accept_dad=0")
 	return n
@@ -121,6 +122,7 @@ func wire(left, right namespace) {
 func newLAN(t *testing.T) (left, right namespace) {
 	t.Helper()
 	left, right = newNamespace(t), newNamespace(t)
+	left.own, right.own = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	wire(left, right)
 	return left, right
 }
@@ -256,7 +258,7 @@ func (d *director) kill() {
 // front is a virtual router of 192.0.2.100, every 100 ms.
 func (n namespace) front(priority uint8) model.VRRPWant {
 	return model.VRRPWant{Link: n.link(), VirtualRouter: model.VirtualRouter{Name: "front", Interface: "eth0", ID: 51, Version: model.VRRP3, Priority: priority,
-		Advertise: 100 * time.Millisecond, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}, Preempt: true}}
+		Advertise: 100 * time.Millisecond, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}, Preempt: true, Source: n.own}}
 }
 
 // sniffs wants the next packet that a filter of tcpdump takes to be shown with some words.

@@ -258,11 +258,24 @@ func (r *router) follow(now time.Time, o order) {
 }
 
 func (r *router) become(now time.Time, want model.VRRPWant) {
-	if want.Link != r.want.Link || want.Source != r.want.Source || !slices.Equal(want.Peers, r.want.Peers) {
+	if want.Link != r.want.Link || !slices.Equal(want.Peers, r.want.Peers) {
 		r.hangUp()
 	}
 	r.want = want
+	r.moveSource()
 	r.settle(now)
+}
+
+// moveSource lets adverts come from another address. The socket stays: what has come must not be missed, and joining
+// the group may wait for whoever changes the network's configuration.
+func (r *router) moveSource() {
+	switch {
+	case r.conn == nil || r.want.Source == r.conn.own || !r.want.Source.IsValid(): // without one there is a fault
+	case checkSource(r.want) != nil:
+		r.hangUp()
+	default:
+		r.conn.own = r.want.Source
+	}
 }
 
 // settle opens what is closed, and lets the machine know what is wanted and what hinders it.
@@ -344,7 +357,7 @@ func (r *router) complain(what string, err error, before string) string {
 	return text
 }
 
-// advertise sends an advert. Where that fails because its source has gone, there is another one, or a fault.
+// advertise sends an advert. Where that fails because its source has gone, there is a fault.
 func (r *router) advertise(now time.Time, priority uint8) {
 	sent, err := r.send(priority)
 	if err != nil {
@@ -357,7 +370,7 @@ func (r *router) advertise(now time.Time, priority uint8) {
 		r.renew(now)
 		return
 	}
-	if source, err := sourceOf(r.want); r.conn != nil && (err != nil || source != r.conn.own) {
+	if r.conn != nil && checkSource(r.want) != nil {
 		r.hangUp()
 		r.retry = now
 	}

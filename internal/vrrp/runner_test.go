@@ -125,7 +125,7 @@ func TestAdvertsOfIPv6AreOfTheLinkAndUrgent(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
 	six := left.front(100)
-	six.Addresses = prefixes("fe80::53/64")
+	six.Addresses, six.Source = prefixes("fe80::53/64"), netip.MustParseAddr("fe80::1")
 	left.direct(six).becomes(model.VRRPMaster, "front")
 	right.sniffs("ip6 proto 112", "class 0xc0", "hlim 255", "fe80::1 > ff02::12", "3133 6401 000a")
 }
@@ -205,17 +205,53 @@ func TestInterfaceGoesAndComesBack(t *testing.T) {
 	second.becomes(model.VRRPBackup, "front")
 }
 
+// TestRouterWithoutAddressWaitsForIt, and takes no other: that may be a virtual one, of which another director is master.
 func TestRouterWithoutAddressWaitsForIt(t *testing.T) {
 	t.Parallel()
-	left, _ := newLAN(t)
-	left.run("ip addr del 192.0.2.1/24 dev eth0")
-	first := left.direct(left.front(200))
+	const gone = "interface eth0: adverts cannot come from 192.0.2.1: cannot assign requested address"
+	left, right := newLAN(t)
+	left.run("ip addr add 192.0.2.98/24 dev eth0")
+	left.run("ip addr del 192.0.2.1/24 dev eth0") // and its network's other addresses with it
+	left.run("ip addr replace 192.0.2.98/24 dev eth0")
+	first, second := left.direct(left.front(200)), right.direct(right.front(100))
 	first.becomes(model.VRRPFault, "front")
-	if why := first.seen("front").Why; why != "interface eth0 has no IPv4 address that adverts could come from" {
+	if why := first.seen("front").Why; why != gone {
 		t.Errorf("why: %q", why)
 	}
+	second.becomes(model.VRRPMaster, "front")
 	left.run("ip addr add 192.0.2.1/24 dev eth0")
 	first.becomes(model.VRRPMaster, "front")
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master == left.own })
+	left.run("ip addr del 192.0.2.1/24 dev eth0") // it is in fault as soon as an advert does not get away
+	first.becomes(model.VRRPFault, "front")
+	second.becomes(model.VRRPMaster, "front")
+}
+
+// TestAdvertsComeFromWhereTheyShall: what comes from elsewhere later needs no other socket.
+func TestAdvertsComeFromWhereTheyShall(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	left.run("ip addr add 192.0.2.98/24 dev eth0")
+	moved, nowhere := left.front(200), left.front(200)
+	moved.Source = netip.MustParseAddr("192.0.2.98")
+	nowhere.Source, nowhere.Fault = netip.Addr{}, "interface eth0 has no IPv4 address of its own to send adverts from"
+	first, second := left.direct(left.front(200)), right.direct(right.front(100))
+	follows := func(source netip.Addr) {
+		t.Helper()
+		within(t, "the second follows "+source.String(), func() bool { return second.seen("front").Master == source })
+	}
+	follows(left.own)
+	first.order("follow " + asJSON(t, []model.VRRPWant{moved}))
+	follows(moved.Source)
+	first.order("follow " + asJSON(t, []model.VRRPWant{nowhere}))
+	first.becomes(model.VRRPFault, "front")
+	first.order("released front")
+	second.becomes(model.VRRPMaster, "front")
+	if why := second.seen("front").Why; why != "192.0.2.98 has stepped down" {
+		t.Errorf("why: %q", why)
+	}
+	first.order("follow " + asJSON(t, []model.VRRPWant{left.front(200)}))
+	follows(left.own)
 }
 
 func TestOthersOfTheSameIDAreToldAndNotObeyed(t *testing.T) {
