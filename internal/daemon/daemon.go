@@ -107,7 +107,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := recall(&d.seen, spec, path, journal.VIPs(), time.Now()); err != nil {
 		o.Log.Warn("who was master is not known", "err", err)
 	}
-	d.vrrp.Resume(slices.Collect(maps.Keys(d.seen.VRRP)), path.Leased)
+	d.vrrp.Resume(slices.Collect(maps.Keys(d.seen.VRRP)), leaseOf(path, spec))
 	d.hangup = hangup
 	if d.systemd, err = newSystemd(o.Log); err != nil {
 		listener.Close()

@@ -35,18 +35,31 @@ func recall(seen *model.Seen, spec model.Spec, path lessor, put []model.VIP, now
 func resumed(path lessor, spec model.Spec, now time.Time) (map[string]model.VRRPSeen, error) {
 	out := map[string]model.VRRPSeen{}
 	var errs []error
+	leased, holds := spec.Leased(), leaseOf(path, spec)
 	for _, r := range spec.VirtualRouters {
-		all := true
+		some, all := false, true
 		for _, p := range r.Addresses {
-			leased, err := path.Leased(p.Addr())
+			held, err := holds(p.Addr())
 			errs = append(errs, err)
-			all = all && leased
+			some, all = some || leased[p.Addr()] == r.Name, all && held
 		}
-		if all {
+		if some && all {
 			out[r.Name] = model.VRRPSeen{State: model.VRRPMaster, Since: now, Why: "it was master when the daemon ended"}
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+// leaseOf says of an address whether its lease holds. One that has none keeps nobody from going on as master: the others
+// of its virtual router decide.
+func leaseOf(path lessor, spec model.Spec) vrrp.Leased {
+	leased := spec.Leased()
+	return func(a model.Addr) (bool, error) {
+		if _, has := leased[a]; !has {
+			return true, nil
+		}
+		return path.Leased(a)
+	}
 }
 
 // namesOf are those of the virtual routers of which something was seen.

@@ -134,6 +134,8 @@ func TestWhatAnEarlierDaemonHeldIsKnown(t *testing.T) {
 	spec := model.Spec{VirtualRouters: []model.VirtualRouter{
 		{Name: "front", Interface: "eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24"), netip.MustParsePrefix("192.0.2.20/32")}},
 		{Name: "back", Interface: "eth1", Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.10/24")}},
+		{Name: "six", Interface: "eth2", Addresses: []netip.Prefix{netip.MustParsePrefix("fe80::53/128"), netip.MustParsePrefix("2001:db8::10/64")}},
+		{Name: "local", Interface: "eth3", Addresses: []netip.Prefix{netip.MustParsePrefix("fe80::53/128")}},
 	}}
 	put := func(link string, addresses ...string) (out []model.VIP) {
 		for _, a := range addresses {
@@ -153,6 +155,8 @@ func TestWhatAnEarlierDaemonHeldIsKnown(t *testing.T) {
 		{"the lease is over", nil, put("eth0", "192.0.2.10", "192.0.2.20"), "[]", "[front]"},
 		{"one address is left", nil, put("eth0", "192.0.2.20"), "[]", "[front]"},
 		{"it is on another link", nil, put("eth1", "192.0.2.20"), "[]", "[]"},
+		{"the link-local address of two has no lease", leases{"2001:db8::10": true}, put("eth2", "fe80::53"), "[six]", "[six]"},
+		{"it alone says nothing", leases{"fe80::53": true}, put("eth3", "fe80::53"), "[]", "[local]"},
 		{"one of two", leases{"198.51.100.10": true}, append(put("eth0", "192.0.2.10"), put("eth1", "198.51.100.10")...), "[back]", "[back front]"},
 	} {
 		var seen model.Seen

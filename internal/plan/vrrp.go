@@ -157,17 +157,6 @@ func retire(services []model.ServiceWant, leased map[model.Addr]string, balancin
 	}
 }
 
-// leased are the addresses of virtual routers, and whose: nobody is told here where they are unless that is master.
-func leased(spec model.Spec) map[model.Addr]string {
-	out := map[model.Addr]string{}
-	for _, r := range spec.VirtualRouters {
-		for _, p := range r.Addresses {
-			out[p.Addr()] = r.Name
-		}
-	}
-	return out
-}
-
 // leadsToRouter tells whether a link is where the addresses of a virtual router are, or will be, that a service has.
 func leadsToRouter(spec model.Spec, link model.Link) bool {
 	return slices.ContainsFunc(spec.VirtualRouters, func(r model.VirtualRouter) bool {
