@@ -101,6 +101,7 @@ type VRRPSeen struct {
 	Why      string // it is in this state: "no advert of 192.0.2.2 for 3.609s"
 	Master   Addr   // who advertises, as a backup hears it; zero: nobody is known, or it is this one
 	Priority uint8  // of that master's adverts
+	Unsaid   string // why no advert gets away of one that is or would be master; "": they do
 	Conflict string // somebody else's adverts that cannot be right: "192.0.2.9 advertises id 51 with other addresses (…)"; "": none of late
 }
 

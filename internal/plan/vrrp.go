@@ -182,6 +182,10 @@ func routerProblems(spec model.Spec, routers []model.VRRPWant, seen map[string]m
 			out = append(out, model.Problem{What: what + " is in fault", Why: why,
 				Fix: "remove the cause; weir takes part again by itself"})
 		}
+		if now.Unsaid != "" {
+			out = append(out, model.Problem{What: what + " cannot advertise", Why: now.Unsaid,
+				Fix: "let IP protocol 112 out (firewall), and correct `peers:`; weir tries again by itself"})
+		}
 		if now.Conflict != "" {
 			out = append(out, model.Problem{What: what + " is in conflict", Why: now.Conflict,
 				Fix: fmt.Sprintf("give it another `id:` than %d on all of its directors, or have all of them say the same", r.ID)})

@@ -261,6 +261,7 @@ func TestProblemsOfVirtualRouters(t *testing.T) {
 		{"well", good, model.VRRPSeen{State: model.VRRPMaster}, ""},
 		{"no interface", nowhere, model.VRRPSeen{}, "virtual router VI_1 is in fault: interface eth7 is missing"},
 		{"what only it knows", good, model.VRRPSeen{State: model.VRRPFault, Why: "no socket"}, "virtual router VI_1 is in fault: no socket"},
+		{"mute", good, model.VRRPSeen{State: model.VRRPBackup, Unsaid: "not permitted"}, "virtual router VI_1 cannot advertise: not permitted"},
 		{"conflict", good, model.VRRPSeen{Conflict: "192.0.2.9 advertises"}, "virtual router VI_1 is in conflict: 192.0.2.9 advertises"},
 		{"outside", far, model.VRRPSeen{}, "virtual router VI_1: address 203.0.113.99: no network of eth0 has it: nobody there asks for it, and only a route leads to it"},
 		{"with its network", own, model.VRRPSeen{}, ""},

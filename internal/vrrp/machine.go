@@ -192,7 +192,19 @@ func (m *machine) enter(now time.Time, state model.VRRPState, why string) []deed
 }
 
 // advertised is that an advert got away: others believe that it is master.
-func (m *machine) advertised(now time.Time) { m.said = now }
+func (m *machine) advertised(now time.Time) []deed {
+	m.said = now
+	return m.silence("")
+}
+
+// silence is why no advert gets away.
+func (m *machine) silence(why string) []deed {
+	if m.seen.Unsaid == why {
+		return nil
+	}
+	m.seen.Unsaid = why
+	return []deed{{kind: tell}}
+}
 
 // unsaid is that no other one got an advert. Who has said nothing yet is no master, and tries again; who was believed
 // is it for as long as others wait for him.
@@ -201,30 +213,26 @@ func (m *machine) unsaid(now time.Time, why string) []deed {
 	case m.seen.State != model.VRRPMaster:
 		return nil
 	case m.said.IsZero():
-		return m.stay(now, "it would be master, but no advert gets away: "+why)
+		m.stay(now)
 	case now.Before(silent):
 		m.due = earlier(m.due, silent)
-		return nil
+	default:
+		m.await(now)
+		m.enter(now, model.VRRPBackup, fmt.Sprintf("no advert got away for %s: others take it for dead", now.Sub(m.said).Round(time.Millisecond)))
 	}
-	m.await(now)
-	return m.enter(now, model.VRRPBackup, fmt.Sprintf("no advert got away for %s (%s): others take it for dead",
-		now.Sub(m.said).Round(time.Millisecond), why))
+	m.seen.Unsaid = why
+	return []deed{{kind: tell}}
 }
 
-// stay is the way back of a backup that would have risen: nothing was told of that.
-func (m *machine) stay(now time.Time, why string) []deed {
+// stay is the way back of one that would have risen: nothing was told of that.
+func (m *machine) stay(now time.Time) {
 	if m.before.State != model.VRRPBackup {
 		m.active = m.want.Advertise
-		return m.enter(now, model.VRRPBackup, why)
+		m.enter(now, model.VRRPBackup, "nobody heard that it is master")
+		return
 	}
-	was := m.seen.Conflict
+	m.before.Conflict = m.seen.Conflict
 	m.seen = m.before
-	m.seen.Conflict = was
-	if m.seen.Why == why {
-		return nil
-	}
-	m.seen.Why = why
-	return []deed{{kind: tell}}
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -283,6 +291,7 @@ func (m *machine) hearAsBackup(now time.Time, a advert, from netip.Addr) []deed 
 	case m.givesWay(now, a):
 		m.active, m.heard, m.cause = a.interval, now, ""
 		m.due = now.Add(m.down())
+		return append(m.silence(""), m.follow(now, a, from)...) // it need say nothing
 	default: // what is missed stays missed, until this one is master
 		m.cause = fmt.Sprintf("its priority %d is above %d of %s", m.want.Priority, a.priority, from)
 	}

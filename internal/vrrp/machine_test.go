@@ -55,7 +55,7 @@ func (b *tale) do(deeds []deed) {
 			b.log = append(b.log, fmt.Sprintf("%s announces", at))
 		case tell:
 			if b.seen != b.told {
-				b.log = append(b.log, fmt.Sprintf("%s %s: %s", at, b.seen.State, b.seen.Why))
+				b.log = append(b.log, strings.TrimSuffix(fmt.Sprintf("%s %s: %s: unsaid: %s", at, b.seen.State, b.seen.Why, b.seen.Unsaid), ": unsaid: "))
 			}
 			b.told = b.seen
 		}
@@ -64,8 +64,8 @@ func (b *tale) do(deeds []deed) {
 
 func (b *tale) sends(line string) {
 	if b.mute == "" {
-		b.advertised(b.now)
 		b.log = append(b.log, line)
+		b.do(b.advertised(b.now))
 		return
 	}
 	b.log = append(b.log, line+" in vain")
@@ -368,8 +368,7 @@ func TestBackupIsNoMasterBeforeAnAdvertGetsAway(t *testing.T) {
 	if b.pass(5 * time.Second); b.seen.State != model.VRRPBackup || !b.seen.Since.Equal(b.start) || b.seen.Master != right {
 		t.Errorf("%+v", b.seen)
 	}
-	const why = "backup: it would be master, but no advert gets away: not permitted"
-	b.reads("3.609s sends 100 in vain", "3.609s "+why, "4.609s sends 100 in vain")
+	b.reads("3.609s sends 100 in vain", "3.609s backup: it has just begun: unsaid: not permitted", "4.609s sends 100 in vain")
 	b.mute = ""
 	b.forgets().pass(time.Second).reads("5.609s sends 100", "5.609s master: its priority 100 is above 50 of 192.0.2.2")
 }
@@ -379,7 +378,7 @@ func TestMuteBackupFollowsAMaster(t *testing.T) {
 	b.mute = "not permitted"
 	b.pass(4*time.Second).forgets().hears(right, said(200)).pass(3 * time.Second)
 	b.hears(right, said(200)).pass(4 * time.Second)
-	b.reads("4s backup: it would be master, but no advert gets away: not permitted", "10.609s sends 100 in vain")
+	b.reads("4s backup: it has just begun", "10.609s sends 100 in vain", "10.609s backup: it has just begun: unsaid: not permitted")
 }
 
 func TestMuteOwnerTriesAgain(t *testing.T) {
@@ -388,7 +387,7 @@ func TestMuteOwnerTriesAgain(t *testing.T) {
 	b.do(b.machine.start(b.now, ""))
 	b.pass(1500 * time.Millisecond)
 	b.mute = ""
-	b.pass(time.Second).reads("0s sends 255 in vain", "0s backup: it would be master, but no advert gets away: not permitted",
+	b.pass(time.Second).reads("0s sends 255 in vain", "0s backup: nobody heard that it is master: unsaid: not permitted",
 		"1s sends 255 in vain", "2s sends 255", "2s master: the addresses are this host's own")
 }
 
@@ -396,15 +395,17 @@ func TestMuteOwnerTriesAgain(t *testing.T) {
 func TestMasterThatIsNotHeardForALeaseIsNone(t *testing.T) {
 	b := master(t).pass(time.Second).forgets() // the last one at 4.609
 	b.mute = "not permitted"
-	b.pass(3*time.Second).reads("5.609s sends 100 in vain", "6.609s sends 100 in vain", "7.609s sends 100 in vain")
-	b.forgets().pass(5*time.Second).reads("8.219s sends 100 in vain", "8.219s backup: no advert got away for 3.609s (not permitted): others take it for dead",
-		"11.828s sends 100 in vain", "11.828s backup: it would be master, but no advert gets away: not permitted")
+	b.pass(3*time.Second).reads("5.609s sends 100 in vain", "5.609s master: no advert of anybody for 3.609s: unsaid: not permitted",
+		"6.609s sends 100 in vain", "7.609s sends 100 in vain")
+	b.forgets().pass(5*time.Second).reads("8.219s sends 100 in vain", "8.219s backup: no advert got away for 3.609s: others take it for dead: unsaid: not permitted",
+		"11.828s sends 100 in vain")
 
 	b = master(t).pass(time.Second).forgets()
 	b.mute = "busy"
 	b.pass(2 * time.Second)
 	b.mute = ""
-	b.pass(3*time.Second).reads("5.609s sends 100 in vain", "6.609s sends 100 in vain", "7.609s sends 100", "8.609s sends 100", "9.609s sends 100")
+	b.pass(3*time.Second).reads("5.609s sends 100 in vain", "5.609s master: no advert of anybody for 3.609s: unsaid: busy", "6.609s sends 100 in vain",
+		"7.609s sends 100", "7.609s master: no advert of anybody for 3.609s", "8.609s sends 100", "9.609s sends 100")
 }
 
 func TestAddressesThatNobodyLetsGoOfAreWaitedForNotForLong(t *testing.T) {

@@ -366,8 +366,8 @@ func (r *router) advertise(now time.Time, priority uint8) {
 	r.failed = r.complain("an advert was not sent", err, r.failed)
 	if sent > 0 {
 		r.tally.sent.Add(1)
-		r.machine.advertised(now)
 		r.renew(now)
+		r.do(now, r.machine.advertised(now))
 		return
 	}
 	if r.conn != nil && checkSource(r.want) != nil {

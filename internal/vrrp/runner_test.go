@@ -159,13 +159,14 @@ func TestWhoReachesNobodyIsNoMaster(t *testing.T) {
 	first.order("follow " + asJSON(t, []model.VRRPWant{mute}))
 	first.becomes(model.VRRPBackup, "front")
 	within(t, "it says why", func() bool {
-		return strings.HasPrefix(first.seen("front").Why, "it would be master, but no advert gets away: an advert from 192.0.2.1 to 192.0.2.255: sendmsg: permission denied")
+		return first.seen("front").Unsaid == "an advert from 192.0.2.1 to 192.0.2.255: sendmsg: permission denied"
 	})
 	if answer := first.order("counts"); len(answer.Leases) > 0 || answer.Counts["front"].Unsent == 0 {
 		t.Errorf("%+v", answer)
 	}
 	first.order("follow " + asJSON(t, []model.VRRPWant{alone}))
 	first.becomes(model.VRRPMaster, "front")
+	within(t, "it is heard", func() bool { return first.seen("front").Unsaid == "" })
 }
 
 func TestWhoWasHeldUpHearsFirstWhatHasCome(t *testing.T) {
