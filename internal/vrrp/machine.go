@@ -33,7 +33,7 @@ type machine struct {
 	seen    model.VRRPSeen
 	due     time.Time // init: it begins; backup: the master is missed; master: the next advert; zero: nothing comes
 	goodbye time.Time // until then it lets go of the addresses; zero: it does not
-	begins  time.Time // nothing is begun before: StartDelay after the start, whatever happened since; zero: at once
+	begins  time.Time // nothing is begun before: StartDelay after the start, whatever happened since; zero: it has begun once
 
 	// Of a backup.
 	active  time.Duration // from advert to advert of the master (Active_Adver_Interval)
@@ -111,6 +111,7 @@ func (m *machine) begin(now time.Time, why string) []deed {
 		m.due = m.begins
 		return m.enter(now, model.VRRPInit, fmt.Sprintf("nothing is begun for %s after the start", m.want.StartDelay))
 	}
+	m.begins = time.Time{}
 	if m.isOwner() {
 		return m.rise(now, "the addresses are this host's own")
 	}
@@ -375,7 +376,7 @@ func (m *machine) defend(now time.Time, a advert, w way) []deed {
 		return nil
 	}
 	do := m.clash(now, conflict(m.want, a, w, ReasonOwner))
-	if m.hasAsserted(now) {
+	if a.priority == owner || m.hasAsserted(now) { // two owners shall not shout each other down
 		return do
 	}
 	m.asserted = now

@@ -468,6 +468,10 @@ func TestOwnerTellsItsNeighboursAgainWhenAnotherWasMaster(t *testing.T) {
 	}
 	b.pass(550*time.Millisecond).hearsOf(right, said(254))
 	b.reads("500ms announces", "500ms master: the addresses are this host's own", "1s sends 255", "1.05s announces")
+
+	b = begun(t, of(255)).forgets() // two owners shall not shout each other down
+	b.hearsOf(right, said(255))
+	b.reads("0s master: the addresses are this host's own")
 }
 
 func TestBackupCannotStepDown(t *testing.T) {
