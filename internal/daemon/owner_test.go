@@ -10,7 +10,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,23 +40,55 @@ services:
 
 // target remembers what it was told.
 type target[W any] struct {
+	mu    sync.Mutex
 	wants []W
-	takes time.Duration // for each
-	err   error         // of each
-	does  func()        // once
+	host
+}
+
+// host is what a target meets.
+type host struct {
+	takes time.Duration // to apply
+	does  func()        // what happens meanwhile; nil: nothing
+	err   error
 }
 
 func (t *target[W]) Apply(ctx context.Context, want W) error {
-	t.wants = append(t.wants, want)
+	on := t.told(want)
 	select {
-	case <-time.After(t.takes):
+	case <-time.After(on.takes):
 	case <-ctx.Done():
 	}
-	if t.does != nil {
-		t.does()
-		t.does = nil
+	if on.does != nil {
+		on.does()
 	}
-	return t.err
+	return on.err
+}
+
+func (t *target[W]) told(want W) host {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.wants = append(t.wants, want)
+	return t.host
+}
+
+// meets is what it will meet from now on.
+func (t *target[W]) meets(h host) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.host = h
+}
+
+// all is what it was told.
+func (t *target[W]) all() []W {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.wants)
+}
+
+// last is what it was told last.
+func (t *target[W]) last() W {
+	all := t.all()
+	return all[len(all)-1]
 }
 
 // stage is a daemon without a kernel: only the owner and the two loops run.
@@ -63,7 +97,7 @@ type stage struct {
 	t        *testing.T
 	paths    target[model.DataplaneWant]
 	address  target[model.AddressWant]
-	released []string // virtual routers whose addresses nobody reaches here any more
+	released target[string] // virtual routers whose addresses nobody reaches here any more
 	stop     context.CancelFunc
 }
 
@@ -85,7 +119,7 @@ func play(t *testing.T, text string, story func(*stage)) {
 			edits:    make(chan edit),
 			pulses:   make(chan chan<- pulse),
 			vrrp:     vrrp.NewRunner(func(string, time.Duration) error { return nil }, slog.New(slog.DiscardHandler)),
-			release:  func(router string) { s.released = append(s.released, router) },
+			release:  func(router string) { s.released.told(router) },
 			parting:  map[string]bool{},
 		}
 		journal, err := address.OpenJournal(filepath.Join(filepath.Dir(file), "host.json"))

@@ -31,9 +31,8 @@ func (s *stage) turns(state model.VRRPState) {
 // stands says of front whether the address is wanted here, services are served, and others may be told that it is not here.
 func (s *stage) stands() string {
 	synctest.Wait()
-	addresses, paths := s.address.wants[len(s.address.wants)-1], s.paths.wants[len(s.paths.wants)-1]
 	return fmt.Sprintf("address %t, served %t, released %d",
-		addresses.Routers["front"], paths.Services[0].Serving, len(s.released))
+		s.address.last().Routers["front"], s.paths.last().Services[0].Serving, len(s.released.all()))
 }
 
 func (s *stage) stand(when, want string) {
@@ -51,7 +50,8 @@ func TestOthersAreToldLast(t *testing.T) {
 			s.stand("nothing is known", "address false, served false, released 0")
 			s.turns(model.VRRPMaster)
 			s.stand("master", "address true, served true, released 0")
-			s.address.takes, s.paths.takes = 50*time.Millisecond, 50*time.Millisecond
+			s.address.meets(host{takes: 50 * time.Millisecond})
+			s.paths.meets(host{takes: 50 * time.Millisecond})
 			s.turns(state)
 			s.stand("at once", "address false, served true, released 0")
 			time.Sleep(60 * time.Millisecond)
@@ -71,20 +71,20 @@ func TestARemovedRouterIsLetGo(t *testing.T) {
 		play(t, fronted, func(s *stage) {
 			s.see(mac, "192.0.2.11")
 			s.turns(model.VRRPMaster)
-			s.address.takes = 50 * time.Millisecond
+			s.address.meets(host{takes: 50 * time.Millisecond})
 			s.write(web)
 			if _, err := s.Reload(s.t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(learns)
 			s.turns(model.VRRPInit)
-			if learns == 0 && len(s.released) > 0 {
+			if learns == 0 && len(s.released.all()) > 0 {
 				t.Errorf("%s: it is let go of before its address is gone", name)
 			}
 			time.Sleep(100 * time.Millisecond)
 			synctest.Wait()
-			if !slices.Equal(s.released, []string{"front"}) {
-				t.Errorf("%s: let go of are %q", name, s.released)
+			if !slices.Equal(s.released.all(), []string{"front"}) {
+				t.Errorf("%s: let go of are %q", name, s.released.all())
 			}
 		})
 	}
@@ -94,13 +94,13 @@ func TestARemovedRouterIsLetGo(t *testing.T) {
 func TestAShortReignIsLetGoAtOnce(t *testing.T) {
 	play(t, fronted, func(s *stage) {
 		s.see(mac, "192.0.2.11")
-		s.paths.takes = 50 * time.Millisecond
+		s.paths.meets(host{takes: 50 * time.Millisecond})
 		s.turns(model.VRRPMaster)
 		s.stand("its services come", "address false, served true, released 0")
 		s.turns(model.VRRPBackup)
 		time.Sleep(110 * time.Millisecond)
 		s.stand("they have gone again", "address false, served false, released 1")
-		if slices.ContainsFunc(s.address.wants, func(w model.AddressWant) bool { return w.Routers["front"] }) {
+		if slices.ContainsFunc(s.address.all(), func(w model.AddressWant) bool { return w.Routers["front"] }) {
 			t.Error("the address was here")
 		}
 	})
@@ -111,11 +111,11 @@ func TestNobodyIsToldOfWhatIsNotDone(t *testing.T) {
 	play(t, fronted, func(s *stage) {
 		s.see(mac, "192.0.2.11")
 		s.turns(model.VRRPMaster)
-		s.paths.err = errors.New("busy")
+		s.paths.meets(host{err: errors.New("busy")})
 		s.turns(model.VRRPBackup)
 		time.Sleep(10 * time.Second)
 		s.stand("services cannot be ended", "address false, served false, released 0")
-		s.paths.err = nil
+		s.paths.meets(host{})
 		time.Sleep(10 * time.Second)
 		s.stand("they can", "address false, served false, released 1")
 		if now := s.state.Load().seen.Applied.Dataplane; strings.Contains(now, "busy") {
@@ -183,7 +183,7 @@ func TestAnAddressOfAnEarlierDaemonGoesBeforeItsServices(t *testing.T) {
 		s.turns(model.VRRPBackup)
 		s.see(mac, "192.0.2.11")
 		s.stand("the address cannot be taken away", "address false, served true, released 0")
-		s.address.does = func() { err = errors.Join(err, s.journal.Restore()) }
+		s.address.meets(host{does: func() { err = errors.Join(err, s.journal.Restore()) }})
 		time.Sleep(time.Minute) // the same is applied again
 		s.stand("it is gone", "address false, served false, released 1")
 		if err != nil {
@@ -236,7 +236,7 @@ func TestAStopWaitsUntilNothingIsThere(t *testing.T) {
 		play(t, fronted, func(s *stage) {
 			s.see(mac, "192.0.2.11")
 			s.turns(model.VRRPMaster)
-			s.address.takes = c.takes
+			s.address.meets(host{takes: c.takes})
 			ctx, cancel := context.WithTimeout(s.t.Context(), partingWithin)
 			defer cancel()
 			start := time.Now()
