@@ -3,7 +3,6 @@
 package lab
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -70,18 +69,4 @@ func (l *Lab) talks(d *Director, r Redundancy, f Family) string {
 		}
 	}
 	return fmt.Sprintf(", source: %q, peers: [%s]", d.Address.In(f), strings.Join(peers, ", "))
-}
-
-// IsMaster tells whether a director is master of all virtual routers.
-func (d *Director) IsMaster(ctx context.Context) (bool, error) {
-	var routers []struct{ State string }
-	if err := d.ask(ctx, &routers, "vrrp"); err != nil {
-		return false, err
-	}
-	for _, r := range routers {
-		if r.State != "master" {
-			return false, nil
-		}
-	}
-	return len(routers) > 0, nil
 }
