@@ -104,7 +104,7 @@ func Run(ctx context.Context, o Options) error {
 	d.seen.InPool, d.seen.Health = poolOf(held), memory.Known(plan.Checks(spec))
 	d.seen.Maintenance = d.maintenanceNow(spec.MaintenanceDir, model.MaintenanceFiles{})
 	d.seen.Left = plan.Depart(nil, held, spec.Services, time.Now())
-	if err := recall(&d.seen, spec, path, journal.VIPs(), time.Now()); err != nil {
+	if err := errors.Join(path.Recall(spec.Leased()), recall(&d.seen, spec, path, journal.VIPs(), time.Now())); err != nil {
 		o.Log.Warn("who was master is not known", "err", err)
 	}
 	d.vrrp.Resume(slices.Collect(maps.Keys(d.seen.VRRP)), leaseOf(path, spec))

@@ -18,10 +18,10 @@ import (
 // waits for nothing but one write into a map: the lock is never held longer, however much Apply has to do.
 type leases struct {
 	mu      sync.Mutex
-	numbers map[string]uint32        // only Apply changes them; nil: those of an earlier daemon are not read yet
+	numbers map[string]uint32        // changed by Recall and Apply; nil: those of an earlier daemon are not read yet
 	until   map[string]time.Duration // since boot; of routers too whose addresses are not in the maps yet
 
-	held addressCounts // address → number; Apply's alone
+	held addressCounts // address → number; Apply's alone; nil: not read
 }
 
 // Renew says that this director is master of a virtual router, and that its addresses are here for so long. Once
@@ -57,20 +57,40 @@ func (d *Dataplane) putLease(router string, number uint32, until time.Duration) 
 	return nil
 }
 
+// Recall gives virtual routers the numbers that they had with an earlier daemon, so that a master's word reaches the
+// path before the first Apply. What that daemon has left holds until it is renewed.
+func (d *Dataplane) Recall(routers map[model.Addr]string) error {
+	held, err := readAddresses(d.path.Leased)
+	if err != nil {
+		return fmt.Errorf("read leased: %w", err)
+	}
+	d.leases.held = held
+	numbers, used := map[string]uint32{}, map[uint32]bool{}
+	for address, router := range routers {
+		number := held[toAddr(address)]
+		if number != 0 && numbers[router] == 0 && !used[number] {
+			numbers[router], used[number] = number, true
+		}
+	}
+	return d.putNumbers(numbers, func(router string) bool {
+		_, said := d.leases.until[router]
+		return said
+	})
+}
+
 // applyLeases makes the addresses that have a lease those that are wanted. A number that another router had is over first.
 func (d *Dataplane) applyLeases(want map[model.Addr]string) error {
-	if d.leases.held == nil {
-		held, err := readAddresses(d.path.Leased)
-		if err != nil {
-			return fmt.Errorf("read leased: %w", err)
+	if d.leases.held == nil || d.leases.numbers == nil {
+		if err := d.Recall(want); err != nil {
+			return err
 		}
-		d.leases.held = held
 	}
-	numbers, kept, err := d.leases.number(want)
+	numbers, err := d.leases.number(want)
 	if err != nil {
 		return err
 	}
-	if err := d.putNumbers(numbers, kept); err != nil {
+	fresh := func(router string) bool { return d.leases.numbers[router] == 0 }
+	if err := d.putNumbers(numbers, fresh); err != nil {
 		return err
 	}
 	addresses := addressCounts{}
@@ -84,35 +104,29 @@ func (d *Dataplane) applyLeases(want map[model.Addr]string) error {
 	return nil
 }
 
-// number gives each virtual router a number of its own. It keeps the one that it has as long as it is wanted; what an
-// earlier daemon has left does so, too: its lease holds until it is renewed.
-func (l *leases) number(want map[model.Addr]string) (numbers, kept map[string]uint32, err error) {
+// number gives each virtual router a number of its own, which it keeps as long as it is wanted.
+func (l *leases) number(want map[model.Addr]string) (map[string]uint32, error) {
 	numbers, used := map[string]uint32{}, map[uint32]bool{}
-	for address, router := range want {
-		number := l.numbers[router]
-		if l.numbers == nil {
-			number = l.held[toAddr(address)]
-		}
-		if number != 0 && numbers[router] == 0 && !used[number] {
+	for _, router := range want {
+		if number := l.numbers[router]; number != 0 {
 			numbers[router], used[number] = number, true
 		}
 	}
-	kept = maps.Clone(numbers)
 	for _, router := range slices.Sorted(maps.Values(want)) {
 		if numbers[router] != 0 {
 			continue
 		}
 		number, err := freeNumber(used)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		numbers[router], used[number] = number, true
 	}
-	return numbers, kept, nil
+	return numbers, nil
 }
 
-// putNumbers makes these the numbers of the virtual routers, and of their leases what was said until now.
-func (d *Dataplane) putNumbers(numbers, kept map[string]uint32) error {
+// putNumbers makes these the numbers of the virtual routers, and of the leases of some what was said until now.
+func (d *Dataplane) putNumbers(numbers map[string]uint32, some func(router string) bool) error {
 	now, err := sinceBoot()
 	if err != nil {
 		return err
@@ -121,11 +135,10 @@ func (d *Dataplane) putNumbers(numbers, kept map[string]uint32) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for router, number := range numbers {
-		until, said := l.until[router]
-		if kept[router] != 0 && (l.numbers != nil || !said) {
-			continue // its lease is in the map
+		if !some(router) {
+			continue
 		}
-		if err := d.putLease(router, number, until); err != nil {
+		if err := d.putLease(router, number, l.until[router]); err != nil {
 			return err
 		}
 	}

@@ -79,6 +79,13 @@ func TestLeases(t *testing.T) {
 	if held, err := b.path.Leased(vip(6, 10)); !held || err != nil {
 		t.Errorf("the lease that an earlier daemon had renewed holds: %v, %v", held, err)
 	}
+	if err := b.path.Recall(leased); err != nil {
+		t.Fatal(err)
+	}
+	b.release(t, "front") // before the first Apply
+	b.expect(t, []step{in(whoHas(vip(4, 10)), leaseOver), in(whoHas(vip(6, 10)), leaseOver)})
+	b.renew(t, "front", time.Hour)
+	b.expect(t, []step{in(whoHas(vip(4, 10)), notIP), in(whoHas(vip(6, 10)), otherHost)})
 	b.apply(t, want)
 	b.leased(t, true)
 	b.release(t, "front")
