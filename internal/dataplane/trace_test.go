@@ -153,6 +153,7 @@ func TestTracedPathIsThePath(t *testing.T) {
 
 // TestTraceSaysWhatWasFound: what the stages found of a packet.
 func TestTraceSaysWhatWasFound(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, smallTable)
 	b.apply(t, persistent(world(), model.Persistence{Timeout: persists}))
 	e := b.trace(t, model.TraceFilter{})
@@ -331,6 +332,7 @@ func TestTraceIsOfWhoIsWanted(t *testing.T) {
 
 // TestTraceSaysWhatItMissed: while nobody reads, the ring is full at some time; told and missed are all that came.
 func TestTraceSaysWhatItMissed(t *testing.T) {
+	t.Parallel()
 	const sent, read = 6000, 2000 // of some 1,900 in the ring, and 1,024 on the way from there
 	b := newTestbed(t, smallTable)
 	b.apply(t, world())
@@ -353,6 +355,7 @@ func TestTraceSaysWhatItMissed(t *testing.T) {
 
 // TestThereIsOneTrace at a time, and the path is on the interfaces again when it ends, however that is.
 func TestThereIsOneTrace(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, smallTable)
 	want := world()
 	b.apply(t, want)
@@ -382,6 +385,7 @@ func TestThereIsOneTrace(t *testing.T) {
 
 // TestDaemonThatEndsTakesItsTraceAlong; one that is killed leaves it to the next.
 func TestDaemonThatEndsTakesItsTraceAlong(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, smallTable)
 	b.apply(t, world())
 	before := b.programIDs(t)
