@@ -141,7 +141,7 @@ func (d *Dataplane) contents() (map[string]content, error) {
 	return out, nil
 }
 
-// Differing are the maps of two dataplanes that do not hold the same, by name.
+// Differing are the maps of two dataplanes that do not hold the same, by name, and what only one of them knows.
 func (d *Dataplane) Differing(other *Dataplane) (names []string, err error) {
 	have, e1 := d.contents()
 	want, e2 := other.contents()
@@ -154,6 +154,12 @@ func (d *Dataplane) Differing(other *Dataplane) (names []string, err error) {
 	ours.Seed, ours.Config = theirs.Seed, theirs.Config
 	if ours != theirs {
 		names = append(names, aboutName)
+	}
+	one, two := reflect.ValueOf(d).Elem(), reflect.ValueOf(other).Elem()
+	for i := range one.NumField() {
+		if one.Field(i).IsZero() != two.Field(i).IsZero() {
+			names = append(names, "Dataplane."+one.Type().Field(i).Name)
+		}
 	}
 	slices.Sort(names)
 	return names, errors.Join(e1, e2)
