@@ -13,7 +13,7 @@ type Role string
 const (
 	Single Role = "single" // it has no second one beside it
 	Master Role = "master" // of all virtual routers
-	Backup Role = "backup" // of all virtual routers
+	Backup Role = "backup" // master of no virtual router: backup, in fault, or not begun
 	Mixed  Role = "mixed"  // master of some virtual routers
 )
 
@@ -22,7 +22,7 @@ type Status struct {
 	Version     string      `json:"version" doc:"Version of the daemon."`
 	Revision    uint64      `json:"revision" doc:"Revision of the newest configuration."`
 	Applied     uint64      `json:"applied" doc:"The newest revision that is in the maps, so that packets follow it."`
-	Role        Role        `json:"role" enum:"single,master,backup,mixed" doc:"What this director is to its services: of all virtual routers, or mixed; single where there are none."`
+	Role        Role        `json:"role" enum:"single,master,backup,mixed" doc:"What this director is to its services: master of all virtual routers, backup where it is master of none (in fault too: problems then say so), or mixed; single where there are none."`
 	Interfaces  []Interface `json:"interfaces" nullable:"false" doc:"Network interfaces on which packets are balanced."`
 	Connections Usage       `json:"connections" doc:"How full the connection table is."`
 	Problems    []Problem   `json:"problems" nullable:"false" doc:"What is not as it should be; empty when all is well."`

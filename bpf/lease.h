@@ -44,11 +44,14 @@ static __always_inline bool lease_over(const struct addr *address)
 	if (!router)
 		return false;
 	__u32 index = *router;
-	__u32 *until = bpf_map_lookup_elem(&leases, &index);
-	return !until || !*until || (__s32)(*until - jiffies()) <= 0;
+	__u64 *until = bpf_map_lookup_elem(&leases, &index);
+	return !until || *until <= bpf_ktime_get_boot_ns();
 }
 
-/* arp_ended: ARP at an offset is about an address whose lease is over. */
+/*
+ * arp_ended: ARP at an offset asks for an address whose lease is over. An announcement (RFC 5227 section 3) is about
+ * an address, too, but asks for nothing: the kernel, and who listens for conflicts, shall hear of the new master.
+ */
 static __always_inline bool arp_ended(struct xdp_md *ctx, __u32 offset)
 {
 	struct arp_ipv4 arp;
@@ -58,6 +61,8 @@ static __always_inline bool arp_ended(struct xdp_md *ctx, __u32 offset)
 		return false;
 	if (arp.protocol != bpf_htons(ETH_P_IP) || arp.hardware_size != ETH_ALEN ||
 	    arp.protocol_size != sizeof(arp.target))
+		return false;
+	if (!__builtin_memcmp(arp.sender, &arp.target, sizeof(arp.sender)))
 		return false;
 	addr_v4(&target, arp.target);
 	return lease_over(&target);
@@ -111,11 +116,17 @@ __noinline bool lease_ended(struct xdp_md *ctx)
 
 /*
  * lease_asked: the frame may ask where an address is, by ARP or by multicast (RFC 4861 section 7.2.2). Who knows the
- * MAC and asks whether it still holds (RFC 4861 section 7.3.3) is met by parse_icmp, if a service has the address.
+ * MAC and asks whether it still holds does so by ARP to it (RFC 1122 section 2.3.2.1), or by a solicitation (RFC 4861
+ * section 7.3.3), which parse_icmp meets, if a service has the address.
  */
 static __always_inline bool lease_asked(struct xdp_md *ctx)
 {
-	struct ethhdr *eth = at(ctx, 0, sizeof(*eth));
+	struct tagged_ethernet *eth = at(ctx, 0, sizeof(*eth));
 
-	return eth && (eth->h_dest[0] & 1 || eth->h_proto == bpf_htons(ETH_P_ARP));
+	if (!eth)
+		return false;
+	if (eth->destination[0] & 1 || eth->type == bpf_htons(ETH_P_ARP))
+		return true;
+	return (eth->type == bpf_htons(ETH_P_8021Q) || eth->type == bpf_htons(ETH_P_8021AD)) &&
+	       eth->vlan.type == bpf_htons(ETH_P_ARP);
 }

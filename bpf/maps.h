@@ -67,12 +67,15 @@ struct {
 	__type(value, __u32);
 } leased SEC(".maps");
 
-/* Number of a virtual router → until when, in jiffies, its addresses are this director's; 0: they are not. Written by Go. */
+/*
+ * Number of a virtual router → until when, in ns of CLOCK_BOOTTIME, its addresses are this director's; 0: they are
+ * not. A host that slept has missed its adverts, so that time counts. Written by Go.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_ROUTERS);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, __u64);
 } leases SEC(".maps");
 
 /* Addresses of NAT servers → how many: their fragments may be answers to clients. Written by Go. */

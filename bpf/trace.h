@@ -126,6 +126,8 @@ static __always_inline bool trace_wanted(const struct trace *t)
 
 	if (trace_services_only && t->verdict < VERDICT_NOT_SERVING)
 		return false;
+	if (t->verdict == VERDICT_LEASE_OVER) /* who asks where an address is sends no packet to a service */
+		return false;
 	if (!trace_is_of(t->flow.protocol))
 		return false;
 	if (trace_wanted_ends(&t->flow))

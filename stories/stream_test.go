@@ -33,6 +33,10 @@ func openStream(ctx context.Context, s *stage, args []string) (string, error) {
 		return "", err
 	}
 	c := &connection{conn: conn, datagrams: network == "udp", done: make(chan struct{})}
+	if err := c.begin(); err != nil {
+		conn.Close()
+		return "", err
+	}
 	s.streams[args[0]] = c
 	go c.run()
 	return "", nil
@@ -61,18 +65,35 @@ type connection struct {
 	datagrams bool // which are answered, but not by what was sent
 	ending    atomic.Bool
 	done      chan struct{}
-	lines     int   // valid after done, as err
+	lines     int   // exchanged; valid after done, as err
 	err       error // why it broke
+}
+
+// begin makes a flow begin when it is opened: connecting a socket of datagrams sends nothing, and schedulers go by
+// the order in which flows begin.
+func (c *connection) begin() error {
+	if !c.datagrams {
+		return nil
+	}
+	return c.next()
 }
 
 func (c *connection) run() {
 	defer close(c.done)
 	for c.err == nil && !c.ending.Load() {
-		if c.err = c.exchange(fmt.Sprintf("line %d\n", c.lines)); c.err == nil {
-			c.lines++
+		if c.err = c.next(); c.err == nil {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
+}
+
+// next exchanges the next line.
+func (c *connection) next() error {
+	if err := c.exchange(fmt.Sprintf("line %d\n", c.lines)); err != nil {
+		return err
+	}
+	c.lines++
+	return nil
 }
 
 func (c *connection) exchange(line string) error {

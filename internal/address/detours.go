@@ -20,13 +20,19 @@ import (
 // /etc/iproute2/rt_protos).
 const Protocol = 119
 
-// applyDetours lets checks go through virtual addresses: a route to each alias by way of its server, and the
+// applyDetours makes the detours of checks those that are wanted.
+func (t *Target) applyDetours(handle *netlink.Handle, links []model.Link, want model.AddressWant) error {
+	t.detoursMend.replaced()
+	return t.putDetours(handle, links, want)
+}
+
+// putDetours lets checks go through virtual addresses: a route to each alias by way of its server, and the
 // program that knows aliases on each interface on the way. It notes which detours cannot be gone.
 //
 //	connect(alias) ──► route: via server, src this host's own ──► filter: alias becomes VIP ──► wire
-func (t *Target) applyDetours(handle *netlink.Handle, links []model.Link, want model.AddressWant) error {
+func (t *Target) putDetours(handle *netlink.Handle, links []model.Link, want model.AddressWant) error {
 	wants := withAlias(want.Detours)
-	t.detours, t.detoursDue, t.blocked = want, time.Time{}, map[model.Detour]string{}
+	t.detours, t.blocked = want, map[model.Detour]string{}
 	if len(wants)+len(want.Aliases) == 0 && len(t.journal.matching(isOfDetours)) == 0 {
 		return nil
 	}
@@ -45,23 +51,23 @@ func (t *Target) applyDetours(handle *netlink.Handle, links []model.Link, want m
 	return errors.Join(append(errs, err, t.removeDetours(want.Aliases, wants))...)
 }
 
-// loseDetours: some may be gone, with a link that was down, or by somebody who cleans up. A burst of it is mended once.
+// loseDetours: some may be gone, with a link that was down, or by somebody who cleans up.
 func (t *Target) loseDetours(now time.Time) {
-	if t.detoursDue.IsZero() && len(t.detours.Detours) > 0 {
-		t.detoursDue = now.Add(settle)
+	if len(t.detours.Detours) > 0 {
+		t.detoursMend.lose(now)
 	}
 }
 
 // mendDetours makes those again that were wanted last. A filter and routes that are there stay.
 func (t *Target) mendDetours(handle *netlink.Handle, now time.Time) error {
-	if t.detoursDue.IsZero() || t.detoursDue.After(now) {
+	if !t.detoursMend.isDue(now) {
 		return nil
 	}
 	links, err := readLinks(handle)
-	if err = errors.Join(err, t.applyDetours(handle, links, t.detours)); err != nil {
-		t.detoursDue = now.Add(retry)
+	if err == nil {
+		err = t.putDetours(handle, links, t.detours)
 	}
-	return err
+	return t.detoursMend.done(now, err)
 }
 
 func withAlias(wants []model.DetourWant) (out []model.DetourWant) {

@@ -5,6 +5,7 @@ package address
 import (
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -13,16 +14,17 @@ import (
 // Device is what a network interface is made of: what `weir doctor` must know of it and the plan need
 // not.
 type Device struct {
-	Name     string
-	Index    int
-	Kind     string // "veth", "vlan", "bridge"; "device" is a card
-	Peer     int    // of a veth: index of the other end, where that is in this namespace; 0: it is not
-	Parent   int    // of a VLAN device: index of the interface below it; 0: it is none
-	Program  uint32 // id of the XDP program on it; 0: none
-	Default4 bool   // an IPv4 default route leads out there
-	Ingress  bool   // it has an ingress qdisc, which leaves no room for clsact
-	Before   string // a filter of others' that sees what leaves before that of checks: "u32, pref 9"; "": none
-	Offloads Offloads
+	Name      string
+	Index     int
+	Kind      string // "veth", "vlan", "bridge"; "device" is a card
+	Peer      int    // of a veth: index of the other end, where that is in this namespace; 0: it is not
+	Parent    int    // of a VLAN device: index of the interface below it; 0: it is none
+	Program   uint32 // id of the XDP program on it; 0: none
+	Default4  bool   // an IPv4 default route leads out there
+	Multicast bool   // it says that it has multicast
+	Ingress   bool   // it has an ingress qdisc, which leaves no room for clsact
+	Before    string // a filter of others' that sees what leaves before that of checks: "u32, pref 9"; "": none
+	Offloads  Offloads
 }
 
 // kindVeth is the kernel's name of virtual Ethernet pairs.
@@ -60,7 +62,7 @@ func Devices() (map[int]Device, error) {
 
 func toDevice(l netlink.Link) (Device, error) {
 	attrs := l.Attrs()
-	out := Device{Name: attrs.Name, Index: attrs.Index, Kind: l.Type()}
+	out := Device{Name: attrs.Name, Index: attrs.Index, Kind: l.Type(), Multicast: attrs.Flags&net.FlagMulticast != 0}
 	if xdp := attrs.Xdp; xdp != nil && xdp.Attached {
 		out.Program = xdp.ProgId
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/weir-lb/weir/internal/model"
 )
 
 // Journal remembers what weir changed on this host, and what was there before. A change is on the
@@ -44,6 +46,14 @@ func (j *Journal) SetSysctl(path, value string) error {
 		return err
 	}
 	return writeSysctl(path, value)
+}
+
+// VIPs are the addresses that weir has put on links, in this life or an earlier one, and has not taken away.
+func (j *Journal) VIPs() (out []model.VIP) {
+	for _, c := range j.matching(func(c change) bool { return c.Kind == addressChange }) {
+		out = append(out, model.VIP{Address: c.Prefix.Addr(), Interface: c.Link, Bits: c.Prefix.Bits()})
+	}
+	return out
 }
 
 // RestoreSysctls puts back those settings of the journal that match.

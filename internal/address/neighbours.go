@@ -19,7 +19,7 @@ const failedPause = 5 * time.Second
 // kept is a neighbour that the kernel keeps resolved for us.
 type kept struct {
 	asked time.Time // when we last asked the kernel again; zero: not yet, so the first failure is not waited for
-	again bool      // the kernel gave it up: ask once more
+	again bool      // the kernel gave it up, or could not be asked: ask once more
 }
 
 // due says when the kernel is to be asked again; zero: it is at it.
@@ -106,8 +106,9 @@ func (t *Target) setDueNeighbours(handle *netlink.Handle, now time.Time) error {
 	var errs []error
 	for hop, k := range t.neighbours {
 		if due := k.due(); !due.IsZero() && !due.After(now) {
-			t.neighbours[hop] = kept{asked: now}
-			errs = append(errs, setNeighbour(handle, hop))
+			err := setNeighbour(handle, hop)
+			t.neighbours[hop] = kept{asked: now, again: err != nil && !isAway(err)} // a link that comes up lets all be asked
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)

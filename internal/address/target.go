@@ -32,14 +32,14 @@ type Target struct {
 	log     *slog.Logger
 	wake    chan struct{} // tells Run that something else may be due
 
-	mu         sync.Mutex // guards what follows
-	vips       keptVIPs
-	announced  map[holding]announcement
-	paced      time.Time // before it no more is announced
-	neighbours map[model.Hop]kept
-	blocked    map[model.Detour]string
-	detours    model.AddressWant // the last one, for its detours
-	detoursDue time.Time         // when they are made again; zero: none was lost
+	mu          sync.Mutex // guards what follows
+	vips        keptVIPs
+	announced   map[holding]announcement
+	paced       time.Time // before it no more is announced
+	neighbours  map[model.Hop]kept
+	blocked     map[model.Detour]string
+	detours     model.AddressWant // the last one, for its detours
+	detoursMend mend
 }
 
 // NewTarget needs the program of checks only when a detour is wanted.
@@ -126,7 +126,7 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if about := e.kind == linkUp || e.kind == linkDown; about && t.vips.failed { // it may be the one that was missing
-		t.loseVIPs(now)
+		t.vips.mend.lose(now)
 	}
 	switch e.kind {
 	case linkDown:
@@ -140,7 +140,7 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 		}
 	case addressGone:
 		if _, held := t.vips.held[holding{e.hop.Link, e.hop.Address}]; held {
-			t.loseVIPs(now)
+			t.vips.mend.lose(now)
 		}
 	case neighbourFailed:
 		t.retryNeighbour(e.hop)
@@ -151,7 +151,7 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 	case overrun:
 		t.resetNeighbours(func(model.Hop) bool { return true })
 		t.loseDetours(now)
-		t.loseVIPs(now)
+		t.vips.mend.lose(now)
 	}
 }
 
@@ -168,7 +168,7 @@ func (t *Target) work(handle *netlink.Handle, now time.Time) {
 func (t *Target) nextDue(now time.Time) <-chan time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	first := earlier(earlier(t.detoursDue, t.vips.due), t.announceDue())
+	first := earlier(earlier(t.detoursMend.due, t.vips.mend.due), t.announceDue())
 	for _, k := range t.neighbours {
 		first = earlier(first, k.due())
 	}

@@ -120,10 +120,32 @@ func TestVIPComesBack(t *testing.T) {
 	})
 	left.run("ip addr flush dev eth0")
 	within(t, "back after all were removed", all)
+	left.run("ip link set eth0 down") // with which addresses of IPv6 go
+	time.Sleep(50 * time.Millisecond)
+	left.run("ip link set eth0 up")
+	within(t, "back after the link was down", all)
 	left.run("ip link del eth0")
 	time.Sleep(50 * time.Millisecond) // let it be missed
 	left.run("ip link add eth0 type veth peer name eth1")
 	within(t, "back on another interface of the same name", all)
+}
+
+// TestVIPIsTriedAgain that could not be put back: what kept it away goes without a word.
+func TestVIPIsTriedAgain(t *testing.T) {
+	left, _ := newLAN(t)
+	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
+	left.start(l.target.Run)
+	l.apply(model.AddressWant{VIPs: []model.VIP{vip4, vip6}})
+	time.Sleep(50 * time.Millisecond) // let Run begin to listen
+	left.run("sysctl -w net.ipv6.conf.eth0.disable_ipv6=1")
+	if left.holds(vip6.Address) {
+		t.Fatal("it is held although its interface has no IPv6")
+	}
+	time.Sleep(500 * time.Millisecond) // let it be tried in vain
+	left.run("sysctl -w net.ipv6.conf.eth0.disable_ipv6=0")
+	within(t, "back", func() bool { return left.holds(vip6.Address) })
+	left.run("ip addr del 2001:db8:1::10/128 dev eth0")
+	within(t, "back soon after another loss", func() bool { return left.holds(vip6.Address) })
 }
 
 // TestVIPStaysAwayThatNobodyWants any more.
@@ -165,6 +187,24 @@ func TestSourceTowardsServersIsNoVIP(t *testing.T) {
 	})
 	if got := network.Routes[addr("2001:db8::2")].Source; got != addr("2001:db8::1") {
 		t.Errorf("source is %s, want 2001:db8::1", got)
+	}
+}
+
+// TestJournalKnowsWhatWeirHasPut where, in an earlier life, too, and nothing else.
+func TestJournalKnowsWhatWeirHasPut(t *testing.T) {
+	left, _ := newLAN(t)
+	path := filepath.Join(t.TempDir(), "host.json")
+	theirs := model.VIP{Address: addr("192.0.2.1"), Interface: "eth0"}
+	wide := model.VIP{Address: addr("198.51.100.20"), Interface: "eth0", Bits: 24}
+	newLife(t, left, path).apply(model.AddressWant{VIPs: []model.VIP{theirs, wide}, Forward4: []string{"eth0"}})
+	j := journal(t, path)
+	if got := j.VIPs(); !slices.Equal(got, []model.VIP{wide}) {
+		t.Errorf("put are %v, want %v", got, wide)
+	}
+	next := life{left, address.NewTarget(j, nil, logger(t))}
+	next.apply(model.AddressWant{VIPs: []model.VIP{theirs}})
+	if got := j.VIPs(); len(got) > 0 {
+		t.Errorf("put are %v although it was taken away", got)
 	}
 }
 

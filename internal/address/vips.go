@@ -29,8 +29,14 @@ type place struct {
 	bits int
 }
 
-// applyVIPs adds addresses first and removes afterwards, so that one that moves is never away.
+// applyVIPs makes the addresses those that are wanted.
 func (t *Target) applyVIPs(handle *netlink.Handle, links []model.Link, vips []model.VIP) error {
+	t.vips.mend.replaced()
+	return t.putVIPs(handle, links, vips)
+}
+
+// putVIPs adds addresses first and removes afterwards, so that one that moves is never away.
+func (t *Target) putVIPs(handle *netlink.Handle, links []model.Link, vips []model.VIP) error {
 	wanted, err := holdings(links, vips)
 	missing := t.missing(links, wanted)
 	err = errors.Join(
@@ -43,7 +49,7 @@ func (t *Target) applyVIPs(handle *netlink.Handle, links []model.Link, vips []mo
 		}),
 		t.beginAnnouncing(handle, wanted, missing, time.Now()),
 	)
-	t.vips = keptVIPs{want: vips, held: wanted, mended: t.vips.mended, failed: err != nil}
+	t.vips.want, t.vips.held, t.vips.failed = vips, wanted, err != nil
 	return err
 }
 
@@ -142,35 +148,18 @@ func (c change) holding() holding { return holding{c.Index, c.Prefix.Addr()} }
 type keptVIPs struct {
 	want   []model.VIP
 	held   map[holding]place
-	due    time.Time // when they are looked after; zero: none was lost
-	mended time.Time // when they were, the last time
-	failed bool      // some are not held
-}
-
-// mendPause is the least time between two looks: who removes an address each time it comes back is not raced.
-const mendPause = 100 * time.Millisecond
-
-// loseVIPs: some may be gone. A burst of it is mended once.
-func (t *Target) loseVIPs(now time.Time) {
-	if !t.vips.due.IsZero() {
-		return
-	}
-	t.vips.due = now.Add(settle)
-	if next := t.vips.mended.Add(mendPause); next.After(t.vips.due) {
-		t.vips.due = next
-	}
+	failed bool // some are not held
+	mend   mend
 }
 
 // mendVIPs puts those back that were wanted last.
 func (t *Target) mendVIPs(handle *netlink.Handle, now time.Time) error {
-	if t.vips.due.IsZero() || t.vips.due.After(now) {
+	if !t.vips.mend.isDue(now) {
 		return nil
 	}
-	t.vips.mended = now
 	links, err := readLinks(handle)
-	if err != nil {
-		t.vips.due = now.Add(retry)
-		return err
+	if err == nil {
+		err = t.putVIPs(handle, links, t.vips.want)
 	}
-	return t.applyVIPs(handle, links, t.vips.want)
+	return t.vips.mend.done(now, err)
 }

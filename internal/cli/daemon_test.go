@@ -114,7 +114,7 @@ var daemons = map[string]map[string]answer{
 var routers = []api.VirtualRouter{
 	{
 		Name: "front", Interface: "eth0", ID: 51, Version: 3, AdvertiseMS: 100, State: "master", Since: at(3, 11),
-		Why: "no advert of 192.0.2.2 for 360ms", Priority: 150, Addresses: []string{"192.0.2.10/24", "192.0.2.11/24"},
+		Why: "no advert of 192.0.2.2 for 341ms", Priority: 150, Addresses: []string{"192.0.2.10/24", "192.0.2.11/24"},
 		Sent: 7200, Received: 12, Discarded: map[string]uint64{"ttl": 3, "checksum": 1, "version": 0},
 	},
 	{
@@ -123,7 +123,7 @@ var routers = []api.VirtualRouter{
 	},
 	{
 		Name: "back", Interface: "eth1", ID: 52, Version: 2, AdvertiseMS: 1000, State: "backup", Since: at(5, 11),
-		Why: "10.0.0.2 advertises priority 200", Priority: 100, Master: "10.0.0.2", MasterPriority: new(uint8(200)),
+		Why: "a master of priority 200 (10.0.0.2) advertises", Priority: 100, Master: "10.0.0.2", MasterPriority: new(uint8(200)),
 		Addresses: []string{"10.0.0.254/24"}, Received: 720, Discarded: map[string]uint64{},
 		Conflict: "10.0.0.9 advertises id 52 with other addresses (10.0.0.77)",
 	},
@@ -149,7 +149,7 @@ var events = []api.Event{
 	},
 	{
 		Time: at(6, 11), Kind: "vrrp_master", Severity: "warning", Router: "front", Priority: 150, Was: "backup", Since: at(3, 11),
-		Reason: "no advert of 192.0.2.2 for 360ms",
+		Reason: "no advert of 192.0.2.2 for 341ms",
 	},
 }
 

@@ -135,6 +135,52 @@ func TestLentServersAreLimited(t *testing.T) {
 	}
 }
 
+func TestVirtualRoutersAreLimited(t *testing.T) {
+	text := func(routers int) []byte {
+		var b strings.Builder
+		b.WriteString("services: []\nvrrp:\n")
+		for i := range routers {
+			fmt.Fprintf(&b, "  - {name: r%d, interface: eth%d, id: %d, addresses: [10.0.%d.%d]}\n", i, i/255, i%255+1, i/250, i%250+1)
+		}
+		return []byte(b.String())
+	}
+	if _, err := config.Parse("weir.yaml", text(model.MaxVirtualRouters)); err != nil {
+		t.Errorf("%d virtual routers: %v", model.MaxVirtualRouters, err)
+	}
+	for _, more := range []int{1, 100} { // one complaint, however many there are
+		_, err := config.Parse("weir.yaml", text(model.MaxVirtualRouters+more))
+		var complaints *config.Error
+		if want := "weir.yaml:1026:5: more than 1023 virtual routers"; !errors.As(err, &complaints) || len(complaints.Complaints) != 1 || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestVirtualAddressesAreLimited(t *testing.T) {
+	const each = 255
+	text := func(addresses int) []byte {
+		var b strings.Builder
+		b.WriteString("services: []\nvrrp:")
+		for i := range addresses {
+			if i%each == 0 {
+				fmt.Fprintf(&b, "\n  - name: r%d\n    interface: eth0\n    id: %d\n    addresses:", i/each, i/each+1)
+			}
+			fmt.Fprintf(&b, "\n      - 10.%d.%d.1", i/250, i%250)
+		}
+		return []byte(b.String() + "\n")
+	}
+	if _, err := config.Parse("weir.yaml", text(model.MaxVirtualAddresses)); err != nil {
+		t.Errorf("%d addresses: %v", model.MaxVirtualAddresses, err)
+	}
+	for _, more := range []int{1, each, 2 * each} {
+		_, err := config.Parse("weir.yaml", text(model.MaxVirtualAddresses+more))
+		var complaints *config.Error
+		if want := "weir.yaml:16647:9: virtual router r64: more than 16384 addresses of all virtual routers"; !errors.As(err, &complaints) || len(complaints.Complaints) != 1 || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
 // TestHostileFilesEndSoon feeds what has brought YAML parsers down: each is refused within seconds.
 func TestHostileFilesEndSoon(t *testing.T) {
 	const size = 1 << 20

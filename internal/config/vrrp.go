@@ -60,6 +60,11 @@ func plainRouters(routers []router) []model.VirtualRouter {
 
 func (s scope) virtualRouters(n *yaml.Node) (out []router) {
 	for i, item := range s.list(n, "vrrp") {
+		if i == model.MaxVirtualRouters {
+			s.complain(item, mistake{fmt.Sprintf("more than %d virtual routers", model.MaxVirtualRouters),
+				fmt.Sprintf("one may have %d addresses, which move together", maxRouterAddresses)})
+			break
+		}
 		out = append(out, s.virtualRouter(item, i+1))
 	}
 	return out

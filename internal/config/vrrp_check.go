@@ -14,6 +14,7 @@ func (f *file) checkRouters(routers []router, services []service) {
 	f.checkRouterNames(routers)
 	f.checkRouterIDs(routers)
 	f.checkRouterAddresses(routers)
+	f.checkAddressCount(routers)
 	f.checkFixed(routers)
 	owners := ownersOf(routers)
 	f.checkServersOfRouters(owners, services)
@@ -88,6 +89,20 @@ func (f *file) checkRouterAddresses(routers []router) {
 			}
 			first[here] = owned{a, r}
 		}
+	}
+}
+
+// checkAddressCount complains about the first address for which there is no room.
+func (f *file) checkAddressCount(routers []router) {
+	room := model.MaxVirtualAddresses
+	for _, r := range routers {
+		if len(r.addresses) > room {
+			f.complain(at(r.addresses[room].node), mistake{
+				fmt.Sprintf("%s: more than %d addresses of all virtual routers", r.label, model.MaxVirtualAddresses),
+				"have a network routed to one of them, or divide them among several directors"})
+			return
+		}
+		room -= len(r.addresses)
 	}
 }
 

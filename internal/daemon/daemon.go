@@ -104,11 +104,10 @@ func Run(ctx context.Context, o Options) error {
 	d.seen.InPool, d.seen.Health = poolOf(held), memory.Known(plan.Checks(spec))
 	d.seen.Maintenance = d.maintenanceNow(spec.MaintenanceDir, model.MaintenanceFiles{})
 	d.seen.Left = plan.Depart(nil, held, spec.Services, time.Now())
-	if d.seen.VRRP, err = resumed(path, spec, time.Now()); err != nil {
+	if err := errors.Join(path.Recall(spec.Leased()), recall(&d.seen, spec, path, journal.VIPs(), time.Now())); err != nil {
 		o.Log.Warn("who was master is not known", "err", err)
 	}
-	d.seen.Balanced, d.seen.Held = namesOf(d.seen.VRRP), namesOf(d.seen.VRRP)
-	d.vrrp.Resume(slices.Collect(maps.Keys(d.seen.VRRP)))
+	d.vrrp.Resume(slices.Collect(maps.Keys(d.seen.VRRP)), leaseOf(path, spec))
 	d.hangup = hangup
 	if d.systemd, err = newSystemd(o.Log); err != nil {
 		listener.Close()
@@ -161,6 +160,7 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		options:  o,
 		log:      o.Log,
 		path:     path,
+		journal:  journal,
 		observer: address.NewObserver(o.Log),
 		routers:  address.NewPathObserver(o.Log),
 		resolver: address.NewResolver(),
@@ -174,7 +174,9 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		refusals: make(chan struct{}, 1),
 		edits:    make(chan edit),
 		pulses:   make(chan chan<- pulse),
+		parting:  map[string]bool{},
 	}
+	d.release = d.vrrp.Released
 	d.toPath = reconcile.NewLoop("dataplane", path, d.pathDone, o.Log)
 	d.toAddress = reconcile.NewLoop("address", d.target, d.addressDone, o.Log)
 	d.spec = spec
@@ -182,21 +184,12 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 	return d
 }
 
-// run starts everything and waits for it; the first to fail ends all. When ctx ends, virtual routers end first: what
-// they let go of must be taken away yet.
+// run starts everything and waits for it; the first to fail ends all.
 func (d *daemon) run(ctx context.Context, serve func(context.Context) error) error {
-	all, end := context.WithCancel(context.WithoutCancel(ctx))
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	group, running := errgroup.WithContext(all)
 	d.running = running
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	context.AfterFunc(running, stop)
-	group.Go(func() error {
-		defer end()
-		return d.runRouters(ctx)
-	})
-	for _, part := range []func(context.Context) error{
+	return together(ctx, running, end, d.runRouters,
 		d.own,
 		serve,
 		d.toPath.Run,
@@ -215,8 +208,32 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		d.estimate,
 		d.hear,
 		func(ctx context.Context) error { return d.systemd.Run(ctx, d.pulses) },
-	} {
-		group.Go(func() error { return part(running) })
+	)
+}
+
+// partingWithin is how long all else waits for virtual routers to end.
+const partingWithin = 5 * time.Second
+
+// together runs all parts until ctx ends or one of them fails. The virtual routers end first, while the others run
+// still: what they let go of must be taken away yet, and other directors told of it. Where the part that failed keeps
+// them from it, all ends without. What ends running is end.
+func together(ctx, running context.Context, end func(), routers func(context.Context) error, parts ...func(context.Context) error) error {
+	var group errgroup.Group
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	context.AfterFunc(ctx, func() { time.AfterFunc(partingWithin, end) })
+	group.Go(func() error {
+		defer end()
+		return routers(ctx)
+	})
+	for _, part := range parts {
+		group.Go(func() error {
+			err := part(running)
+			if err != nil {
+				stop()
+			}
+			return err
+		})
 	}
 	return group.Wait()
 }

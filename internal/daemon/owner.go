@@ -23,8 +23,13 @@ import (
 	"github.com/weir-lb/weir/internal/vrrp"
 )
 
-// settle is how long a burst of events may grow before it becomes one plan.
-const settle = 10 * time.Millisecond
+// How long a burst of events may grow before it becomes one plan: a start with thousands of servers is a burst of
+// minutes, and a plan of them takes a while.
+const (
+	settle    = 10 * time.Millisecond
+	share     = 10 // so many times as long as the last plan took, so that plans take a tenth of a CPU at most
+	longBurst = 500 * time.Millisecond
+)
 
 // daemon is the running program.
 type daemon struct {
@@ -33,6 +38,7 @@ type daemon struct {
 	systemd *systemd
 
 	path      *dataplane.Dataplane
+	journal   *address.Journal
 	observer  *address.Observer
 	routers   *address.PathObserver
 	resolver  *address.Resolver
@@ -40,15 +46,17 @@ type daemon struct {
 	kept      keeper // of what monitor has found out
 	notifier  *notify.Notifier
 	vrrp      *vrrp.Runner
+	release   func(router string) // vrrp's Released
 	target    *address.Target
 	toPath    *reconcile.Loop[model.DataplaneWant]
 	toAddress *reconcile.Loop[model.AddressWant]
 
-	// spec, seen, told, past and detours belong to own's goroutine.
+	// spec, seen, told, past, parting and detours belong to own's goroutine.
 	spec    model.Spec
 	seen    model.Seen
 	told    report.Told
-	past    []model.Event // what was told, the oldest first; never changed, but made anew
+	past    []model.Event   // what was told, the oldest first; never changed, but made anew
+	parting map[string]bool // virtual routers that are no master, and were not told yet that nobody reaches their addresses here
 	detours detours
 
 	hangup chan os.Signal // SIGHUP, from before anything was opened
@@ -111,22 +119,25 @@ func (d *daemon) own(ctx context.Context) error {
 			continue
 		case <-wake.timer.C:
 		}
-		wake.next(d.plan(time.Now()))
+		began := time.Now()
+		next := d.plan(began)
+		wake.next(next, time.Since(began))
 	}
 }
 
 // alarm says when the next plan is due.
 type alarm struct {
 	timer *time.Timer
-	set   bool // by the first event of a burst: one that never ends must not put the plan off for ever
+	set   bool          // by the first event of a burst: one that never ends must not put the plan off for ever
+	burst time.Duration // how long one may grow
 }
 
-func newAlarm() *alarm { return &alarm{timer: time.NewTimer(settle), set: true} }
+func newAlarm() *alarm { return &alarm{timer: time.NewTimer(settle), set: true, burst: settle} }
 
 // soon lets a burst of events become one plan.
 func (a *alarm) soon() {
 	if !a.set {
-		a.timer.Reset(settle)
+		a.timer.Reset(a.burst)
 		a.set = true
 	}
 }
@@ -137,9 +148,10 @@ func (a *alarm) now() {
 	a.set = true
 }
 
-// next is for when a plan was made; the zero time means that nothing is due by itself.
-func (a *alarm) next(at time.Time) {
+// next is for when a plan was made, which took so long; the zero time means that nothing is due by itself.
+func (a *alarm) next(at time.Time, took time.Duration) {
 	a.set = false
+	a.burst = min(max(settle, share*took), longBurst)
 	if !at.IsZero() {
 		a.timer.Reset(time.Until(at))
 	}
@@ -232,36 +244,38 @@ func (d *daemon) networkSeen(n model.Network) {
 
 func (d *daemon) pathDone(want model.DataplaneWant, err error) {
 	attachments, trouble := d.path.Attachments(), d.path.DetourTrouble()
-	tell := d.tell
-	if len(want.Routers) > 0 { // a master's address may wait for its services
-		tell = d.tellNow
-	}
+	tell := d.telling(func(s model.Seen) bool {
+		return maps.Equal(s.Balanced, want.Routers) && maps.Equal(s.Served, want.Routers)
+	})
 	tell(func(s *model.Seen) {
 		d.detours.pathTold(want.Detours, trouble)
 		d.detoured(s)
 		s.Attachments = attachments
 		if maps.Equal(want.Routers, d.state.Load().desired.Dataplane.Routers) {
 			s.Balanced = want.Routers
+			if err == nil {
+				s.Served = want.Routers
+			}
 		}
 		s.Applied.Dataplane = text(err)
 		if err == nil {
 			s.Applied.Revision = want.Revision
 		}
+		d.letGo()
 	})
 }
 
 func (d *daemon) addressDone(want model.AddressWant, err error) {
-	blocked := d.target.Blocked()
-	d.tell(func(s *model.Seen) {
+	blocked, put := d.target.Blocked(), d.journal.VIPs()
+	tell := d.telling(func(s model.Seen) bool { return maps.Equal(s.Held, want.Routers) })
+	tell(func(s *model.Seen) {
 		d.detours.address, d.detours.blocked = want.Detours, blocked
 		d.detoured(s)
 		s.Applied.Address = text(err)
 		if maps.Equal(want.Routers, d.state.Load().desired.Address.Routers) {
-			s.Held = want.Routers
+			s.Held = d.holding(want, put, s.Held)
 		}
-		if err == nil {
-			d.letGo(want)
-		}
+		d.letGo()
 	})
 }
 

@@ -5,11 +5,14 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +24,7 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/notify"
 	"github.com/weir-lb/weir/internal/reconcile"
+	"github.com/weir-lb/weir/internal/vrrp"
 )
 
 const web = `
@@ -35,20 +39,66 @@ services:
 `
 
 // target remembers what it was told.
-type target[W any] struct{ wants []W }
+type target[W any] struct {
+	mu    sync.Mutex
+	wants []W
+	host
+}
 
-func (t *target[W]) Apply(_ context.Context, want W) error {
+// host is what a target meets.
+type host struct {
+	takes time.Duration // to apply
+	does  func()        // what happens meanwhile; nil: nothing
+	err   error
+}
+
+func (t *target[W]) Apply(ctx context.Context, want W) error {
+	on := t.told(want)
+	select {
+	case <-time.After(on.takes):
+	case <-ctx.Done():
+	}
+	if on.does != nil {
+		on.does()
+	}
+	return on.err
+}
+
+func (t *target[W]) told(want W) host {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.wants = append(t.wants, want)
-	return nil
+	return t.host
+}
+
+// meets is what it will meet from now on.
+func (t *target[W]) meets(h host) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.host = h
+}
+
+// all is what it was told.
+func (t *target[W]) all() []W {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.wants)
+}
+
+// last is what it was told last.
+func (t *target[W]) last() W {
+	all := t.all()
+	return all[len(all)-1]
 }
 
 // stage is a daemon without a kernel: only the owner and the two loops run.
 type stage struct {
 	*daemon
-	t       *testing.T
-	paths   target[model.DataplaneWant]
-	address target[model.AddressWant]
-	stop    context.CancelFunc
+	t        *testing.T
+	paths    target[model.DataplaneWant]
+	address  target[model.AddressWant]
+	released target[string] // virtual routers whose addresses nobody reaches here any more
+	stop     context.CancelFunc
 }
 
 // play runs a story of the owner in fake time, from the configuration that it starts with.
@@ -68,7 +118,15 @@ func play(t *testing.T, text string, story func(*stage)) {
 			urgent:   make(chan event),
 			edits:    make(chan edit),
 			pulses:   make(chan chan<- pulse),
+			vrrp:     vrrp.NewRunner(func(string, time.Duration) error { return nil }, slog.New(slog.DiscardHandler)),
+			release:  func(router string) { s.released.told(router) },
+			parting:  map[string]bool{},
 		}
+		journal, err := address.OpenJournal(filepath.Join(filepath.Dir(file), "host.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.journal = journal
 		s.toPath = reconcile.NewLoop("dataplane", &s.paths, s.pathDone, s.log)
 		s.toAddress = reconcile.NewLoop("address", &s.address, s.addressDone, s.log)
 		s.write(text)
@@ -87,6 +145,18 @@ func play(t *testing.T, text string, story func(*stage)) {
 		s.stop()
 		synctest.Wait() // nobody hangs when the daemon ends
 	})
+}
+
+// hadPut writes a journal that an earlier daemon has left: it has put an address on a link that is gone since.
+func hadPut(t *testing.T, file, prefix string) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err == nil {
+		err = os.WriteFile(file, fmt.Appendf(nil, `{"version": 1, "boot": %q, "changes": [{"kind": "address", "link": "eth0", "index": 2147483647, "prefix": %q}]}`,
+			strings.TrimSpace(string(boot)), prefix), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *stage) write(text string) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -15,28 +16,50 @@ import (
 	"github.com/weir-lb/weir/internal/vrrp"
 )
 
-// held is a lease of an address: an earlier daemon may have renewed it.
-type held interface {
+// lessor knows the lease of an address: an earlier daemon may have renewed it.
+type lessor interface {
 	Leased(model.Addr) (bool, error)
+}
+
+// recall adds to what is seen what an earlier daemon of this host has left: who was master, and whose addresses are here.
+// Those are in its journal, also when it was dead for longer than a lease holds.
+func recall(seen *model.Seen, spec model.Spec, path lessor, put []model.VIP, now time.Time) (err error) {
+	seen.VRRP, err = resumed(path, spec, now)
+	seen.Balanced, seen.Held = namesOf(seen.VRRP), holders(spec.VirtualRouters, put)
+	maps.Copy(seen.Held, seen.Balanced)
+	return err
 }
 
 // resumed are the virtual routers of which an earlier daemon of this host was master a moment ago, all of whose
 // addresses it holds still: nobody has missed it yet, so nobody shall notice.
-func resumed(path held, spec model.Spec, now time.Time) (map[string]model.VRRPSeen, error) {
+func resumed(path lessor, spec model.Spec, now time.Time) (map[string]model.VRRPSeen, error) {
 	out := map[string]model.VRRPSeen{}
 	var errs []error
+	leased, holds := spec.Leased(), leaseOf(path, spec)
 	for _, r := range spec.VirtualRouters {
-		all := true
+		some, all := false, true
 		for _, p := range r.Addresses {
-			leased, err := path.Leased(p.Addr())
+			held, err := holds(p.Addr())
 			errs = append(errs, err)
-			all = all && leased
+			some, all = some || leased[p.Addr()] == r.Name, all && held
 		}
-		if all {
+		if some && all {
 			out[r.Name] = model.VRRPSeen{State: model.VRRPMaster, Since: now, Why: "it was master when the daemon ended"}
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+// leaseOf says of an address whether its lease holds. One that has none keeps nobody from going on as master: the others
+// of its virtual router decide.
+func leaseOf(path lessor, spec model.Spec) vrrp.Leased {
+	leased := spec.Leased()
+	return func(a model.Addr) (bool, error) {
+		if _, has := leased[a]; !has {
+			return true, nil
+		}
+		return path.Leased(a)
+	}
 }
 
 // namesOf are those of the virtual routers of which something was seen.
@@ -48,9 +71,85 @@ func namesOf(seen map[string]model.VRRPSeen) map[string]bool {
 	return out
 }
 
-// runRouters runs the virtual routers until ctx is done. Then their addresses go while all else of the daemon runs
-// still, and after that the other directors hear of it.
-func (d *daemon) runRouters(ctx context.Context) error { return d.vrrp.Run(ctx, d.routerChanged) }
+// holders are the virtual routers that have one of the addresses, each where it would put it.
+func holders(routers []model.VirtualRouter, addresses []model.VIP) map[string]bool {
+	type place struct {
+		link    string
+		address model.Addr
+	}
+	there := map[place]bool{}
+	for _, a := range addresses {
+		there[place{a.Interface, a.Address}] = true
+	}
+	out := map[string]bool{}
+	for _, r := range routers {
+		if slices.ContainsFunc(r.Addresses, func(p netip.Prefix) bool { return there[place{r.Interface, p.Addr()}] }) {
+			out[r.Name] = true
+		}
+	}
+	return out
+}
+
+// unwanted are the addresses that weir has put somewhere and that are not wanted there.
+func unwanted(put, want []model.VIP) []model.VIP {
+	wanted := map[model.VIP]bool{}
+	for _, v := range want {
+		wanted[model.VIP{Address: v.Address, Interface: v.Interface}] = true
+	}
+	return slices.DeleteFunc(put, func(v model.VIP) bool {
+		return wanted[model.VIP{Address: v.Address, Interface: v.Interface}]
+	})
+}
+
+// holding are the virtual routers whose addresses are here, or may be: those that are wanted, and those of which an
+// address could not be taken away. Which addresses a router had that is not configured any more nobody knows: any may be one.
+func (d *daemon) holding(want model.AddressWant, put []model.VIP, before map[string]bool) map[string]bool {
+	left := unwanted(put, want.VIPs)
+	if len(left) == 0 {
+		return want.Routers
+	}
+	out := holders(d.spec.VirtualRouters, left)
+	maps.Copy(out, want.Routers)
+	for name := range before {
+		if !slices.ContainsFunc(d.spec.VirtualRouters, func(r model.VirtualRouter) bool { return r.Name == name }) {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+// runRouters runs the virtual routers until ctx is done. Then their addresses go, and their services are no longer
+// served, while all else of the daemon runs still, and after that the other directors hear of it.
+func (d *daemon) runRouters(ctx context.Context) error {
+	err := d.vrrp.Run(ctx, d.routerChanged)
+	gone, cancel := context.WithTimeout(d.running, partingWithin)
+	defer cancel()
+	d.awaitGone(gone)
+	return err
+}
+
+// awaitGone returns when no address of a virtual router is here and no service of one is served: a busy host may take
+// longer for it than a virtual router waits before it tells the others.
+func (d *daemon) awaitGone(ctx context.Context) {
+	const pause = 10 * time.Millisecond
+	there := make(chan bool, 1)
+	for {
+		d.tell(func(s *model.Seen) { there <- len(s.Held)+len(s.Served) > 0 })
+		select {
+		case still := <-there:
+			if !still {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // routerChanged is urgent: clients wait for whoever is master.
 func (d *daemon) routerChanged(c vrrp.Change) {
@@ -60,9 +159,10 @@ func (d *daemon) routerChanged(c vrrp.Change) {
 			s.VRRP = map[string]model.VRRPSeen{}
 		}
 		s.VRRP[c.Name] = c.Seen
-		if c.Seen.State != model.VRRPMaster && !s.Held[c.Name] && !d.wanted(c.Name) {
-			d.vrrp.Released(c.Name) // it was master too shortly for an address to come
+		if delete(d.parting, c.Name); c.Seen.State != model.VRRPMaster {
+			d.parting[c.Name] = true
 		}
+		d.letGo() // at once, if it was master too shortly for an address to come
 		if c.Announce {
 			d.target.Announce(addressesOf(d.spec, c.Name))
 		}
@@ -81,26 +181,25 @@ func addressesOf(spec model.Spec, router string) (out []model.Addr) {
 	return out
 }
 
-// wanted tells whether the addresses of a virtual router shall be here.
-func (d *daemon) wanted(router string) bool {
-	s := d.state.Load()
-	return s != nil && s.desired.Address.Routers[router]
-}
-
-// letGo tells the virtual routers that are no master any more that their addresses are gone, so that another
-// director may have them. It is the owner's.
-func (d *daemon) letGo(want model.AddressWant) {
-	for _, r := range d.spec.VirtualRouters {
-		if d.seen.VRRP[r.Name].State != model.VRRPMaster && !holdsAny(want, r) {
-			d.vrrp.Released(r.Name)
+// letGo tells the virtual routers that are no master any more when their addresses are gone and their services are
+// not served any more, so that another director may have them: those that are not configured any more, too. It is
+// the owner's.
+func (d *daemon) letGo() {
+	for name := range d.parting {
+		if !d.seen.Held[name] && !d.seen.Served[name] {
+			delete(d.parting, name)
+			d.release(name)
 		}
 	}
 }
 
-func holdsAny(want model.AddressWant, r model.VirtualRouter) bool {
-	return slices.ContainsFunc(want.VIPs, func(v model.VIP) bool {
-		return slices.Contains(addressesOf(model.Spec{VirtualRouters: []model.VirtualRouter{r}}, r.Name), v.Address)
-	})
+// telling is the way to tell the owner what a target has done: a takeover, up or down, waits for what is not known of
+// virtual routers yet.
+func (d *daemon) telling(known func(model.Seen) bool) func(event) {
+	if s := d.state.Load(); s != nil && known(s.seen) {
+		return d.tell
+	}
+	return d.tellNow
 }
 
 // renew is a master's word that the addresses are here.

@@ -39,6 +39,7 @@ func (b *testbed) ip(t *testing.T, args string) {
 }
 
 func TestProgramRunsWhereItIsWanted(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	want := world()
 	both := map[string]bool{"front": true, "back": true, "foreign": false}
@@ -55,6 +56,7 @@ func TestProgramRunsWhereItIsWanted(t *testing.T) {
 
 // TestInterfaceMadeAnewWithItsIndexGetsTheProgram: nothing of the plan changes.
 func TestInterfaceMadeAnewWithItsIndexGetsTheProgram(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	b.apply(t, world())
 	b.ip(t, "link del front")
@@ -70,6 +72,7 @@ func TestInterfaceMadeAnewWithItsIndexGetsTheProgram(t *testing.T) {
 }
 
 func TestModeFollowsTheConfig(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	for _, step := range []struct {
 		wanted, mode model.XDPMode

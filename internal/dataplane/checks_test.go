@@ -125,6 +125,7 @@ func (b *testbed) comes(t *testing.T, frame, want []byte, exit verdict) {
 
 // TestChecksGoByTheirAliases, there and back, and errors about them find home.
 func TestChecksGoByTheirAliases(t *testing.T) {
+	t.Parallel()
 	for _, f := range []family{4, 6} {
 		b := checksBed(t, f)
 		for n, w := range detoursOf(f) {
@@ -175,6 +176,7 @@ func (b *testbed) comesTagged(t *testing.T, l, want packet.Layers) {
 
 // TestWhatIsNoCheckIsLeftAlone, but nothing that is none reaches an alias.
 func TestWhatIsNoCheckIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	for _, f := range []family{4, 6} {
 		b := checksBed(t, f)
 		own := netip.AddrPortFrom(directorAddr(f), 20000)
@@ -204,6 +206,7 @@ func TestWhatIsNoCheckIsLeftAlone(t *testing.T) {
 // TestStrangersDoNotMoveChecks: what this host answers to an alias that somebody else writes for his source neither
 // begins a check nor takes the answers of one. What it says to its own alias passes.
 func TestStrangersDoNotMoveChecks(t *testing.T) {
+	t.Parallel()
 	for _, f := range []family{4, 6} {
 		b := checksBed(t, f)
 		own, service := netip.AddrPortFrom(directorAddr(f), 20000), netip.AddrPortFrom(vip(f, 10), 80)
@@ -234,6 +237,7 @@ func TestStrangersDoNotMoveChecks(t *testing.T) {
 
 // TestAnswersThatNobodyWaitsForAreNotTaken: long after a check, its port may be another socket's.
 func TestAnswersThatNobodyWaitsForAreNotTaken(t *testing.T) {
+	t.Parallel()
 	b := checksBed(t, 4)
 	own, alias := netip.AddrPortFrom(director4, 20000), netip.AddrPortFrom(aliasAddr(4, 0), 80)
 	ask := packet.Build(said(own, alias, model.TCP, "")...)
@@ -257,6 +261,7 @@ func TestAnswersThatNobodyWaitsForAreNotTaken(t *testing.T) {
 
 // TestDatagramsWithoutAChecksum have none afterwards.
 func TestDatagramsWithoutAChecksum(t *testing.T) {
+	t.Parallel()
 	b := checksBed(t, 4)
 	own, alias := netip.AddrPortFrom(director4, 20000), netip.AddrPortFrom(aliasAddr(4, 0), 53)
 	service := netip.AddrPortFrom(vip(4, 10), 53)

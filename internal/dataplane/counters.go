@@ -52,12 +52,24 @@ func (d *Dataplane) Counters() (Counters, error) {
 	if err != nil {
 		return out, err
 	}
-	for id, key := range services {
-		if out.Services[key], err = d.counts(id.id); err != nil {
-			return out, err
-		}
+	if err := d.serviceCounters(out, services); err != nil {
+		return out, err
 	}
 	return out, d.serverCounters(out, services)
+}
+
+// serviceCounters are what services have of servers that are gone.
+func (d *Dataplane) serviceCounters(out Counters, services map[serviceID]model.ServiceKey) error {
+	var blocks []uint32
+	var keys []model.ServiceKey
+	for id, key := range services {
+		blocks, keys = append(blocks, id.id), append(keys, key)
+	}
+	counts, err := d.sums(blocks)
+	for i, key := range keys {
+		out.Services[key] = counts[i]
+	}
+	return err
 }
 
 func (d *Dataplane) serverCounters(out Counters, services map[serviceID]model.ServiceKey) error {

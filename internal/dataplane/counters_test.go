@@ -12,6 +12,7 @@ import (
 // TestServiceKeepsTheCountsOfServersThatAreGone: also when another server has got their place, of this
 // service or of another one.
 func TestServiceKeepsTheCountsOfServersThatAreGone(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	port := uint16(20000)
 	begin := func() {

@@ -283,6 +283,7 @@ func (b *testbed) digests(t *testing.T) map[string]string {
 // TestExplainedIsTheServerWithoutTheConnectionThatEnds: a SYN in TIME_WAIT ends one connection and begins
 // another, which the scheduler sees in this order.
 func TestExplainedIsTheServerWithoutTheConnectionThatEnds(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	want := model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{
 		service(4, 10, 80, model.TCP, toServer(4, 1, 80, model.NAT), toServer(4, 2, 80, model.NAT)),
@@ -306,6 +307,7 @@ func TestExplainedIsTheServerWithoutTheConnectionThatEnds(t *testing.T) {
 // TestExplainedIsTheSameServerUnlessItIsQuiesced: where one side has closed, a SYN may begin a connection
 // elsewhere only if its server takes no new ones.
 func TestExplainedIsTheSameServerUnlessItIsQuiesced(t *testing.T) {
+	t.Parallel()
 	for _, flags := range []packet.TCPFlags{packet.FIN | packet.ACK, packet.RST} {
 		l := newLife(t, model.DR)
 		expect(t, l.testbed, front, l.tcp.ask(flags), dr)
@@ -323,6 +325,7 @@ func TestExplainedIsTheSameServerUnlessItIsQuiesced(t *testing.T) {
 // TestExplainedIsTheServerWhoseWayBackIsFree: where NAT could not tell the answers of two connections apart,
 // another server has the second one, or none.
 func TestExplainedIsTheServerWhoseWayBackIsFree(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	want := model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{
 		service(4, 10, 80, model.TCP, toServer(4, 1, 8080, model.NAT)),
@@ -343,6 +346,7 @@ func TestExplainedIsTheServerWhoseWayBackIsFree(t *testing.T) {
 
 // TestTemplateIsExplained, and why it is not followed.
 func TestTemplateIsExplained(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	want := small(model.DR)
 	for i := range want.Services {
@@ -381,6 +385,7 @@ func TestTemplateIsExplained(t *testing.T) {
 
 // TestTemplateOfAllPortsIsNoWayToAPortOfAnotherService, by NAT; else it is.
 func TestTemplateOfAllPortsIsNoWayToAPortOfAnotherService(t *testing.T) {
+	t.Parallel()
 	for _, forwarding := range everyForwarding {
 		b := newTestbed(t, 64)
 		want := model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{
@@ -403,6 +408,7 @@ func TestTemplateOfAllPortsIsNoWayToAPortOfAnotherService(t *testing.T) {
 
 // TestHalfOpenIsExplained: what comes when too many wait goes by hash, or nowhere.
 func TestHalfOpenIsExplained(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		forwarding model.Forwarding
 		unknown    model.Unknown
@@ -434,6 +440,7 @@ func TestHalfOpenIsExplained(t *testing.T) {
 // TestExplainedIsAnotherConnectionOnceBothSidesHaveClosed, whatever came then; and the way back of one that
 // is over may be another one's.
 func TestExplainedIsAnotherConnectionOnceBothSidesHaveClosed(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	web, twin := service(4, 10, 80, model.TCP, toServer(4, 1, 8080, model.NAT)), service(4, 10, 81, model.TCP, toServer(4, 1, 8080, model.NAT))
 	b.apply(t, model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{web, twin}})
@@ -456,6 +463,7 @@ func TestExplainedIsAnotherConnectionOnceBothSidesHaveClosed(t *testing.T) {
 
 // TestAnswersAreExplained: what a NAT server sends to a client belongs to the client's connection.
 func TestAnswersAreExplained(t *testing.T) {
+	t.Parallel()
 	l := newLife(t, model.NAT)
 	answer := talk{netip.AddrPortFrom(serverAddr(4, 2), 80), l.tcp.client, model.TCP}
 	known := l.explain(t, answer)
@@ -473,6 +481,7 @@ func TestAnswersAreExplained(t *testing.T) {
 
 // TestExplainNamesServicesThatAreNear: of the same address, but of another port or protocol.
 func TestExplainNamesServicesThatAreNear(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	b.apply(t, model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{
 		service(4, 10, 53, model.UDP), service(4, 10, 80, model.TCP), service(4, 11, 81, model.TCP), service(6, 10, 81, model.TCP),
@@ -491,6 +500,7 @@ func TestExplainNamesServicesThatAreNear(t *testing.T) {
 
 // TestDrawsAreExplainedByShares: nobody is named, but how likely each is, and what is the same for all.
 func TestDrawsAreExplainedByShares(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	want := farm(4, model.TWOS, 3)
 	want.Services[0].Servers[2].Weight = 0
@@ -511,6 +521,7 @@ func TestDrawsAreExplainedByShares(t *testing.T) {
 
 // TestExplainFindsTheTablesAfterARestart: another daemon has not made them.
 func TestExplainFindsTheTablesAfterARestart(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	want := farm(4, model.RR, 3)
 	b.apply(t, want)
@@ -528,6 +539,7 @@ func TestExplainFindsTheTablesAfterARestart(t *testing.T) {
 
 // TestReasonNamesThosePassedOver, but no endless list of them.
 func TestReasonNamesThosePassedOver(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	want := farm(4, model.WLC, 8)
 	servers := want.Services[0].Servers

@@ -10,8 +10,17 @@ import (
 
 // TestConfigPromisesTheRoomThereIs in the maps.
 func TestConfigPromisesTheRoomThereIs(t *testing.T) {
-	if maxServers != model.MaxAllServers {
-		t.Errorf("the maps have room for %d servers, the config for %d", maxServers, model.MaxAllServers)
+	for _, c := range []struct {
+		what           string
+		room, promised uint32
+	}{
+		{"servers", maxServers, model.MaxAllServers},
+		{"virtual routers", uint32(pathLimitMAX_ROUTERS) - 1, model.MaxVirtualRouters}, // the first number is nobody's
+		{"addresses of them", uint32(pathLimitMAX_LEASED), model.MaxVirtualAddresses},
+	} {
+		if c.room != c.promised {
+			t.Errorf("the maps have room for %d %s, the config for %d", c.room, c.what, c.promised)
+		}
 	}
 }
 

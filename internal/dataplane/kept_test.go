@@ -89,6 +89,7 @@ func eachDoubt(t *testing.T, test func(b sweepBed, n uint32)) {
 
 // TestSilenceAfterABlindSegmentEndsNothing: it counts no more, as in IPVS, but the next packet finds it.
 func TestSilenceAfterABlindSegmentEndsNothing(t *testing.T) {
+	t.Parallel()
 	eachDoubt(t, func(b sweepBed, n uint32) {
 		if got := b.state(); got != model.Kept {
 			b.t.Errorf("it is in state %q", got)
@@ -110,6 +111,7 @@ func TestSilenceAfterABlindSegmentEndsNothing(t *testing.T) {
 
 // TestKeptIsForgottenWithTheEstablished, and nothing of it is left.
 func TestKeptIsForgottenWithTheEstablished(t *testing.T) {
+	t.Parallel()
 	eachDoubt(t, func(b sweepBed, n uint32) {
 		b.age(700 * time.Second)
 		b.sweep(dataplane.Swept{Seen: n, Kept: n})
@@ -123,6 +125,7 @@ func TestKeptIsForgottenWithTheEstablished(t *testing.T) {
 
 // TestKeptIsDoubtedAgain: who closes it once more changes nothing.
 func TestKeptIsDoubtedAgain(t *testing.T) {
+	t.Parallel()
 	eachDoubt(t, func(b sweepBed, n uint32) {
 		b.client(packet.RST)
 		b.load([3]uint64{0, 1})
@@ -136,6 +139,7 @@ func TestKeptIsDoubtedAgain(t *testing.T) {
 
 // TestPortOfAKeptConnectionIsAnybodys: in IPVS, too, its SYN is scheduled, since nothing is known of it.
 func TestPortOfAKeptConnectionIsAnybodys(t *testing.T) {
+	t.Parallel()
 	eachDoubt(t, func(b sweepBed, n uint32) {
 		e := b.explain(b.t, talkTo(4, 30, 80, model.TCP, 40000))
 		if e.Connection == nil || e.Connection.State != model.Kept || e.New == nil {
@@ -154,6 +158,7 @@ func TestPortOfAKeptConnectionIsAnybodys(t *testing.T) {
 
 // TestOnlyDoubtIsKept: what both sides have closed, and what never was settled, ends with its state.
 func TestOnlyDoubtIsKept(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		forwarding model.Forwarding
 		settled    bool
@@ -189,6 +194,7 @@ func TestOnlyDoubtIsKept(t *testing.T) {
 // TestKeptGivesWay: however many are kept, as many newcomers find room as in an empty table, and those
 // that live keep theirs.
 func TestKeptGivesWay(t *testing.T) {
+	t.Parallel()
 	const size, live = 512, 100
 	service := sweepService(model.DR)
 	b := sweepBed{newTestbed(t, size), t, model.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
@@ -225,6 +231,7 @@ func (b sweepBed) settled(first, last uint16) {
 
 // TestKeptIsNoMoreThanNothingToTemplates: a client whose connections IPVS would have forgotten is scheduled anew.
 func TestKeptIsNoMoreThanNothingToTemplates(t *testing.T) {
+	t.Parallel()
 	b, _ := newPersistentBed(t, model.Persistence{Timeout: time.Minute})
 	b.settle()
 	b.client(packet.RST)
@@ -240,6 +247,7 @@ func TestKeptIsNoMoreThanNothingToTemplates(t *testing.T) {
 
 // TestKeptOfAServerThatIsGoneGoes: its client would hear nothing, where one that is not known is reset.
 func TestKeptOfAServerThatIsGoneGoes(t *testing.T) {
+	t.Parallel()
 	eachDoubt(t, func(b sweepBed, _ uint32) {
 		service := sweepService(model.DR)
 		service.Servers[0] = toServer(4, 12, 80, model.DR)
@@ -252,6 +260,7 @@ func TestKeptOfAServerThatIsGoneGoes(t *testing.T) {
 
 // TestKeptStaysBehindWhenTheTableShrinks: those that live are counted, and find their places.
 func TestKeptStaysBehindWhenTheTableShrinks(t *testing.T) {
+	t.Parallel()
 	const size, live, least = 2048, 900, 1024
 	service := sweepService(model.DR)
 	b := sweepBed{newTestbed(t, size), t, model.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}

@@ -48,6 +48,7 @@ func (t *twin) forget(c talk) {
 // TestKilledConnectionIsUnknown, and the one beside it goes on. What is left of the killed one is nothing:
 // a slot that was not given back would make the path and its twin differ.
 func TestKilledConnectionIsUnknown(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		l.kill(t, only(l.tcp), 1)
 		l.twin.forget(l.tcp)
@@ -61,6 +62,7 @@ func TestKilledConnectionIsUnknown(t *testing.T) {
 }
 
 func TestKilledFlowOfDatagramsBeginsAnew(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		l.kill(t, only(l.udp), 1)
 		l.twin.forget(l.udp)
@@ -71,6 +73,7 @@ func TestKilledFlowOfDatagramsBeginsAnew(t *testing.T) {
 
 // TestConnectionsOfARemovedServerAreKilled by its address: until then their packets go nowhere.
 func TestConnectionsOfARemovedServerAreKilled(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		l.apply(t, changed(l.want, withoutSecond))
 		expect(t, l.testbed, front, l.tcp.more(), serverGone)
@@ -85,6 +88,7 @@ func TestConnectionsOfARemovedServerAreKilled(t *testing.T) {
 
 // TestBothWaysOfAPairAreKilled: an answer that is still under way is no connection's.
 func TestBothWaysOfAPairAreKilled(t *testing.T) {
+	t.Parallel()
 	l := newLife(t, model.NAT)
 	answer := l.tcp.answer(netip.AddrPortFrom(serverAddr(4, 2), 80), packet.ACK)
 	expect(t, l.testbed, back, answer, natOut)
@@ -97,6 +101,7 @@ func TestBothWaysOfAPairAreKilled(t *testing.T) {
 }
 
 func TestConnectionIsKilledInEveryState(t *testing.T) {
+	t.Parallel()
 	for state, segments := range map[string][]packet.TCPFlags{
 		"SYN_RECV":    {packet.SYN},
 		"ESTABLISHED": {packet.SYN, packet.ACK, packet.ACK, packet.ACK, packet.ACK},
@@ -153,6 +158,7 @@ func meanwhile(wanted func(dataplane.Connection) bool, do ...func()) func(datapl
 
 // TestConnectionThatMovesOnIsKilled, once it has been looked at again.
 func TestConnectionThatMovesOnIsKilled(t *testing.T) {
+	t.Parallel()
 	b := newSweepBed(t, model.NAT)
 	established, closes := func() { b.client(packet.ACK) }, func() { b.client(packet.FIN | packet.ACK) }
 	b.kill(t, meanwhile(every, established, closes), 1)
@@ -162,6 +168,7 @@ func TestConnectionThatMovesOnIsKilled(t *testing.T) {
 
 // TestConnectionThatIsMeantNoMoreLives: it was half open when it was chosen.
 func TestConnectionThatIsMeantNoMoreLives(t *testing.T) {
+	t.Parallel()
 	b := newSweepBed(t, model.NAT)
 	b.kill(t, meanwhile(inState("SYN_RECV"), func() { b.client(packet.ACK) }), 0)
 	b.load([3]uint64{1, 0, 0})
@@ -169,6 +176,7 @@ func TestConnectionThatIsMeantNoMoreLives(t *testing.T) {
 
 // TestWhatBeginsAfterTheChoiceLives, even in the place of what was chosen.
 func TestWhatBeginsAfterTheChoiceLives(t *testing.T) {
+	t.Parallel()
 	b := newSweepBed(t, model.DR)
 	again := func() {
 		b.kill(t, every, 1)
@@ -180,6 +188,7 @@ func TestWhatBeginsAfterTheChoiceLives(t *testing.T) {
 }
 
 func TestKillEndsWithItsAsker(t *testing.T) {
+	t.Parallel()
 	b := newSweepBed(t, model.DR)
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()

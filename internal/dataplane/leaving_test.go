@@ -17,6 +17,7 @@ import (
 
 // TestMapsTellWhatWasWanted: all that a daemon must know of servers that its config does not name.
 func TestMapsTellWhatWasWanted(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	b.apply(t, world())
 	got := map[model.ServiceServer]model.Server{}
@@ -66,6 +67,7 @@ func (d departure) remaining() dataplane.Remaining {
 }
 
 func TestRemainingConnectionsAreCounted(t *testing.T) {
+	t.Parallel()
 	eachDeparture(t, func(t *testing.T, d departure) {
 		expectRemaining := func(want dataplane.Remaining) {
 			t.Helper()
@@ -88,6 +90,7 @@ func TestRemainingConnectionsAreCounted(t *testing.T) {
 
 // TestServerThatNeverCameDoesNotLeave: nobody has a connection to it, and it takes nobody's place.
 func TestServerThatNeverCameDoesNotLeave(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	want := changed(small(model.DR), func(s *model.ServiceWant) {
 		never := toServer(4, 3, 80, model.DR)
@@ -104,6 +107,7 @@ func TestServerThatNeverCameDoesNotLeave(t *testing.T) {
 
 // TestServerThatIsDownFromTheFirstHasItsPlace: the service has it, unlike one that leaves.
 func TestServerThatIsDownFromTheFirstHasItsPlace(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	want := changed(small(model.DR), func(s *model.ServiceWant) {
 		down := toServer(4, 3, 80, model.DR)
@@ -120,6 +124,7 @@ func TestServerThatIsDownFromTheFirstHasItsPlace(t *testing.T) {
 
 // TestRestartKeepsWhoIsLeaving, and who comes back then has its connections still.
 func TestRestartKeepsWhoIsLeaving(t *testing.T) {
+	t.Parallel()
 	for policy, v := range map[model.Leaving]verdict{model.Drain: dr, model.Drop: serverLeft} {
 		l := newLife(t, model.DR)
 		l.apply(t, changed(l.want, second(func(w *model.ServerWant) { w.Weight, w.Leaving = 0, policy })))

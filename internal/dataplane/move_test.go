@@ -198,7 +198,7 @@ func TestStartTakesUpWhatAKilledOneLeft(t *testing.T) {
 
 func (c crowd) pinnedTables(t *testing.T) (names []string) {
 	t.Helper()
-	all, err := dataplane.PinnedMaps(c.dir)
+	all, err := dataplane.PinnedMaps(c.lent.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,6 +93,7 @@ func eachMethod(t *testing.T, test func(*testing.T, life)) {
 }
 
 func TestDrainKeepsConnections(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		l.apply(t, changed(l.want, second(func(w *model.ServerWant) { w.Weight = 0 })))
 		l.goesTo(t, l.tcp, 2)
@@ -108,6 +109,7 @@ func TestDrainKeepsConnections(t *testing.T) {
 // TestForgottenServerLosesItsConnections: a server that left is forgotten when it has none, but one may
 // have begun meanwhile. What becomes of it until then: path_leave_test.go.
 func TestForgottenServerLosesItsConnections(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		l.apply(t, changed(l.want, withoutSecond))
 		expect(t, l.testbed, front, l.tcp.more(), serverGone)
@@ -118,6 +120,7 @@ func TestForgottenServerLosesItsConnections(t *testing.T) {
 }
 
 func TestForgottenServerThatCameBackIsAnotherOne(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		l.apply(t, changed(l.want, withoutSecond))
 		l.apply(t, l.want)
@@ -127,6 +130,7 @@ func TestForgottenServerThatCameBackIsAnotherOne(t *testing.T) {
 
 // TestFreePlaceIsNoServer: not even the first place, whose number stands for nobody.
 func TestFreePlaceIsNoServer(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		l.apply(t, changed(l.want, func(s *model.ServiceWant) { s.Servers = nil }))
 		for _, p := range []model.Protocol{model.TCP, model.UDP} {
@@ -136,6 +140,7 @@ func TestFreePlaceIsNoServer(t *testing.T) {
 }
 
 func TestServiceThatCameBackIsAnotherOne(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		l.apply(t, model.DataplaneWant{Interfaces: world().Interfaces})
 		expect(t, l.testbed, front, l.tcp.more(), serverGone)
@@ -147,6 +152,7 @@ func TestServiceThatCameBackIsAnotherOne(t *testing.T) {
 }
 
 func TestBackupPassesEverything(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		l.apply(t, changed(l.want, func(s *model.ServiceWant) { s.Serving = false }))
 		for _, c := range []talk{l.tcp, l.udp, talkTo(4, 10, 80, model.TCP, 21000)} {
@@ -159,6 +165,7 @@ func TestBackupPassesEverything(t *testing.T) {
 }
 
 func TestConnectionFollowsItsServersNeighbour(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		l.apply(t, changed(l.want, second(func(w *model.ServerWant) { w.MAC = macOf(9) })))
 		l.goesTo(t, l.tcp, 9)
@@ -175,6 +182,7 @@ func TestConnectionFollowsItsServersNeighbour(t *testing.T) {
 
 // TestConnectionBegunHereGoesOnElsewhere: a server's address was this host's, and moved away.
 func TestConnectionBegunHereGoesOnElsewhere(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		c := talkTo(4, 10, 80, model.TCP, 21000)
 		l.apply(t, changed(l.want, func(s *model.ServiceWant) { s.Servers[0].Local = true }))
@@ -190,6 +198,7 @@ func TestConnectionBegunHereGoesOnElsewhere(t *testing.T) {
 
 // TestConnectionKeepsItsMethod: the server gets another method for new connections, as with ipvsadm -e.
 func TestConnectionKeepsItsMethod(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		for _, other := range everyForwarding {
 			l.apply(t, small(other))
@@ -200,6 +209,7 @@ func TestConnectionKeepsItsMethod(t *testing.T) {
 }
 
 func TestAnswersOutliveAForgottenServer(t *testing.T) {
+	t.Parallel()
 	l := newLife(t, model.NAT)
 	answer := l.tcp.answer(netip.AddrPortFrom(serverAddr(4, 2), 80), packet.ACK)
 	expect(t, l.testbed, back, answer, natOut)
@@ -214,6 +224,7 @@ func TestAnswersOutliveAForgottenServer(t *testing.T) {
 
 // TestFragmentsGoWithTheirConnection: what comes later than its connection lives is an orphan.
 func TestFragmentsGoWithTheirConnection(t *testing.T) {
+	t.Parallel()
 	l := newLife(t, model.NAT)
 	three := func(server byte, id uint32) []packet.Layers {
 		answer := l.tcp.answer(netip.AddrPortFrom(serverAddr(4, server), 80), packet.ACK)
@@ -238,6 +249,7 @@ func TestFragmentsGoWithTheirConnection(t *testing.T) {
 
 // TestFragmentsOfAForgottenServer: the first fragment of a datagram may begin anew, a later one may not.
 func TestFragmentsOfAForgottenServer(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		parts := cut(append(l.udp.open(), hundred), 7, 32, 64)
 		expect(t, l.testbed, front, parts[0], l.method)
@@ -252,6 +264,7 @@ func TestFragmentsOfAForgottenServer(t *testing.T) {
 
 // TestErrorsFollowTheServer: errors of ICMP go where packets go, and begin nothing.
 func TestErrorsFollowTheServer(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		for _, c := range []talk{l.tcp, l.udp} {
 			failure := unreachable(router(4), c.service.Addr(), packetOf(c.turned()))
@@ -277,6 +290,7 @@ func TestErrorsFollowTheServer(t *testing.T) {
 
 // TestErrorsToClientsOutliveAForgottenServer, as answers do.
 func TestErrorsToClientsOutliveAForgottenServer(t *testing.T) {
+	t.Parallel()
 	l := newLife(t, model.NAT)
 	sent := l.tcp
 	sent.service = netip.AddrPortFrom(serverAddr(4, 2), 80)
@@ -294,6 +308,7 @@ func TestErrorsToClientsOutliveAForgottenServer(t *testing.T) {
 
 // TestTunnelFollowsItsServer: connections go by the tunnel that the server has now.
 func TestTunnelFollowsItsServer(t *testing.T) {
+	t.Parallel()
 	l := newLife(t, model.TUN)
 	for _, m := range methods {
 		if m.forwarding != model.TUN || m.outer != 4 {
@@ -308,6 +323,7 @@ func TestTunnelFollowsItsServer(t *testing.T) {
 }
 
 func TestApplyOfTheSameLeavesSchedulersAlone(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	for i := range uint16(12) {
 		b.apply(t, world())

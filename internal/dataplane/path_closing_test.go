@@ -19,6 +19,7 @@ func (l life) asks(t *testing.T, flags packet.TCPFlags, want verdict) {
 // TestBlindSegmentsEndNothing: whoever knows the four numbers of a connection sends what ends one. The
 // server believes none of it, and the next data goes where data went before.
 func TestBlindSegmentsEndNothing(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		for _, blind := range [][]packet.TCPFlags{
 			{packet.RST}, {packet.FIN | packet.ACK}, {packet.SYN},
@@ -50,6 +51,7 @@ func (b *testbed) stateOf(t *testing.T, c talk) string {
 
 // TestPortUsedAgainWhereOneSideClosed: that may have been a stranger, so the same server has it.
 func TestPortUsedAgainWhereOneSideClosed(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		for _, end := range []packet.TCPFlags{packet.FIN | packet.ACK, packet.RST} {
 			l.asks(t, end, l.method)
@@ -62,6 +64,7 @@ func TestPortUsedAgainWhereOneSideClosed(t *testing.T) {
 
 // TestPortUsedAgainLeavesAQuiescedServer: a connection that is over keeps nobody on it.
 func TestPortUsedAgainLeavesAQuiescedServer(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		l.apply(t, changed(l.want, second(func(w *model.ServerWant) { w.Weight = 0 })))
 		l.asks(t, packet.SYN, l.method) // it is not over
@@ -77,6 +80,7 @@ func TestPortUsedAgainLeavesAQuiescedServer(t *testing.T) {
 // TestPortUsedAgainInTimeWait: both sides have closed, so any server may have the next connection. Whoever
 // answers a FIN that was repeated by an RST changes nothing.
 func TestPortUsedAgainInTimeWait(t *testing.T) {
+	t.Parallel()
 	for _, state := range []string{"TIME_WAIT", "CLOSE"} {
 		t.Run(state, func(t *testing.T) {
 			l := newLife(t, model.NAT)

@@ -318,6 +318,7 @@ func (tb *table) sctpFragments(f family) {
 
 // TestFragmentStateIsBounded: ten thousand packets begin and never end; others go on all the same.
 func TestFragmentStateIsBounded(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	b.apply(t, small(model.NAT))
 	c := talkTo(4, 10, 80, model.UDP, 20000)

@@ -86,6 +86,7 @@ func (b *testbed) halfOpen(t testing.TB, key model.ServiceKey) int64 {
 }
 
 func TestHalfOpenConnectionsAreLimited(t *testing.T) {
+	t.Parallel()
 	eachBounded(t, 3, func(b bounded) {
 		b.opens(0, 3)
 		b.isFull()
@@ -99,6 +100,7 @@ func TestHalfOpenConnectionsAreLimited(t *testing.T) {
 
 // TestHalfOpenConnectionMakesRoom as soon as it is no more, whatever has become of it.
 func TestHalfOpenConnectionMakesRoom(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(bounded){
 		"established": func(b bounded) { expect(b.t, b.testbed, front, b.client(1).more(), b.method) },
 		"reset":       func(b bounded) { expect(b.t, b.testbed, front, b.client(1).ask(packet.RST), b.method) },
@@ -123,6 +125,7 @@ func TestHalfOpenConnectionMakesRoom(t *testing.T) {
 
 // TestExpiredHalfOpenConnectionsMakeRoom, though what has taken their place was not counted.
 func TestExpiredHalfOpenConnectionsMakeRoom(t *testing.T) {
+	t.Parallel()
 	eachBounded(t, 2, func(b bounded) {
 		b.opens(0, 2)
 		b.isFull()
@@ -147,6 +150,7 @@ func TestExpiredHalfOpenConnectionsMakeRoom(t *testing.T) {
 // TestRemovedServerCountsNoMore: its half-open connections count neither for its service, nor for who has
 // its place next.
 func TestRemovedServerCountsNoMore(t *testing.T) {
+	t.Parallel()
 	eachBounded(t, 4, func(b bounded) {
 		b.opens(0, 4) // two of them to server 2
 		b.isFull()
@@ -174,6 +178,7 @@ func TestRemovedServerCountsNoMore(t *testing.T) {
 
 // TestServiceThatCameBackHasNoHalfOpenConnections, nor has who gets its place.
 func TestServiceThatCameBackHasNoHalfOpenConnections(t *testing.T) {
+	t.Parallel()
 	eachBounded(t, 3, func(b bounded) {
 		b.opens(0, 3)
 		b.isFull()
@@ -187,6 +192,7 @@ func TestServiceThatCameBackHasNoHalfOpenConnections(t *testing.T) {
 
 // TestLeavingServerStillCounts: its connections are its service's as long as they live.
 func TestLeavingServerStillCounts(t *testing.T) {
+	t.Parallel()
 	eachBounded(t, 4, func(b bounded) {
 		b.opens(0, 4)
 		b.apply(b.t, changed(b.want, second(func(w *model.ServerWant) { w.Weight, w.Leaving = 0, model.Drain })))
@@ -199,6 +205,7 @@ func TestLeavingServerStillCounts(t *testing.T) {
 
 // TestHalfOpenCountsOutliveTheDaemon, and the table.
 func TestHalfOpenCountsOutliveTheDaemon(t *testing.T) {
+	t.Parallel()
 	eachBounded(t, 3, func(b bounded) {
 		b.opens(0, 3)
 		for _, size := range []uint32{64, 256} {
@@ -212,6 +219,7 @@ func TestHalfOpenCountsOutliveTheDaemon(t *testing.T) {
 // TestLateCountsAreTakenBack: a CPU had found the server just before it went, or the daemon died before it
 // took its counts back. The next Apply does.
 func TestLateCountsAreTakenBack(t *testing.T) {
+	t.Parallel()
 	eachBounded(t, 3, func(b bounded) {
 		gone := changed(b.want, withoutSecond)
 		b.apply(b.t, gone)
@@ -229,6 +237,7 @@ func TestLateCountsAreTakenBack(t *testing.T) {
 
 // TestHalfOpenLimitMayChange while connections are there.
 func TestHalfOpenLimitMayChange(t *testing.T) {
+	t.Parallel()
 	eachBounded(t, 2, func(b bounded) {
 		b.opens(0, 2)
 		b.isFull()
@@ -246,6 +255,7 @@ func TestHalfOpenLimitMayChange(t *testing.T) {
 
 // TestHalfOpenLimitWithoutAHash: where nothing goes by hash it is refused.
 func TestHalfOpenLimitWithoutAHash(t *testing.T) {
+	t.Parallel()
 	eachBounded(t, 2, func(b bounded) {
 		b.apply(b.t, changed(b.want, func(s *model.ServiceWant) { s.Unknown = model.PassUnknown }))
 		b.opens(0, 2)

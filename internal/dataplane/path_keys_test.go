@@ -33,6 +33,7 @@ func wide(forwarding model.Forwarding) model.DataplaneWant {
 var origin = netip.MustParseAddr("203.0.113.200") // somewhere behind the director
 
 func TestMostSpecialKeyHasThePacket(t *testing.T) {
+	t.Parallel()
 	for _, f := range everyForwarding {
 		t.Run(f.String(), func(t *testing.T) {
 			b := newTestbed(t, 1024)
@@ -94,6 +95,7 @@ func (b *testbed) servers(t *testing.T, c talk, connections uint16) map[model.MA
 
 // TestServersAreNoClientsOfAnyDestination: a cache fetches what it has not, through the same director.
 func TestServersAreNoClientsOfAnyDestination(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	b.apply(t, wide(model.DR))
 	fetch := talk{netip.AddrPortFrom(serverAddr(4, 4), 20000), netip.AddrPortFrom(origin, 80), model.TCP}
@@ -112,6 +114,7 @@ func TestServersAreNoClientsOfAnyDestination(t *testing.T) {
 // TestKeysComeAndGo: what stays keeps its connections, counters and place; a key may go from one service to
 // another.
 func TestKeysComeAndGo(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 1024)
 	want := wide(model.DR)
 	b.apply(t, want)
@@ -139,6 +142,7 @@ func TestKeysComeAndGo(t *testing.T) {
 // TestErrorsAboutAnyDestination reach the server of the connection, though nobody has the address that they
 // are sent to.
 func TestErrorsAboutAnyDestination(t *testing.T) {
+	t.Parallel()
 	for _, f := range everyForwarding {
 		t.Run(f.String(), func(t *testing.T) {
 			b := newTestbed(t, 64)

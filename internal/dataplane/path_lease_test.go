@@ -47,9 +47,12 @@ func leasedRows(f family, holds bool) []step {
 		in(talkTo(f, 10, 80, protocols[0], 4711).open(), dr),
 	}
 	if f == 4 {
-		claim, _ := packet.GratuitousARP(macOf(9), vip(4, 10))
-		cut := packet.Layers{packet.Ethernet{Type: packet.EtherTypeARP}, packet.Payload(claim[14:41])}
-		return append(out, in(cut, notIP), in(with(whoHas(vip(4, 10)), func(a *packet.ARP) { a.Operation = packet.ARPReply }), asked))
+		claim := with(whoHas(vip(4, 10)), func(a *packet.ARP) { a.Sender = vip(4, 10) })
+		frame := packet.Build(claim...)
+		cut := packet.Layers{packet.Ethernet{Type: packet.EtherTypeARP}, packet.Payload(frame[14:41])}
+		still := toMAC(whoHas(vip(4, 10)), packet.MAC(frontMAC)) // who knows the MAC asks whether it holds
+		return append(out, in(claim, notIP), in(cut, notIP), in(still, asked), in(tagged(still), asked),
+			in(with(whoHas(vip(4, 10)), func(a *packet.ARP) { a.Operation = packet.ARPReply }), asked))
 	}
 	unicast := toMAC(whoHas(vip(6, 10)), packet.MAC(frontMAC))
 	near := with(unicast, func(ip *packet.IPv6) { ip.Destination = vip(6, 10) })
@@ -76,6 +79,13 @@ func TestLeases(t *testing.T) {
 	if held, err := b.path.Leased(vip(6, 10)); !held || err != nil {
 		t.Errorf("the lease that an earlier daemon had renewed holds: %v, %v", held, err)
 	}
+	if err := b.path.Recall(leased); err != nil {
+		t.Fatal(err)
+	}
+	b.release(t, "front") // before the first Apply
+	b.expect(t, []step{in(whoHas(vip(4, 10)), leaseOver), in(whoHas(vip(6, 10)), leaseOver)})
+	b.renew(t, "front", time.Hour)
+	b.expect(t, []step{in(whoHas(vip(4, 10)), notIP), in(whoHas(vip(6, 10)), otherHost)})
 	b.apply(t, want)
 	b.leased(t, true)
 	b.release(t, "front")
@@ -101,6 +111,7 @@ func TestLeasesOfSeveral(t *testing.T) {
 func (b *testbed) leaseBeforeItsRouter(t *testing.T) {
 	b.renew(t, "early", time.Hour)
 	want := world()
+	b.apply(t, want) // one that was under way, and knows nothing of it yet
 	want.Leased = map[netip.Addr]string{vip(4, 10): "early"}
 	b.apply(t, want)
 	b.expect(t, []step{in(whoHas(vip(4, 10)), notIP)})

@@ -136,6 +136,7 @@ func eachDeparture(t *testing.T, test func(*testing.T, departure)) {
 
 // TestServerThatLeavesGetsNoNewConnections, whatever becomes of those that it has.
 func TestServerThatLeavesGetsNoNewConnections(t *testing.T) {
+	t.Parallel()
 	for _, policy := range model.Leavings() {
 		eachDeparture(t, func(t *testing.T, d departure) {
 			d.leave(policy)
@@ -149,6 +150,7 @@ func TestServerThatLeavesGetsNoNewConnections(t *testing.T) {
 }
 
 func TestDrainedConnectionsLiveOn(t *testing.T) {
+	t.Parallel()
 	eachDeparture(t, func(t *testing.T, d departure) {
 		half := d.another(21000)
 		d.goesTo(2, half.open())
@@ -165,6 +167,7 @@ func TestDrainedConnectionsLiveOn(t *testing.T) {
 
 // TestPortOfAnEndedConnectionLeavesTheDrainedServer: the next SYN is nothing that the server has to do with.
 func TestPortOfAnEndedConnectionLeavesTheDrainedServer(t *testing.T) {
+	t.Parallel()
 	for _, policy := range []model.Leaving{model.Drain, model.Drop} {
 		eachDeparture(t, func(t *testing.T, d departure) {
 			if d.protocol == model.UDP {
@@ -179,6 +182,7 @@ func TestPortOfAnEndedConnectionLeavesTheDrainedServer(t *testing.T) {
 }
 
 func TestDroppedConnectionsWaitForTheirServer(t *testing.T) {
+	t.Parallel()
 	eachDeparture(t, func(t *testing.T, d departure) {
 		half := d.another(21000)
 		d.goesTo(2, half.open())
@@ -197,6 +201,7 @@ func TestDroppedConnectionsWaitForTheirServer(t *testing.T) {
 
 // TestResetReachesTheClient: what it is, byte for byte, the twin says.
 func TestResetReachesTheClient(t *testing.T) {
+	t.Parallel()
 	eachDeparture(t, func(t *testing.T, d departure) {
 		rows := d.packets()
 		for i := range rows {
@@ -279,6 +284,7 @@ func (d departure) afterReset() {
 
 // TestBeginningIsNotReset: a SYN says that the client knows of no connection.
 func TestBeginningIsNotReset(t *testing.T) {
+	t.Parallel()
 	eachDeparture(t, func(t *testing.T, d departure) {
 		if d.protocol == model.UDP {
 			return // a datagram does not say that
@@ -291,6 +297,7 @@ func TestBeginningIsNotReset(t *testing.T) {
 
 // TestResetIsNotAnswered: the connection goes, in silence.
 func TestResetIsNotAnswered(t *testing.T) {
+	t.Parallel()
 	eachDeparture(t, func(t *testing.T, d departure) {
 		if d.protocol == model.UDP {
 			return
@@ -303,6 +310,7 @@ func TestResetIsNotAnswered(t *testing.T) {
 
 // TestBrokenPacketResetsNothing: the client's host would not have sent it so.
 func TestBrokenPacketResetsNothing(t *testing.T) {
+	t.Parallel()
 	eachDeparture(t, func(t *testing.T, d departure) {
 		d.leave(model.Reset)
 		if d.protocol == model.TCP {
@@ -352,6 +360,7 @@ func (d departure) untold() talk {
 
 // TestAnswersOfAServerThatLeft: only what drains is still answered.
 func TestAnswersOfAServerThatLeft(t *testing.T) {
+	t.Parallel()
 	eachDeparture(t, func(t *testing.T, d departure) {
 		if d.forwarding != model.NAT {
 			return // they do not pass here
@@ -378,6 +387,7 @@ func TestAnswersOfAServerThatLeft(t *testing.T) {
 
 // TestFragmentsToAServerThatLeft: later ones go with their connection, and reset nothing.
 func TestFragmentsToAServerThatLeft(t *testing.T) {
+	t.Parallel()
 	eachDeparture(t, func(t *testing.T, d departure) {
 		parts := cut(append(d.more(), hundred), 7, 32, 64, 96)
 		d.ends(parts[0], d.method)
@@ -396,6 +406,7 @@ func TestFragmentsToAServerThatLeft(t *testing.T) {
 
 // TestErrorsAboutAServerThatLeft: errors of ICMP go where packets go, and reset nothing.
 func TestErrorsAboutAServerThatLeft(t *testing.T) {
+	t.Parallel()
 	eachDeparture(t, func(t *testing.T, d departure) {
 		failure := unreachable(router(d.f), d.service.Addr(), packetOf(d.turned()))
 		for policy, want := range map[model.Leaving]verdict{model.Drain: icmpIn, model.Reset: serverLeft, model.Drop: serverLeft} {
@@ -409,6 +420,7 @@ func TestErrorsAboutAServerThatLeft(t *testing.T) {
 
 // TestBackupPassesWhatLeft: another director has to do with it.
 func TestBackupPassesWhatLeft(t *testing.T) {
+	t.Parallel()
 	d := newDeparture(t, 4, model.TCP, model.DR)
 	for _, policy := range model.Leavings() {
 		d.apply(t, changed(departures(), func(s *model.ServiceWant) { s.Serving, s.Servers[1].Leaving = false, policy }))
@@ -418,6 +430,7 @@ func TestBackupPassesWhatLeft(t *testing.T) {
 
 // TestLocalServerLeaves: its connections are reset as those of others.
 func TestLocalServerLeaves(t *testing.T) {
+	t.Parallel()
 	for policy, want := range map[model.Leaving]verdict{model.Drain: local, model.Reset: serverReset, model.Drop: serverLeft} {
 		d := newDeparture(t, 4, model.TCP, model.DR)
 		d.edit(func(_, two *model.ServerWant) { two.Weight, two.Leaving, two.Local = 0, policy, true })
@@ -427,6 +440,7 @@ func TestLocalServerLeaves(t *testing.T) {
 
 // TestDroppedPacketsProlongNothing: a connection that waits in vain has an end.
 func TestDroppedPacketsProlongNothing(t *testing.T) {
+	t.Parallel()
 	d := newDeparture(t, 4, model.TCP, model.NAT)
 	d.leave(model.Drop)
 	bed := sweepBed{d.testbed, t, model.ServiceServer{

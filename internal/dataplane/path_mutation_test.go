@@ -113,6 +113,7 @@ func eachGood(t *testing.T, test func(*testing.T, *testbed, good)) {
 
 // TestTruncatedFramesAreNotForwarded: no part of a good frame is one, but for its padding.
 func TestTruncatedFramesAreNotForwarded(t *testing.T) {
+	t.Parallel()
 	eachGood(t, func(t *testing.T, b *testbed, g good) {
 		whole := packet.Build(g.layers...)
 		for n := leastFrame; n < len(whole); n++ {
@@ -126,6 +127,7 @@ func TestTruncatedFramesAreNotForwarded(t *testing.T) {
 
 // TestShortenedPacketsAreNotMisread: the frame is whole, and the IP header says that there is less.
 func TestShortenedPacketsAreNotMisread(t *testing.T) {
+	t.Parallel()
 	eachGood(t, func(t *testing.T, b *testbed, g good) {
 		whole := packet.Build(g.layers...)
 		network := networkAt(whole)

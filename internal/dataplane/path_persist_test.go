@@ -78,6 +78,7 @@ var recorded string
 
 // TestPersistentClientsGoWhereIPVSSentThem: the same clients in the same order get the same servers.
 func TestPersistentClientsGoWhereIPVSSentThem(t *testing.T) {
+	t.Parallel()
 	for line := range strings.Lines(recorded) {
 		if strings.HasPrefix(line, "#") {
 			continue
@@ -133,6 +134,7 @@ func recordedService(fields []string, isIPv4 bool) model.DataplaneWant {
 // TestEveryKindOfServiceIsPersistent: in each protocol, by each method, in both families a client's connections
 // go to one server, and one template says so, which has no way back.
 func TestEveryKindOfServiceIsPersistent(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 1<<14)
 	b.apply(t, persistent(world(), model.Persistence{Timeout: persists}))
 	kinds := 0
@@ -158,6 +160,7 @@ func TestEveryKindOfServiceIsPersistent(t *testing.T) {
 
 // TestNoPacketIsATemplates: one from port 0 begins a connection of its own, or is unknown.
 func TestNoPacketIsATemplates(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 1024)
 	b.apply(t, persistent(small(model.DR), model.Persistence{Timeout: persists, Mask: 24}))
 	for _, p := range []model.Protocol{model.TCP, model.UDP} {
@@ -181,6 +184,7 @@ func TestNoPacketIsATemplates(t *testing.T) {
 // TestFTPsTemplatesAreForAllPorts of its address, as in IPVS, and shared with the service of any port there. A
 // NAT server whose port is FTP's gets no other connections by it.
 func TestFTPsTemplatesAreForAllPorts(t *testing.T) {
+	t.Parallel()
 	for _, method := range []model.Forwarding{model.DR, model.NAT} {
 		for _, port := range []uint16{21, 2121} {
 			if method == model.DR && port != 21 {
@@ -214,6 +218,7 @@ func TestFTPsTemplatesAreForAllPorts(t *testing.T) {
 // TestQuiescedServerKeepsItsClients, or not, as the service says. The recorded ip_vs picked the same: 3, 3, 3,
 // then with its weight 0 3, 3, 3, and with expire_quiescent_template 2, 2, 2.
 func TestQuiescedServerKeepsItsClients(t *testing.T) {
+	t.Parallel()
 	for quiescent, then := range map[model.Quiescent]byte{0: 3, model.KeepQuiescent: 3, model.ExpireQuiescent: 2} {
 		t.Run(quiescent.String(), func(t *testing.T) {
 			b := newTestbed(t, 1024)
@@ -241,6 +246,7 @@ func TestQuiescedServerKeepsItsClients(t *testing.T) {
 
 // TestFullServerKeepsItsClients, as in IPVS; others get another server, or none.
 func TestFullServerKeepsItsClients(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 1024)
 	b.apply(t, persistent(changed(farm(4, model.RR, 1), func(s *model.ServiceWant) {
 		s.Servers[0].Thresholds.Upper = 2
@@ -257,6 +263,7 @@ func TestFullServerKeepsItsClients(t *testing.T) {
 
 // TestLeavingServerLosesItsClients, whatever becomes of their connections; so does one that is gone.
 func TestLeavingServerLosesItsClients(t *testing.T) {
+	t.Parallel()
 	leaves := func(s *model.ServiceWant) { s.Servers[2].Weight, s.Servers[2].Leaving = 0, model.Drain }
 	gone := func(s *model.ServiceWant) { s.Servers = s.Servers[:2] }
 	for name, change := range map[string]func(*model.ServiceWant){"leaving": leaves, "gone": gone} {
@@ -284,6 +291,7 @@ func TestLeavingServerLosesItsClients(t *testing.T) {
 
 // TestEditedMaskSchedulesAnew: templates of another mask are not found. The old ones are there until they expire.
 func TestEditedMaskSchedulesAnew(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 1024)
 	want := farm(4, model.RR, 3)
 	b.apply(t, persistent(want, model.Persistence{Timeout: persists, Mask: 24}))
@@ -303,6 +311,7 @@ func TestEditedMaskSchedulesAnew(t *testing.T) {
 
 // TestTemplateGoesWhereNoConnectionBegan: the way back is taken, or the packet dies here.
 func TestTemplateGoesWhereNoConnectionBegan(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 1024)
 	want := model.DataplaneWant{Interfaces: world().Interfaces}
 	for _, host := range []byte{10, 20} {
@@ -320,6 +329,7 @@ func TestTemplateGoesWhereNoConnectionBegan(t *testing.T) {
 
 // TestKilledTemplate: its client is scheduled anew. A connection that proves itself brings it back.
 func TestKilledTemplate(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 1024)
 	b.apply(t, persistent(farm(4, model.RR, 3), model.Persistence{Timeout: persists}))
 	c := talkTo(4, 10, 80, model.TCP, 20000)
@@ -476,6 +486,7 @@ func TestTwoCPUsAgreeOnAServer(t *testing.T) {
 // TestTemplatesOutliveAFlood of SYNs from ten times as many sources as the table has room for. Those of
 // clients that have proved themselves stay, and no more than about half of the table is the flood's.
 func TestTemplatesOutliveAFlood(t *testing.T) {
+	t.Parallel()
 	const room, clients = 4096, 300
 	b := newTestbed(t, room)
 	b.apply(t, persistent(farm(4, model.RR, 3), model.Persistence{Timeout: persists}))
@@ -539,6 +550,7 @@ func TestTemplateIsFollowedIntoTheOtherTable(t *testing.T) {
 // TestAnswerToAServerFollowsTheTemplate: an FTP server opens the data connection, as the service, and the client's
 // answer is the first that the director sees of it. Of a client that has no template it begins nothing.
 func TestAnswerToAServerFollowsTheTemplate(t *testing.T) {
+	t.Parallel()
 	for _, f := range []model.Forwarding{model.DR, model.TUN} {
 		b := newTestbed(t, 64)
 		s := service(4, 10, model.AnyPort, model.TCP, toServer(4, 1, model.AnyPort, f), toServer(4, 2, model.AnyPort, f))

@@ -19,6 +19,7 @@ func askers(f family, forwarding model.Forwarding) model.DataplaneWant {
 
 // TestEachDatagramIsScheduled, though all are of one flow, and none leaves a connection.
 func TestEachDatagramIsScheduled(t *testing.T) {
+	t.Parallel()
 	for _, f := range everyForwarding {
 		t.Run(f.String(), func(t *testing.T) {
 			b := newTestbed(t, 64)
@@ -42,6 +43,7 @@ func TestEachDatagramIsScheduled(t *testing.T) {
 // TestAnswersToQuestionsAreTranslated, of each server that was asked, in any order. What nobody asked for
 // is not.
 func TestAnswersToQuestionsAreTranslated(t *testing.T) {
+	t.Parallel()
 	for _, f := range []family{4, 6} {
 		b := newTestbed(t, 64)
 		b.apply(t, askers(f, model.NAT))
@@ -65,6 +67,7 @@ func TestAnswersToQuestionsAreTranslated(t *testing.T) {
 
 // TestDatagramInPiecesIsAConnection: its later pieces do not say whose they are.
 func TestDatagramInPiecesIsAConnection(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	b.apply(t, askers(4, model.DR))
 	c := talkTo(4, 10, 53, model.UDP, 20000)
@@ -79,6 +82,7 @@ func TestDatagramInPiecesIsAConnection(t *testing.T) {
 // TestAnswersOfConnectionsAreNotAsked: a server whose answers to this client's port are a connection's is not
 // asked from there.
 func TestAnswersOfConnectionsAreNotAsked(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	want := askers(4, model.NAT)
 	want.Services = append(want.Services, service(4, 10, 54, model.UDP, toServer(4, 1, 5353, model.NAT)))
@@ -98,6 +102,7 @@ func TestAnswersOfConnectionsAreNotAsked(t *testing.T) {
 // TestQuestionsOfOneServerWait: a client that asks two addresses of one server from one port would not know whose
 // the answer is. When the first has its answer, the second may be asked.
 func TestQuestionsOfOneServerWait(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	want := askers(4, model.NAT)
 	want.Services[0].Servers = want.Services[0].Servers[:1]

@@ -13,6 +13,7 @@ import (
 // TestServiceDecidesWhenAPortBeginsAnew: the client closes, and perhaps the server does, and then the client
 // opens another connection from the same port. By rr another server has the next connection.
 func TestServiceDecidesWhenAPortBeginsAnew(t *testing.T) {
+	t.Parallel()
 	const fin = packet.FIN | packet.ACK
 	for _, test := range []struct {
 		reuse        model.Reuse

@@ -115,6 +115,7 @@ func weigh(servers []model.ServerWant, random *rand.Rand) {
 // TestDrawnServersAreThoseOfTheTwin: nobody foresees a draw, but of thousands each server gets what its
 // twin gives it, within a few percent.
 func TestDrawnServersAreThoseOfTheTwin(t *testing.T) {
+	t.Parallel()
 	const picks = 6000
 	b := newTestbed(t, 4*picks)
 	want := farm(4, model.TWOS, 4)

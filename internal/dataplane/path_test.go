@@ -458,6 +458,7 @@ func (tb *table) tunnels() {
 }
 
 func TestPathDoesWhatItsTwinDoes(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 8192)
 	b.apply(t, world())
 	for _, row := range packetTable() {
@@ -513,6 +514,7 @@ const leastFrame = 14
 
 // TestFullTableKeepsWhatIsSettled: of the smallest table, with two buckets.
 func TestFullTableKeepsWhatIsSettled(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, twinSlots)
 	b.apply(t, world())
 	var kept []talk
@@ -558,6 +560,7 @@ func TestFullTableKeepsWhatIsSettled(t *testing.T) {
 // TestNewestGivesWayLast: of flows that have not proved themselves the one that came last is the last to
 // make room, in whichever slot it lies. Else a flood would end a handshake that takes no time at all.
 func TestNewestGivesWayLast(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, twinSlots) // two buckets
 	b.apply(t, world())
 	for port := range uint16(400) {
@@ -575,6 +578,7 @@ func TestNewestGivesWayLast(t *testing.T) {
 
 // TestFullTableServesAgain: when what filled it was reset and has expired, there is room at once.
 func TestFullTableServesAgain(t *testing.T) {
+	t.Parallel()
 	tr := &trial{testbed: newTestbed(t, twinSlots), t: t}
 	tr.apply(t, world())
 	next := func() talk { return tr.talk(4, oddHost, oddPass, model.TCP) }

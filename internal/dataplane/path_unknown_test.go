@@ -82,6 +82,7 @@ func (tb *table) bounded(f family, port uint16, method, excess verdict) {
 // TestUnknownPacketsFollowOneHash: all packets of a flow go to one server, flows are spread by weight, and
 // nothing is remembered of them.
 func TestUnknownPacketsFollowOneHash(t *testing.T) {
+	t.Parallel()
 	const flows = 6000
 	b := newTestbed(t, 64)
 	b.apply(t, shared(model.WRR, 1, 2, 3))
@@ -137,6 +138,7 @@ func (b *testbed) wantNoTraces(t *testing.T) {
 // TestUnknownPacketsOfTwoDirectorsAgree, though their tables of connections have seeds of their own, and
 // their configs name the servers in another order.
 func TestUnknownPacketsOfTwoDirectorsAgree(t *testing.T) {
+	t.Parallel()
 	one, other := newTestbed(t, 64), newTestbed(t, 1024)
 	want := shared(model.RR, 1, 2, 3, 1)
 	one.apply(t, want)
@@ -161,6 +163,7 @@ func seedOf(b *testbed) [10]uint32 {
 
 // TestUnknownPacketsStayWhenAServerLeaves: nearly all that did not go to it.
 func TestUnknownPacketsStayWhenAServerLeaves(t *testing.T) {
+	t.Parallel()
 	const flows = 1000
 	b := newTestbed(t, 64)
 	b.apply(t, shared(model.RR, 1, 1, 1, 1))
@@ -186,6 +189,7 @@ func TestUnknownPacketsStayWhenAServerLeaves(t *testing.T) {
 
 // TestUnknownIsSwitched by the next Apply, with no other table.
 func TestUnknownIsSwitched(t *testing.T) {
+	t.Parallel()
 	eachMethod(t, func(t *testing.T, l life) {
 		c := talkTo(4, 10, 80, model.TCP, 21000)
 		expect(t, l.testbed, front, c.more(), strange(l.method))

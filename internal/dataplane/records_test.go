@@ -11,6 +11,7 @@ import (
 
 // TestRecordInUseIsNotWritten: a packet that has begun to read a server's record may read it to its end.
 func TestRecordInUseIsNotWritten(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	read := func() map[uint32]string {
 		t.Helper()
@@ -49,6 +50,7 @@ func TestRecordInUseIsNotWritten(t *testing.T) {
 
 // TestRecordsComeAgainLate: whatever was replaced stays as it was for as many changes as there are servers.
 func TestRecordsComeAgainLate(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, 64)
 	b.apply(t, small(model.DR))
 	seen := map[uint32]bool{}

@@ -126,6 +126,7 @@ func bothFamilies(t *testing.T, test func(*testing.T, routeBed)) {
 }
 
 func TestAnswerToAForgottenClientGoesByTheKernelsRoutes(t *testing.T) {
+	t.Parallel()
 	bothFamilies(t, func(t *testing.T, b routeBed) {
 		b.neighbour()
 		out := b.expect("nat_out")
@@ -141,6 +142,7 @@ func TestAnswerToAForgottenClientGoesByTheKernelsRoutes(t *testing.T) {
 }
 
 func TestAnswerWithoutAWayIsNamed(t *testing.T) {
+	t.Parallel()
 	bothFamilies(t, func(t *testing.T, b routeBed) {
 		b.neighbour()
 		b.forwarding("0")
@@ -158,6 +160,7 @@ func TestAnswerWithoutAWayIsNamed(t *testing.T) {
 }
 
 func TestUnknownNeighbourIsAskedFor(t *testing.T) {
+	t.Parallel()
 	bothFamilies(t, func(t *testing.T, b routeBed) {
 		asked := make(chan model.Hop, 1)
 		ctx, cancel := context.WithCancel(context.Background())
@@ -183,6 +186,7 @@ func TestUnknownNeighbourIsAskedFor(t *testing.T) {
 
 // TestRefusalsAreHeard: three in a row, and not before; who answers between two is not told of.
 func TestRefusalsAreHeard(t *testing.T) {
+	t.Parallel()
 	b := newSweepBed(t, model.NAT)
 	heard := make(chan struct{}, 9)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -53,6 +53,7 @@ func (b sweepBed) ends() {
 }
 
 func TestTemplateGoesInTwoSteps(t *testing.T) {
+	t.Parallel()
 	b, _ := newPersistentBed(t, model.Persistence{Timeout: 5 * time.Minute})
 	b.lives(5 * time.Minute)
 	b.ends()
@@ -71,6 +72,7 @@ func TestTemplateGoesInTwoSteps(t *testing.T) {
 
 // TestNewConnectionRenewsItsTemplate, as in IPVS, and takes the mark of the sweep away.
 func TestNewConnectionRenewsItsTemplate(t *testing.T) {
+	t.Parallel()
 	b, _ := newPersistentBed(t, model.Persistence{Timeout: 5 * time.Minute})
 	b.ends()
 	b.age(301 * time.Second)
@@ -91,6 +93,7 @@ func TestNewConnectionRenewsItsTemplate(t *testing.T) {
 // TestTemplateOutlivesItsConnections: packets do not renew it, as new connections do. But it has a minute at
 // least while one lives, like those that ip_vs rearms.
 func TestTemplateOutlivesItsConnections(t *testing.T) {
+	t.Parallel()
 	for _, timeout := range []time.Duration{3 * time.Second, 59 * time.Second, 61 * time.Second, 10 * time.Minute} {
 		t.Run(timeout.String(), func(t *testing.T) {
 			b, _ := newPersistentBed(t, model.Persistence{Timeout: timeout})
@@ -127,6 +130,7 @@ func (b sweepBed) settle() {
 
 // TestEachConnectionHasItsTurn: it looks after its template in one of eight rounds.
 func TestEachConnectionHasItsTurn(t *testing.T) {
+	t.Parallel()
 	b, _ := newPersistentBed(t, model.Persistence{Timeout: 10 * time.Minute})
 	b.settle()
 	b.age(560 * time.Second)
@@ -170,6 +174,7 @@ func (b sweepBed) left() time.Duration {
 
 // TestTemplateOfAnotherServerIsNotKept by connections that its client had before.
 func TestTemplateOfAnotherServerIsNotKept(t *testing.T) {
+	t.Parallel()
 	b, service := newPersistentBed(t, model.Persistence{Timeout: 3 * time.Second, Quiescent: model.ExpireQuiescent})
 	b.settle()
 	service.Servers[1].Weight = 0
@@ -188,6 +193,7 @@ func TestTemplateOfAnotherServerIsNotKept(t *testing.T) {
 
 // TestServiceThatIsPersistentNoMoreHasNoTemplates, within two rounds, though connections live that had them.
 func TestServiceThatIsPersistentNoMoreHasNoTemplates(t *testing.T) {
+	t.Parallel()
 	b, service := newPersistentBed(t, model.Persistence{Timeout: time.Hour})
 	b.settle()
 	service.Persistence = model.Persistence{}
@@ -202,6 +208,7 @@ func TestServiceThatIsPersistentNoMoreHasNoTemplates(t *testing.T) {
 
 // TestTemplatesOfAGoneServerGo at once: nobody follows them.
 func TestTemplatesOfAGoneServerGo(t *testing.T) {
+	t.Parallel()
 	b, service := newPersistentBed(t, model.Persistence{Timeout: time.Hour})
 	service.Servers = service.Servers[:1]
 	b.serve(service)
@@ -212,6 +219,7 @@ func TestTemplatesOfAGoneServerGo(t *testing.T) {
 
 // TestEditedTimeoutHoldsForTemplatesThatLive.
 func TestEditedTimeoutHoldsForTemplatesThatLive(t *testing.T) {
+	t.Parallel()
 	b, service := newPersistentBed(t, model.Persistence{Timeout: time.Hour})
 	b.ends()
 	b.age(10 * time.Minute)
@@ -227,6 +235,7 @@ func TestEditedTimeoutHoldsForTemplatesThatLive(t *testing.T) {
 
 // TestLongestPersistenceIsKept: 31 days are more jiffies than an int32 has, where there are 1000 a second.
 func TestLongestPersistenceIsKept(t *testing.T) {
+	t.Parallel()
 	const days = 31 * 24 * time.Hour
 	b, _ := newPersistentBed(t, model.Persistence{Timeout: days})
 	b.settle()

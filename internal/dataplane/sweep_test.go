@@ -96,6 +96,7 @@ func (b sweepBed) load(want [3]uint64) {
 }
 
 func TestIdleConnectionGoesInTwoSteps(t *testing.T) {
+	t.Parallel()
 	b := newSweepBed(t, model.DR)
 	b.load([3]uint64{0, 1, 1})
 	b.client(packet.ACK)
@@ -111,6 +112,7 @@ func TestIdleConnectionGoesInTwoSteps(t *testing.T) {
 }
 
 func TestPacketTakesTheMarkAway(t *testing.T) {
+	t.Parallel()
 	b := newSweepBed(t, model.DR)
 	b.age(time.Minute + time.Second)
 	b.sweep(dataplane.Swept{Seen: 1, Marked: 1})
@@ -123,6 +125,7 @@ func TestPacketTakesTheMarkAway(t *testing.T) {
 }
 
 func TestPairLivesByItsAnswersToo(t *testing.T) {
+	t.Parallel()
 	b := newSweepBed(t, model.NAT)
 	b.client(packet.ACK)
 	b.age(time.Hour)
@@ -136,6 +139,7 @@ func TestPairLivesByItsAnswersToo(t *testing.T) {
 }
 
 func TestOrphanedWayBackIsSwept(t *testing.T) {
+	t.Parallel()
 	b := newSweepBed(t, model.NAT)
 	if err := errors.Join(b.path.ForgetForward(), b.path.ForgetClients()); err != nil {
 		t.Fatal(err)

@@ -27,8 +27,8 @@ import (
 // testbed is the path in the kernel beside its twin, in a network namespace with the links of the
 // packet table. Nothing travels on the links: frames go in and come out by BPF_PROG_RUN.
 type testbed struct {
-	dir   string // of the pins
-	path  *dataplane.Dataplane
+	lent  *lent
+	path  *dataplane.Dataplane // the one that was lent, or that of a restart
 	twin  *twin
 	names []string    // of verdicts
 	calls chan func() // to the thread that is in the namespace
@@ -37,23 +37,26 @@ type testbed struct {
 	eyes  *eyes       // that look at each frame; nil: there are none
 }
 
-// newTestbed opens a path for size connections. Everything goes with the test.
+// newTestbed has a path for size connections that is as if it was just opened. It goes with the test, or to the next.
 func newTestbed(t testing.TB, size uint32) *testbed {
 	t.Helper()
-	b := &testbed{dir: bpffs(t), names: dataplane.VerdictNames(), calls: make(chan func())}
+	dataplane.NeedRoot(t)
+	b := &testbed{names: dataplane.VerdictNames(), calls: make(chan func())}
 	t.Cleanup(func() { close(b.calls) })
 	if err := b.enter(); err != nil {
 		t.Fatal(err)
 	}
-	b.open(t, size)
-	t.Cleanup(func() {
-		if err := b.path.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	b.twin = newTwin(b.path.Hash())
-	b.seen = b.verdicts(t)
+	b.lent = lender.lend(t, size)
+	t.Cleanup(func() { lender.takeBack(t, b.lent, b.path) })
+	b.begin(t, b.lent.path)
 	return b
+}
+
+// begin is with a path that nobody has used.
+func (b *testbed) begin(t testing.TB, path *dataplane.Dataplane) {
+	t.Helper()
+	b.path, b.twin = path, newTwin(path.Hash())
+	b.seen = b.verdicts(t)
 }
 
 // open is a daemon's start.
@@ -61,7 +64,7 @@ func (b *testbed) open(t testing.TB, size uint32) {
 	t.Helper()
 	var err error
 	b.path, err = dataplane.Open(dataplane.Options{
-		BPFFS: b.dir, Config: t.Name(), MaxConns: size, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		BPFFS: b.lent.dir, Config: t.Name(), MaxConns: size, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

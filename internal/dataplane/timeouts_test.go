@@ -62,6 +62,7 @@ var states = []struct {
 }
 
 func TestServiceDecidesHowLongItsConnectionsLive(t *testing.T) {
+	t.Parallel()
 	for _, test := range states {
 		for name, timeouts := range map[string]model.Timeouts{"default": {}, "own": oddTimeouts} {
 			t.Run(test.name+", "+name, func(t *testing.T) {
@@ -88,6 +89,7 @@ func TestServiceDecidesHowLongItsConnectionsLive(t *testing.T) {
 }
 
 func TestDatagramsThatAreNotSettledLiveShortly(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		udp, unsettled, settled time.Duration
 	}{
@@ -116,6 +118,7 @@ func TestDatagramsThatAreNotSettledLiveShortly(t *testing.T) {
 
 // TestLongestTimeoutIsKept: 31 days are more jiffies than an int32 has, where there are 1000 a second.
 func TestLongestTimeoutIsKept(t *testing.T) {
+	t.Parallel()
 	service := sweepService(model.DR)
 	b := newSweepBed(t, model.DR)
 	service.Timeouts.SynRecv = model.MaxTimeout
@@ -125,6 +128,7 @@ func TestLongestTimeoutIsKept(t *testing.T) {
 
 // TestChangedTimeoutsHoldForWhatLives: as with `ipvsadm --set`, but at once.
 func TestChangedTimeoutsHoldForWhatLives(t *testing.T) {
+	t.Parallel()
 	b := newSweepBed(t, model.DR)
 	b.age(50 * time.Second)
 	b.sweep(dataplane.Swept{Seen: 1})
@@ -140,6 +144,7 @@ func TestChangedTimeoutsHoldForWhatLives(t *testing.T) {
 
 // TestEachServiceHasTimeoutsOfItsOwn, be they told apart by nothing but the server.
 func TestEachServiceHasTimeoutsOfItsOwn(t *testing.T) {
+	t.Parallel()
 	b := newSweepBed(t, model.DR)
 	other := sweepService(model.DR)
 	other.Key.Port, other.Timeouts = 81, oddTimeouts
@@ -153,6 +158,7 @@ func TestEachServiceHasTimeoutsOfItsOwn(t *testing.T) {
 
 // TestConnectionsOfAGoneServerHaveTheDefaults: nobody knows any more what their service said.
 func TestConnectionsOfAGoneServerHaveTheDefaults(t *testing.T) {
+	t.Parallel()
 	service := sweepService(model.DR)
 	service.Timeouts = oddTimeouts
 	b := newSweepBed(t, model.DR)

@@ -25,6 +25,7 @@ import (
 type eyes struct {
 	packets chan model.Traced
 	known   map[*twinConn]bool // connections of the twin that have begun
+	last    model.Traced       // that was told
 	end     func() error
 }
 
@@ -54,8 +55,8 @@ func (b *testbed) trace(t testing.TB, wanted model.TraceFilter) *eyes {
 func (e *eyes) see(t testing.TB) model.Traced {
 	t.Helper()
 	select {
-	case p := <-e.packets:
-		return p
+	case e.last = <-e.packets:
+		return e.last
 	case <-time.After(time.Minute):
 		t.Fatal("no packet was told")
 	}
@@ -89,11 +90,12 @@ func (e *eyes) compare(t testing.TB, ifindex int, frame []byte, o outcome, w *tw
 func (e *eyes) compareFound(t testing.TB, w *twin, p model.Traced) {
 	t.Helper()
 	key := flow{p.Flow.Client, p.Flow.Virtual, p.Flow.Protocol}
-	if c := w.conns[key]; p.Connection != "" {
+	if c := w.connTold(key, p.Back); p.Connection != "" {
 		if c == nil || c.toService != key {
 			t.Fatalf("%s: it has a connection %v, which the twin does not know", p.Verdict, key)
 		}
-		if p.Connection != c.state.name || p.Fresh == e.known[c] || p.Server != nil && *p.Server != c.server.want.Key {
+		begun := e.known[c] || c.forth == nil // as what was asked without a connection
+		if p.Connection != c.state.name || p.Fresh == begun || p.Server != nil && *p.Server != c.server.want.Key {
 			t.Errorf("%s: it is %s (begun: %v) with %v, want %s with %v", p.Verdict, p.Connection, p.Fresh, p.Server, c.state.name, c.server.want.Key)
 		}
 		e.known[c] = true
@@ -110,10 +112,26 @@ func (e *eyes) compareFound(t testing.TB, w *twin, p model.Traced) {
 	if s := w.service(key); p.Template != model.NoTemplate && (s == nil || s.want.Persistence.Timeout == 0) {
 		t.Errorf("%s: template %s, of a service that has none", p.Verdict, p.Template)
 	}
-	unscheduled := []verdict{notServing, martian, badChecksum, unknownConnection, halfOpen, noServer}
+	unscheduled := []verdict{notServing, badChecksum, unknownConnection, halfOpen, noServer}
+	if s := w.service(key); !p.Hashed && (s == nil || !s.want.OnePacket) { // or its server has sent it back
+		unscheduled = append(unscheduled, martian)
+	}
 	if p.Server != nil && p.Connection == "" && slices.Contains(unscheduled, verdict(p.Verdict)) {
 		t.Errorf("%s: it has the server %v, though nobody was asked for one", p.Verdict, p.Server)
 	}
+}
+
+// connTold is the connection of a flow to a service or, of an answer, what was asked by a datagram without one.
+func (t *twin) connTold(key flow, back bool) *twinConn {
+	if c := t.conns[key]; c != nil || !back {
+		return c
+	}
+	for _, q := range t.questions {
+		if q.toService == key {
+			return q
+		}
+	}
+	return nil
 }
 
 // TestTracedPathIsThePath: the path with eyes agrees with the twin in everything, as the other one does, and tells
@@ -135,6 +153,7 @@ func TestTracedPathIsThePath(t *testing.T) {
 
 // TestTraceSaysWhatWasFound: what the stages found of a packet.
 func TestTraceSaysWhatWasFound(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, smallTable)
 	b.apply(t, persistent(world(), model.Persistence{Timeout: persists}))
 	e := b.trace(t, model.TraceFilter{})
@@ -189,6 +208,59 @@ func TestTraceSaysWhatWasFound(t *testing.T) {
 	if p := found(stray.more(), front); !p.Hashed || p.Connection != "" || p.Server == nil || p.Verdict != "hashed_unknown" {
 		t.Errorf("what follows the hash was told as %+v", p)
 	}
+}
+
+// TestTraceOfWhatBeginsNoConnection: datagrams that are scheduled one by one, their answers, and what goes by the hash
+// of its flow; each too when the server that it would go to has sent it back.
+func TestTraceOfWhatBeginsNoConnection(t *testing.T) {
+	t.Parallel()
+	b := newTestbed(t, smallTable)
+	nat, dsr := service(4, 10, 53, model.UDP, toServer(4, 1, 5353, model.NAT)), service(4, 11, 53, model.UDP, toServer(4, 2, 53, model.DR))
+	nat.OnePacket, dsr.OnePacket = true, true
+	web := service(4, 12, 80, model.TCP, toServer(4, 3, 80, model.DR))
+	b.apply(t, model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{nat, dsr, web}})
+	b.eyes = b.trace(t, model.TraceFilter{})
+	defer b.eyes.end()
+	asks, asksDSR, stray := talkTo(4, 10, 53, model.UDP, 47000), talkTo(4, 11, 53, model.UDP, 47000), talkTo(4, 12, 80, model.TCP, 47000)
+	to := func(s model.ServiceWant, v verdict) model.Traced {
+		w := s.Servers[0]
+		return model.Traced{Verdict: string(v), Service: &s.Key, Scheduler: s.Scheduler, Server: &w.Key, Forwarding: w.Forwarding}
+	}
+	byHash := func(v verdict) model.Traced {
+		traced := to(web, v)
+		traced.Hashed = true
+		return traced
+	}
+	answer := asks.answer(netip.AddrPortFrom(nat.Servers[0].Key.Address, 5353), 0)
+	for _, row := range []struct {
+		name    string
+		talk    talk
+		ifindex int
+		layers  packet.Layers
+		want    model.Traced
+	}{
+		{"question by NAT", asks, front, asks.more(), to(nat, natIn)},
+		{"its answer", asks, back, answer, model.Traced{Verdict: string(natOut), Connection: "UDP", Back: true}},
+		{"question by DR", asksDSR, front, asksDSR.more(), to(dsr, dr)},
+		{"question that came back", asksDSR, back, returned(asksDSR.more(), 2), to(dsr, martian)},
+		{"by hash", stray, front, stray.more(), byHash(hashedUnknown)},
+		{"by hash, and it came back", stray, back, returned(stray.more(), 3), byHash(martian)},
+	} {
+		b.frame(t, row.ifindex, packet.Build(row.layers...))
+		got := b.eyes.last
+		if got.Back { // whose it is is in its headers
+			got.Server, got.Forwarding = nil, 0
+		}
+		got.At, got.In, got.Sent, got.Means, got.Egress, got.Link = time.Time{}, model.Frame{}, nil, "", 0, 0
+		row.want.Part, row.want.Flow = model.TracedWhole, model.Flow{Protocol: row.talk.protocol, Client: row.talk.client, Virtual: row.talk.service}
+		compareTraced(t, row.name, row.want, got)
+	}
+	b.compareConnections(t) // there are none
+}
+
+// returned is a packet as a server behind the director routes it.
+func returned(layers packet.Layers, host byte) packet.Layers {
+	return fromMAC(toMAC(layers, backMAC), macOf(host))
 }
 
 func compareTraced(t *testing.T, what string, want, got model.Traced) {
@@ -260,6 +332,7 @@ func TestTraceIsOfWhoIsWanted(t *testing.T) {
 
 // TestTraceSaysWhatItMissed: while nobody reads, the ring is full at some time; told and missed are all that came.
 func TestTraceSaysWhatItMissed(t *testing.T) {
+	t.Parallel()
 	const sent, read = 6000, 2000 // of some 1,900 in the ring, and 1,024 on the way from there
 	b := newTestbed(t, smallTable)
 	b.apply(t, world())
@@ -282,6 +355,7 @@ func TestTraceSaysWhatItMissed(t *testing.T) {
 
 // TestThereIsOneTrace at a time, and the path is on the interfaces again when it ends, however that is.
 func TestThereIsOneTrace(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, smallTable)
 	want := world()
 	b.apply(t, want)
@@ -311,6 +385,7 @@ func TestThereIsOneTrace(t *testing.T) {
 
 // TestDaemonThatEndsTakesItsTraceAlong; one that is killed leaves it to the next.
 func TestDaemonThatEndsTakesItsTraceAlong(t *testing.T) {
+	t.Parallel()
 	b := newTestbed(t, smallTable)
 	b.apply(t, world())
 	before := b.programIDs(t)

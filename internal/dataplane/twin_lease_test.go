@@ -20,7 +20,8 @@ func (t *twin) asksARP(p parsed) verdict {
 	if len(b) < 28 || b[2] != 8 || b[3] != 0 || b[4] != 6 || b[5] != 4 {
 		return notIP
 	}
-	if t.leaseOver(netip.AddrFrom4([4]byte(b[24:28]))) {
+	announced := [4]byte(b[14:18]) == [4]byte(b[24:28])
+	if !announced && t.leaseOver(netip.AddrFrom4([4]byte(b[24:28]))) {
 		return leaseOver
 	}
 	return notIP

@@ -148,9 +148,11 @@ func (t *twin) connections() []dataplane.Connection {
 	return sorted(out)
 }
 
+// sorted puts them in the one order that they have: a connection from port 0 and its client's template differ in
+// nothing before their states.
 func sorted(list []dataplane.Connection) []dataplane.Connection {
 	slices.SortFunc(list, func(a, b dataplane.Connection) int {
-		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.Client.Compare(b.Client), a.Virtual.Compare(b.Virtual))
+		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), a.Client.Compare(b.Client), a.Virtual.Compare(b.Virtual), cmp.Compare(a.State, b.State))
 	})
 	return list
 }

@@ -5,8 +5,8 @@
 // and needs no daemon; one that runs is asked by the command line, which hands its answer in.
 //
 // It is not for real servers: `weir realserver status` is. Read this file first, then look.go, and
-// any of the checks: host.go, interfaces.go, checks.go, network.go, services.go. docs/doctor.md says the same
-// to those who run it.
+// any of the checks: host.go, interfaces.go, checks.go, network.go, routers.go, services.go. docs/doctor.md says the
+// same to those who run it.
 package doctor
 
 import (
@@ -81,6 +81,8 @@ var checks = []check{
 	{"forwarding", forwarding},
 	{"neighbour-timers", neighbourTimers},
 	{"neighbour-table", neighbourTable},
+	{"vrrp", virtualRouters},
+	{"arp", arp},
 	{"one-arm-nat", oneArmNAT},
 	{"own-client", ownClient},
 }
@@ -129,7 +131,7 @@ func Report(findings []api.Finding) api.Doctor {
 func newHost(f Facts) host {
 	h := host{Facts: f}
 	if f.Spec != nil {
-		h.desired, _ = plan.Make(*f.Spec, model.Seen{Network: f.Network}, f.Now)
+		h.desired, _ = plan.Make(*f.Spec, asMaster(*f.Spec, f.Network), f.Now)
 	}
 	h.interfaces = balanced(h)
 	return h

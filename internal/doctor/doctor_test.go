@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -51,8 +52,8 @@ func healthy() doctor.Facts {
 		},
 		Devices: map[int]address.Device{
 			1:     {Name: "lo", Index: 1, Kind: "device"},
-			front: {Name: "eth0", Index: front, Kind: "device", Default4: true},
-			back:  {Name: "eth1", Index: back, Kind: "device"},
+			front: {Name: "eth0", Index: front, Kind: "device", Default4: true, Multicast: true},
+			back:  {Name: "eth1", Index: back, Kind: "device", Multicast: true},
 		},
 		Sysctls: map[string]string{
 			"net/ipv4/conf/all/rp_filter":             "0",
@@ -133,6 +134,43 @@ func paired(o address.Offloads, program uint32) func(*doctor.Facts) {
 
 func without(bit int) func(*doctor.Facts) {
 	return func(f *doctor.Facts) { f.Process.Capabilities &^= 1 << bit }
+}
+
+// virtual gives the host a virtual router on eth0 that has the service's address.
+func virtual(changes ...func(*model.VirtualRouter)) func(*doctor.Facts) {
+	return func(f *doctor.Facts) {
+		r := model.VirtualRouter{
+			Name: "front", Interface: "eth0", ID: 51, Version: model.VRRP3, Priority: 100, Advertise: time.Second,
+			Addresses: []netip.Prefix{prefix("192.0.2.10/24")},
+		}
+		for _, change := range changes {
+			change(&r)
+		}
+		f.Spec.VirtualRouters = append(f.Spec.VirtualRouters, r)
+		f.Process.Capabilities |= 1 << unix.CAP_SYS_NICE
+	}
+}
+
+func link(index int, change func(*model.Link)) func(*doctor.Facts) {
+	return func(f *doctor.Facts) {
+		for i := range f.Network.Links {
+			if f.Network.Links[i].Index == index {
+				change(&f.Network.Links[i])
+			}
+		}
+	}
+}
+
+// third is one more interface among the clients, which weir is told to leave alone.
+func third(f *doctor.Facts) {
+	f.Spec.Interfaces = []model.Interface{{Name: "eth0"}, {Name: "eth1"}}
+	f.Network.Links = append(f.Network.Links, model.Link{Name: "eth2", Index: 8, MTU: 1500, Up: true, Prefixes: []netip.Prefix{prefix("192.0.2.8/24")}})
+	f.Devices[8] = address.Device{Name: "eth2", Index: 8, Kind: "device"}
+}
+
+// onLoopback puts the service's address where real servers have it.
+func onLoopback(f *doctor.Facts) {
+	f.Network.Links[0].Prefixes = append(f.Network.Links[0].Prefixes, prefix("192.0.2.10/32"))
 }
 
 func client(address string) func(*doctor.Facts) {
@@ -254,6 +292,28 @@ var tests = []struct {
 	{"a table with room", "neighbour-table", []func(*doctor.Facts){func(f *doctor.Facts) { f.Entries4 = 1022 }}, api.LevelOK, "", ""},
 	{"a full IPv6 table", "neighbour-table", []func(*doctor.Facts){func(f *doctor.Facts) { f.Entries6 = 2000 }}, api.LevelWarning, "ipv6", "sysctl -w net/ipv6/neigh/default/gc_thresh3=8000"},
 	{"a table that is the first namespace's", "neighbour-table", []func(*doctor.Facts){func(f *doctor.Facts) { f.Entries4 = 5000; delete(f.Sysctls, "net/ipv4/neigh/default/gc_thresh3") }}, api.LevelOK, "", ""},
+	{"a virtual router", "vrrp", []func(*doctor.Facts){virtual()}, api.LevelOK, "can take part: 1", ""},
+	{"a virtual router on no interface", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Interface = "eth7" })}, api.LevelError, "front: interface eth7 is missing", "ip -brief link"},
+	{"a virtual router whose interface is down", "vrrp", []func(*doctor.Facts){virtual(), link(front, func(l *model.Link) { l.Up = false })}, api.LevelError, "interface eth0 is down", "ip link set dev eth0 up"},
+	{"a virtual router without a source", "vrrp", []func(*doctor.Facts){virtual(), link(front, func(l *model.Link) { l.Prefixes = nil })}, api.LevelError, "no IPv4 address of its own", "ip address add ADDRESS/24 dev eth0"},
+	{"a virtual router with somebody else's source", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Source = addr("192.0.2.77") })}, api.LevelError, "source 192.0.2.77", "ip -brief address"},
+	{"an IPv6 virtual router without a link-local address", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Addresses = []netip.Prefix{prefix("fe80::10/64")} }), link(front, func(l *model.Link) { l.MAC = model.MAC{0x52, 0x54, 0, 0x12, 0x34, 0x56} })}, api.LevelError, "no link-local address", "sysctl -w net/ipv6/conf/eth0/disable_ipv6=0 && ip address replace fe80::5054:ff:fe12:3456/64 dev eth0"},
+	{"a virtual router without multicast", "vrrp", []func(*doctor.Facts){virtual(), device(front, func(d *address.Device) { d.Multicast = false })}, api.LevelWarning, "eth0 says that it has no multicast", "ip link set dev eth0 multicast on"},
+	{"a virtual router with peers, and no multicast", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Peers = []netip.Addr{addr("192.0.2.2")} }), device(front, func(d *address.Device) { d.Multicast = false })}, api.LevelOK, "", ""},
+	{"a fault is told once", "config", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Interface = "eth7" })}, api.LevelOK, "", ""},
+	{"a virtual router and no CAP_SYS_NICE", "capabilities", []func(*doctor.Facts){running, virtual(), without(unix.CAP_SYS_NICE)}, api.LevelWarning, "the daemon (pid 4711) has no CAP_SYS_NICE", "systemctl edit weir"},
+	{"no CAP_SYS_NICE, and no virtual router", "capabilities", []func(*doctor.Facts){without(unix.CAP_SYS_NICE)}, api.LevelOK, "", ""},
+	{"an interface without weir beside a virtual router", "arp", []func(*doctor.Facts){virtual(), third}, api.LevelWarning, "eth2 answers ARP for 192.0.2.10", "sysctl -w net/ipv4/conf/eth2/arp_ignore=1"},
+	{"one that answers for its own addresses alone", "arp", []func(*doctor.Facts){virtual(), third, set("net/ipv4/conf/eth2/arp_ignore", "1")}, api.LevelOK, "", ""},
+	{"all that answer for their own addresses alone", "arp", []func(*doctor.Facts){virtual(), third, set("net/ipv4/conf/all/arp_ignore", "2")}, api.LevelOK, "", ""},
+	{"one where weir runs, too", "arp", []func(*doctor.Facts){virtual(), third, func(f *doctor.Facts) { f.Spec.Interfaces = nil }}, api.LevelOK, "", ""},
+	{"one of another network", "arp", []func(*doctor.Facts){virtual(), third, link(8, func(l *model.Link) { l.Prefixes = []netip.Prefix{prefix("203.0.113.1/24")} })}, api.LevelOK, "", ""},
+	{"one beside no virtual router", "arp", []func(*doctor.Facts){third}, api.LevelOK, "", ""},
+	{"a virtual router's address on lo", "arp", []func(*doctor.Facts){virtual(), onLoopback}, api.LevelWarning, "eth0: arp_announce is off, and 192.0.2.10", "sysctl -w net/ipv4/conf/eth0/arp_announce=2"},
+	{"one on lo, as real servers have it", "arp", []func(*doctor.Facts){virtual(), onLoopback, set("net/ipv4/conf/all/arp_announce", "2")}, api.LevelOK, "", ""},
+	{"a service's address on lo", "arp", []func(*doctor.Facts){onLoopback}, api.LevelOK, "", ""},
+	{"strict filters, two arms and a virtual router", "rp-filter", []func(*doctor.Facts){natBehind, virtual(), set("net/ipv4/conf/eth1/rp_filter", "1")}, api.LevelWarning, "two arms", "sysctl -w net/ipv4/conf/eth1/rp_filter=2"},
+	{"a master", "own-client", []func(*doctor.Facts){virtual(), link(front, func(l *model.Link) { l.Prefixes = append(l.Prefixes, prefix("192.0.2.10/24")) })}, api.LevelNote, "192.0.2.10", "nc -vz 198.51.100.11 80"},
 	{"NAT on one arm", "one-arm-nat", []func(*doctor.Facts){natBeside}, api.LevelNote, "share 192.0.2.0/24", "ip route add 192.0.2.1/32 dev DEV && ip route replace 192.0.2.0/24 via 192.0.2.1"},
 	{"NAT on one arm and a client there", "one-arm-nat", []func(*doctor.Facts){running, natBeside, client("192.0.2.99")}, api.LevelError, "client 192.0.2.99", "ip route add 192.0.2.1/32"},
 	{"NAT on one arm and a client elsewhere", "one-arm-nat", []func(*doctor.Facts){running, natBeside, client("203.0.113.7")}, api.LevelNote, "share", "ip route add"},

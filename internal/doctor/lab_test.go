@@ -251,6 +251,36 @@ func TestWhatIsInTheWayOfChecksIsSeen(t *testing.T) {
 	}
 }
 
+// TestFixesOfVirtualRoutersWork: what they need of the host, and who says past the program that an address is here.
+func TestFixesOfVirtualRoutersWork(t *testing.T) {
+	b := newBed(t, lab.LAN, lab.DR)
+	if err := b.host.Configure("interfaces: [eth0]\n" + `services: [{address: "192.0.2.10:80", scheduler: rr, check: off, forwarding: dr, servers: [192.0.2.11]}]
+vrrp:
+  - {name: front, interface: eth0, id: 51, addresses: [192.0.2.10/24]}
+  - {name: front6, interface: eth0, id: 51, addresses: ["fe80::10", "2001:db8:f::10/64"]}
+`); err != nil {
+		t.Fatal(err)
+	}
+	b.run("ip link add inside type veth peer name outside; ip link set inside up; ip link set outside up; ip address add 192.0.2.77/24 dev inside; ip address add 192.0.2.10/32 dev lo")
+	b.run("sysctl -w net/ipv4/conf/inside/arp_ignore=1; sysctl -w net/ipv4/conf/inside/arp_announce=2; sysctl -w net/ipv4/conf/eth0/arp_announce=2")
+	if _, there := b.find("vrrp", "can take part: 2", api.LevelOK); !there {
+		t.Errorf("%+v", b.doctor().Findings)
+	}
+	for _, tt := range []struct {
+		broken, check, what string
+		level               api.Level
+	}{
+		{"ip link set dev eth0 multicast off", "vrrp", "front6: eth0 says that it has no multicast", api.LevelWarning},
+		{"ip -6 address flush dev eth0 scope link", "vrrp", "front6: interface eth0 has no link-local address", api.LevelError},
+		{"sysctl -w net/ipv6/conf/eth0/disable_ipv6=1", "vrrp", "front6: interface eth0 has no link-local address", api.LevelError},
+		{"ip link set dev eth0 down", "vrrp", "front: interface eth0 is down", api.LevelError},
+		{"sysctl -w net/ipv4/conf/inside/arp_ignore=0", "arp", "inside answers ARP for 192.0.2.10", api.LevelWarning},
+		{"sysctl -w net/ipv4/conf/eth0/arp_announce=0", "arp", "eth0: arp_announce is off", api.LevelWarning},
+	} {
+		b.mends(tt.broken, tt.check, tt.what, tt.level)
+	}
+}
+
 func TestDeadDaemonsPinsAreSeen(t *testing.T) {
 	b := newBed(t, lab.TwoArm, lab.NAT)
 	b.start(nat)

@@ -26,7 +26,7 @@ func (h host) paths() []string {
 	for _, name := range h.desired.Address.Forward6 {
 		out = append(out, forwardingOf("ipv6", name))
 	}
-	return out
+	return append(out, h.arpPaths()...)
 }
 
 func rpFilterOf(name string) string { return path.Join("net/ipv4/conf", name, "rp_filter") }

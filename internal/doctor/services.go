@@ -38,7 +38,9 @@ func configuration(h host) []api.Finding {
 	var out []api.Finding
 	if !h.runs() {
 		for _, p := range h.desired.Problems {
-			out = append(out, found(api.LevelError, p.What, p.Why, p.Fix)...)
+			if !h.isOfRouter(p) {
+				out = append(out, found(api.LevelError, p.What, p.Why, p.Fix)...)
+			}
 		}
 		out = append(out, h.wayless()...)
 	}

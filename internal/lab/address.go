@@ -68,6 +68,7 @@ func DefaultAddresses() Addresses {
 const (
 	routerHost   = 1  // the router; the inner router in the back network
 	directorHost = 2  // the first director
+	strangerHost = 4  // who has no part in anything
 	innerHost    = 5  // the inner router in the front network
 	vipHost      = 10 // the service
 	serverHost   = 11 // the first server

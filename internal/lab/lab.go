@@ -35,6 +35,7 @@ type Config struct {
 	MSS        string     // of those servers, for `weir realserver up --mss`; empty: its default
 	Addresses  Addresses  // zero: DefaultAddresses
 	Elsewhere  Elsewhere
+	Stranger   bool // one more host on the front LAN, which has no part in anything
 	Web        Web
 	Weir       string // path of the weir binary; empty: no director and no real server can be started
 	Confined   bool   // daemons run as a systemd unit does: no root, few capabilities
@@ -58,6 +59,7 @@ type Lab struct {
 	Inner      *Node // the second router, in shape routed
 	Directors  []*Director
 	Servers    []*Server
+	Stranger   *Node // nil: there is none
 
 	config   Config
 	log      *slog.Logger
@@ -160,6 +162,9 @@ func (l *Lab) Nodes() []*Node {
 	}
 	for _, s := range l.Servers {
 		nodes = append(nodes, &s.Node)
+	}
+	if l.Stranger != nil {
+		nodes = append(nodes, l.Stranger)
 	}
 	return nodes
 }

@@ -24,6 +24,7 @@ import (
 const asLab = "WEIR_TEST_AS_LAB"
 
 func TestMain(m *testing.M) {
+	lab.TakePart()
 	if os.Getenv(asLab) == "" {
 		os.Exit(m.Run())
 	}

@@ -89,7 +89,7 @@ func (l *Lab) build() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(l.buildRouter(front), l.buildDirectors(front)); err != nil {
+	if err := errors.Join(l.buildRouter(front), l.buildDirectors(front), l.buildStranger(front)); err != nil {
 		return err
 	}
 	switch l.Shape {
@@ -147,6 +147,20 @@ func (l *Lab) buildDirectors(front *lan) error {
 		}
 	}
 	return nil
+}
+
+// buildStranger puts one more host on the front LAN.
+func (l *Lab) buildStranger(front *lan) (err error) {
+	if !l.config.Stranger {
+		return nil
+	}
+	if l.Stranger, err = l.newNode("stranger", l.front().host(strangerHost)); err != nil {
+		return err
+	}
+	return errors.Join(
+		front.plug(l.Stranger.network, FirstLink),
+		l.Stranger.address(FirstLink, l.front().on(strangerHost)...),
+	)
 }
 
 // buildElsewhere routes the networks that are elsewhere.

@@ -26,6 +26,7 @@ type Seen struct {
 	Maintenance MaintenanceFiles
 	VRRP        map[string]VRRPSeen // by the name of the virtual router
 	Balanced    map[string]bool     // virtual routers whose services the data plane serves, by name
+	Served      map[string]bool     // the same of those that it serves, or may serve still
 	Held        map[string]bool     // those whose addresses are there, or may be
 	Applied     Applied
 }

@@ -3,6 +3,7 @@
 package model
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 )
@@ -23,6 +24,28 @@ type VirtualRouter struct {
 	PreemptDelay time.Duration  // a backup of a higher priority waits so long before it takes over from a living master
 	StartDelay   time.Duration  // nothing is begun, and no advert missed, for so long after the start
 	Checksum     VRRPChecksum   // of adverts of version 3 over IPv4
+}
+
+// MaxVirtualRouters is the largest number of virtual routers.
+const MaxVirtualRouters = 1023
+
+// MaxVirtualAddresses is the largest number of addresses of all virtual routers together.
+const MaxVirtualAddresses = 16384
+
+// Leased are the addresses of virtual routers that have a lease, and whose it is: nobody is told here where they are
+// unless that is master. A lease is found by the address alone; so one has none that two virtual routers have, as a
+// link-local one on two links may be: this director may be master of one and not of the other.
+func (s Spec) Leased() map[Addr]string {
+	out, shared := map[Addr]string{}, map[Addr]bool{}
+	for _, r := range s.VirtualRouters {
+		for _, p := range r.Addresses {
+			_, twice := out[p.Addr()]
+			shared[p.Addr()] = shared[p.Addr()] || twice
+			out[p.Addr()] = r.Name
+		}
+	}
+	maps.DeleteFunc(out, func(a Addr, _ string) bool { return shared[a] })
+	return out
 }
 
 // VRRPVersion is one of the protocol.
@@ -78,10 +101,11 @@ type VRRPSeen struct {
 	Why      string // it is in this state: "no advert of 192.0.2.2 for 3.609s"
 	Master   Addr   // who advertises, as a backup hears it; zero: nobody is known, or it is this one
 	Priority uint8  // of that master's adverts
+	Unsaid   string // why no advert gets away of one that is or would be master; "": they do
 	Conflict string // somebody else's adverts that cannot be right: "192.0.2.9 advertises id 51 with other addresses (…)"; "": none of late
 }
 
-// VRRPWant is a virtual router as it shall run.
+// VRRPWant is a virtual router as it shall run. Its Source is chosen, unless there is a fault.
 type VRRPWant struct {
 	VirtualRouter
 	Link  int    // index of its interface; 0: there is none

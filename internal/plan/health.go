@@ -52,7 +52,7 @@ func Remember(seen model.Seen, desired model.Desired, now time.Time) model.Seen 
 	pool := InPool(seen.InPool, desired.Dataplane.Services)
 	seen.Entered = stillEntered(seen, pool, now)
 	seen.InPool, seen.Standings, seen.Ejections = pool, desired.Standings, desired.Ejections
-	seen.Balanced, seen.Held = handedOver(seen, desired)
+	seen.Balanced, seen.Served, seen.Held = handedOver(seen, desired)
 	return seen
 }
 

@@ -23,7 +23,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 	resting := resting(all, seen, now)
 	pools := pools(all, seen, resting, now)
 	routers := virtualRouters(spec, network)
-	leased := leased(spec)
+	leased := spec.Leased()
 	holding, balancing := handover(mastered(routers, seen.VRRP), seen)
 	desired := model.Desired{
 		Address: model.AddressWant{

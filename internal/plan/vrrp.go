@@ -24,33 +24,41 @@ func virtualRouters(spec model.Spec, network model.Network) []model.VRRPWant {
 		case !link.Up:
 			want.Fault = "interface " + r.Interface + " is down"
 		default:
-			want.Fault = sourceFault(spec, r, network, link)
+			want.Source, want.Fault = sourceOf(spec, r, network, link)
 		}
 		out = append(out, want)
 	}
 	return out
 }
 
-// sourceFault says why no advert can be sent, for want of an address to send it from. Virtual addresses are none:
-// they are the master's, whoever that is (RFC 9568, section 5.1.1.1); but to their owner they are his own.
-func sourceFault(spec model.Spec, r model.VirtualRouter, network model.Network, link model.Link) string {
+// sourceOf is the address that adverts come from: the given one, or the first of the interface's that stays with this
+// host, of IPv6 link-local (RFC 9568, section 5.1.2.1). Virtual addresses are none: they are the master's, whoever that
+// is (section 5.1.1.1); but to their owner they are his own, if he has no other. Without one there is a fault.
+func sourceOf(spec model.Spec, r model.VirtualRouter, network model.Network, link model.Link) (source model.Addr, fault string) {
 	if r.Source.IsValid() {
 		if !holds(network, r.Source) {
-			return "source " + r.Source.String() + " is no address of this host"
+			fault = "source " + r.Source.String() + " is no address of this host"
 		}
-		return ""
+		return r.Source, fault
 	}
-	has := func(fit func(model.Addr) bool) bool {
-		return slices.ContainsFunc(link.Prefixes, func(p netip.Prefix) bool { return fit(p.Addr()) && stays(spec, r, p.Addr()) })
-	}
+	const owner = 255
 	v6 := r.Addresses[0].Addr().Is6()
-	switch {
-	case v6 && !has(func(a model.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() }):
-		return "interface " + link.Name + " has no link-local address to send adverts from"
-	case !v6 && !has(is4):
-		return "interface " + link.Name + " has no IPv4 address of its own to send adverts from"
+	for _, p := range link.Prefixes {
+		switch a := p.Addr(); {
+		case a.Is6() != v6 || v6 && !a.IsLinkLocalUnicast():
+		case stays(spec, a):
+			return a, ""
+		case r.Priority == owner && routes(r, a) && !source.IsValid():
+			source = a
+		}
 	}
-	return ""
+	switch {
+	case source.IsValid():
+		return source, ""
+	case v6:
+		return source, "interface " + link.Name + " has no link-local address to send adverts from"
+	}
+	return source, "interface " + link.Name + " has no IPv4 address of its own to send adverts from"
 }
 
 func holds(network model.Network, a model.Addr) bool {
@@ -60,11 +68,7 @@ func holds(network model.Network, a model.Addr) bool {
 }
 
 // stays tells whether an address stays with this host, whoever is master.
-func stays(spec model.Spec, r model.VirtualRouter, a model.Addr) bool {
-	const owner = 255
-	if r.Priority == owner && routes(r, a) {
-		return true
-	}
+func stays(spec model.Spec, a model.Addr) bool {
 	return routerOf(spec, a) == nil && !slices.ContainsFunc(keys(spec), func(k model.ServiceKey) bool { return k.Address == a })
 }
 
@@ -111,12 +115,18 @@ func handover(mastered map[string]bool, seen model.Seen) (holding, balancing map
 }
 
 // handedOver is what may be true of the virtual routers while the newest wish is on its way: an address that is to
-// come may be there, and services that are to go may be gone.
-func handedOver(seen model.Seen, desired model.Desired) (balanced, held map[string]bool) {
-	balanced, held = maps.Clone(seen.Balanced), maps.Clone(desired.Address.Routers)
+// come may be there, and services that are to go may be gone, or be served still.
+func handedOver(seen model.Seen, desired model.Desired) (balanced, served, held map[string]bool) {
+	balanced = maps.Clone(seen.Balanced)
 	maps.DeleteFunc(balanced, func(name string, _ bool) bool { return !desired.Dataplane.Routers[name] })
-	maps.Copy(held, seen.Held)
-	return balanced, held
+	return balanced, either(desired.Dataplane.Routers, seen.Served), either(desired.Address.Routers, seen.Held)
+}
+
+func either(a, b map[string]bool) map[string]bool {
+	out := map[string]bool{}
+	maps.Copy(out, a)
+	maps.Copy(out, b)
+	return out
 }
 
 // routerVIPs are all addresses of the virtual routers that are held here: those that no service has, too.
@@ -147,17 +157,6 @@ func retire(services []model.ServiceWant, leased map[model.Addr]string, balancin
 	}
 }
 
-// leased are the addresses of virtual routers, and whose: nobody is told here where they are unless that is master.
-func leased(spec model.Spec) map[model.Addr]string {
-	out := map[model.Addr]string{}
-	for _, r := range spec.VirtualRouters {
-		for _, p := range r.Addresses {
-			out[p.Addr()] = r.Name
-		}
-	}
-	return out
-}
-
 // leadsToRouter tells whether a link is where the addresses of a virtual router are, or will be, that a service has.
 func leadsToRouter(spec model.Spec, link model.Link) bool {
 	return slices.ContainsFunc(spec.VirtualRouters, func(r model.VirtualRouter) bool {
@@ -182,6 +181,10 @@ func routerProblems(spec model.Spec, routers []model.VRRPWant, seen map[string]m
 		if why := faultOf(r, now); why != "" {
 			out = append(out, model.Problem{What: what + " is in fault", Why: why,
 				Fix: "remove the cause; weir takes part again by itself"})
+		}
+		if now.Unsaid != "" {
+			out = append(out, model.Problem{What: what + " cannot advertise", Why: now.Unsaid,
+				Fix: "let IP protocol 112 out (firewall), and correct `peers:`; weir tries again by itself"})
 		}
 		if now.Conflict != "" {
 			out = append(out, model.Problem{What: what + " is in conflict", Why: now.Conflict,

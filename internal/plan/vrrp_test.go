@@ -209,29 +209,41 @@ func TestRouterSaysWhyItCannotTakePart(t *testing.T) {
 	v4, v6 := virtualRouter("VI_1", "192.0.2.99/24"), virtualRouter("VI_6", "fe80::99/64", "2001:db8:a::99/64")
 	owner, nowhere, named, strange := v4, v4, v4, v4
 	owner.Priority, nowhere.Interface = 255, "eth7"
+	again, alone := network(), network() // the interface's own address was removed, and added again
+	again.Links[1].Prefixes = prefixes("192.0.2.98/24", "192.0.2.10/24", "fe80::98/64", "192.0.2.99/24", "2001:db8:a::1/64", "192.0.2.7/24", "fe80::7/64", "192.0.2.8/24")
+	alone.Links[1].Prefixes = prefixes("192.0.2.98/24", "fe80::98/64")
 	named.Source, strange.Source = netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("198.51.100.2")
 	for _, c := range []struct {
 		name    string
 		router  model.VirtualRouter
 		network model.Network
 		link    int
+		source  string
 		want    string
 	}{
-		{"IPv4", v4, good, 2, ""},
-		{"IPv6", v6, good, 2, ""},
-		{"missing", nowhere, good, 0, "interface eth7 is missing"},
-		{"down", v4, silent, 2, "interface eth0 is down"},
-		{"virtual IPv4 addresses only", v4, bare, 2, "interface eth0 has no IPv4 address of its own to send adverts from"},
-		{"virtual link-local address only", v6, bare, 2, "interface eth0 has no link-local address to send adverts from"},
-		{"the owner", owner, bare, 2, ""},
-		{"a source of another interface", named, bare, 2, ""},
-		{"a source of another host", strange, good, 2, "source 198.51.100.2 is no address of this host"},
+		{"IPv4", v4, good, 2, "192.0.2.1", ""},
+		{"IPv6", v6, good, 2, "fe80::1", ""},
+		{"missing", nowhere, good, 0, "", "interface eth7 is missing"},
+		{"down", v4, silent, 2, "", "interface eth0 is down"},
+		{"virtual IPv4 addresses only", v4, bare, 2, "", "interface eth0 has no IPv4 address of its own to send adverts from"},
+		{"virtual link-local address only", v6, bare, 2, "", "interface eth0 has no link-local address to send adverts from"},
+		{"virtual addresses of another only", v4, alone, 2, "", "interface eth0 has no IPv4 address of its own to send adverts from"},
+		{"virtual link-local address of another only", v6, alone, 2, "", "interface eth0 has no link-local address to send adverts from"},
+		{"behind virtual addresses", v4, again, 2, "192.0.2.7", ""},
+		{"behind virtual link-local addresses", v6, again, 2, "fe80::7", ""},
+		{"the owner", owner, bare, 2, "192.0.2.99", ""},
+		{"the owner with another address", owner, again, 2, "192.0.2.7", ""},
+		{"a source of another interface", named, bare, 2, "198.51.100.1", ""},
+		{"a source of another host", strange, good, 2, "198.51.100.2", "source 198.51.100.2 is no address of this host"},
 	} {
 		s := spec("192.0.2.10")
-		s.VirtualRouters = []model.VirtualRouter{c.router}
+		s.VirtualRouters = []model.VirtualRouter{c.router, virtualRouter("VI_2", "192.0.2.98/24"), virtualRouter("VI_62", "fe80::98/64")}
 		got := desired(s, c.network).VRRP[0]
 		if got.Fault != c.want || got.Link != c.link || got.Name != c.router.Name {
 			t.Errorf("%s: link %d, fault %q; want %d, %q", c.name, got.Link, got.Fault, c.link, c.want)
+		}
+		if got.Source.IsValid() != (c.source != "") || got.Source.IsValid() && got.Source.String() != c.source {
+			t.Errorf("%s: from %s, want %q", c.name, got.Source, c.source)
 		}
 	}
 }
@@ -249,6 +261,7 @@ func TestProblemsOfVirtualRouters(t *testing.T) {
 		{"well", good, model.VRRPSeen{State: model.VRRPMaster}, ""},
 		{"no interface", nowhere, model.VRRPSeen{}, "virtual router VI_1 is in fault: interface eth7 is missing"},
 		{"what only it knows", good, model.VRRPSeen{State: model.VRRPFault, Why: "no socket"}, "virtual router VI_1 is in fault: no socket"},
+		{"mute", good, model.VRRPSeen{State: model.VRRPBackup, Unsaid: "not permitted"}, "virtual router VI_1 cannot advertise: not permitted"},
 		{"conflict", good, model.VRRPSeen{Conflict: "192.0.2.9 advertises"}, "virtual router VI_1 is in conflict: 192.0.2.9 advertises"},
 		{"outside", far, model.VRRPSeen{}, "virtual router VI_1: address 203.0.113.99: no network of eth0 has it: nobody there asks for it, and only a route leads to it"},
 		{"with its network", own, model.VRRPSeen{}, ""},

@@ -18,7 +18,7 @@ type Role string
 const (
 	Single Role = "single" // it has no second director beside it
 	Master Role = "master" // of all virtual routers
-	Backup Role = "backup" // of all virtual routers, or in fault
+	Backup Role = "backup" // master of no virtual router: backup, in fault, or not begun
 	Mixed  Role = "mixed"  // master of some
 )
 

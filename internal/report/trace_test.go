@@ -16,7 +16,8 @@ import (
 func TestTraceTellsTheStages(t *testing.T) {
 	web := model.ServiceKey{Address: netip.MustParseAddr("192.0.2.10"), Port: 80, Protocol: model.TCP}
 	gone := model.ServiceKey{Address: netip.MustParseAddr("192.0.2.10"), Port: 81, Protocol: model.TCP}
-	spec := model.Spec{Services: []model.Service{{Name: "web", Key: web}}}
+	dns := model.ServiceKey{Address: netip.MustParseAddr("192.0.2.10"), Port: 53, Protocol: model.UDP}
+	spec := model.Spec{Services: []model.Service{{Name: "web", Key: web}, {Name: "dns", Key: dns, OnePacket: true}}}
 	network := model.Network{Links: []model.Link{{Index: 2, Name: "eth0"}, {Index: 3, Name: "eth1"}}}
 	flow := model.Flow{
 		Protocol: model.TCP, Client: netip.MustParseAddrPort("203.0.113.7:40000"), Virtual: netip.MustParseAddrPort("192.0.2.10:80"),
@@ -63,6 +64,17 @@ func TestTraceTellsTheStages(t *testing.T) {
 		}, []report.Stage{
 			{"parse", "the first fragment"}, {"connection", "none"}, {"service", "tcp 192.0.2.10:81, rr"},
 			{"server", "198.51.100.11:8080, by the hash of its flow"}, {"forward", "dr, out by eth1"},
+		}},
+		{"by hash, and its server had sent it", model.Traced{
+			Part: model.TracedWhole, Service: &web, Scheduler: model.RR, Server: server, Hashed: true, Forwarding: model.DR,
+		}, []report.Stage{
+			{"connection", "none"}, {"service", "web (tcp 192.0.2.10:80), rr"}, {"server", "198.51.100.11:8080, by the hash of its flow"},
+		}},
+		{"a datagram that is scheduled for itself", model.Traced{
+			Part: model.TracedWhole, Service: &dns, Scheduler: model.RR, Server: server, Forwarding: model.NAT, Sent: &in, Egress: 3,
+		}, []report.Stage{
+			{"connection", "none"}, {"service", "dns (udp 192.0.2.10:53), rr"}, {"server", "198.51.100.11:8080, picked by rr"},
+			{"forward", "nat, out by eth1"},
 		}},
 		{"its client is told", model.Traced{
 			Part: model.TracedWhole, Service: &web, Scheduler: model.RR, Server: server, Sent: &in, Egress: 2, Told: true,

@@ -59,14 +59,14 @@ func familyOf(router model.VirtualRouter) family {
 
 // open makes the socket. It hears adverts of the router's id only.
 func open(want model.VRRPWant) (*conn, error) {
-	c := &conn{family: familyOf(want.VirtualRouter), link: want.Link, to: want.Peers, space: make([]byte, most), side: make([]byte, 256)}
+	if err := checkSource(want); err != nil {
+		return nil, err
+	}
+	c := &conn{family: familyOf(want.VirtualRouter), link: want.Link, own: want.Source, to: want.Peers, space: make([]byte, most), side: make([]byte, 256)}
 	if len(c.to) == 0 {
 		c.to = []netip.Addr{c.family.group}
 	}
 	var err error
-	if c.own, err = sourceOf(want); err != nil {
-		return nil, err
-	}
 	c.fd, err = unix.Socket(c.family.domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("a socket for adverts: %w", err)
@@ -102,16 +102,19 @@ func (c *conn) prepare(want model.VRRPWant) error {
 
 func (c *conn) close() { unix.Close(c.fd) }
 
-// send sends an advert to all that it is for, and says what went wrong with any.
-func (c *conn) send(a advert) error {
+// send sends an advert to all that it is for: one who cannot be reached costs the others nothing. It says to how many
+// it went, and what went wrong with any.
+func (c *conn) send(a advert) (sent int, err error) {
 	var errs []error
 	for _, to := range c.to {
 		text := a.bytes(way{source: c.own, destination: to})
 		if err := unix.Sendmsg(c.fd, text, c.family.beside(c), c.family.address(c, to), 0); err != nil {
 			errs = append(errs, fmt.Errorf("an advert from %s to %s: %w", c.own, to, os.NewSyscallError("sendmsg", err)))
+			continue
 		}
+		sent++
 	}
-	return errors.Join(errs...)
+	return sent, errors.Join(errs...)
 }
 
 // receive reads a message that has come already; false: there is none that can be read.

@@ -7,7 +7,7 @@ import "sync/atomic"
 // Counts is how many adverts of a virtual router's id there were, since it runs.
 type Counts struct {
 	Sent      uint64
-	Unsent    uint64 // that the kernel did not take
+	Unsent    uint64 // that the kernel did not take, for one of the peers or for all
 	Received  uint64 // that counted
 	Discarded map[Reason]uint64
 }

@@ -58,7 +58,10 @@ func (s shared) names() (out []string) {
 func (n namespace) ours(s shared, priority uint8) (out []model.VRRPWant) {
 	link := n.link()
 	for _, router := range s {
-		router.Interface, router.Priority, router.Preempt = "eth0", priority, true
+		router.Interface, router.Priority, router.Preempt, router.Source = "eth0", priority, true, n.own
+		if router.Addresses[0].Addr().Is6() {
+			router.Source = netip.MustParseAddr("fe80::1")
+		}
 		out = append(out, model.VRRPWant{VirtualRouter: router, Link: link})
 	}
 	return out

@@ -14,7 +14,7 @@ import (
 
 // machine is a virtual router (RFC 9568 section 6.4, RFC 3768 section 6.4). It is pure: it reads no clock.
 //
-//	            start, and after StartDelay
+//	            start, and after StartDelay, unless there is a fault
 //	   ┌─────────── init ◄──── release: it ends
 //	   ▼             │
 //	backup ◄─┐       │ owner of the addresses
@@ -33,6 +33,7 @@ type machine struct {
 	seen    model.VRRPSeen
 	due     time.Time // init: it begins; backup: the master is missed; master: the next advert; zero: nothing comes
 	goodbye time.Time // until then it lets go of the addresses; zero: it does not
+	begins  time.Time // nothing is begun before: StartDelay after the start, whatever happened since; zero: it has begun once
 
 	// Of a backup.
 	active  time.Duration // from advert to advert of the master (Active_Adver_Interval)
@@ -43,9 +44,11 @@ type machine struct {
 	gaveWay bool          // it was asked to step down, and takes over from nobody who lives
 
 	// Of a master.
-	asserted time.Time // when it last answered a lower priority
-	rivals   int       // adverts of others in a row, who hold themselves for master
-	rivalAt  time.Time // when there was the latest
+	said     time.Time      // when an advert last got away; zero: none has since it rose
+	before   model.VRRPSeen // it rose
+	asserted time.Time      // when it last answered a lower priority
+	rivals   int            // adverts of others in a row, who hold themselves for master
+	rivalAt  time.Time      // when there was the latest
 
 	checksum  model.VRRPChecksum // that others had last
 	conflicts struct {
@@ -82,16 +85,16 @@ func newMachine(want model.VirtualRouter, own netip.Addr) *machine {
 	return &machine{want: want, own: own, checksum: model.ChecksumPseudo}
 }
 
-// start is the RFC's Startup event. Nothing is begun within StartDelay.
-func (m *machine) start(now time.Time) []deed {
-	if m.want.StartDelay == 0 {
-		return m.begin(now, "it has just begun")
+// start is the RFC's Startup event. Nothing is begun within StartDelay, nor as long as there is a fault.
+func (m *machine) start(now time.Time, fault string) []deed {
+	m.begins = now.Add(m.want.StartDelay)
+	if fault != "" {
+		return m.leave(now, model.VRRPFault, fault)
 	}
-	m.due = now.Add(m.want.StartDelay)
-	return m.enter(now, model.VRRPInit, fmt.Sprintf("nothing is begun for %s after the start", m.want.StartDelay))
+	return m.begin(now, "it has just begun")
 }
 
-// resume is the way into master of one that was it until a moment ago.
+// resume is the way into master of one that was it until a moment ago. For him there is no StartDelay.
 func (m *machine) resume(now time.Time) []deed {
 	return m.rise(now, "it was master until a moment ago, and nobody has missed it")
 }
@@ -104,12 +107,20 @@ func (m *machine) lasts() time.Duration {
 
 // begin is the way out of init and fault (section 6.4.1).
 func (m *machine) begin(now time.Time, why string) []deed {
-	if m.want.Priority == owner {
+	if now.Before(m.begins) {
+		m.due = m.begins
+		return m.enter(now, model.VRRPInit, fmt.Sprintf("nothing is begun for %s after the start", m.want.StartDelay))
+	}
+	m.begins = time.Time{}
+	if m.isOwner() {
 		return m.rise(now, "the addresses are this host's own")
 	}
 	m.await(now)
 	return m.enter(now, model.VRRPBackup, why)
 }
+
+// isOwner says whether the addresses are this host's own, and nobody has asked it to leave them to another one.
+func (m *machine) isOwner() bool { return m.want.Priority == owner && !m.gaveWay }
 
 // await waits for a master of whom nothing is known.
 func (m *machine) await(now time.Time) {
@@ -169,7 +180,8 @@ func (m *machine) missing(now time.Time) string {
 
 // rise makes it master (section 6.4.2). That it must announce itself follows from its state.
 func (m *machine) rise(now time.Time, why string) []deed {
-	m.due = now.Add(m.want.Advertise)
+	m.due, m.cause = now.Add(m.want.Advertise), why
+	m.before, m.said = m.seen, time.Time{}
 	m.gaveWay, m.rivals, m.asserted = false, 0, time.Time{}
 	return append([]deed{{advertise, m.want.Priority}}, m.enter(now, model.VRRPMaster, why)...)
 }
@@ -178,6 +190,57 @@ func (m *machine) enter(now time.Time, state model.VRRPState, why string) []deed
 	conflict := m.seen.Conflict
 	m.seen = model.VRRPSeen{State: state, Since: now, Why: why, Conflict: conflict}
 	return []deed{{kind: tell}}
+}
+
+// advertised is that an advert got away: others believe that it is master.
+func (m *machine) advertised(now time.Time) []deed {
+	m.said = now
+	return m.silence("")
+}
+
+// silence is why no advert gets away.
+func (m *machine) silence(why string) []deed {
+	if m.seen.Unsaid == why {
+		return nil
+	}
+	m.seen.Unsaid = why
+	return []deed{{kind: tell}}
+}
+
+// unsaid is that no other one got an advert. Who has said nothing yet is no master, and tries again; who was believed
+// is it for as long as others wait for him.
+func (m *machine) unsaid(now time.Time, why string) []deed {
+	switch silent := m.said.Add(m.lasts()); {
+	case m.seen.State != model.VRRPMaster:
+		return nil
+	case m.said.IsZero():
+		m.stay(now)
+	case now.Before(silent):
+		m.due = earlier(m.due, silent)
+	default:
+		m.await(now)
+		m.enter(now, model.VRRPBackup, fmt.Sprintf("no advert got away for %s: others take it for dead", now.Sub(m.said).Round(time.Millisecond)))
+	}
+	m.seen.Unsaid = why
+	return []deed{{kind: tell}}
+}
+
+// stay is the way back of one that would have risen: nothing was told of that.
+func (m *machine) stay(now time.Time) {
+	if m.before.State != model.VRRPBackup {
+		m.active = m.want.Advertise
+		m.enter(now, model.VRRPBackup, "nobody heard that it is master")
+		return
+	}
+	m.before.Conflict = m.seen.Conflict
+	m.seen = m.before
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // down is how long a backup waits for an advert (Master_Down_Interval, Active_Down_Interval).
@@ -194,15 +257,13 @@ func (m *machine) skew() time.Duration {
 
 // hear takes an advert of the virtual router's id in, and says whether it counts.
 func (m *machine) hear(now time.Time, a advert, w way) ([]deed, Reason) {
-	why := judge(m.want, m.own, a, w)
-	if why == Taken && m.want.Priority == owner && !m.gaveWay {
-		why = ReasonOwner
-	}
-	if why != Taken {
+	if why := judge(m.want, m.own, a, w); why != Taken {
 		return m.clash(now, conflict(m.want, a, w, why)), why
 	}
 	m.learn(a)
 	switch {
+	case m.seen.State == model.VRRPMaster && m.isOwner():
+		return m.defend(now, a, w), ReasonOwner
 	case m.parting():
 		return nil, Taken // it is about to say that it is none any more
 	case m.seen.State == model.VRRPBackup:
@@ -226,10 +287,12 @@ func (m *machine) hearAsBackup(now time.Time, a advert, from netip.Addr) []deed 
 		return nil
 	case a.priority == 0:
 		m.due, m.heard, m.cause = now.Add(m.skew()), now, fmt.Sprintf("%s has stepped down", from)
+		m.latest = time.Time{} // whoever comes now is the master
 		return nil
 	case m.givesWay(now, a):
 		m.active, m.heard, m.cause = a.interval, now, ""
 		m.due = now.Add(m.down())
+		return append(m.silence(""), m.follow(now, a, from)...) // it need say nothing
 	default: // what is missed stays missed, until this one is master
 		m.cause = fmt.Sprintf("its priority %d is above %d of %s", m.want.Priority, a.priority, from)
 	}
@@ -295,11 +358,29 @@ func (m *machine) yield(now time.Time, a advert, from netip.Addr) []deed {
 // assert answers a lower priority at once, and tells the neighbours whose the addresses are: they may have heard
 // the other one. Twice within half an interval it does not: nobody shall make it shout.
 func (m *machine) assert(now time.Time) []deed {
-	if !m.asserted.IsZero() && now.Sub(m.asserted) < m.want.Advertise/2 {
+	if m.hasAsserted(now) {
 		return nil
 	}
 	m.asserted, m.due = now, now.Add(m.want.Advertise)
 	return []deed{{advertise, m.want.Priority}, {kind: announce}}
+}
+
+func (m *machine) hasAsserted(now time.Time) bool {
+	return !m.asserted.IsZero() && now.Sub(m.asserted) < m.want.Advertise/2
+}
+
+// defend is what an owner does about another master. It has to discard the advert (section 7.1), so it answers none;
+// but the neighbours may have heard the other one.
+func (m *machine) defend(now time.Time, a advert, w way) []deed {
+	if a.priority == 0 {
+		return nil
+	}
+	do := m.clash(now, conflict(m.want, a, w, ReasonOwner))
+	if a.priority == owner || m.hasAsserted(now) { // two owners shall not shout each other down
+		return do
+	}
+	m.asserted = now
+	return append([]deed{{kind: announce}}, do...)
 }
 
 // rival counts adverts of a master that does not give way: it may not hear this one.
@@ -373,16 +454,22 @@ func (m *machine) leave(now time.Time, to model.VRRPState, why string) []deed {
 // parting says whether it lets go of the addresses.
 func (m *machine) parting() bool { return !m.goodbye.IsZero() }
 
-// released is that nobody reaches the addresses here any more: another one may have them.
+// released is that nobody reaches the addresses here any more: another one may have them. An owner that had to let go
+// of them for a fault, which is over, has them again.
 func (m *machine) released(now time.Time) []deed {
 	if !m.parting() {
 		return nil
 	}
 	m.goodbye, m.due = time.Time{}, time.Time{}
-	if m.seen.State == model.VRRPBackup {
-		m.await(now)
+	do := []deed{{advertise, 0}}
+	if m.seen.State != model.VRRPBackup {
+		return do
 	}
-	return []deed{{advertise, 0}}
+	if m.isOwner() {
+		return append(do, m.begin(now, "")...)
+	}
+	m.await(now)
+	return do
 }
 
 // become is that something else is wanted, or that there is a fault or none. A change of interface, id or version
@@ -390,15 +477,23 @@ func (m *machine) released(now time.Time) []deed {
 func (m *machine) become(now time.Time, want model.VirtualRouter, own netip.Addr, fault string) []deed {
 	was := m.want
 	m.want, m.own = want, own
+	delayed := !m.begins.IsZero() && was.StartDelay != want.StartDelay
+	if delayed {
+		m.begins = m.begins.Add(want.StartDelay - was.StartDelay)
+	}
 	switch {
 	case fault != "" && m.seen.State != model.VRRPFault:
 		return m.leave(now, model.VRRPFault, fault)
 	case fault != "":
 		return m.remain(fault)
+	case m.seen.State == model.VRRPFault && m.parting(): // the addresses go first, as when it steps down
+		return m.enter(now, model.VRRPBackup, "the fault is over: "+m.seen.Why)
 	case m.seen.State == model.VRRPFault:
-		return append(m.released(now), m.begin(now, "the fault is over: "+m.seen.Why)...)
+		return m.begin(now, "the fault is over: "+m.seen.Why)
 	case m.parting():
 		return nil
+	case m.seen.State == model.VRRPInit && delayed:
+		return m.begin(now, "it has just begun")
 	case m.seen.State == model.VRRPMaster:
 		return m.advertiseChange(now, was)
 	case m.seen.State == model.VRRPBackup:
@@ -427,7 +522,7 @@ func (m *machine) advertiseChange(now time.Time, was model.VirtualRouter) []deed
 
 // waitOtherwise waits as long as the new priority and interval say since what was heard.
 func (m *machine) waitOtherwise(now time.Time, was model.VirtualRouter) []deed {
-	if m.want.Priority == owner && was.Priority != owner && !m.gaveWay {
+	if m.isOwner() && was.Priority != owner {
 		return m.begin(now, "")
 	}
 	if was.PreemptDelay != m.want.PreemptDelay || was.Preempt != m.want.Preempt {

@@ -19,6 +19,8 @@ type tale struct {
 	t     *testing.T
 	start time.Time
 	now   time.Time
+	mute  string // why no advert gets away; "": they do
+	told  model.VRRPSeen
 	log   []string
 }
 
@@ -39,7 +41,7 @@ func newTale(t *testing.T, router model.VirtualRouter) *tale {
 // begun is one that has begun.
 func begun(t *testing.T, router model.VirtualRouter) *tale {
 	b := newTale(t, router)
-	b.do(b.machine.start(b.now))
+	b.do(b.machine.start(b.now, ""))
 	return b
 }
 
@@ -48,13 +50,26 @@ func (b *tale) do(deeds []deed) {
 		at := b.now.Sub(b.start).Round(time.Millisecond)
 		switch d.kind {
 		case advertise:
-			b.log = append(b.log, fmt.Sprintf("%s sends %d", at, d.priority))
+			b.sends(fmt.Sprintf("%s sends %d", at, d.priority))
 		case announce:
 			b.log = append(b.log, fmt.Sprintf("%s announces", at))
 		case tell:
-			b.log = append(b.log, fmt.Sprintf("%s %s: %s", at, b.seen.State, b.seen.Why))
+			if b.seen != b.told {
+				b.log = append(b.log, strings.TrimSuffix(fmt.Sprintf("%s %s: %s: unsaid: %s", at, b.seen.State, b.seen.Why, b.seen.Unsaid), ": unsaid: "))
+			}
+			b.told = b.seen
 		}
 	}
+}
+
+func (b *tale) sends(line string) {
+	if b.mute == "" {
+		b.log = append(b.log, line)
+		b.do(b.advertised(b.now))
+		return
+	}
+	b.log = append(b.log, line+" in vain")
+	b.do(b.unsaid(b.now, b.mute))
 }
 
 // pass lets time pass, and what is due be done when it is.
@@ -147,6 +162,44 @@ func TestNothingIsBegunWithinTheStartDelay(t *testing.T) {
 		"8.609s sends 100", "8.609s master: no advert of anybody for 3.609s", "9.609s sends 100")
 }
 
+func TestStartDelayIsOverAtItsTimeWhateverHappensMeanwhile(t *testing.T) {
+	delayed := func(priority uint8) model.VirtualRouter {
+		return of(priority, func(r *model.VirtualRouter) { r.StartDelay = 10 * time.Second })
+	}
+	b := newTale(t, delayed(255))
+	b.do(b.machine.start(b.now, "eth0 is down"))
+	b.pass(2*time.Second).wants(delayed(255), "").pass(9 * time.Second)
+	b.reads("0s fault: eth0 is down", "2s init: nothing is begun for 10s after the start",
+		"10s sends 255", "10s master: the addresses are this host's own", "11s sends 255")
+
+	b = begun(t, delayed(100)).pass(time.Second).wants(delayed(100), "eth0 is down").pass(time.Second).wants(delayed(100), "")
+	b.hears(right, said(200)).hears(right, said(0)).pass(13 * time.Second)
+	b.reads("0s init: nothing is begun for 10s after the start", "1s fault: eth0 is down",
+		"2s init: nothing is begun for 10s after the start", "10s backup: it has just begun",
+		"13.609s sends 100", "13.609s master: no advert of anybody for 3.609s", "14.609s sends 100")
+
+	b = begun(t, delayed(100)).pass(10*time.Second).wants(delayed(100), "eth0 is down").forgets()
+	b.pass(time.Minute).wants(delayed(100), "").reads("1m10s backup: the fault is over: eth0 is down")
+}
+
+func TestStartDelayIsNotOfWhoResumes(t *testing.T) {
+	router := of(100, func(r *model.VirtualRouter) { r.StartDelay = 10 * time.Second })
+	b := newTale(t, router)
+	b.do(b.resume(b.now))
+	b.wants(router, "eth0 is down").letsGo().wants(router, "")
+	b.reads("0s sends 100", "0s master: it was master until a moment ago, and nobody has missed it",
+		"0s fault: eth0 is down", "0s sends 0", "0s backup: the fault is over: eth0 is down")
+}
+
+func TestStartDelayThatIsTakenBackIsNotWaitedFor(t *testing.T) {
+	delayed := func(d time.Duration) model.VirtualRouter {
+		return of(100, func(r *model.VirtualRouter) { r.StartDelay = d })
+	}
+	b := begun(t, delayed(time.Hour)).pass(time.Second).wants(delayed(time.Hour), "").wants(delayed(5*time.Second), "").pass(4 * time.Second)
+	b.reads("0s init: nothing is begun for 1h0m0s after the start", "1s init: nothing is begun for 5s after the start", "5s backup: it has just begun")
+	begun(t, delayed(time.Hour)).forgets().pass(time.Second).wants(delayed(0), "").reads("1s backup: it has just begun")
+}
+
 // Section 6.1: the skew lets the higher priority be first. In version 2 it is of a second, not of the interval.
 func TestSkewIsOfTheMastersInterval(t *testing.T) {
 	for _, c := range []struct {
@@ -195,6 +248,17 @@ func TestPriorityZeroIsTakenOverAfterTheSkew(t *testing.T) {
 	b := begun(t, of(100)).hears(right, said(200)).pass(time.Second).forgets()
 	b.hears(right, said(0)).pass(time.Second)
 	b.reads("1.609s sends 100", "1.609s master: 192.0.2.2 has stepped down")
+}
+
+func TestWhoHasSteppedDownIsTheMasterNoMore(t *testing.T) {
+	other := netip.MustParseAddr("192.0.2.9")
+	b := begun(t, of(100)).hears(right, said(200)).pass(time.Second).hears(right, said(0))
+	b.pass(100*time.Millisecond).hears(other, said(150))
+	if b.seen.Master != other || b.seen.Priority != 150 {
+		t.Errorf("its master is %s (%d)", b.seen.Master, b.seen.Priority)
+	}
+	b.forgets().hears(other, said(0)).pass(time.Second)
+	b.reads("1.709s sends 100", "1.709s master: 192.0.2.9 has stepped down")
 }
 
 func TestPriorityZeroOfAStrangerIsNothing(t *testing.T) {
@@ -297,6 +361,53 @@ func TestReleaseSaysGoodbyeOfAMasterOnly(t *testing.T) {
 	b.reads("3.7s init: weir stops", "3.8s sends 0")
 }
 
+// Whom nobody has heard is no master: neighbours must not be told that it is.
+func TestBackupIsNoMasterBeforeAnAdvertGetsAway(t *testing.T) {
+	b := begun(t, of(100)).hears(right, said(50)).forgets()
+	b.mute = "not permitted"
+	if b.pass(5 * time.Second); b.seen.State != model.VRRPBackup || !b.seen.Since.Equal(b.start) || b.seen.Master != right {
+		t.Errorf("%+v", b.seen)
+	}
+	b.reads("3.609s sends 100 in vain", "3.609s backup: it has just begun: unsaid: not permitted", "4.609s sends 100 in vain")
+	b.mute = ""
+	b.forgets().pass(time.Second).reads("5.609s sends 100", "5.609s master: its priority 100 is above 50 of 192.0.2.2")
+}
+
+func TestMuteBackupFollowsAMaster(t *testing.T) {
+	b := begun(t, of(100))
+	b.mute = "not permitted"
+	b.pass(4*time.Second).forgets().hears(right, said(200)).pass(3 * time.Second)
+	b.hears(right, said(200)).pass(4 * time.Second)
+	b.reads("4s backup: it has just begun", "10.609s sends 100 in vain", "10.609s backup: it has just begun: unsaid: not permitted")
+}
+
+func TestMuteOwnerTriesAgain(t *testing.T) {
+	b := newTale(t, of(255))
+	b.mute = "not permitted"
+	b.do(b.machine.start(b.now, ""))
+	b.pass(1500 * time.Millisecond)
+	b.mute = ""
+	b.pass(time.Second).reads("0s sends 255 in vain", "0s backup: nobody heard that it is master: unsaid: not permitted",
+		"1s sends 255 in vain", "2s sends 255", "2s master: the addresses are this host's own")
+}
+
+// Others take over after as long, so it must be none any more.
+func TestMasterThatIsNotHeardForALeaseIsNone(t *testing.T) {
+	b := master(t).pass(time.Second).forgets() // the last one at 4.609
+	b.mute = "not permitted"
+	b.pass(3*time.Second).reads("5.609s sends 100 in vain", "5.609s master: no advert of anybody for 3.609s: unsaid: not permitted",
+		"6.609s sends 100 in vain", "7.609s sends 100 in vain")
+	b.forgets().pass(5*time.Second).reads("8.219s sends 100 in vain", "8.219s backup: no advert got away for 3.609s: others take it for dead: unsaid: not permitted",
+		"11.828s sends 100 in vain")
+
+	b = master(t).pass(time.Second).forgets()
+	b.mute = "busy"
+	b.pass(2 * time.Second)
+	b.mute = ""
+	b.pass(3*time.Second).reads("5.609s sends 100 in vain", "5.609s master: no advert of anybody for 3.609s: unsaid: busy", "6.609s sends 100 in vain",
+		"7.609s sends 100", "7.609s master: no advert of anybody for 3.609s", "8.609s sends 100", "9.609s sends 100")
+}
+
 func TestAddressesThatNobodyLetsGoOfAreWaitedForNotForLong(t *testing.T) {
 	b := master(t)
 	b.do(b.release(b.now, "weir stops"))
@@ -321,6 +432,48 @@ func TestWhoStepsDownComesBackWhenNobodyElseIsThere(t *testing.T) {
 	}
 }
 
+func TestOwnerThatSteppedDownStaysBackupAfterAFault(t *testing.T) {
+	b := begun(t, of(255)).stepsDown().letsGo().hears(right, said(100)).forgets()
+	b.wants(of(255), "down").pass(time.Second).wants(of(255), "")
+	b.reads("0s fault: down", "1s backup: the fault is over: down")
+	for range 20 {
+		b.hears(right, said(100)).pass(time.Second)
+	}
+	b.forgets().pass(3*time.Second).reads("23.004s sends 255", "23.004s master: no advert of 192.0.2.2 for 3.004s")
+}
+
+// Section 7.1 has an owner discard what others say; while it is not master itself, they may well be.
+func TestOwnerThatIsNotMasterHasNoConflict(t *testing.T) {
+	delayed := of(255, func(r *model.VirtualRouter) { r.StartDelay = 10 * time.Second })
+	b := begun(t, delayed).hears(right, said(100)).pass(time.Second).hears(right, said(100))
+	if b.seen.Conflict != "" {
+		t.Errorf("before it has begun: %q", b.seen.Conflict)
+	}
+	b = begun(t, of(255)).wants(of(255), "down").letsGo().pass(time.Second).hears(right, said(100))
+	if b.seen.Conflict != "" {
+		t.Errorf("in fault: %q", b.seen.Conflict)
+	}
+}
+
+// Neighbours may have heard the other one, as those of whom a lower priority tries to be master.
+func TestOwnerTellsItsNeighboursAgainWhenAnotherWasMaster(t *testing.T) {
+	b := begun(t, of(255)).pass(500 * time.Millisecond).forgets()
+	if why := b.hearsOf(right, said(0)); why != ReasonOwner || b.seen.Conflict != "" {
+		t.Errorf("who steps down: %s, %q", why, b.seen.Conflict)
+	}
+	for range 3 {
+		if why := b.hearsOf(right, said(254)); why != ReasonOwner || b.seen.Conflict == "" {
+			t.Errorf("another master: %s, %q", why, b.seen.Conflict)
+		}
+	}
+	b.pass(550*time.Millisecond).hearsOf(right, said(254))
+	b.reads("500ms announces", "500ms master: the addresses are this host's own", "1s sends 255", "1.05s announces")
+
+	b = begun(t, of(255)).forgets() // two owners shall not shout each other down
+	b.hearsOf(right, said(255))
+	b.reads("0s master: the addresses are this host's own")
+}
+
 func TestBackupCannotStepDown(t *testing.T) {
 	if _, err := begun(t, of(100)).stepDown(time.Time{}); err == nil || err.Error() != "it is not master here" {
 		t.Errorf("%v", err)
@@ -336,9 +489,16 @@ func TestFaultEndsAndBeginsAnew(t *testing.T) {
 		"8.309s sends 100", "8.309s master: no advert of anybody for 3.609s")
 }
 
+// Who has the addresses yet tells nobody that he has not.
 func TestFaultThatPassesBeforeTheAddressesAreGone(t *testing.T) {
 	b := master(t).wants(of(100), "down").wants(of(100), "")
-	b.pass(time.Second).letsGo().reads("3.7s fault: down", "3.7s sends 0", "3.7s backup: the fault is over: down")
+	b.pass(950*time.Millisecond).letsGo().pass(3600*time.Millisecond).reads("3.7s fault: down", "3.7s backup: the fault is over: down",
+		"4.609s sends 100", "4.65s sends 0")
+	b.forgets().pass(10*time.Millisecond).reads("8.259s sends 100", "8.259s master: no advert of anybody for 3.609s")
+
+	b = begun(t, of(255)).forgets().wants(of(255), "down").wants(of(255), "").pass(100 * time.Millisecond).letsGo()
+	b.reads("0s fault: down", "0s backup: the fault is over: down",
+		"100ms sends 0", "100ms sends 255", "100ms master: the addresses are this host's own")
 }
 
 func TestFaultFromTheStart(t *testing.T) {

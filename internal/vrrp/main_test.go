@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
@@ -25,6 +27,9 @@ import (
 // a namespace with all of its threads, and be killed.
 const asDirector = "WEIR_TEST_VRRP"
 
+// asResumed says whether the lease of an earlier one holds, who was master of front: "true" or "false".
+const asResumed = "WEIR_TEST_VRRP_RESUMED"
+
 func TestMain(m *testing.M) {
 	if wants := os.Getenv(asDirector); wants != "" {
 		if err := direct(wants); err != nil {
@@ -40,6 +45,7 @@ func TestMain(m *testing.M) {
 type told struct {
 	Change vrrp.Change
 	Counts map[string]vrrp.Counts
+	Leases map[string]time.Time // until when, of those that hold
 	Err    string
 }
 
@@ -54,14 +60,39 @@ func (p *printer) print(line told) {
 	_ = json.NewEncoder(p.to).Encode(line)
 }
 
+// leases are those that virtual routers have asked for.
+type leases struct {
+	mu    sync.Mutex
+	until map[string]time.Time
+}
+
+func (l *leases) renew(name string, holds time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.until[name] = time.Now().Add(holds)
+	return nil
+}
+
+func (l *leases) held() map[string]time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := maps.Clone(l.until)
+	maps.DeleteFunc(out, func(_ string, until time.Time) bool { return !until.After(time.Now()) })
+	return out
+}
+
 // direct runs until SIGTERM. It lets go of addresses when it is told to by a line, or by the end of lines.
 func direct(wants string) error {
-	runner := vrrp.NewRunner(func(string, time.Duration) error { return nil }, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	held := &leases{until: map[string]time.Time{}}
+	runner := vrrp.NewRunner(held.renew, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err := follow(runner, wants); err != nil {
 		return err
 	}
+	if leased, resumes := os.LookupEnv(asResumed); resumes {
+		runner.Resume([]string{"front"}, func(netip.Addr) (bool, error) { return leased == "true", nil })
+	}
 	out := &printer{to: os.Stdout}
-	go obey(runner, out)
+	go obey(runner, held, out)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	return runner.Run(ctx, func(c vrrp.Change) { out.print(told{Change: c}) })
@@ -76,7 +107,7 @@ func follow(runner *vrrp.Runner, text string) error {
 	return nil
 }
 
-func obey(runner *vrrp.Runner, out *printer) {
+func obey(runner *vrrp.Runner, held *leases, out *printer) {
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		word, rest, _ := strings.Cut(lines.Text(), " ")
 		var err error
@@ -88,7 +119,7 @@ func obey(runner *vrrp.Runner, out *printer) {
 		case "released":
 			runner.Released(rest)
 		}
-		line := told{Counts: runner.Counts()}
+		line := told{Counts: runner.Counts(), Leases: held.held()}
 		if err != nil {
 			line.Err = err.Error()
 		}

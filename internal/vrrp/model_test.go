@@ -177,7 +177,7 @@ func (p *pair) hear(priority uint8, interval time.Duration) {
 func (p *pair) restart() {
 	if p.book.state == "Initialize" {
 		p.book.startup(p.now)
-		p.take(p.weir.start(p.now))
+		p.take(p.weir.start(p.now, ""))
 		p.agree("startup")
 		return
 	}
@@ -232,6 +232,152 @@ func TestMachineIsThatOfTheRFC(t *testing.T) {
 			default:
 				p.hear(uint8(1+dice.IntN(254)), time.Duration(1+dice.IntN(200))*centisecond)
 			}
+		}
+	}
+}
+
+// life is a machine that anything may happen to, and what must be true of it whatever that was.
+type life struct {
+	*machine
+	t       *testing.T
+	dice    *rand.Rand
+	now     time.Time
+	fault   string
+	delayed time.Time // it begins not before; zero: at any time, since the delay was changed
+	mute    bool
+	ended   bool
+	steps   []string
+}
+
+func (l *life) take(deeds []deed) {
+	for _, d := range deeds {
+		switch {
+		case d.kind == announce && l.seen.State != model.VRRPMaster && !l.mute:
+			l.t.Fatalf("%v: it announces as %s", l.steps, l.seen.State)
+		case d.kind != advertise:
+			continue
+		case d.priority == 0 && (l.parting() || l.seen.State == model.VRRPMaster && !l.isOwner()):
+			l.t.Fatalf("%v: it says 0 as %s, parting %v", l.steps, l.seen.State, l.parting())
+		case d.priority != 0 && l.seen.State != model.VRRPMaster && !l.parting() && !l.mute:
+			l.t.Fatalf("%v: it says %d as %s", l.steps, d.priority, l.seen.State)
+		case l.mute:
+			l.take(l.unsaid(l.now, "not permitted"))
+		default:
+			l.take(l.advertised(l.now))
+		}
+	}
+}
+
+func (l *life) check(step string) {
+	if l.steps = append(l.steps, step); len(l.steps) > 12 {
+		l.steps = l.steps[1:]
+	}
+	state := l.seen.State
+	switch {
+	case state == model.VRRPMaster && l.now.Before(l.delayed):
+		l.t.Fatalf("%v: it is master within its start delay", l.steps)
+	case state == model.VRRPMaster && (l.fault != "" || l.ended || l.parting()):
+		l.t.Fatalf("%v: it is master with fault %q, ended %v, parting %v", l.steps, l.fault, l.ended, l.parting())
+	case (state == model.VRRPFault) != (l.fault != "") && !l.ended:
+		l.t.Fatalf("%v: it is %s with fault %q", l.steps, state, l.fault)
+	case state == model.VRRPMaster && !l.said.IsZero() && l.now.Sub(l.said) > l.lasts() && step != "otherwise":
+		l.t.Fatalf("%v: it is master, although nobody has heard it for %s", l.steps, l.now.Sub(l.said))
+	case state == model.VRRPMaster && l.said.IsZero():
+		l.t.Fatalf("%v: it is master, and nobody has heard that", l.steps)
+	case !l.deadline().IsZero() && !l.deadline().After(l.now) && step == "time":
+		l.t.Fatalf("%v: it would turn for ever: due %s", l.steps, l.deadline().Sub(l.now))
+	case l.deadline().IsZero() && state != model.VRRPFault && !l.ended:
+		l.t.Fatalf("%v: it waits for ever as %s", l.steps, state)
+	}
+}
+
+// pass lets time pass, from deadline to deadline.
+func (l *life) pass(d time.Duration) {
+	for end := l.now.Add(d); ; {
+		next := l.deadline()
+		if next.IsZero() || next.After(end) {
+			l.now = end
+			return
+		}
+		if next.After(l.now) {
+			l.now = next
+		}
+		l.take(l.tick(l.now))
+		l.check("time")
+	}
+}
+
+func (l *life) wants(change func(*model.VirtualRouter), fault string) {
+	want := l.want
+	change(&want)
+	l.fault = fault
+	l.take(l.become(l.now, want, left, fault))
+}
+
+func (l *life) happens() string {
+	priorities := []uint8{1, 50, 100, 200, 255}
+	switch n := l.dice.IntN(24); {
+	case n < 8:
+		l.pass(time.Duration(l.dice.Int64N(int64(2 * l.want.Advertise))))
+		return "passes"
+	case n < 9:
+		l.pass(20 * l.want.Advertise)
+		return "long passes"
+	case n < 14:
+		from := []netip.Addr{right, netip.MustParseAddr("192.0.2.9")}[l.dice.IntN(2)]
+		deeds, _ := l.hear(l.now, said([]uint8{0, 1, 50, 100, 200, 255}[l.dice.IntN(6)]), way{from, group4, hops})
+		l.take(deeds)
+		return "hears"
+	case n < 16:
+		l.take(l.released(l.now))
+		return "released"
+	case n < 17:
+		if deeds, err := l.stepDown(l.now); err == nil {
+			l.take(deeds)
+		}
+		return "steps down"
+	case n < 18 && l.dice.IntN(5) == 0:
+		l.ended = true
+		l.take(l.release(l.now, "weir stops"))
+		return "ends"
+	case n < 19:
+		l.mute = !l.mute
+		return "mute or not"
+	case l.ended:
+		return "is over"
+	case n < 21:
+		l.wants(func(*model.VirtualRouter) {}, []string{"", "down"}[l.dice.IntN(2)])
+		return "fault or none"
+	case n < 22:
+		l.wants(func(r *model.VirtualRouter) { r.Priority = priorities[l.dice.IntN(len(priorities))] }, l.fault)
+		return "another priority"
+	}
+	l.delayed = time.Time{}
+	l.wants(func(r *model.VirtualRouter) {
+		r.StartDelay = time.Duration(l.dice.IntN(2)) * 10 * time.Second
+		r.Preempt = l.dice.IntN(2) == 0
+		r.PreemptDelay = time.Duration(l.dice.IntN(2)) * 5 * time.Second
+		r.Advertise = time.Duration(1+l.dice.IntN(200)) * centisecond
+	}, l.fault)
+	return "otherwise"
+}
+
+// TestMachineKeepsItsPromisesWhateverHappens: with faults, delays, step-downs, new configs and adverts that do not get
+// away, of which the RFC knows nothing.
+func TestMachineKeepsItsPromisesWhateverHappens(t *testing.T) {
+	dice := rand.New(rand.NewPCG(5798, 9568))
+	for range 3000 {
+		router := of([]uint8{1, 100, 254, 255}[dice.IntN(4)], func(r *model.VirtualRouter) { r.StartDelay = time.Duration(dice.IntN(2)) * 5 * time.Second })
+		l := &life{machine: newMachine(router, left), t: t, dice: dice, now: time.Unix(1e9, 0), mute: dice.IntN(5) == 0}
+		if dice.IntN(4) == 0 {
+			l.take(l.resume(l.now))
+		} else {
+			l.fault, l.delayed = []string{"", "down"}[dice.IntN(2)], l.now.Add(router.StartDelay)
+			l.take(l.start(l.now, l.fault))
+		}
+		l.check("begins")
+		for range 80 {
+			l.check(l.happens())
 		}
 	}
 }

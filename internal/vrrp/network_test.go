@@ -56,6 +56,7 @@ func needRoot(t *testing.T) {
 type namespace struct {
 	t   *testing.T
 	pid int
+	own netip.Addr // on eth0
 }
 
 func newNamespace(t *testing.T) namespace {
@@ -64,7 +65,7 @@ func newNamespace(t *testing.T) namespace {
 	keeper := exec.Command("sleep", "infinity")
 	keeper.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	start(t, keeper)
-	n := namespace{t, keeper.Process.Pid}
+	n := namespace{t: t, pid: keeper.Process.Pid}
 	n.run("ip link set lo up")
 	n.run("sysctl -q -w net.ipv6.conf.default.accept_dad=0")
 	return n
@@ -121,6 +122,7 @@ func wire(left, right namespace) {
 func newLAN(t *testing.T) (left, right namespace) {
 	t.Helper()
 	left, right = newNamespace(t), newNamespace(t)
+	left.own, right.own = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	wire(left, right)
 	return left, right
 }
@@ -140,12 +142,17 @@ type director struct {
 
 func (n namespace) direct(wants ...model.VRRPWant) *director {
 	n.t.Helper()
+	return n.directWith(nil, wants...)
+}
+
+func (n namespace) directWith(environment []string, wants ...model.VRRPWant) *director {
+	n.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	d := &director{t: n.t, process: n.command(self), ended: make(chan struct{})}
-	d.process.Env = append(os.Environ(), asDirector+"="+asJSON(n.t, wants))
+	d.process.Env = append(append(os.Environ(), environment...), asDirector+"="+asJSON(n.t, wants))
 	d.process.Stderr = os.Stderr
 	d.orders, err = d.process.StdinPipe()
 	if err != nil {
@@ -185,14 +192,22 @@ func (d *director) read(out io.Reader) {
 	}
 }
 
-// seen is what was told last of a virtual router.
-func (d *director) seen(name string) (seen model.VRRPSeen) {
+// told is what was told of a virtual router.
+func (d *director) told(name string) (told []model.VRRPSeen) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, change := range d.changes {
 		if change.Name == name {
-			seen = change.Seen
+			told = append(told, change.Seen)
 		}
+	}
+	return told
+}
+
+// seen is what was told last.
+func (d *director) seen(name string) (seen model.VRRPSeen) {
+	if told := d.told(name); len(told) > 0 {
+		seen = told[len(told)-1]
 	}
 	return seen
 }
@@ -243,7 +258,7 @@ func (d *director) kill() {
 // front is a virtual router of 192.0.2.100, every 100 ms.
 func (n namespace) front(priority uint8) model.VRRPWant {
 	return model.VRRPWant{Link: n.link(), VirtualRouter: model.VirtualRouter{Name: "front", Interface: "eth0", ID: 51, Version: model.VRRP3, Priority: priority,
-		Advertise: 100 * time.Millisecond, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}, Preempt: true}}
+		Advertise: 100 * time.Millisecond, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}, Preempt: true, Source: n.own}}
 }
 
 // sniffs wants the next packet that a filter of tcpdump takes to be shown with some words.

@@ -21,6 +21,7 @@ type news struct {
 
 	mu      sync.Mutex
 	waiting []Change
+	remarks []func() // to the log
 }
 
 func newNews() *news { return &news{come: make(chan struct{}, 1)} }
@@ -35,10 +36,27 @@ func (n *news) add(c Change) {
 	} else {
 		n.waiting = append(n.waiting, c)
 	}
+	n.rings()
+}
+
+func (n *news) rings() {
 	select {
 	case n.come <- struct{}{}:
 	default: // it is known already
 	}
+}
+
+// mostRemarks wait at once: who reads no log would not read more.
+const mostRemarks = 64
+
+// remark has something logged, which may take as long as who reads the log likes.
+func (n *news) remark(log func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.remarks) < mostRemarks {
+		n.remarks = append(n.remarks, log)
+	}
+	n.rings()
 }
 
 func (n *news) latest(name string) *Change {
@@ -50,10 +68,10 @@ func (n *news) latest(name string) *Change {
 	return nil
 }
 
-func (n *news) take() []Change {
+func (n *news) take() ([]Change, []func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	out := n.waiting
-	n.waiting = nil
-	return out
+	changes, remarks := n.waiting, n.remarks
+	n.waiting, n.remarks = nil, nil
+	return changes, remarks
 }

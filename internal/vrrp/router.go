@@ -3,6 +3,7 @@
 package vrrp
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -31,15 +32,17 @@ type router struct {
 	before *router // that had its name, and may be ending still; nil: none
 	ending bool    // it was told to
 
-	resumes bool // it begins as master; never changed while it runs
+	leased Leased // it begins as master while its lease holds; nil: it does not; never changed while it runs
 
 	// Of its own goroutine.
 	want    model.VRRPWant
 	machine *machine
-	conn    *conn     // nil: there is none
-	retry   time.Time // when to open it again; zero: not by itself
-	failed  string    // what the last advert did not get away for
-	over    bool      // it ends when the addresses are let go of
+	conn    *conn          // nil: there is none
+	retry   time.Time      // when to open it again; zero: not by itself
+	told    model.VRRPSeen // last
+	failed  string         // what the last advert did not get away for
+	unheld  string         // what the last lease was not taken for
+	over    bool           // it ends when the addresses are let go of
 }
 
 // identity is what a virtual router is for others on the link.
@@ -141,21 +144,35 @@ func (r *router) run(after <-chan struct{}) {
 func (r *router) hurry() {
 	attributes := &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
 	if err := unix.SchedSetAttr(0, attributes, 0); err != nil {
-		r.log.Info("adverts have no priority over other work of this host", "error", err)
+		r.news.remark(func() { r.log.Info("adverts have no priority over other work of this host", "error", err) })
 	}
 }
 
 func (r *router) begin(now time.Time) {
-	if fault := r.hindrance(now); fault != "" {
-		r.do(now, r.machine.become(now, r.want.VirtualRouter, r.own(), fault))
-		return
-	}
+	fault := r.hindrance(now)
 	r.machine.own = r.own()
-	if r.resumes {
+	if fault == "" && r.goesOn() {
 		r.do(now, r.machine.resume(now))
 		return
 	}
-	r.do(now, r.machine.start(now))
+	r.do(now, r.machine.start(now, fault))
+}
+
+// goesOn says whether it is master still, as an earlier daemon was: the lease of each of its addresses holds.
+func (r *router) goesOn() bool {
+	if r.leased == nil {
+		return false
+	}
+	for _, address := range addressesOf(r.want.VirtualRouter) {
+		holds, err := r.leased(address)
+		if err != nil {
+			r.complain("whether it is master still is not known", err, "")
+		}
+		if err != nil || !holds {
+			return false
+		}
+	}
+	return true
 }
 
 // turn takes in first what has come already: who was held up must not miss adverts that wait for him.
@@ -241,11 +258,24 @@ func (r *router) follow(now time.Time, o order) {
 }
 
 func (r *router) become(now time.Time, want model.VRRPWant) {
-	if want.Link != r.want.Link || want.Source != r.want.Source || !slices.Equal(want.Peers, r.want.Peers) {
+	if want.Link != r.want.Link || !slices.Equal(want.Peers, r.want.Peers) {
 		r.hangUp()
 	}
 	r.want = want
+	r.moveSource()
 	r.settle(now)
+}
+
+// moveSource lets adverts come from another address. The socket stays: what has come must not be missed, and joining
+// the group may wait for whoever changes the network's configuration.
+func (r *router) moveSource() {
+	switch {
+	case r.conn == nil || r.want.Source == r.conn.own || !r.want.Source.IsValid(): // without one there is a fault
+	case checkSource(r.want) != nil:
+		r.hangUp()
+	default:
+		r.conn.own = r.want.Source
+	}
 }
 
 // settle opens what is closed, and lets the machine know what is wanted and what hinders it.
@@ -284,50 +314,74 @@ func (r *router) hangUp() {
 
 func (r *router) do(now time.Time, deeds []deed) {
 	for _, d := range deeds {
-		if d.kind == advertise {
+		switch {
+		case d.kind == advertise:
 			r.advertise(now, d.priority)
-			continue
+		case d.kind == announce || r.told != r.machine.seen:
+			r.change(d.kind == announce)
 		}
-		if r.machine.seen.State != model.VRRPMaster {
-			r.hold(0)
-		}
-		r.news.add(Change{Name: r.want.Name, Seen: r.machine.seen, Announce: d.kind == announce})
 	}
 }
 
-// renew: who has said that it is master may be believed for as long as others wait for the next advert.
-func (r *router) renew() {
-	if r.machine.seen.State == model.VRRPMaster {
-		r.hold(r.machine.lasts())
+func (r *router) change(announce bool) {
+	r.told = r.machine.seen
+	master := r.told.State == model.VRRPMaster
+	if !master {
+		r.hold(0)
+	}
+	r.news.add(Change{Name: r.want.Name, Seen: r.told, Announce: announce && master})
+}
+
+// renew: who has said that it is master may be believed for as long as others wait for the next advert. They have
+// waited since it was sent, or longer.
+func (r *router) renew(now time.Time) {
+	holds := time.Until(now.Add(r.machine.lasts()))
+	if r.machine.seen.State == model.VRRPMaster && holds > 0 {
+		r.hold(holds)
 	}
 }
 
 func (r *router) hold(holds time.Duration) {
-	if err := r.lease(r.want.Name, holds); err != nil {
-		r.log.Warn("nobody is told where the addresses are", "error", err)
-	}
+	r.unheld = r.complain("nobody is told where the addresses are", r.lease(r.want.Name, holds), r.unheld)
 }
 
-// advertise sends an advert. Where that fails because its source has gone, there is another one, or a fault.
-func (r *router) advertise(now time.Time, priority uint8) {
-	if r.conn == nil {
-		r.tally.unsent.Add(1)
-		return
-	}
-	err := r.conn.send(r.machine.advert(priority))
+// complain logs what was not the trouble before, and returns what is.
+func (r *router) complain(what string, err error, before string) string {
 	if err == nil {
+		return ""
+	}
+	text := err.Error()
+	if text != before {
+		r.news.remark(func() { r.log.Warn(what, "error", text) })
+	}
+	return text
+}
+
+// advertise sends an advert. Where that fails because its source has gone, there is a fault.
+func (r *router) advertise(now time.Time, priority uint8) {
+	sent, err := r.send(priority)
+	if err != nil {
+		r.tally.unsent.Add(1)
+	}
+	r.failed = r.complain("an advert was not sent", err, r.failed)
+	if sent > 0 {
 		r.tally.sent.Add(1)
-		r.failed = ""
-		r.renew()
+		r.renew(now)
+		r.do(now, r.machine.advertised(now))
 		return
 	}
-	r.tally.unsent.Add(1)
-	if text := err.Error(); text != r.failed {
-		r.failed = text
-		r.log.Warn("an advert was not sent", "error", text)
-	}
-	if source, err := sourceOf(r.want); err != nil || source != r.conn.own {
+	if r.conn != nil && checkSource(r.want) != nil {
 		r.hangUp()
 		r.retry = now
 	}
+	r.do(now, r.machine.unsaid(now, err.Error()))
+}
+
+var errNoSocket = errors.New("there is no socket")
+
+func (r *router) send(priority uint8) (sent int, err error) {
+	if r.conn == nil {
+		return 0, errNoSocket
+	}
+	return r.conn.send(r.machine.advert(priority))
 }

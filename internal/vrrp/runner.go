@@ -27,18 +27,22 @@ type Runner struct {
 	mu      sync.Mutex
 	routers map[string]*router // by name; those that end are among them until they have
 	resumed map[string]bool    // that go on where an earlier daemon was cut off
+	leased  Leased
 }
 
 // Resume lets a virtual router begin as master, which an earlier daemon was a moment ago: its lease holds, so nobody
-// has missed an advert yet.
-func (r *Runner) Resume(names []string) {
+// has missed an advert yet. Whether it does is asked again when it begins: by then it may be over.
+func (r *Runner) Resume(names []string, leased Leased) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.resumed = map[string]bool{}
+	r.resumed, r.leased = map[string]bool{}, leased
 	for _, name := range names {
 		r.resumed[name] = true
 	}
 }
+
+// Leased says whether the lease of an address holds. It must not wait for anybody.
+type Leased func(model.Addr) (bool, error)
 
 // Lease is told by a master with each of its advert for how long the addresses are its own although nothing more is
 // said; 0: they are not. It is asked from several threads, and must not wait for anybody.
@@ -61,10 +65,11 @@ func (r *Runner) Follow(wants []model.VRRPWant) {
 	}
 }
 
-// Run hands out what becomes of the virtual routers, each change in its order, until ctx is done. Then each master
-// is told to be none; when its addresses are let go of, or after a second, it says so to the others, and Run returns.
+// Run hands out what becomes of the virtual routers, each change in its order, until ctx is done or one cannot be
+// begun. Then each master is told to be none; when its addresses are let go of, or after a second, it says so to the
+// others, and Run returns.
 func (r *Runner) Run(ctx context.Context, out func(Change)) error {
-	stop, ended := ctx.Done(), (<-chan struct{})(nil)
+	stop, ended, failed := ctx.Done(), (<-chan struct{})(nil), error(nil)
 	for {
 		select {
 		case <-stop:
@@ -73,22 +78,25 @@ func (r *Runner) Run(ctx context.Context, out func(Change)) error {
 			if stop == nil {
 				continue
 			}
-			if err := r.become(wants); err != nil {
-				<-r.endAll()
-				return err
+			if failed = r.become(wants); failed != nil {
+				stop, ended = nil, r.endAll()
 			}
 		case <-r.news.come:
 			r.handOut(out)
 		case <-ended:
 			r.handOut(out)
-			return nil
+			return failed
 		}
 	}
 }
 
 func (r *Runner) handOut(out func(Change)) {
-	for _, change := range r.news.take() {
+	changes, remarks := r.news.take()
+	for _, change := range changes { // they are urgent
 		out(change)
+	}
+	for _, log := range remarks {
+		log()
 	}
 }
 
@@ -125,7 +133,9 @@ func (r *Runner) one(want model.VRRPWant) error {
 	if err != nil {
 		return fmt.Errorf("vrrp %s: %w", want.Name, err)
 	}
-	next.resumes = old == nil && r.resumed[want.Name]
+	if old == nil && r.resumed[want.Name] {
+		next.leased = r.leased
+	}
 	delete(r.resumed, want.Name)
 	r.routers[want.Name] = next
 	go next.run(next.succeed(old))

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/vrrp"
 )
@@ -33,6 +35,20 @@ func TestBackupTakesOverFromAMasterThatDies(t *testing.T) {
 	counts := second.order("counts").Counts["front"]
 	if counts.Sent == 0 || counts.Received == 0 || len(counts.Discarded) > 0 {
 		t.Errorf("%+v", counts)
+	}
+}
+
+// Between the daemon's look at the lease and the first advert it may have run out, and another one be master.
+func TestLeaseIsAskedAgainBeforeAMasterGoesOn(t *testing.T) {
+	t.Parallel()
+	left, _ := newLAN(t)
+	for leased, want := range map[string]model.VRRPState{"true": model.VRRPMaster, "false": model.VRRPBackup} {
+		d := left.directWith([]string{asResumed + "=" + leased}, left.front(200))
+		within(t, "it begins", func() bool { return len(d.told("front")) > 0 })
+		if first := d.told("front")[0]; first.State != want {
+			t.Errorf("the lease holds: %s; it begins as %s: %s", leased, first.State, first.Why)
+		}
+		d.kill()
 	}
 }
 
@@ -70,6 +86,28 @@ func TestPriorityZeroComesAfterTheAddressesWereLetGo(t *testing.T) {
 	}
 }
 
+// TestAMasterIsLetGoOfThoughAnotherCannotBegin: who runs it hears that it ends, and has the addresses go first.
+func TestAMasterIsLetGoOfThoughAnotherCannotBegin(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	wants := []model.VRRPWant{left.front(200), left.front(200)}
+	wants[1].Name, wants[1].ID = "back", 52
+	first, second := left.direct(wants[0]), right.direct(right.front(100))
+	first.becomes(model.VRRPMaster, "front")
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master.IsValid() })
+	if err := unix.Prlimit(first.process.Process.Pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: 3}, nil); err != nil {
+		t.Fatal(err)
+	}
+	first.order("follow " + asJSON(t, wants))
+	first.becomes(model.VRRPInit, "front")
+	first.order("released front")
+	<-first.ended
+	second.becomes(model.VRRPMaster, "front")
+	if why := second.seen("front").Why; why != "192.0.2.1 has stepped down" {
+		t.Errorf("why: %q", why)
+	}
+}
+
 func TestChecksumOfAPeerIsTakenOver(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
@@ -87,9 +125,48 @@ func TestAdvertsOfIPv6AreOfTheLinkAndUrgent(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
 	six := left.front(100)
-	six.Addresses = prefixes("fe80::53/64")
+	six.Addresses, six.Source = prefixes("fe80::53/64"), netip.MustParseAddr("fe80::1")
 	left.direct(six).becomes(model.VRRPMaster, "front")
 	right.sniffs("ip6 proto 112", "class 0xc0", "hlim 255", "fe80::1 > ff02::12", "3133 6401 000a")
+}
+
+// The kernel sends nothing to a broadcast address that was not asked for.
+func TestPeerThatCannotBeReachedCostsNothing(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	above, below := left.front(200), right.front(100)
+	above.Peers, below.Peers = addrs("192.0.2.255", "192.0.2.2"), addrs("192.0.2.1")
+	first, second := left.direct(above), right.direct(below)
+	first.becomes(model.VRRPMaster, "front")
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master == netip.MustParseAddr("192.0.2.1") })
+	before := first.order("counts")
+	within(t, "the lease is renewed", func() bool {
+		return first.order("counts").Leases["front"].After(before.Leases["front"]) && !before.Leases["front"].IsZero()
+	})
+	if counts := first.order("counts").Counts["front"]; counts.Unsent == 0 || counts.Sent < counts.Unsent {
+		t.Errorf("%+v", counts)
+	}
+}
+
+// Others have missed it then, and neighbours must not be told that it is master.
+func TestWhoReachesNobodyIsNoMaster(t *testing.T) {
+	t.Parallel()
+	left, _ := newLAN(t)
+	alone, mute := left.front(200), left.front(200)
+	alone.Peers, mute.Peers = addrs("192.0.2.2"), addrs("192.0.2.255")
+	first := left.direct(alone)
+	first.becomes(model.VRRPMaster, "front")
+	first.order("follow " + asJSON(t, []model.VRRPWant{mute}))
+	first.becomes(model.VRRPBackup, "front")
+	within(t, "it says why", func() bool {
+		return first.seen("front").Unsaid == "an advert from 192.0.2.1 to 192.0.2.255: sendmsg: permission denied"
+	})
+	if answer := first.order("counts"); len(answer.Leases) > 0 || answer.Counts["front"].Unsent == 0 {
+		t.Errorf("%+v", answer)
+	}
+	first.order("follow " + asJSON(t, []model.VRRPWant{alone}))
+	first.becomes(model.VRRPMaster, "front")
+	within(t, "it is heard", func() bool { return first.seen("front").Unsaid == "" })
 }
 
 func TestWhoWasHeldUpHearsFirstWhatHasCome(t *testing.T) {
@@ -120,10 +197,8 @@ func TestInterfaceGoesAndComesBack(t *testing.T) {
 	left.run("ip link del eth0")
 	gone.Link = 0
 	first.order("follow " + asJSON(t, []model.VRRPWant{gone}))
-	first.becomes(model.VRRPFault, "front")
-	if why := first.seen("front").Why; why != "there is no interface eth0" {
-		t.Errorf("why: %q", why)
-	}
+	first.becomes(model.VRRPFault, "front") // its advert may have failed before
+	within(t, "it knows why", func() bool { return first.seen("front").Why == "there is no interface eth0" })
 	wire(left, right)
 	second.order("follow " + asJSON(t, []model.VRRPWant{right.front(100)}))
 	first.order("follow " + asJSON(t, []model.VRRPWant{left.front(200)}))
@@ -131,17 +206,53 @@ func TestInterfaceGoesAndComesBack(t *testing.T) {
 	second.becomes(model.VRRPBackup, "front")
 }
 
+// TestRouterWithoutAddressWaitsForIt, and takes no other: that may be a virtual one, of which another director is master.
 func TestRouterWithoutAddressWaitsForIt(t *testing.T) {
 	t.Parallel()
-	left, _ := newLAN(t)
-	left.run("ip addr del 192.0.2.1/24 dev eth0")
-	first := left.direct(left.front(200))
+	const gone = "interface eth0: adverts cannot come from 192.0.2.1: cannot assign requested address"
+	left, right := newLAN(t)
+	left.run("ip addr add 192.0.2.98/24 dev eth0")
+	left.run("ip addr del 192.0.2.1/24 dev eth0") // and its network's other addresses with it
+	left.run("ip addr replace 192.0.2.98/24 dev eth0")
+	first, second := left.direct(left.front(200)), right.direct(right.front(100))
 	first.becomes(model.VRRPFault, "front")
-	if why := first.seen("front").Why; why != "interface eth0 has no IPv4 address that adverts could come from" {
+	if why := first.seen("front").Why; why != gone {
 		t.Errorf("why: %q", why)
 	}
+	second.becomes(model.VRRPMaster, "front")
 	left.run("ip addr add 192.0.2.1/24 dev eth0")
 	first.becomes(model.VRRPMaster, "front")
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master == left.own })
+	left.run("ip addr del 192.0.2.1/24 dev eth0") // it is in fault as soon as an advert does not get away
+	first.becomes(model.VRRPFault, "front")
+	second.becomes(model.VRRPMaster, "front")
+}
+
+// TestAdvertsComeFromWhereTheyShall: what comes from elsewhere later needs no other socket.
+func TestAdvertsComeFromWhereTheyShall(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	left.run("ip addr add 192.0.2.98/24 dev eth0")
+	moved, nowhere := left.front(200), left.front(200)
+	moved.Source = netip.MustParseAddr("192.0.2.98")
+	nowhere.Source, nowhere.Fault = netip.Addr{}, "interface eth0 has no IPv4 address of its own to send adverts from"
+	first, second := left.direct(left.front(200)), right.direct(right.front(100))
+	follows := func(source netip.Addr) {
+		t.Helper()
+		within(t, "the second follows "+source.String(), func() bool { return second.seen("front").Master == source })
+	}
+	follows(left.own)
+	first.order("follow " + asJSON(t, []model.VRRPWant{moved}))
+	follows(moved.Source)
+	first.order("follow " + asJSON(t, []model.VRRPWant{nowhere}))
+	first.becomes(model.VRRPFault, "front")
+	first.order("released front")
+	second.becomes(model.VRRPMaster, "front")
+	if why := second.seen("front").Why; why != "192.0.2.98 has stepped down" {
+		t.Errorf("why: %q", why)
+	}
+	first.order("follow " + asJSON(t, []model.VRRPWant{left.front(200)}))
+	follows(left.own)
 }
 
 func TestOthersOfTheSameIDAreToldAndNotObeyed(t *testing.T) {

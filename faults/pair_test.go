@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/client"
+	"github.com/weir-lb/weir/faults"
+	"github.com/weir-lb/weir/internal/lab"
+)
+
+// Parts of what happens to one of two directors.
+const (
+	gap         = "gap"         // the longest time between two new connections that succeed
+	transitions = "transitions" // how often a director became master of a virtual router
+	oneOwner    = "one_owner"   // from when nothing is in the way to one master, and one backup
+)
+
+// pair is two directors, one of which has the addresses, and one server: a director that does not know a connection
+// sends it to whom it belongs. Clients knock in both families.
+type pair struct {
+	lab     *lab.Lab
+	daemons map[*lab.Director]*client.Client
+	config  map[*lab.Director]string
+}
+
+// newPair builds it, with one more host on the directors' LAN. It goes with the test.
+func newPair(t *testing.T, weir string, r lab.Redundancy) *pair {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	l := newLab(ctx, t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Directors: 2, Servers: 1, Stranger: true, Confined: true, Weir: weir})
+	p := &pair{lab: l, daemons: map[*lab.Director]*client.Client{}, config: map[*lab.Director]string{}}
+	t.Cleanup(func() { p.tell(t) })
+	if err := p.start(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (p *pair) start(ctx context.Context, r lab.Redundancy) error {
+	server := p.lab.Servers[0]
+	if _, err := server.StartTCPEcho(ctx, lab.FreshPort); err != nil {
+		return err
+	}
+	if err := server.HoldVIP(ctx); err != nil {
+		return err
+	}
+	for _, d := range p.lab.Directors {
+		p.daemons[d] = client.New(filepath.Join(d.Run, "weir.sock"))
+		p.config[d] = "services:\n" + p.lab.MoreServices("fresh", "tcp", lab.FreshPort) + p.lab.VirtualRouters(d, r)
+		if err := errors.Join(d.Start(p.config[d]), d.WaitReady(ctx)); err != nil {
+			return err
+		}
+	}
+	_, err := p.agreed(ctx)
+	return err
+}
+
+// tell shows what the daemons printed, if the test failed.
+func (p *pair) tell(t *testing.T) {
+	const enough = 8 << 10
+	for _, d := range p.lab.Directors {
+		if text, err := os.ReadFile(d.Log); t.Failed() && err == nil {
+			t.Logf("the daemon of %s printed:\n%s", d.Name, text[max(0, len(text)-enough):])
+		}
+	}
+}
+
+// roles are who is what of all virtual routers.
+type roles struct{ master, backup *lab.Director }
+
+// agreed waits until one director is master of all, and the other one backup.
+func (p *pair) agreed(ctx context.Context) (r roles, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the directors do not agree who is master"))
+	defer cancel()
+	err = every(ctx, 2*time.Millisecond, func() (bool, error) {
+		r = p.roles(ctx)
+		return r.master != nil && r.backup != nil, nil
+	})
+	return r, err
+}
+
+// roles of a director that does not answer, or is of two minds, are nobody's.
+func (p *pair) roles(ctx context.Context) (r roles) {
+	for _, d := range p.lab.Directors {
+		switch p.state(ctx, d) {
+		case "master":
+			r.master = d
+		case "backup":
+			r.backup = d
+		}
+	}
+	return r
+}
+
+// state is that of a director in all virtual routers; "": it has no such.
+func (p *pair) state(ctx context.Context, d *lab.Director) string {
+	routers, err := p.daemons[d].VirtualRouters(ctx)
+	if err != nil || len(routers) == 0 {
+		return ""
+	}
+	for _, r := range routers[1:] {
+		if r.State != routers[0].State {
+			return ""
+		}
+	}
+	return routers[0].State
+}
+
+// becomes waits until a director is something in all virtual routers, and says how long that took.
+func (p *pair) becomes(ctx context.Context, d *lab.Director, state string) (time.Duration, error) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("%s does not become %s", d.Name, state))
+	defer cancel()
+	err := every(ctx, 2*time.Millisecond, func() (bool, error) { return p.state(ctx, d) == state, nil })
+	return time.Since(began), err
+}
+
+// mastered is how often the directors have become master, by virtual router, in their daemons' lives.
+func (p *pair) mastered(ctx context.Context) (map[string]int, error) {
+	times := map[string]int{}
+	for _, d := range p.lab.Directors {
+		events, err := p.daemons[d].Events(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range events {
+			if e.Kind == "vrrp_master" {
+				times[e.Router]++
+			}
+		}
+	}
+	return times, nil
+}
+
+// counted lets something happen, and says how often a director became master of one of the virtual routers meanwhile.
+// The daemons live on.
+func (p *pair) counted(ctx context.Context, happen func() error) (times int, err error) {
+	before, err := p.mastered(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := happen(); err != nil {
+		return 0, err
+	}
+	after, err := p.mastered(ctx)
+	for name, n := range after {
+		times = max(times, n-before[name])
+	}
+	return times, err
+}
+
+// aside is how long clients knock before something happens, and behind it.
+const aside = 300 * time.Millisecond
+
+// fared is how clients of both families fared while something happened. A machine that was too busy to let them come
+// has disturbed it.
+type fared struct {
+	lab.Knocked
+	disturbed string
+}
+
+// knocked lets clients knock while something happens. From one call to the next it begins elsewhere between two
+// adverts.
+func (p *pair) knocked(ctx context.Context, happen func(context.Context) error) (fared, error) {
+	const stalls = 20 * time.Millisecond
+	var knockers []*lab.Knocker
+	for _, f := range lab.Families() {
+		knockers = append(knockers, p.lab.Client.Knock(netip.AddrPortFrom(p.lab.VIP.In(f), lab.FreshPort)))
+	}
+	time.Sleep(aside)
+	err := happen(ctx)
+	time.Sleep(aside)
+	var all fared
+	for _, k := range knockers {
+		seen, ended := k.Stop()
+		err = errors.Join(err, ended)
+		all.add(seen)
+	}
+	if all.Stalled > stalls {
+		all.disturbed = fmt.Sprintf("the machine let the clients wait for %v", all.Stalled.Round(time.Millisecond))
+	}
+	return all, err
+}
+
+// add keeps the worse of two families.
+func (s *fared) add(other lab.Knocked) {
+	s.Clients += other.Clients
+	s.Failed += other.Failed
+	s.First = errors.Join(s.First, other.First)
+	s.Gap, s.Gaps = max(s.Gap, other.Gap), max(s.Gaps, other.Gaps)
+	s.Stalled = max(s.Stalled, other.Stalled)
+}
+
+// suffers is a fault's run of several pairs or ways, each of which measures some of its parts.
+func suffers(t *testing.T, each ...func(ctx context.Context, m *faults.Measured) error) faults.Run {
+	return func() (faults.Measured, error) {
+		m := faults.Measured{Figures: map[string]float64{}}
+		for _, one := range each {
+			if err := one(t.Context(), &m); err != nil {
+				return m, err
+			}
+		}
+		return m, nil
+	}
+}
+
+// note keeps the worse figure of a part, and what disturbed it.
+func note(m *faults.Measured, part string, value float64, disturbed string) {
+	m.Figures[part] = max(m.Figures[part], value)
+	if disturbed != "" {
+		m.Disturbed = disturbed
+	}
+}
+
+// of is a part with the time between adverts in its name.
+func of(part string, advertise time.Duration) string { return part + "_" + advertise.String() }

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/faults"
+	"github.com/weir-lb/weir/internal/lab"
+)
+
+// alarm is how many adverts of a stranger it takes until he is named.
+const alarm = "alarm"
+
+// idTwice: others on the link have a virtual router of the same id, with another address and a higher priority.
+func idTwice(weir string) faults.Fault {
+	return faults.Fault{
+		Number: 14,
+		Parts: []faults.Part{
+			{Name: transitions, Unit: "takeovers"},
+			{Name: alarm, Unit: "adverts", Bar: 2, Timely: true},
+			{Name: gap, Unit: faults.Seconds, Bar: 0.05},
+			{Name: failedNew, Unit: "connections"},
+		},
+		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			p := newPair(t, weir, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "false"})
+			return suffers(t, func(ctx context.Context, m *faults.Measured) error { return p.meets(ctx, m, size.Of(5, 20)) })
+		},
+	}
+}
+
+// meets has a stranger advertise some times.
+func (p *pair) meets(ctx context.Context, m *faults.Measured, adverts int) error {
+	if err := p.anew(ctx); err != nil {
+		return err
+	}
+	e, err := newEar(p.lab.Stranger)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	stranger := p.lab.Stranger.Address.IPv4
+	other := master(stranger, 250, stranger.Next())
+	var seen fared
+	moved, err := p.counted(ctx, func() (err error) {
+		seen, err = p.knocked(ctx, func(ctx context.Context) error {
+			named := 0
+			for i := 1; i <= adverts || named == 0; i++ {
+				if err := e.shout(other); err != nil {
+					return err
+				}
+				if err := sleep(ctx, 100*time.Millisecond); err != nil {
+					return err
+				}
+				if named == 0 && p.conflict(ctx, stranger) {
+					named = i
+				}
+			}
+			note(m, alarm, float64(named), "")
+			return nil
+		})
+		return err
+	})
+	note(m, transitions, float64(moved), "")
+	note(m, gap, seen.Gap.Seconds(), seen.disturbed)
+	note(m, failedNew, float64(seen.Failed), "")
+	return err
+}
+
+// conflict tells whether both directors name somebody who must not be there.
+func (p *pair) conflict(ctx context.Context, who netip.Addr) bool {
+	for _, d := range p.lab.Directors {
+		routers, err := p.daemons[d].VirtualRouters(ctx)
+		if err != nil || len(routers) == 0 || !strings.Contains(routers[0].Conflict, who.String()+" ") {
+			return false
+		}
+	}
+	return true
+}
+
+// anew has both daemons begin again, who know of no conflict then.
+func (p *pair) anew(ctx context.Context) error {
+	for _, d := range p.lab.Directors {
+		if err := inOrder(d.Stop, d.Restart, func() error { return d.WaitReady(ctx) }); err != nil {
+			return err
+		}
+	}
+	_, err := p.agreed(ctx)
+	return err
+}
+
+// sleep is over sooner when ctx is.
+func sleep(ctx context.Context, pause time.Duration) error {
+	select {
+	case <-time.After(pause):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// forged: a stranger sends adverts that look right, without authentication: of his own, as if he were the backup, and
+// as if the master said goodbye. Who is on the link can do that; it must not be a secret.
+func forged(weir string) faults.Fault {
+	return faults.Fault{
+		Number: 15,
+		Parts: []faults.Part{
+			{Name: alarm, Unit: "adverts", Bar: 1, Timely: true},
+			{Name: oneOwner, Unit: faults.Seconds, Bar: 1},
+			{Name: failedNew, Unit: "connections"},
+		},
+		Beside: "three adverts cost the clients of keepalived 2.2.7 5.2 s, with adverts each second",
+		Prepare: func(t *testing.T, _ faults.Size) faults.Run {
+			p := newPair(t, weir, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "true"})
+			return suffers(t, p.isFooled)
+		},
+	}
+}
+
+// forgery is what a stranger says, and who is to say so, by whose name.
+type forgery struct {
+	advert advert
+	victim *lab.Director // whose events tell
+	named  netip.Addr
+}
+
+func (p *pair) isFooled(ctx context.Context, m *faults.Measured) error {
+	e, err := newEar(p.lab.Stranger)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	seen, err := p.knocked(ctx, func(ctx context.Context) error {
+		for kind := range 3 {
+			r, err := p.agreed(ctx)
+			if err != nil {
+				return err
+			}
+			if err := p.fool(ctx, m, e, p.forgeries(r)[kind]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	note(m, failedNew, float64(seen.Failed), "")
+	return err
+}
+
+func (p *pair) forgeries(r roles) []forgery {
+	stranger, vip := p.lab.Stranger.Address.IPv4, p.lab.VIP.IPv4
+	master4, backup4 := r.master.Address.IPv4, r.backup.Address.IPv4
+	return []forgery{
+		{master(stranger, 254, vip), r.master, stranger},
+		{master(backup4, 255, vip), r.master, backup4},
+		{master(master4, 0, vip), r.backup, master4},
+	}
+}
+
+// fool sends a forged advert until the victim tells of it, three in all, and waits until there is one master again.
+func (p *pair) fool(ctx context.Context, m *faults.Measured, e *ear, f forgery) error {
+	before, err := p.reasons(ctx, f.victim, f.named)
+	if err != nil {
+		return err
+	}
+	named := 0
+	for i := 1; i <= 3 || named == 0; i++ {
+		if err := e.shout(f.advert); err != nil {
+			return err
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+		now, err := p.reasons(ctx, f.victim, f.named)
+		if err != nil {
+			return err
+		}
+		if named == 0 && now > before {
+			named = i
+		}
+	}
+	note(m, alarm, float64(named), "")
+	began := time.Now()
+	_, err = p.agreed(ctx)
+	note(m, oneOwner, time.Since(began).Seconds(), "")
+	return err
+}
+
+// reasons is how often a director has told of a change, or a conflict, for which somebody is the reason.
+func (p *pair) reasons(ctx context.Context, d *lab.Director, who netip.Addr) (times int, err error) {
+	events, err := p.daemons[d].Events(ctx)
+	for _, event := range events {
+		if strings.Contains(event.Reason, who.String()+")") || strings.HasPrefix(event.Reason, who.String()+" ") {
+			times++
+		}
+	}
+	return times, err
+}

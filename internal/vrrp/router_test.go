@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// stuck is a log that nobody reads.
+type stuck struct{ slog.Handler }
+
+func (stuck) Enabled(context.Context, slog.Level) bool { return true }
+
+func (stuck) Handle(context.Context, slog.Record) error { select {} }
+
+// unthreaded is a router whose goroutine is the test's, and the leases that it asks for.
+func unthreaded(log *slog.Logger) (*router, *[]time.Duration) {
+	asked := &[]time.Duration{}
+	lease := func(_ string, holds time.Duration) error { *asked = append(*asked, holds); return nil }
+	want := model.VRRPWant{VirtualRouter: of(100)}
+	return &router{log: log, news: newNews(), lease: lease, want: want, machine: newMachine(want.VirtualRouter, left)}, asked
+}
+
+// What is read slowly, or not at all, is the business of who hands news out: an advert waits for neither.
+func TestNoAdvertWaitsForTheLogOrForNews(t *testing.T) {
+	r, _ := unthreaded(slog.New(stuck{}))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 10000 {
+			r.failed = r.complain("an advert was not sent", errors.New([]string{"busy", "not permitted"}[i%2]), r.failed)
+			r.do(time.Now(), r.machine.clash(time.Now(), netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}).String()))
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("it waits for who reads the log")
+	}
+	if _, remarks := r.news.take(); len(remarks) != mostRemarks {
+		t.Errorf("%d remarks wait", len(remarks))
+	}
+}
+
+// A lease holds as long as others wait, who have waited since the advert left: what was lost meanwhile is not added.
+func TestLeaseIsCountedFromBeforeTheAdvert(t *testing.T) {
+	r, asked := unthreaded(slog.New(slog.DiscardHandler))
+	r.machine.seen.State = model.VRRPMaster
+	r.renew(time.Now().Add(-10 * time.Second)) // it was stopped for so long between its clock and its socket
+	r.renew(time.Now().Add(-time.Second))
+	if len(*asked) != 1 || (*asked)[0] > 2609375*time.Microsecond || (*asked)[0] < time.Second {
+		t.Errorf("it asks for %s", *asked)
+	}
+}
+
+// Neighbours hear of a master only.
+func TestNobodyAnnouncesWhoIsNoMaster(t *testing.T) {
+	r, asked := unthreaded(slog.New(slog.DiscardHandler))
+	r.machine.seen.State = model.VRRPMaster
+	r.machine.advertised(time.Now().Add(-time.Minute))
+	r.do(time.Now(), r.machine.assert(time.Now())) // there is no socket, and none was for a minute
+	changes, _ := r.news.take()
+	if slices.ContainsFunc(changes, func(c Change) bool { return c.Announce }) || r.machine.seen.State != model.VRRPBackup {
+		t.Errorf("%+v", changes)
+	}
+	if !slices.Equal(*asked, []time.Duration{0, 0}) {
+		t.Errorf("it asks for leases of %s", *asked)
+	}
+}
