@@ -26,10 +26,17 @@ func (n namespace) limitMSS(path string, limit func(address.Route) int) {
 	n.do(func() error { return journal(n.t, path).LimitMSS(limit) })
 }
 
-// routes are all of a namespace, in the kernel's order, as iproute2 tells them.
+// routes are all of a namespace, in the kernel's order, as iproute2 tells them, but for those that the kernel adds for
+// IPv6 addresses of its own, some time after they are there.
 func (n namespace) routes() string {
 	n.t.Helper()
-	shown := n.run("ip -d -4 route show table all") + n.run("ip -d -6 route show table all")
+	var own []string
+	for line := range strings.Lines(n.run("ip -d -6 route show table all")) {
+		if !strings.Contains(line, " table local ") {
+			own = append(own, line)
+		}
+	}
+	shown := n.run("ip -d -4 route show table all") + strings.Join(own, "")
 	return strings.ReplaceAll(shown, "linkdown ", "") // the other end may come up meanwhile
 }
 
