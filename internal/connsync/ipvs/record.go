@@ -174,6 +174,9 @@ func (e entry) template(r *model.Record, marks Marks) Reason {
 	if !canBeMasked(e.client.Addr()) || !reachable(e.server.Addr()) {
 		return ReasonAddress
 	}
+	if e.server.Port() == 0 { // its connections go to the port that they ask for
+		r.Server = netip.AddrPortFrom(e.server.Addr(), r.Virtual.Port())
+	}
 	r.State, r.Settled = model.Template, e.state == templateAssured
 	return Taken
 }
