@@ -134,7 +134,10 @@ int collect(struct collect_slice *c)
 	return 0;
 }
 
-/* digest_visit leaves out what was not told yet. */
+/*
+ * digest_visit leaves out what others have not been told of yet. What is not served here is not to be told: so it counts,
+ * and if its master does not know it, that shows.
+ */
 __noinline int digest_visit(__u32 position)
 {
 	struct conn *entry = entry_at(position);
@@ -142,10 +145,10 @@ __noinline int digest_visit(__u32 position)
 
 	if (!entry || word_state(word) <= CONN_COMING || word_flags(word) & CONN_REVERSE)
 		return 0;
-	if (!conn_lasts(word) || conn_is_news(word))
+	if (!conn_lasts(word))
 		return 0;
 	struct server *server = server_find(entry->server, entry->server_generation);
-	if (!server)
+	if (!server || (server->flags & SERVER_SERVING && conn_is_news(word)))
 		return 0;
 	__u64 identity = identity_hash(entry), digest = digest_of(identity, server_hash(entry, server));
 	__u32 slice = identity_slice(identity);

@@ -81,7 +81,7 @@ func (d *Dataplane) Changes(ctx context.Context, all bool, yield func(model.Reco
 	if all {
 		return d.Slices(ctx, nil, yield)
 	}
-	read, err := d.recorder()
+	read, err := d.newsReader()
 	if err != nil {
 		return err
 	}
@@ -212,8 +212,25 @@ func (d *Dataplane) recorder() (func(pathConn) (model.Record, bool), error) {
 	}, nil
 }
 
-// Digests are the sums of the digests of all connections that last (model.Record), by slice, as far as they were told
-// or taken. Two directors that have the same ones know the same.
+// newsReader reads the servers again where it meets one that it does not know: what was collected had one just now.
+func (d *Dataplane) newsReader() (func(pathConn) (model.Record, bool), error) {
+	read, err := d.recorder()
+	return func(e pathConn) (model.Record, bool) {
+		r, ok := read(e)
+		if ok {
+			return r, true
+		}
+		again, err := d.recorder()
+		if err != nil {
+			return r, false
+		}
+		read = again
+		return read(e)
+	}, err
+}
+
+// Digests are the sums of the digests of all connections that last (model.Record), by slice, but for those that are
+// served here and were not told yet. Two directors that have the same ones know the same.
 func (d *Dataplane) Digests() (out [model.Slices]uint64, err error) {
 	d.syncer.mu.Lock()
 	defer d.syncer.mu.Unlock()

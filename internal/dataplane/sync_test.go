@@ -4,6 +4,8 @@ package dataplane_test
 
 import (
 	"cmp"
+	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -230,6 +232,11 @@ func TestDigestsAreOfWhatWasTold(t *testing.T) {
 	if got := digests(t, b.path); got == none || got != digestsOf(records(t, b.path)) {
 		t.Error("what was told has none, or another one")
 	}
+	b.settles(t, talkTo(4, 10, 80, model.TCP, 20001))
+	b.apply(t, standby(small(model.NAT)))
+	if got := digests(t, b.path); got != digestsOf(records(t, b.path)) {
+		t.Error("what is not served here any more, and never was told, does not show")
+	}
 }
 
 // TestChangesStopAndGoOn: there are more than one run collects, and who has enough of them loses none.
@@ -410,16 +417,18 @@ func TestBackupFollowsItsMaster(t *testing.T) {
 	}
 }
 
+// twoPorts are two services of the same servers: one client's port may ask for either.
+func twoPorts() (want model.DataplaneWant) {
+	want = small(model.NAT)
+	other := want.Services[0]
+	other.Key.Port = 81
+	want.Services = append(want.Services, other)
+	return want
+}
+
 // TestWayBackIsTheNewestOnes: a client's port that its master has given to another connection is the first one's no
 // more, though nobody said that this has ended. Where a director serves both, the first one keeps it.
 func TestWayBackIsTheNewestOnes(t *testing.T) {
-	twoPorts := func() (want model.DataplaneWant) {
-		want = small(model.NAT)
-		other := want.Services[0]
-		other.Key.Port = 81
-		want.Services = append(want.Services, other)
-		return want
-	}
 	first, second := established(model.NAT, 20000, 1), established(model.NAT, 20000, 1)
 	second.Virtual = netip.AddrPortFrom(second.Virtual.Addr(), 81)
 	for name, tt := range map[string]struct {
@@ -439,6 +448,55 @@ func TestWayBackIsTheNewestOnes(t *testing.T) {
 		}
 		b.sound(t)
 	}
+}
+
+// TestRandomNewsIsWhatIsKnown: whatever is told in whatever order, a backup knows what was told last.
+func TestRandomNewsIsWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	b := newTestbed(t, 4096)
+	b.apply(t, standby(twoPorts()))
+	known := map[model.Identity]model.Record{}
+	states := []string{"SYN_RECV", "ESTABLISHED", "FIN_WAIT", "TIME_WAIT", "CLOSE"}
+	for range 200 {
+		var news []model.Record
+		for range 1 + random.IntN(300) {
+			r := established(model.NAT, 20000+uint16(random.IntN(100)), 1+byte(random.IntN(2)))
+			r.Virtual = netip.AddrPortFrom(r.Virtual.Addr(), 80+uint16(random.IntN(2)))
+			r.State, r.Settled, r.Persistent = states[random.IntN(len(states))], random.IntN(2) == 0, random.IntN(2) == 0
+			r.ClientClosed, r.ServerClosed = r.State == "TIME_WAIT", r.State == "FIN_WAIT"
+			maps.DeleteFunc(known, func(id model.Identity, other model.Record) bool {
+				return id.Client == r.Client && other.Server == r.Server && id != r.Identity()
+			})
+			known[r.Identity()] = r
+			news = append(news, r)
+		}
+		if got := arrive(t, b.path, news...); got.New+got.Changed != len(news) {
+			t.Fatalf("of %d became %+v", len(news), got)
+		}
+		var gone []model.Identity
+		for id := range known {
+			if random.IntN(4) == 0 {
+				gone = append(gone, id)
+				delete(known, id)
+			}
+		}
+		if got, err := b.path.End(gone); err != nil || got.Ended != len(gone) {
+			t.Fatalf("of %d ended %+v, %v", len(gone), got, err)
+		}
+	}
+	got := map[model.Identity]model.Record{}
+	for _, r := range records(t, b.path) {
+		got[r.Identity()] = r
+	}
+	left := gocmp.FilterPath(func(p gocmp.Path) bool { return p.Last().String() == ".Left" }, gocmp.Ignore())
+	if diff := gocmp.Diff(known, got, compareAddrPort, left); diff != "" {
+		t.Errorf("known (-want +got):\n%s", diff)
+	}
+	if digests(t, b.path) != digestsOf(slices.Collect(maps.Values(known))) {
+		t.Error("digests are others")
+	}
+	b.sound(t)
 }
 
 // TestTemplateThatServicesShare is found by any of them: FTP's are for all ports of an address, and so are those of a

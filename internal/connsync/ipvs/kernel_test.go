@@ -75,7 +75,7 @@ func takenOver() (records []model.Record, rows []string) {
 	udp, marked, template := v4, v4, v4
 	udp.Protocol, udp.Forwarding = model.UDP, model.TUN
 	marked.Virtual, marked.Forwarding = netip.MustParseAddrPort("10.5.0.7:443"), model.NAT
-	template.Virtual, template.Server, template.Forwarding = netip.MustParseAddrPort("10.5.0.7:80"), netip.MustParseAddrPort("10.1.0.12:0"), model.NAT
+	template.Virtual, template.Forwarding = netip.MustParseAddrPort("10.5.0.7:80"), model.NAT
 	for _, c := range []struct {
 		is             model.Record
 		state          string

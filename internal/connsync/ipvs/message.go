@@ -112,7 +112,7 @@ func parse(b []byte) (message, Reason) {
 	m := message{syncID: b[1]}
 	rest, why := b[headLength:], Taken
 	for range b[4] {
-		if rest, why = m.parseEntry(rest); why != Taken {
+		if rest, why = m.next(rest); why != Taken {
 			return message{}, why
 		}
 	}
@@ -122,11 +122,10 @@ func parse(b []byte) (message, Reason) {
 	return m, Taken
 }
 
-// parseEntry reads one that may come after others, and says what is left.
-func (m *message) parseEntry(b []byte) ([]byte, Reason) {
-	if len(m.entries) > 0 {
-		var why Reason
-		if b, why = skipPadding(b, m.entries[len(m.entries)-1].padding()); why != Taken {
+// next reads an entry, and says what is left behind it.
+func (m *message) next(b []byte) (rest []byte, why Reason) {
+	if n := len(m.entries); n > 0 {
+		if b, why = skipPadding(b, m.entries[n-1].padding()); why != Taken {
 			return nil, why
 		}
 	}

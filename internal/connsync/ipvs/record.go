@@ -33,7 +33,7 @@ const (
 	tcpCloseWait   = 7
 )
 
-// tcpStates are IP_VS_TCP_S_*, in their order. The server's FIN leads to FIN_WAIT, and the client's to CLOSE_WAIT
+// tcpStates are IP_VS_TCP_S_*, in their order. By NAT the server's FIN leads to FIN_WAIT, and the client's to CLOSE_WAIT
 // (ip_vs_proto_tcp.c, tcp_states).
 var tcpStates = []meaning{
 	{},          // NONE
@@ -81,9 +81,8 @@ var sctpStates = []meaning{
 
 var statesOf = map[model.Protocol][]meaning{model.TCP: tcpStates, model.UDP: udpStates, model.SCTP: sctpStates}
 
-// IP_VS_CTPL_S_*, the states of templates.
+// IP_VS_CTPL_S_*, the states of templates: 0 is NONE.
 const (
-	templateNone    = 0
 	templateAssured = 1 // one of its connections was established
 	templateStates  = 2
 )
@@ -95,9 +94,8 @@ var forwardings = map[flags]model.Forwarding{forwardMasquerade: model.NAT, forwa
 
 // record is what an entry says, or why it says nothing.
 func (e entry) record(marks Marks) (model.Record, Reason) {
-	r := model.Record{Protocol: model.Protocol(e.protocol), Client: e.client, Virtual: e.virtual, Server: e.server}
-	var ok bool
-	switch r.Forwarding, ok = forwardings[e.flags&flagsForwarding]; {
+	forwarding, ok := forwardings[e.flags&flagsForwarding]
+	switch {
 	case !e.understood():
 		return model.Record{}, ReasonMandatory
 	case e.flags&^flagsKnown != 0:
@@ -107,7 +105,8 @@ func (e entry) record(marks Marks) (model.Record, Reason) {
 	case e.flags&flagsSequence != 0 || e.has(optionSequence):
 		return model.Record{}, ReasonSequence
 	}
-	why := Taken
+	r := model.Record{Protocol: model.Protocol(e.protocol), Client: e.client, Virtual: e.virtual, Server: e.server, Forwarding: forwarding}
+	var why Reason
 	if e.flags&flagTemplate != 0 {
 		why = e.template(&r, marks)
 	} else {
@@ -146,7 +145,7 @@ func (e entry) connection(r *model.Record) Reason {
 	}
 	m := states[e.state]
 	if m == serverFirst && r.Protocol == model.TCP && r.Forwarding != model.NAT {
-		m = clientFirst // of a connection whose answers do not come by it is the client's FIN that leads to FIN_WAIT
+		m = clientFirst // where answers do not come by, it is the client's FIN that leads to FIN_WAIT
 	}
 	r.State, r.ClientClosed, r.ServerClosed = m.state, m.clientClosed, m.serverClosed
 	r.Settled = m != beginning
@@ -174,6 +173,9 @@ func (e entry) template(r *model.Record, marks Marks) Reason {
 	}
 	if !canBeMasked(e.client.Addr()) || !reachable(e.server.Addr()) {
 		return ReasonAddress
+	}
+	if e.server.Port() == 0 { // its connections go to the port that they ask for
+		r.Server = netip.AddrPortFrom(e.server.Addr(), r.Virtual.Port())
 	}
 	r.State, r.Settled = model.Template, e.state == templateAssured
 	return Taken

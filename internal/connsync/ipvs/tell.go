@@ -3,6 +3,7 @@
 package ipvs
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -46,11 +47,14 @@ func entryOf(r model.Record, marks Marks) (entry, bool) {
 func (e entry) asTemplate(r model.Record, marks Marks) (entry, bool) {
 	e.flags |= flagTemplate | flagInactive
 	e.state = templateAssured
-	if e.mark = marks.first[asked{r.Protocol, r.Virtual}]; e.mark != 0 {
+	e.mark = marks.first[asked{r.Protocol, r.Virtual}]
+	if e.mark != 0 {
 		e.protocol, e.virtual = 0, markAddress(e.mark, r.Virtual.Addr())
-		return e, r.Settled
 	}
-	return e, r.Settled && !r.Virtual.Addr().IsUnspecified()
+	if e.virtual.Port() == 0 { // of many ports
+		e.server = netip.AddrPortFrom(e.server.Addr(), 0)
+	}
+	return e, r.Settled && (e.mark != 0 || !r.Virtual.Addr().IsUnspecified())
 }
 
 // stateOf is the inverse of statesOf; false: a connection in it is not told of.
