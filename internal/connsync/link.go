@@ -71,7 +71,7 @@ const (
 	endAll             // what the table has of these identities
 	digest             // make digests of the table, and say digested
 	walkAll            // say walked with all records of these slices, as there is room; the walk before is over
-	listAll            // say listed with the identities in these slices of what lasts and is not served here; the list before is over
+	listAll            // say listed with the identities in these slices of what lasts; the list before is over
 )
 
 // purpose is whom digests are made for.

@@ -271,10 +271,10 @@ func (p *peer) doOne(ctx context.Context, d deed) {
 		}(p.sums)
 	case walkAll:
 		p.walk.end()
-		p.walk = begin(ctx, p.table.Slices, d.slices, func(r model.Record) model.Record { return r })
+		p.walk = begin(ctx, p.table, d.slices, func(r model.Record) (model.Record, bool) { return r, true })
 	case listAll:
 		p.list.end()
-		p.list = begin(ctx, p.table.Held, d.slices, model.Record.Identity)
+		p.list = begin(ctx, p.table, d.slices, func(r model.Record) (model.Identity, bool) { return r.Identity(), r.IsLasting() })
 	}
 }
 
@@ -334,21 +334,18 @@ func (p *peer) complain(what string, err error) {
 	p.failed[what] = text
 }
 
-// walker is a way over some slices of the table.
-type walker func(ctx context.Context, slices *[model.Slices]bool, yield func(model.Record) bool) error
-
-// begin walks over the table, and hands over what it makes of what lies in some slices.
-func begin[T any](ctx context.Context, walk walker, of sliceSet, as func(model.Record) T) *errand[T] {
+// begin walks over the table, and hands over what it makes of what lies in some slices; false: nothing.
+func begin[T any](ctx context.Context, table Table, of sliceSet, as func(model.Record) (T, bool)) *errand[T] {
 	ctx, cancel := context.WithCancel(ctx)
 	e := &errand[T]{pieces: make(chan []T), err: make(chan error, 1), cancel: cancel}
 	go func() {
 		defer close(e.pieces)
-		e.err <- e.run(ctx, walk, of, as)
+		e.err <- e.run(ctx, table, of, as)
 	}()
 	return e
 }
 
-func (e *errand[T]) run(ctx context.Context, walk walker, of sliceSet, as func(model.Record) T) error {
+func (e *errand[T]) run(ctx context.Context, table Table, of sliceSet, as func(model.Record) (T, bool)) error {
 	var piece []T
 	hand := func() bool {
 		select {
@@ -359,8 +356,10 @@ func (e *errand[T]) run(ctx context.Context, walk walker, of sliceSet, as func(m
 			return false
 		}
 	}
-	err := walk(ctx, of.array(), func(r model.Record) bool {
-		piece = append(piece, as(r))
+	err := table.Slices(ctx, of.array(), func(r model.Record) bool {
+		if each, ok := as(r); ok {
+			piece = append(piece, each)
+		}
 		return len(piece) < pieceOf || hand()
 	})
 	if err == nil && len(piece) > 0 {

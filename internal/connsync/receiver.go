@@ -97,6 +97,7 @@ func (r *receiver) begin(h hello) {
 func (r *receiver) doubt() {
 	r.proved, r.suspected, r.patience = sliceSet{}, [model.Slices]uint8{}, leastPatience
 	r.request, r.compares, r.wants, r.asked = nil, false, true, time.Time{}
+	r.halves = [2]bool{}
 }
 
 // wait says whether it waits for the peer to tell anything.
@@ -157,6 +158,7 @@ func (r *receiver) advance(now time.Time) (deeds []deed) {
 	if r.applied != was && r.ackDue.IsZero() {
 		r.ackDue = now.Add(ackAfter)
 	}
+	r.catchUp()
 	return deeds
 }
 
@@ -257,8 +259,8 @@ func (r *receiver) edge(now time.Time, m mark) []deed {
 	return nil
 }
 
-// listed takes in identities of what lasts and is not served here, in the slices of the request. What was not told is
-// not there.
+// listed takes in identities of what lasts, in the slices of the request. What was not told is not there; the table keeps
+// what is served here. What does not last ends by itself.
 func (r *receiver) listed(ids []model.Identity) []deed {
 	if r.request == nil || !r.request.lists {
 		return nil
@@ -291,7 +293,7 @@ func (r *receiver) complete() {
 	r.request, r.wants, r.asked = nil, true, time.Time{}
 }
 
-// digests takes in a half. When both are there, and all before them is, this director's own are wanted.
+// digests takes in a half.
 func (r *receiver) digests(d digests) {
 	if r.compares {
 		return
@@ -301,8 +303,13 @@ func (r *receiver) digests(d digests) {
 	}
 	r.halves[d.half] = true
 	copy(r.theirs[int(d.half)*len(d.sums):], d.sums[:])
-	if r.halves == [2]bool{true, true} && r.wait() && r.request == nil && r.applied >= d.position && r.missed.IsZero() {
-		r.compares, r.wants = true, false
+	r.catchUp()
+}
+
+// catchUp wants this director's own digests when both halves of the peer's are here, and all that was said before them.
+func (r *receiver) catchUp() {
+	if r.halves == [2]bool{true, true} && r.wait() && r.request == nil && r.applied >= r.position {
+		r.compares, r.wants, r.halves = true, false, [2]bool{}
 	}
 }
 
@@ -421,7 +428,7 @@ func (r *receiver) askMissing() time.Time {
 }
 
 func (r *receiver) askDigests() time.Time {
-	if !r.wants || r.compares || r.request != nil || !r.wait() || !r.missed.IsZero() {
+	if !r.wants || r.compares || r.request != nil || !r.wait() {
 		return time.Time{}
 	}
 	return soon(r.asked.Add(askEvery))

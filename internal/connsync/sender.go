@@ -107,10 +107,10 @@ func (s *sender) turn(now time.Time, open bool) {
 	s.kept, s.again, s.wanted, s.walk, s.asked = nil, nil, nil, nil, false
 }
 
-// forget is that the peer has begun anew: it asks with numbers of its own.
+// forget is that the peer has begun anew: it asks with numbers of its own, and knows that it knows nothing.
 func (s *sender) forget(now time.Time) {
 	s.turn(now, false)
-	s.request = 0
+	s.request, s.torn = 0, false
 }
 
 // room is how much more of what has changed it takes.

@@ -21,12 +21,12 @@ import (
 //	Ended ───────────────► ▼    │
 //	Table.Changes ◄── collector ┘
 type Sync struct {
-	log    *slog.Logger
-	table  Table
-	follow chan Want // a mailbox: the newest
-	kicks  chan chan<- struct{}
-	news   *news
-	failed string // for what it is not known what has changed; of the collector
+	log     *slog.Logger
+	table   Table
+	follow  chan Want // a mailbox: the newest
+	flushes chan flush
+	news    *news
+	failed  string // for what it is not known what has changed; of the collector
 
 	mu    sync.Mutex
 	role  Role
@@ -42,17 +42,18 @@ type Want struct {
 	Services  uint64 // a sum over services and servers, equal where these are
 }
 
-// Collected is how often it is asked what has changed: so long a connection may be known here alone. Where that takes
+// collectEvery is how often it is asked what has changed: so long a connection may be known here alone. Where that takes
 // long, it is asked less often, so that it does not take more than a quarter of a CPU.
 const (
 	collectEvery = 50 * time.Millisecond
 	collectShare = 4
 	mostCollects = 1 << 13
+	roomEvery    = 2 * time.Millisecond
 )
 
 // New makes one that follows nobody yet.
 func New(table Table, log *slog.Logger) *Sync {
-	return &Sync{log: log, table: table, follow: make(chan Want, 1), kicks: make(chan chan<- struct{}), news: newNews(),
+	return &Sync{log: log, table: table, follow: make(chan Want, 1), flushes: make(chan flush), news: newNews(),
 		role: RoleNone, peers: map[netip.AddrPort]*peer{}}
 }
 
@@ -162,33 +163,66 @@ func (s *Sync) endOthers(want Want) {
 	}
 }
 
+// flush is somebody who waits until peers are told all that has changed.
+type flush struct {
+	ctx  context.Context // until when
+	told chan error      // what became of it; it has room
+}
+
 // collect asks the table what has changed, while there is anybody to be told.
 func (s *Sync) collect(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		var waits chan<- struct{}
+		var waits *flush
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-		case waits = <-s.kicks:
+		case f := <-s.flushes:
+			waits = &f
 		}
 		began := time.Now()
-		for s.collectSome(ctx) {
-		}
-		if waits != nil {
-			close(waits)
-		}
+		s.collectAll(ctx, waits)
 		timer.Reset(max(collectEvery, (collectShare-1)*time.Since(began)))
 	}
 }
 
-// collectSome tells peers of as much as all of them have room for, and says whether there may be more.
-func (s *Sync) collectSome(ctx context.Context) bool {
-	most := s.takes()
-	if most == 0 {
-		return false
+// collectAll tells of all that there is room for, and waits for more room if somebody waits for the rest.
+func (s *Sync) collectAll(ctx context.Context, waits *flush) {
+	for ctx.Err() == nil {
+		switch rest, err := s.collectSome(ctx); {
+		case rest == someLeft:
+		case waits == nil:
+			return
+		case rest == noneLeft:
+			waits.told <- err
+			return
+		case waits.ctx.Err() != nil:
+			return
+		default:
+			time.Sleep(roomEvery)
+		}
+	}
+}
+
+// left is what of the changes was not told.
+type left uint8
+
+const (
+	noneLeft left = iota
+	someLeft
+	noRoom // for any of them
+)
+
+// collectSome tells peers of as much as all of them have room for.
+func (s *Sync) collectSome(ctx context.Context) (left, error) {
+	most, wanted := s.takes()
+	switch {
+	case !wanted:
+		return noneLeft, nil
+	case most == 0:
+		return noRoom, nil
 	}
 	var items []item
 	full := false
@@ -204,24 +238,24 @@ func (s *Sync) collectSome(ctx context.Context) bool {
 	for _, p := range s.all() {
 		p.tell(items)
 	}
-	return err == nil && full
+	if err == nil && full {
+		return someLeft, nil
+	}
+	return noneLeft, err
 }
 
-// takes is how many changes are wanted; 0: none, as nothing is served here, or nobody listens, or has room.
-func (s *Sync) takes() int {
+// takes is how many changes there is room for; false: none are wanted, since nothing is served here, or nobody listens.
+func (s *Sync) takes() (most int, wanted bool) {
 	s.mu.Lock()
 	serves := s.role.serves()
 	s.mu.Unlock()
-	most, any := mostCollects, false
+	most = mostCollects
 	for _, p := range s.all() {
 		if room, open := p.box.takes(); open {
-			most, any = min(most, room), true
+			most, wanted = min(most, room), true
 		}
 	}
-	if !serves || !any {
-		return 0
-	}
-	return most
+	return most, wanted && serves
 }
 
 // complain logs an error once, until it is another one.
@@ -238,16 +272,19 @@ func (s *Sync) complain(err error) {
 
 // Flush tells peers all that has changed until now, and waits until those that listen have it.
 func (s *Sync) Flush(ctx context.Context) error {
-	collected := make(chan struct{})
+	f := flush{ctx: ctx, told: make(chan error, 1)}
 	select {
-	case s.kicks <- collected:
+	case s.flushes <- f:
 	case <-ctx.Done():
-		return fmt.Errorf("what has changed is not known yet: %w", ctx.Err())
+		return fmt.Errorf("nobody asks what has changed: %w", ctx.Err())
 	}
 	select {
-	case <-collected:
+	case err := <-f.told:
+		if err != nil {
+			return fmt.Errorf("what has changed is not known: %w", err)
+		}
 	case <-ctx.Done():
-		return fmt.Errorf("what has changed is not known yet: %w", ctx.Err())
+		return fmt.Errorf("peers have no room for all that has changed: %w", ctx.Err())
 	}
 	for _, p := range s.all() {
 		has := make(chan struct{})

@@ -73,6 +73,12 @@ func (f *fake) serve(serves bool) {
 	f.serves = serves
 }
 
+func (f *fake) fail(calls int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failing = calls
+}
+
 func (f *fake) len() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -94,17 +100,9 @@ func (f *fake) Changes(_ context.Context, _ bool, yield func(model.Record) bool)
 	return nil
 }
 
-func (f *fake) Slices(ctx context.Context, wanted *[model.Slices]bool, yield func(model.Record) bool) error {
-	return f.walk(true, wanted, yield)
-}
-
-func (f *fake) Held(ctx context.Context, wanted *[model.Slices]bool, yield func(model.Record) bool) error {
-	return f.walk(false, wanted, yield)
-}
-
-func (f *fake) walk(served bool, wanted *[model.Slices]bool, yield func(model.Record) bool) error {
+func (f *fake) Slices(_ context.Context, wanted *[model.Slices]bool, yield func(model.Record) bool) error {
 	f.mu.Lock()
-	err, serves := f.fails(), f.serves
+	err := f.fails()
 	var found []model.Record
 	for id, r := range f.all {
 		if wanted[id.Slice()] {
@@ -112,7 +110,7 @@ func (f *fake) walk(served bool, wanted *[model.Slices]bool, yield func(model.Re
 		}
 	}
 	f.mu.Unlock()
-	if err != nil || serves != served {
+	if err != nil {
 		return err
 	}
 	for _, r := range found {
@@ -269,7 +267,7 @@ func until(t *testing.T, what string, is func() bool) {
 }
 
 func record(n int) model.Record {
-	return model.Record{Protocol: model.TCP, Client: netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(n >> 8)}), uint16(1024+n)),
+	return model.Record{Protocol: model.TCP, Client: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), 40000),
 		Virtual: netip.MustParseAddrPort("192.0.2.10:80"), Server: netip.MustParseAddrPort("10.0.0.1:8080"), Forwarding: model.NAT, State: "ESTABLISHED",
 		Settled: true, Left: 900 * time.Second}
 }
@@ -323,6 +321,15 @@ func TestFlushWaitsForThePeer(t *testing.T) {
 			t.Fatalf("%d of %d are there", n, 500*(i+1))
 		}
 	}
+	master.table.put(records(60_000)...) // more than there is room for at once
+	if err := master.Flush(t.Context()); err != nil || backup.table.len() != 60_000 {
+		t.Errorf("%d are there, %v", backup.table.len(), err)
+	}
+	master.table.fail(1 << 20)
+	if err := master.Flush(t.Context()); !errors.Is(err, errFake) {
+		t.Errorf("nobody knows what has changed, and yet: %v", err)
+	}
+	master.table.fail(0)
 	backup.stop()
 	until(t, "it is missed", func() bool { return !master.state().Heard })
 	if err := master.Flush(t.Context()); err != nil {
@@ -393,7 +400,8 @@ func TestOtherServersAreTold(t *testing.T) {
 // TestBrokenTableIsAskedAgain.
 func TestBrokenTableIsAskedAgain(t *testing.T) {
 	master, backup := start(t, newFake(), keyA, 1, 2), start(t, newFake(), keyA, 2, 1)
-	master.table.failing, backup.table.failing = 7, 7
+	master.table.fail(7)
+	backup.table.fail(7)
 	master.serve(true)
 	master.table.put(records(2000)...)
 	until(t, "all are there", func() bool { return backup.table.len() == 2000 && backup.inSync() })

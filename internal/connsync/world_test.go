@@ -212,11 +212,10 @@ func (h *hook) do(deeds []deed) {
 	}
 }
 
-// within are identities of the table that are in slices, in the order of addresses: those that are served, or those
-// that last and are not.
-func (h *hook) within(s sliceSet, served bool) (ids []model.Identity) {
+// within are identities of the table that are in slices, in the order of addresses: all, or those that last.
+func (h *hook) within(s sliceSet, all bool) (ids []model.Identity) {
 	for id, r := range h.of.table {
-		if s.has(id.Slice()) && h.of.has(id) == served && (served || r.IsLasting()) {
+		if s.has(id.Slice()) && (all || r.IsLasting()) {
 			ids = append(ids, id)
 		}
 	}
