@@ -12,10 +12,10 @@
 //	                 newest   lost ones are asked for                 │
 //	                 wins     and sent again                          │
 //	Table.Digests ─────────── a digest a slice ─────────► compared with its own
-//	Table.Changes(all) ◄───── slices that differ ──────── asked for
-//	             └──────────► these slices, whole ──────► what is not among them is ended
+//	Table.Slices ◄─────────── slices that differ ──────── asked for
+//	       └────────────────► these slices, whole ──────► what is not among them ends
 //
 // Nothing is kept on disk. A restart of either side begins a new epoch, which the other one believes when it has
 // answered a question that was never asked before: so a recording of an older one, or of another director, is refused
-// whatever the clocks say.
+// whatever the clocks say. The why of all this is in docs/why/sync-protocol.md.
 package connsync

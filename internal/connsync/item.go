@@ -242,6 +242,7 @@ func parseChanges(body []byte) (c changes, why Reason) {
 	case count == 0:
 		return changes{}, ReasonCount
 	}
+	c.items = make([]item, 0, min(count, len(from.rest)/leastItem+1))
 	for range count {
 		i, why := parseItem(&from)
 		if why != Taken {

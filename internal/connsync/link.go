@@ -26,7 +26,7 @@ type link struct {
 	sender   *sender
 	receiver *receiver
 	tally    *tally
-	duty     Duty
+	role     Role // of this director
 
 	sequence  uint64
 	challenge uint64
@@ -38,8 +38,9 @@ type link struct {
 	peer     epoch
 	window   window
 	heard    time.Time
-	silent   bool  // for so long that it is held for dead
-	greeting hello // its last one
+	silent   bool   // for so long that it is held for dead
+	greeting hello  // its last one
+	greeted  uint64 // the sequence number of that
 
 	digesting purpose // of the digests that are being made
 }
@@ -70,7 +71,7 @@ const (
 	endAll             // what the table has of these identities
 	digest             // make digests of the table, and say digested
 	walkAll            // say walked with all records of these slices, as there is room; the walk before is over
-	listAll            // say listed with the identities of all in these slices; the list before is over
+	listAll            // say listed with the identities in these slices of what lasts; the list before is over
 )
 
 // purpose is whom digests are made for.
@@ -92,7 +93,7 @@ const (
 
 func newLink(now time.Time, with settings) *link {
 	t, seed := &tally{}, maphash.MakeSeed()
-	l := &link{with: with, tally: t, duty: Duty{Role: RoleNone}, sender: newSender(t, seed), receiver: newReceiver(with.sole, t, seed), helloDue: now}
+	l := &link{with: with, tally: t, role: RoleNone, sender: newSender(t, seed), receiver: newReceiver(with.sole, t, seed), helloDue: now}
 	l.challenge = l.ask()
 	return l
 }
@@ -107,13 +108,13 @@ func (l *link) ask() uint64 {
 }
 
 // serve is that this director serves something else. What has come of a peer that served before is taken in first.
-func (l *link) serve(now time.Time, duty Duty) (deeds []deed) {
-	if duty.Role != RoleNone {
+func (l *link) serve(now time.Time, role Role) (deeds []deed) {
+	if role.serves() {
 		deeds = l.receiver.drain(now)
 	}
-	l.duty, l.helloDue = duty, now
-	l.sender.become(now, duty)
-	l.receiver.become(duty)
+	l.role, l.helloDue = role, now
+	l.sender.become(now, role)
+	l.receiver.become(role)
 	return append(deeds, l.tick(now)...)
 }
 
@@ -261,7 +262,7 @@ func common(newest, oldest uint8) uint8 {
 // greet says hello, and a challenge back.
 func (l *link) greet(now time.Time, answer uint64) []deed {
 	l.helloDue = now.Add(helloEvery)
-	h := hello{newest: newestVersion, oldest: oldestVersion, role: l.duty.Role, inSync: l.inSync(now), challenge: l.challenge, answer: answer,
+	h := hello{newest: newestVersion, oldest: oldestVersion, role: l.role, inSync: l.inSync(now), challenge: l.challenge, answer: answer,
 		latest: l.sender.latest, kept: l.sender.first(), applied: l.receiver.applied, services: l.with.services}
 	if l.accepted {
 		h.accepts = l.peer
@@ -302,7 +303,7 @@ func (l *link) judge(now time.Time, datagram []byte) ([]deed, Reason) {
 	}
 	l.window.take(h.sequence)
 	l.heard, l.silent = now, false
-	deeds, why := l.take(now, h.kind, body)
+	deeds, why := l.take(now, h, body)
 	return append(deeds, l.tick(now)...), why
 }
 
@@ -325,8 +326,8 @@ func (l *link) knock(now time.Time, h header, body []byte) ([]deed, Reason) {
 func (l *link) accept(now time.Time, h header, g hello) []deed {
 	l.accepted, l.peer, l.heard, l.silent, l.helloDue = true, h.epoch, now, false, now
 	l.challenge = l.ask()
-	l.window = window{}
-	l.window.take(h.sequence)
+	l.window.begin(h.sequence) // what it said before was for another one, who is no more
+	l.greeted = h.sequence
 	l.sender.forget(now)
 	l.receiver.begin(g)
 	deeds := l.meet(now, g)
@@ -351,13 +352,14 @@ func (l *link) meet(now time.Time, g hello) []deed {
 }
 
 // take does what a datagram of the accepted epoch says.
-func (l *link) take(now time.Time, k kind, body []byte) ([]deed, Reason) {
-	switch k {
+func (l *link) take(now time.Time, h header, body []byte) ([]deed, Reason) {
+	switch h.kind {
 	case kindHello:
 		g, why := parseHello(body)
-		if why != Taken {
+		if why != Taken || h.sequence < l.greeted { // a newer one has overtaken it
 			return nil, why
 		}
+		l.greeted = h.sequence
 		return l.meet(now, g), Taken
 	case kindAck:
 		a, why := parseAck(body)
@@ -378,7 +380,7 @@ func (l *link) take(now time.Time, k kind, body []byte) ([]deed, Reason) {
 		}
 		return nil, why
 	}
-	return l.stream(now, k, body)
+	return l.stream(now, h.kind, body)
 }
 
 func (l *link) stream(now time.Time, k kind, body []byte) ([]deed, Reason) {

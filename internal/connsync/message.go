@@ -199,6 +199,9 @@ func parseAsk(body []byte) (a ask, why Reason) {
 	a = ask{digests: flags == 1, request: from.uint32(), slices: from.slices()}
 	for len(from.rest) > 0 {
 		h := hole{from.uint64(), from.uint16()}
+		if from.short {
+			return ask{}, ReasonLength
+		}
 		if h.from == 0 || h.count == 0 || h.from+uint64(h.count) < h.from {
 			return ask{}, ReasonPosition
 		}

@@ -33,12 +33,11 @@ func (r *reader) uint64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }
 
 // end is an address and port.
 func (r *reader) end(is6 bool) netip.AddrPort {
-	address := netip.AddrFrom4([4]byte{})
 	if is6 {
-		address = netip.AddrFrom16([16]byte(r.take(16)))
-	} else {
-		address = netip.AddrFrom4([4]byte(r.take(4)))
+		address := netip.AddrFrom16([16]byte(r.take(16)))
+		return netip.AddrPortFrom(address, r.uint16())
 	}
+	address := netip.AddrFrom4([4]byte(r.take(4)))
 	return netip.AddrPortFrom(address, r.uint16())
 }
 

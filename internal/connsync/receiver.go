@@ -21,7 +21,7 @@ import (
 // A slice that is proved may differ for a moment, whenever connections come and go. One that goes on to differ is asked
 // for again, and stays proved: nothing that was told is missing.
 type receiver struct {
-	duty Duty // of this director: of what it serves it is told nothing
+	own  Role // of this director
 	sole bool // there is no other peer, which may have told of what this one does not
 	role Role // of the peer
 
@@ -80,7 +80,7 @@ const (
 )
 
 func newReceiver(sole bool, t *tally, seed maphash.Seed) *receiver {
-	return &receiver{duty: Duty{Role: RoleNone}, role: RoleNone, sole: sole, waiting: map[uint64]streamed{}, patience: leastPatience,
+	return &receiver{own: RoleNone, role: RoleNone, sole: sole, waiting: map[uint64]streamed{}, patience: leastPatience,
 		tally: t, seed: seed}
 }
 
@@ -97,15 +97,16 @@ func (r *receiver) begin(h hello) {
 func (r *receiver) doubt() {
 	r.proved, r.suspected, r.patience = sliceSet{}, [model.Slices]uint8{}, leastPatience
 	r.request, r.compares, r.wants, r.asked = nil, false, true, time.Time{}
+	r.halves = [2]bool{}
 }
 
 // wait says whether it waits for the peer to tell anything.
-func (r *receiver) wait() bool { return r.role.serves() && r.duty.Role != RoleAll }
+func (r *receiver) wait() bool { return r.role.serves() && r.own != RoleAll }
 
 // become is that this director serves something else.
-func (r *receiver) become(duty Duty) {
-	was := r.duty.Role
-	if r.duty = duty; was == RoleAll && duty.Role != RoleAll {
+func (r *receiver) become(own Role) {
+	was := r.own
+	if r.own = own; was == RoleAll && own != RoleAll {
 		r.doubt()
 	}
 }
@@ -157,6 +158,7 @@ func (r *receiver) advance(now time.Time) (deeds []deed) {
 	if r.applied != was && r.ackDue.IsZero() {
 		r.ackDue = now.Add(ackAfter)
 	}
+	r.catchUp()
 	return deeds
 }
 
@@ -195,13 +197,8 @@ func (r *receiver) apply(now time.Time, s streamed) []deed {
 // change makes of items what is to be done, in their order.
 func (r *receiver) change(now time.Time, items []item) (deeds []deed) {
 	for _, i := range items {
-		id := i.record.Identity()
-		if r.duty.has(id) {
-			r.tally.ignored.Add(1)
-			continue
-		}
-		r.note(now, id, i.ended)
-		deeds = addItem(deeds, i)
+		r.note(now, i.record.Identity(), i.ended)
+		deeds = addItem(deeds, i, len(items))
 	}
 	return deeds
 }
@@ -220,14 +217,17 @@ func (r *receiver) note(now time.Time, id model.Identity, ended bool) {
 	q.told[maphash.Comparable(r.seed, id)] = struct{}{}
 }
 
-// addItem puts an item to others of its kind.
-func addItem(deeds []deed, i item) []deed {
+// addItem puts an item to others of its kind, of which there may be so many.
+func addItem(deeds []deed, i item, most int) []deed {
 	kind := insertAll
 	if i.ended {
 		kind = endAll
 	}
 	if n := len(deeds); n == 0 || deeds[n-1].kind != kind {
 		deeds = append(deeds, deed{kind: kind})
+		if kind == insertAll {
+			deeds[n].records = make([]model.Record, 0, most)
+		}
 	}
 	last := &deeds[len(deeds)-1]
 	if i.ended {
@@ -259,14 +259,15 @@ func (r *receiver) edge(now time.Time, m mark) []deed {
 	return nil
 }
 
-// listed takes in identities that the table has in the slices of the request. What was not told is not there.
+// listed takes in identities of what lasts, in the slices of the request. What was not told is not there; the table keeps
+// what is served here. What does not last ends by itself.
 func (r *receiver) listed(ids []model.Identity) []deed {
 	if r.request == nil || !r.request.lists {
 		return nil
 	}
 	gone := slices.DeleteFunc(slices.Clone(ids), func(id model.Identity) bool {
 		_, told := r.request.told[maphash.Comparable(r.seed, id)]
-		return told || r.duty.has(id) || !r.request.slices.has(id.Slice())
+		return told || !r.request.slices.has(id.Slice())
 	})
 	if len(gone) == 0 {
 		return nil
@@ -292,7 +293,7 @@ func (r *receiver) complete() {
 	r.request, r.wants, r.asked = nil, true, time.Time{}
 }
 
-// digests takes in a half. When both are there, and all before them is, this director's own are wanted.
+// digests takes in a half.
 func (r *receiver) digests(d digests) {
 	if r.compares {
 		return
@@ -302,8 +303,13 @@ func (r *receiver) digests(d digests) {
 	}
 	r.halves[d.half] = true
 	copy(r.theirs[int(d.half)*len(d.sums):], d.sums[:])
-	if r.halves == [2]bool{true, true} && r.wait() && r.request == nil && r.applied >= d.position && r.missed.IsZero() {
-		r.compares, r.wants = true, false
+	r.catchUp()
+}
+
+// catchUp wants this director's own digests when both halves of the peer's are here, and all that was said before them.
+func (r *receiver) catchUp() {
+	if r.halves == [2]bool{true, true} && r.wait() && r.request == nil && r.applied >= r.position {
+		r.compares, r.wants, r.halves = true, false, [2]bool{}
 	}
 }
 
@@ -422,7 +428,7 @@ func (r *receiver) askMissing() time.Time {
 }
 
 func (r *receiver) askDigests() time.Time {
-	if !r.wants || r.compares || r.request != nil || !r.wait() || !r.missed.IsZero() {
+	if !r.wants || r.compares || r.request != nil || !r.wait() {
 		return time.Time{}
 	}
 	return soon(r.asked.Add(askEvery))

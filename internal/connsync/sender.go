@@ -17,7 +17,7 @@ import (
 //	  ▲          │
 //	  └──────────┘       it says otherwise, or nothing for too long: what waits is thrown away
 type sender struct {
-	duty   Duty
+	role   Role // of this director
 	open   bool
 	queue  *queue
 	latest uint64 // position of what was sent last
@@ -29,6 +29,7 @@ type sender struct {
 	request uint32 // that was heard last
 	wanted  *walk  // and has not begun
 	walk    *walk  // that goes on
+	urgent  uint64 // what is in the queue before this number waits for no more of its kind
 	feed    budget // records of a walk
 
 	digestDue time.Time // the next one that nobody asks for
@@ -77,7 +78,7 @@ const (
 )
 
 func newSender(t *tally, seed maphash.Seed) *sender {
-	return &sender{duty: Duty{Role: RoleNone}, queue: newQueue(), pace: newBudget(streamPace, streamBurst), feed: newBudget(walkPace, walkBurst),
+	return &sender{role: RoleNone, queue: newQueue(), pace: newBudget(streamPace, streamBurst), feed: newBudget(walkPace, walkBurst),
 		tally: t, seed: seed}
 }
 
@@ -85,11 +86,11 @@ func newSender(t *tally, seed maphash.Seed) *sender {
 func (s *sender) first() uint64 { return s.latest - uint64(len(s.kept)) + 1 }
 
 // become serves something else.
-func (s *sender) become(now time.Time, duty Duty) {
-	if !s.duty.Role.serves() && duty.Role.serves() {
+func (s *sender) become(now time.Time, role Role) {
+	if !s.role.serves() && role.serves() {
 		s.digestDue = now
 	}
-	s.duty = duty
+	s.role = role
 }
 
 // turn opens and closes, as the peer says.
@@ -106,10 +107,10 @@ func (s *sender) turn(now time.Time, open bool) {
 	s.kept, s.again, s.wanted, s.walk, s.asked = nil, nil, nil, nil, false
 }
 
-// forget is that the peer has begun anew: it asks with numbers of its own.
+// forget is that the peer has begun anew: it asks with numbers of its own, and knows that it knows nothing.
 func (s *sender) forget(now time.Time) {
 	s.turn(now, false)
-	s.request = 0
+	s.request, s.torn = 0, false
 }
 
 // room is how much more of what has changed it takes.
@@ -122,10 +123,7 @@ func (s *sender) room() int {
 
 // change takes in what has changed, or ended.
 func (s *sender) change(now time.Time, i item) {
-	id := i.record.Identity()
 	switch {
-	case !s.duty.has(id):
-		return
 	case !s.open:
 		s.torn = true
 		return
@@ -134,7 +132,7 @@ func (s *sender) change(now time.Time, i item) {
 		return
 	}
 	if s.walk != nil && len(s.walk.told) < mostTold {
-		s.walk.told[maphash.Comparable(s.seed, id)] = struct{}{}
+		s.walk.told[maphash.Comparable(s.seed, i.record.Identity())] = struct{}{}
 	}
 	if !s.queue.put(now, i) {
 		s.torn = true
@@ -233,9 +231,12 @@ func (s *sender) mend() {
 	}
 }
 
+// hurry is that somebody waits until the peer has what it is told by now.
+func (s *sender) hurry() { s.urgent = s.queue.next() }
+
 // wait is for how long a datagram may be filled. The end of a walk waits for nothing.
 func (s *sender) wait() time.Duration {
-	if s.walk != nil && s.walk.fed {
+	if s.walk != nil && s.walk.fed || s.queue.first < s.urgent {
 		return 0
 	}
 	return queueWait
@@ -290,7 +291,7 @@ func (s *sender) walkedOne(now time.Time, i item) {
 	id := i.record.Identity()
 	_, told := s.walk.told[maphash.Comparable(s.seed, id)]
 	switch {
-	case told, !s.duty.has(id), s.queue.has(id):
+	case told, s.queue.has(id):
 		return
 	case i.judge() != Taken:
 		s.tally.unsaid.Add(1)
@@ -311,7 +312,7 @@ func (s *sender) walkEnds(failed bool) {
 
 // wantsDigests says whether the peer is to get some.
 func (s *sender) wantsDigests(now time.Time) bool {
-	return s.open && s.duty.Role.serves() && (s.asked || isDue(s.digestDue, now))
+	return s.open && s.role.serves() && (s.asked || isDue(s.digestDue, now))
 }
 
 // digested sends them, behind all that has changed before.
@@ -338,7 +339,7 @@ func (s *sender) deadline(digesting bool) time.Time {
 		return time.Time{}
 	}
 	first := s.sends()
-	if !digesting && s.duty.Role.serves() {
+	if !digesting && s.role.serves() {
 		first = earliest(first, s.digestDue)
 		if s.asked {
 			first = s.pace.at

@@ -33,3 +33,12 @@ func (s sliceSet) len() (n int) {
 	}
 	return n
 }
+
+// array is the set as a table is asked for it.
+func (s sliceSet) array() *[model.Slices]bool {
+	var out [model.Slices]bool
+	for i := range out {
+		out[i] = s.has(uint8(i))
+	}
+	return &out
+}

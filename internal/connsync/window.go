@@ -11,6 +11,14 @@ type window struct {
 
 const windowSize = 1024
 
+// begin takes a number, and all before it.
+func (w *window) begin(sequence uint64) {
+	w.top = sequence
+	for i := range w.taken {
+		w.taken[i] = ^uint64(0)
+	}
+}
+
 // has says whether a number was taken, or is too old to know.
 func (w *window) has(sequence uint64) bool {
 	switch {

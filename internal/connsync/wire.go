@@ -57,9 +57,6 @@ const (
 	kinds                       // one more than there are
 )
 
-// streamed says whether a kind stands at a place of the stream, which is asked for when it is missing.
-func (k kind) streamed() bool { return k == kindChanges || k == kindMark }
-
 // leastOf and mostOf are the bytes of a body.
 func (k kind) leastOf() int {
 	return [kinds]int{kindHello: helloSize, kindAck: ackSize, kindChanges: changesSize + leastItem, kindMark: markSize, kindDigests: digestsSize, kindAsk: askSize}[k]

@@ -35,9 +35,11 @@ type node struct {
 	table   map[model.Identity]model.Record
 	dirty   map[model.Identity]bool
 	gone    []model.Identity // ended, and not told yet
-	duty    Duty
-	knows   func(model.Record) bool // nil, or whether its server is configured here
+	role    Role
+	serves  func(model.Identity) bool // asked if its role is RoleSome
+	knows   func(model.Record) bool   // nil, or whether its server is configured here
 	refused int
+	ours    int
 	links   []*hook
 	keys    Keys
 	dead    bool
@@ -53,7 +55,6 @@ type hook struct {
 	listing  []model.Identity
 	lists    bool
 	digestAt time.Time // when digests that are being made are there
-	heard    []Reason
 }
 
 type flying struct {
@@ -96,7 +97,7 @@ func (n *node) start(empty bool) {
 	if empty {
 		n.table = map[model.Identity]model.Record{}
 	}
-	n.dead, n.dirty, n.gone, n.links, n.duty = false, map[model.Identity]bool{}, nil, nil, Duty{Role: RoleNone}
+	n.dead, n.dirty, n.gone, n.links, n.role = false, map[model.Identity]bool{}, nil, nil, RoleNone
 	for _, to := range n.w.nodes {
 		if to == n {
 			continue
@@ -109,11 +110,16 @@ func (n *node) start(empty bool) {
 	}
 }
 
-func (n *node) serve(duty Duty) {
-	n.duty = duty
+func (n *node) serve(role Role) {
+	n.role = role
 	for _, h := range n.links {
-		h.do(h.serve(n.w.now, duty))
+		h.do(h.serve(n.w.now, role))
 	}
+}
+
+// has says whether it serves a connection.
+func (n *node) has(id model.Identity) bool {
+	return n.role == RoleAll || n.role == RoleSome && n.serves(id)
 }
 
 // put is that a packet has made or changed a connection.
@@ -147,7 +153,7 @@ func (n *node) hookTo(to *node) *hook {
 
 // collect tells the links what has changed, as a shell does ten times a second.
 func (n *node) collect() {
-	if n.duty.Role == RoleNone {
+	if n.role == RoleNone {
 		return
 	}
 	for _, h := range n.links {
@@ -179,6 +185,10 @@ func (h *hook) do(deeds []deed) {
 			w.send(n, h.to, d.datagram)
 		case insertAll:
 			for _, r := range d.records {
+				if _, known := n.table[r.Identity()]; known && n.has(r.Identity()) {
+					n.ours++
+					continue
+				}
 				if n.knows != nil && !n.knows(r) {
 					n.refused++
 					continue
@@ -188,22 +198,24 @@ func (h *hook) do(deeds []deed) {
 			}
 		case endAll:
 			for _, id := range d.ids {
-				delete(n.table, id)
+				if !n.has(id) {
+					delete(n.table, id)
+				}
 			}
 		case digest:
 			h.digestAt = w.now.Add(time.Duration(w.rand.IntN(20)) * time.Millisecond)
 		case walkAll:
-			h.walking, h.walks, h.chunk = h.within(d.slices), true, nil
+			h.walking, h.walks, h.chunk = h.within(d.slices, true), true, nil
 		case listAll:
-			h.listing, h.lists = h.within(d.slices), true
+			h.listing, h.lists = h.within(d.slices, false), true
 		}
 	}
 }
 
-// within are the identities of the table that are in slices, in the order of addresses.
-func (h *hook) within(s sliceSet) (ids []model.Identity) {
-	for id := range h.of.table {
-		if s.has(id.Slice()) {
+// within are identities of the table that are in slices, in the order of addresses: all, or those that last.
+func (h *hook) within(s sliceSet, all bool) (ids []model.Identity) {
+	for id, r := range h.of.table {
+		if s.has(id.Slice()) && (all || r.IsLasting()) {
 			ids = append(ids, id)
 		}
 	}
@@ -242,8 +254,7 @@ func (w *world) step() {
 	})
 	for _, f := range landed {
 		if h := f.to.hookTo(f.from); !f.to.dead {
-			deeds, why := h.hear(w.now, f.datagram)
-			h.heard = append(h.heard, why)
+			deeds, _ := h.hear(w.now, f.datagram)
 			h.do(deeds)
 		}
 	}
@@ -387,15 +398,4 @@ func differ(a, b *node) (n int) {
 		}
 	}
 	return n
-}
-
-// refusals are how often a link refused something, by reason.
-func (h *hook) refusals() map[Reason]int {
-	out := map[Reason]int{}
-	for _, why := range h.heard {
-		if why != Taken {
-			out[why]++
-		}
-	}
-	return out
 }

@@ -147,6 +147,11 @@ func (l *Lab) furnish() (err error) {
 			return fmt.Errorf("confine daemons: %w", err)
 		}
 	}
+	if l.config.Directors > 1 {
+		if err := l.makeSyncKey(); err != nil {
+			return err
+		}
+	}
 	l.pass, err = loadPass()
 	return err
 }

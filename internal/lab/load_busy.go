@@ -60,7 +60,7 @@ func (l *Lab) NewLoad(ctx context.Context, plan LoadPlan) (*Load, error) {
 	}
 	load := &Load{
 		plan:  plan,
-		crowd: crowd{client: l.Client, to: l.bothFamilies(StayPort)},
+		crowd: crowd{client: l.Client, to: l.bothFamilies(StayPort), step: 2},
 		fresh: fresh{client: l.Client, to: l.bothFamilies(FreshPort), begun: &sync.WaitGroup{}},
 	}
 	for _, s := range l.Servers {

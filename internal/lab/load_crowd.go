@@ -13,11 +13,12 @@ import (
 	"time"
 )
 
-// crowd is connections to a TCP echo that stay. The even ones speak now and then, the others are
-// silent until they are asked whether they live.
+// crowd is connections to a TCP echo that stay. Some speak now and then, the others are silent until they are asked
+// whether they live.
 type crowd struct {
 	client *Client
 	to     []netip.AddrPort
+	step   int // of so many one speaks, the first
 	opened int // so many, ever: addresses are taken in turn
 	conns  []*resident
 }
@@ -25,7 +26,7 @@ type crowd struct {
 // Resident is a connection that stays, as its client sees it.
 type Resident struct {
 	Client, Virtual netip.AddrPort
-	Sent, Echoed    uint64        // bytes, but for the first
+	Sent, Echoed    uint64        // bytes, but for the first; each is another one than that before
 	Waited          time.Duration // how long it last waited, from a byte without an answer to the answer or its end
 	Err             error         // why it ended; nil: it has not
 }
@@ -141,33 +142,39 @@ func exchange(conn net.Conn, within time.Duration) error {
 
 // speak sends one more byte, unless it is over.
 func (r *resident) speak() {
-	if !r.ask() {
+	said, ok := r.ask()
+	if !ok {
 		return
 	}
-	if _, err := r.conn.Write([]byte{'!'}); err != nil {
-		r.hear(0, err)
+	if _, err := r.conn.Write([]byte{said}); err != nil {
+		r.hear(nil, err)
 	}
 }
 
-func (r *resident) ask() bool {
+// ask is the next byte to be sent.
+func (r *resident) ask() (said byte, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.seen.Err != nil {
-		return false
+		return 0, false
 	}
 	if r.seen.Decided() {
 		r.asked = time.Now()
 	}
 	r.seen.Sent++
-	return true
+	return byte(r.seen.Sent), true
 }
 
-// hear takes note of what came back.
-func (r *resident) hear(bytes int, err error) {
+// hear takes note of what came back: it must be what was sent, in order.
+func (r *resident) hear(bytes []byte, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	waits := !r.seen.Decided()
-	r.seen.Echoed += uint64(bytes)
+	for _, b := range bytes {
+		if r.seen.Echoed++; b != byte(r.seen.Echoed) && r.seen.Err == nil {
+			r.seen.Err = fmt.Errorf("byte %d came back as %#02x", r.seen.Echoed, b)
+		}
+	}
 	if r.seen.Err == nil {
 		r.seen.Err = err
 	}
@@ -181,18 +188,18 @@ func (r *resident) listen() {
 	buffer := make([]byte, 64)
 	for {
 		n, err := r.conn.Read(buffer)
-		r.hear(n, err)
+		r.hear(buffer[:n], err)
 		if err != nil {
 			return
 		}
 	}
 }
 
-// chat lets every second one speak once in a time, evenly spread, until ctx ends. It returns as pace does.
+// chat lets those speak who do, each once in a time, evenly spread, until ctx ends. It returns as pace does.
 func (c *crowd) chat(ctx context.Context, every time.Duration) time.Duration {
-	speakers := (len(c.conns) + 1) / 2
+	speakers := (len(c.conns) + c.step - 1) / c.step
 	return pace(ctx, float64(speakers)/every.Seconds(), func(turn int) {
-		c.conns[turn%speakers*2].speak()
+		c.conns[turn%speakers*c.step].speak()
 	})
 }
 

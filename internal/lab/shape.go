@@ -13,7 +13,7 @@ import (
 // Shape is a topology.
 //
 //	lan      client ─ router ─┬─ director                 servers answer through the router (DR, TUN),
-//	                          └─ servers                  or through the first director (NAT)
+//	                          └─ servers                  or through the director (NAT)
 //
 //	routed   client ─ router ─┬─ director                 servers answer through both routers
 //	                          └─ inner router ── servers
@@ -21,7 +21,8 @@ import (
 //	two-arm  client ─ router ─── director ────── servers  servers answer through the first director
 //
 // ┬ and ── are switches: the front LAN has the VIP in its subnet, the back LAN is behind the inner
-// router or the director. Interfaces are counted from the clients' side: eth0, eth1.
+// router or the director. Interfaces are counted from the clients' side: eth0, eth1. Of two directors
+// on a LAN, servers answer through the one that has the VIP (NAT).
 type Shape string
 
 const (
@@ -104,10 +105,13 @@ func (l *Lab) build() error {
 
 // gatewayOnFront is where servers on the front LAN send their answers.
 func (l *Lab) gatewayOnFront() int {
-	if l.Forwarding == NAT {
-		return directorHost
+	switch {
+	case l.Forwarding != NAT:
+		return routerHost
+	case l.config.Directors > 1:
+		return vipHost
 	}
-	return routerHost
+	return directorHost
 }
 
 // buildRouter makes the router and the clients behind it.

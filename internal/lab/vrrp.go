@@ -62,11 +62,16 @@ func (l *Lab) talks(d *Director, r Redundancy, f Family) string {
 	if !r.Unicast {
 		return ""
 	}
+	return fmt.Sprintf(", source: %q, peers: [%s]", d.Address.In(f), l.peers(d, f))
+}
+
+// peers are the addresses of the other directors.
+func (l *Lab) peers(d *Director, f Family) string {
 	var peers []string
 	for _, other := range l.Directors {
 		if other != d {
 			peers = append(peers, fmt.Sprintf("%q", other.Address.In(f)))
 		}
 	}
-	return fmt.Sprintf(", source: %q, peers: [%s]", d.Address.In(f), strings.Join(peers, ", "))
+	return strings.Join(peers, ", ")
 }

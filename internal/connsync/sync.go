@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connsync
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// Sync tells peers of connections, and takes in what they tell.
+//
+//	Follow ──────► Run ──► a peer each, with a socket ──► Table.Insert, Table.End
+//	Serve ───────────────► │    ▲                   └───► out: what has turned
+//	Ended ───────────────► ▼    │
+//	Table.Changes ◄── collector ┘
+type Sync struct {
+	log     *slog.Logger
+	table   Table
+	follow  chan Want // a mailbox: the newest
+	flushes chan flush
+	news    *news
+	failed  string // for what it is not known what has changed; of the collector
+
+	mu    sync.Mutex
+	role  Role
+	peers map[netip.AddrPort]*peer
+}
+
+// Want is with whom connections are shared, and how.
+type Want struct {
+	Local     netip.AddrPort // that peers know this director by; its address may be 0
+	Interface string         // that datagrams may take; "": any
+	Peers     []netip.AddrPort
+	Keys      Keys
+	Services  uint64 // a sum over services and servers, equal where these are
+}
+
+// collectEvery is how often it is asked what has changed: so long a connection may be known here alone. Where that takes
+// long, it is asked less often, so that it does not take more than a quarter of a CPU.
+const (
+	collectEvery = 50 * time.Millisecond
+	collectShare = 4
+	mostCollects = 1 << 13
+	roomEvery    = 2 * time.Millisecond
+)
+
+// New makes one that follows nobody yet.
+func New(table Table, log *slog.Logger) *Sync {
+	return &Sync{log: log, table: table, follow: make(chan Want, 1), flushes: make(chan flush), news: newNews(),
+		role: RoleNone, peers: map[netip.AddrPort]*peer{}}
+}
+
+// Follow says with whom connections are shared from now on. The newest wins.
+func (s *Sync) Follow(want Want) {
+	want.Peers = slices.Clone(want.Peers)
+	for {
+		select {
+		case s.follow <- want:
+			return
+		case <-s.follow: // nobody wants the older one any more
+		}
+	}
+}
+
+// Serve says what this director serves from now on: of what the table says that it does, this is how much. It waits for
+// nobody.
+func (s *Sync) Serve(role Role) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.role = role
+	for _, p := range s.peers {
+		p.box.put(func(m *mail) { m.role = role })
+	}
+}
+
+// Ended says that connections have ended, so that peers need not find that out. It waits for nobody.
+func (s *Sync) Ended(ids []model.Identity) {
+	items := make([]item, 0, len(ids))
+	for _, id := range ids {
+		items = append(items, endedItem(id))
+	}
+	for _, p := range s.all() {
+		p.tell(items)
+	}
+}
+
+func (s *Sync) all() (out []*peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.peers {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b *peer) int { return a.at.Compare(b.at) })
+	return out
+}
+
+// States are those of all peers, by address.
+func (s *Sync) States() (out []State) {
+	for _, p := range s.all() {
+		out = append(out, p.state())
+	}
+	return out
+}
+
+// Run shares connections until ctx is done. It hands out the state of a peer each time that it has turned.
+func (s *Sync) Run(ctx context.Context, out func(State)) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	running.Go(func() { s.collect(ctx) })
+	for {
+		select {
+		case <-ctx.Done():
+			s.become(ctx, Want{}, &running)
+			return nil
+		case want := <-s.follow:
+			s.become(ctx, want, &running)
+		case <-s.news.come:
+			for _, state := range s.news.take() {
+				out(state)
+			}
+		}
+	}
+}
+
+// become ends peers that are not wanted any more, or otherwise, and starts those that are.
+func (s *Sync) become(ctx context.Context, want Want, running *sync.WaitGroup) {
+	s.endOthers(want)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, at := range want.Peers {
+		if known := s.peers[at]; known != nil {
+			known.box.put(func(m *mail) { m.want = &want })
+			continue
+		}
+		p := newPeer(at, want, s.role, s.table, s.news, s.log)
+		own, stop := context.WithCancel(ctx)
+		p.stop = stop
+		s.peers[at] = p
+		running.Go(func() { p.run(own) })
+	}
+}
+
+// endOthers ends those that cannot become what is wanted, and waits for that: their sockets are in the way.
+func (s *Sync) endOthers(want Want) {
+	for _, p := range s.all() {
+		if slices.Contains(want.Peers, p.at) && p.made.same(want) {
+			continue
+		}
+		p.stop()
+		<-p.done
+		s.mu.Lock()
+		delete(s.peers, p.at)
+		s.mu.Unlock()
+	}
+}
+
+// flush is somebody who waits until peers are told all that has changed.
+type flush struct {
+	ctx  context.Context // until when
+	told chan error      // what became of it; it has room
+}
+
+// collect asks the table what has changed, while there is anybody to be told.
+func (s *Sync) collect(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		var waits *flush
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case f := <-s.flushes:
+			waits = &f
+		}
+		began := time.Now()
+		s.collectAll(ctx, waits)
+		timer.Reset(max(collectEvery, (collectShare-1)*time.Since(began)))
+	}
+}
+
+// collectAll tells of all that there is room for, and waits for more room if somebody waits for the rest.
+func (s *Sync) collectAll(ctx context.Context, waits *flush) {
+	for ctx.Err() == nil {
+		switch rest, err := s.collectSome(ctx); {
+		case rest == someLeft:
+		case waits == nil:
+			return
+		case rest == noneLeft:
+			waits.told <- err
+			return
+		case waits.ctx.Err() != nil:
+			return
+		default:
+			time.Sleep(roomEvery)
+		}
+	}
+}
+
+// left is what of the changes was not told.
+type left uint8
+
+const (
+	noneLeft left = iota
+	someLeft
+	noRoom // for any of them
+)
+
+// collectSome tells peers of as much as all of them have room for.
+func (s *Sync) collectSome(ctx context.Context) (left, error) {
+	most, wanted := s.takes()
+	switch {
+	case !wanted:
+		return noneLeft, nil
+	case most == 0:
+		return noRoom, nil
+	}
+	var items []item
+	full := false
+	err := s.table.Changes(ctx, false, func(r model.Record) bool {
+		if full = len(items) == most; !full {
+			items = append(items, item{record: r})
+		}
+		return !full
+	})
+	if ctx.Err() == nil {
+		s.complain(err)
+	}
+	for _, p := range s.all() {
+		p.tell(items)
+	}
+	if err == nil && full {
+		return someLeft, nil
+	}
+	return noneLeft, err
+}
+
+// takes is how many changes there is room for; false: none are wanted, since nothing is served here, or nobody listens.
+func (s *Sync) takes() (most int, wanted bool) {
+	s.mu.Lock()
+	serves := s.role.serves()
+	s.mu.Unlock()
+	most = mostCollects
+	for _, p := range s.all() {
+		if room, open := p.box.takes(); open {
+			most, wanted = min(most, room), true
+		}
+	}
+	return most, wanted && serves
+}
+
+// complain logs an error once, until it is another one.
+func (s *Sync) complain(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != s.failed {
+		s.log.Warn("what has changed in the connection table is not known", "error", text)
+	}
+	s.failed = text
+}
+
+// Flush tells peers all that has changed until now, and waits until those that listen have it.
+func (s *Sync) Flush(ctx context.Context) error {
+	f := flush{ctx: ctx, told: make(chan error, 1)}
+	select {
+	case s.flushes <- f:
+	case <-ctx.Done():
+		return fmt.Errorf("nobody asks what has changed: %w", ctx.Err())
+	}
+	select {
+	case err := <-f.told:
+		if err != nil {
+			return fmt.Errorf("what has changed is not known: %w", err)
+		}
+	case <-ctx.Done():
+		return fmt.Errorf("peers have no room for all that has changed: %w", ctx.Err())
+	}
+	for _, p := range s.all() {
+		has := make(chan struct{})
+		p.box.put(func(m *mail) { m.flushes = append(m.flushes, has) })
+		select {
+		case <-has:
+		case <-p.done:
+		case <-ctx.Done():
+			return fmt.Errorf("peer %s has not got all that has changed: %w", p.at, ctx.Err())
+		}
+	}
+	return nil
+}
