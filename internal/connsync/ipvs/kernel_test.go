@@ -154,7 +154,7 @@ func (n namespace) remembersThem() {
 	}
 }
 
-// TestTheKernelHearsABurstWhole sends it more than its socket has room for.
+// TestTheKernelHearsABurstWhole sends it more at once than its socket could keep.
 func TestTheKernelHearsABurstWhole(t *testing.T) {
 	needIPVS(t)
 	left, right := newLAN(t)
