@@ -129,6 +129,14 @@ var golden = map[string]any{
 		},
 		{Name: "back", Interface: "eth1", ID: 52, Version: 2, AdvertiseMS: 1000, State: "init", Priority: 255, Addresses: []string{"10.0.0.1/24"}, Discarded: map[string]uint64{}},
 	},
+	"sync": []api.Peer{
+		{
+			Peer: "192.0.2.3", Dialect: "weir", State: "in sync", Since: time.Date(2026, 11, 25, 12, 3, 11, 0, time.UTC), Why: "all slices agree", Role: "master",
+			LagMS: 1, Queue: 2, Sent: 3, Unsent: 4, Received: 5, Lost: 6, Refused: map[string]uint64{"key": 7}, Dropped: 8,
+			Rejected: map[string]uint64{"there is no room for it in the connection table": 9},
+		},
+		{Peer: "224.0.0.81:8848", Dialect: "ipvs", State: "open", Refused: map[string]uint64{}, Rejected: map[string]uint64{}},
+	},
 	"vrrp-step-down": api.SteppedDown{Routers: []string{"front"}},
 	"notices": []api.Notice{
 		{

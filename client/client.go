@@ -189,6 +189,11 @@ func (c *Client) VirtualRouters(ctx context.Context) ([]api.VirtualRouter, error
 	return ask[[]api.VirtualRouter](ctx, c, http.MethodGet, "/v1/vrrp")
 }
 
+// Sync lists the directors that connections are shared with, in the order of the configuration.
+func (c *Client) Sync(ctx context.Context) ([]api.Peer, error) {
+	return ask[[]api.Peer](ctx, c, http.MethodGet, "/v1/sync")
+}
+
 // StepDown makes another director master of these virtual routers, of all if none is named. It is answered when this one
 // is master no more. A name that there is not comes back as an *Error with status 404, one of which this
 // director is not master with status 409.

@@ -71,7 +71,7 @@ func play(t *testing.T, page string) {
 			continue
 		}
 		inputs = append(inputs, f)
-		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, f.Name), bytes.ReplaceAll(f.Data, []byte("$DIR"), []byte(dir)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -72,6 +72,7 @@ var daemons = map[string]map[string]answer{
 		"GET /v1/notices":                     {200, notices},
 		"GET /v1/events":                      {200, events},
 		"GET /v1/vrrp":                        {200, routers},
+		"GET /v1/sync":                        {200, peers},
 		"POST /v1/vrrp/step-down":             {200, api.SteppedDown{Routers: []string{"front", "side"}}},
 		"POST /v1/vrrp/step-down?router=side": {200, api.SteppedDown{Routers: []string{"side"}}},
 		"POST /v1/vrrp/step-down?router=fornt&router=side": {404, api.Error{
@@ -105,6 +106,7 @@ var daemons = map[string]map[string]answer{
 		"GET /v1/notices":     {200, []api.Notice{}},
 		"GET /v1/events":      {200, []api.Event{}},
 		"GET /v1/vrrp":        {200, []api.VirtualRouter{}},
+		"GET /v1/sync":        {200, []api.Peer{}},
 		"POST /v1/vrrp/step-down": {409, api.Error{
 			Status: 409, Detail: "this director is master of no virtual router, so it has nothing to leave to another one; `weir vrrp` shows how they stand",
 		}},
@@ -134,6 +136,23 @@ var routers = []api.VirtualRouter{
 	{Name: "new", Interface: "eth1", ID: 55, Version: 3, AdvertiseMS: 1000, State: "init", Priority: 100, Addresses: []string{"192.0.2.13/32"}, Discarded: map[string]uint64{}},
 }
 
+var peers = []api.Peer{
+	{
+		Peer: "192.0.2.3", Dialect: "weir", State: "in sync", Since: at(3, 11), Role: "master", LagMS: 12, Queue: 3, Sent: 7200, Received: 7300,
+		Refused: map[string]uint64{"replay": 2, "key": 0}, Rejected: map[string]uint64{},
+	},
+	{
+		Peer: "192.0.2.4", Dialect: "weir", State: "joining", Since: at(5, 11), Why: "12 of 256 slices are not here yet", Role: "mixed", Sent: 12,
+		Unsent: 1, Received: 10, Lost: 4, Dropped: 7, Refused: map[string]uint64{"seal": 1, "epoch": 40},
+		Rejected: map[string]uint64{"no service here has this address, port and protocol": 9, "there is no room for it in the connection table": 1},
+	},
+	{
+		Peer: "192.0.2.5", Dialect: "weir", State: "silent", Since: at(3, 11), Why: "nothing was heard of it", Sent: 900,
+		Refused: map[string]uint64{"key": 900}, Rejected: map[string]uint64{},
+	},
+	{Peer: "224.0.0.81:8848", Dialect: "ipvs", State: "open", Sent: 5, Received: 6, Refused: map[string]uint64{"syncid": 3}, Rejected: map[string]uint64{}},
+}
+
 var events = []api.Event{
 	{
 		Time: at(3, 11), Kind: "server_down", Severity: "warning", Service: "web", Address: "192.0.2.10:80", Protocol: "tcp",
@@ -151,6 +170,8 @@ var events = []api.Event{
 		Time: at(6, 11), Kind: "vrrp_master", Severity: "warning", Router: "front", Priority: 150, Was: "backup", Since: at(3, 11),
 		Reason: "no advert of 192.0.2.2 for 341ms",
 	},
+	{Time: at(7, 11), Kind: "sync_lost", Severity: "warning", Peer: "192.0.2.3", Reason: "nothing was heard of it, for 10s"},
+	{Time: at(9, 11), Kind: "sync_ready", Severity: "info", Peer: "192.0.2.3", Since: at(7, 11)},
 }
 
 func at(minute, second int) time.Time {

@@ -121,7 +121,7 @@ func TestReferenceNamesEveryField(t *testing.T) {
 		api.Connection{}, api.ConnectionTotals{}, api.ConnectionGroup{}, api.Killed{},
 		api.Explanation{}, api.ExplainedService{}, api.ExplainedTemplate{}, api.ExplainedConnection{}, api.Way{}, api.NextHop{}, api.Candidate{},
 		api.RealServer{}, api.VIP{}, api.Setting{}, api.Decapsulation{}, api.Reloaded{},
-		api.Notice{}, api.NoticeTested{}, api.Event{}, api.VirtualRouter{}, api.SteppedDown{},
+		api.Notice{}, api.NoticeTested{}, api.Event{}, api.VirtualRouter{}, api.SteppedDown{}, api.Peer{},
 	} {
 		for f := range reflect.TypeOf(v).Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -25,7 +25,7 @@ func eventsCommand(env Env) *cobra.Command {
 		}
 		return showEvents(meantEvents(all, service, last), out)
 	}
-	c := look{name: "events", short: "what has happened to servers, services and virtual routers, and why", ask: ask}.command(env)
+	c := look{name: "events", short: "what has happened to servers, services, virtual routers and other directors, and why", ask: ask}.command(env)
 	c.Args = func(c *cobra.Command, args []string) error {
 		if last < 0 {
 			return usageError{c, "--last is a number of events, or 0 for all"}
@@ -52,7 +52,7 @@ func showEvents(events []api.Event, out *output) error {
 	t := newTable("TIME", "EVENT", "SERVICE", "SERVER", "AFTER", "REASON")
 	for _, e := range events {
 		colours[e.Kind] = map[string]colour{"warning": yellow, "critical": red}[e.Severity]
-		t.add(e.Time.Format(time.DateTime), e.Kind, cmp.Or(e.Service, e.Router), e.Server, after(e), e.Reason)
+		t.add(e.Time.Format(time.DateTime), e.Kind, cmp.Or(e.Service, e.Router, e.Peer), e.Server, after(e), e.Reason)
 	}
 	t.paint = func(column int, text string) string {
 		if c := colours[text]; column == kindColumn && c != 0 {

@@ -36,7 +36,7 @@ func showRouters(ctx context.Context, daemon *client.Client, out *output) error 
 	}
 	for _, r := range routers {
 		t.add(r.Name, r.Interface, strconv.Itoa(int(r.ID)), strconv.Itoa(int(r.Version)), r.State, strconv.Itoa(int(r.Priority)),
-			masterOf(r), sinceOf(r), addressesOf(r, out.isWide()), r.Why, (time.Duration(r.AdvertiseMS) * time.Millisecond).String(),
+			masterOf(r), sinceOf(r.Since), addressesOf(r, out.isWide()), r.Why, (time.Duration(r.AdvertiseMS) * time.Millisecond).String(),
 			number(&r.Sent), number(&r.Unsent), number(&r.Received), discarded(r.Discarded), r.Conflict)
 	}
 	t.paint = func(column int, text string) string {
@@ -66,11 +66,11 @@ func masterOf(r api.VirtualRouter) string {
 	return fmt.Sprintf("%s (%d)", r.Master, *r.MasterPriority)
 }
 
-func sinceOf(r api.VirtualRouter) string {
-	if r.Since.IsZero() {
+func sinceOf(t time.Time) string {
+	if t.IsZero() {
 		return "-"
 	}
-	return r.Since.Format(time.DateTime)
+	return t.Format(time.DateTime)
 }
 
 // addressesOf is the first one, and how many more there are, where there is no room for all.

@@ -21,9 +21,6 @@ func TestLaterWordsAreRefusedByName(t *testing.T) {
 			t.Errorf("%s: got %v", word, err)
 		}
 	}
-	for _, key := range []string{"sync"} {
-		check("services: []\n%s: []\n", key)
-	}
 	for _, key := range strings.Fields(`connections`) {
 		check(service, key)
 	}

@@ -60,6 +60,9 @@ func specPairs(spec model.Spec) []pair {
 	if len(spec.VirtualRouters) > 0 {
 		out = append(out, pair{"vrrp", listNode(spec.VirtualRouters, routerNode)})
 	}
+	if len(spec.Sync.Peers) > 0 || spec.Sync.IPVS.Interface != "" {
+		out = append(out, pair{"sync", syncNode(spec.Sync)})
+	}
 	return out
 }
 
@@ -258,4 +261,8 @@ func numberNode[T uint16 | int](n T) *yaml.Node {
 
 func trueNode() *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"}
+}
+
+func falseNode() *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "false"}
 }

@@ -27,6 +27,8 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 	f.checkAliases(services, aliases)
 	routers := top.virtualRouters(values["vrrp"])
 	f.checkRouters(routers, services)
+	sync := top.sync(values["sync"])
+	f.checkSync(sync, routers, services)
 	return model.Spec{
 		Interfaces:     top.interfaces(values["interfaces"]),
 		Services:       plain(services),
@@ -36,6 +38,7 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 		Notify:         top.notify(values["notify"], services),
 		Aliases:        aliases,
 		VirtualRouters: plainRouters(routers),
+		Sync:           sync.Sync,
 	}
 }
 

@@ -38,7 +38,7 @@ func TestValidFilesMeanWhatTheySay(t *testing.T) {
 }
 
 // byValue compares addresses and the like by ==.
-var byValue = cmpopts.EquateComparable(model.ServiceKey{}, model.ServerKey{}, model.Tunnel{}, model.Aliases{}, netip.Addr{}, netip.Prefix{})
+var byValue = cmpopts.EquateComparable(model.ServiceKey{}, model.ServerKey{}, model.Tunnel{}, model.Aliases{}, netip.Addr{}, netip.Prefix{}, netip.AddrPort{})
 
 // dump is every field of a Spec, so that no default goes unseen.
 func dump(spec model.Spec) string {
@@ -133,6 +133,13 @@ func dump(spec model.Spec) string {
 			r.Name, r.Interface, r.ID, r.Version, r.Priority, r.Advertise, r.Addresses)
 		fmt.Fprintf(&b, "  peers %s source %s preempt %t after %s start delay %s checksum %s\n",
 			r.Peers, r.Source, r.Preempt, r.PreemptDelay, r.StartDelay, r.Checksum)
+	}
+	if s := spec.Sync; len(s.Peers) > 0 {
+		fmt.Fprintf(&b, "sync: %s peers %s source %s port %d key file %s\n", s.Interface, s.Peers, s.Source, s.Port, s.KeyFile)
+	}
+	if s := spec.Sync.IPVS; s.Interface != "" {
+		fmt.Fprintf(&b, "sync with ipvs: %s id %d send %t receive %t group %s ttl %d size %d from %s\n",
+			s.Interface, s.ID, s.Send, s.Receive, s.Group, s.TTL, s.Size, s.From)
 	}
 	fmt.Fprintf(&b, "connections %d\n", spec.Connections.Size)
 	fmt.Fprintf(&b, "api %q\n", spec.API.Unix)

@@ -277,7 +277,7 @@ func routerNode(r model.VirtualRouter) *yaml.Node {
 func preemptNode(r model.VirtualRouter) *yaml.Node {
 	switch {
 	case !r.Preempt:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "false"}
+		return falseNode()
 	case r.PreemptDelay != 0:
 		return mapNode(pair{"delay", textNode(printDuration(r.PreemptDelay))})
 	}

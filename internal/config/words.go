@@ -8,10 +8,7 @@ import "github.com/weir-lb/weir/internal/model"
 // here by name, so that nobody wonders why it does nothing.
 
 var fileKeys = vocabulary{
-	known: []string{"interfaces", "services", "connections", "maintenance_dir", "api", "notify", "check_aliases", "vrrp"},
-	later: map[string]string{
-		"sync": "leave it out: " + noSync,
-	},
+	known: []string{"interfaces", "services", "connections", "maintenance_dir", "api", "notify", "check_aliases", "vrrp", "sync"},
 	foreign: map[string]string{
 		"<<":                   "merge keys are not supported: write the keys out",
 		"virtual_server":       `write "services:" and one item for each`,
@@ -24,7 +21,9 @@ var fileKeys = vocabulary{
 		"vrrp_track_process":   notYet + noTracking,
 		"vrrp_track_file":      notYet + noTracking,
 		"bfd_instance":         "not in this version yet: adverts every 10ms tell as soon who is gone",
-		"lvs_sync_daemon":      notYet + noSync,
+		"lvs_sync_daemon":      `write "sync: {ipvs: {interface: eth0, id: 1}}" beside directors of LVS, "peers:" in it between weirs`,
+		"connsync":             `write "sync:"`,
+		"conntrackd":           `write "sync:"`,
 		"vrrp_startup_delay":   `write "start_delay: 30s" in each virtual router`,
 		"global_defs":          `leave it out: weir has no such section; mail is "notify: [{mail: ops@example.org}]"`,
 		"notification_email":   `write "notify: [{mail: ops@example.org}]"`,

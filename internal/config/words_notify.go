@@ -141,6 +141,8 @@ var eventKinds = vocabulary{
 		"notify_backup": `write "vrrp_backup"`,
 		"notify_fault":  `write "vrrp_fault"`,
 		"running":       `write "server_up"`,
+		"sync_begin":    `write "sync_ready"`,
+		"sync_end":      `write "sync_lost"`,
 	},
 }
 

@@ -14,7 +14,6 @@ const (
 	noRoutes   = "a host's routes stay as they are"
 	noGroup    = "addresses of one link that must move together stand in one virtual router"
 	noRepeat   = "leave it out: a new master announces its addresses ten times in ten seconds, then every minute"
-	noSync     = "a director that takes over does not know the connections of the other one"
 	noStop     = "nobody is told when weir ends by itself; what else happens is told under \"notify:\""
 )
 
@@ -81,7 +80,7 @@ var routerKeys = vocabulary{
 		"notify_fault":               `write it under "notify:": {exec: PROGRAM, events: [vrrp_fault]}`,
 		"notify_stop":                notYet + noStop,
 		"smtp_alert":                 `write it under "notify:": {mail: ADDRESS, events: [vrrp_master, vrrp_backup, vrrp_fault]}`,
-		"lvs_sync_daemon_interface":  notYet + noSync,
+		"lvs_sync_daemon_interface":  `write "sync:" beside "vrrp:"`,
 	},
 }
 

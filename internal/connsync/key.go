@@ -77,7 +77,7 @@ func LoadKeys(path string) (Keys, error) {
 	return keys, nil
 }
 
-const keyFix = "write 32 random bytes in base64 or hex, as `openssl rand -base64 32` prints them"
+const keyFix = "write 32 random bytes in base64 or hex: `head -c 32 /dev/urandom | base64` makes them"
 
 // ParseKeys reads a key a line. Lines that are empty, or begin with #, are none. An error never tells the key.
 func ParseKeys(text string) (Keys, error) {

@@ -73,6 +73,10 @@ func logEvent(log *slog.Logger, e model.Event) {
 		logRouter(log.With("router", e.Router, "priority", e.Priority), e)
 		return
 	}
+	if e.Peer.IsValid() {
+		logPeer(log.With("peer", e.Peer), e)
+		return
+	}
 	log = log.With("service", e.Service)
 	if e.Server != (model.ServerKey{}) {
 		log = log.With("server", e.Server)
@@ -98,6 +102,18 @@ func logEvent(log *slog.Logger, e model.Event) {
 		log.Error("panic: servers that are down are kept", "why", e.Reason)
 	case model.PanicEnd:
 		log.Info("the panic is over", "after", e.Time.Sub(e.Since).Round(time.Millisecond))
+	}
+}
+
+func logPeer(log *slog.Logger, e model.Event) {
+	if !e.Since.IsZero() {
+		log = log.With("after", e.Time.Sub(e.Since).Round(time.Millisecond))
+	}
+	switch e.Kind {
+	case model.SyncReached:
+		log.Info("this director and a peer have all connections of each other")
+	case model.SyncLost:
+		log.Warn("this director and a peer are out of sync", "why", e.Reason)
 	}
 }
 

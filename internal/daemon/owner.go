@@ -171,7 +171,7 @@ func (d *daemon) accept(e edit) {
 func (d *daemon) follow() {
 	d.monitor.Follow(plan.Checks(d.spec))
 	d.notifier.Follow(d.spec.Notify)
-	d.notifier.Known(d.spec.Services, d.spec.VirtualRouters)
+	d.notifier.Known(d.spec.Services, d.spec.VirtualRouters, d.spec.Sync.Peers)
 	d.observer.Follow(plan.WithLeft(d.spec, d.seen.Left).ServerAddresses())
 }
 

@@ -26,7 +26,7 @@ var table = map[string][]string{
 	"internal/sched":    {"internal/model"},
 	"internal/plan":     {"internal/model"},
 	"internal/report":   {"internal/model", "internal/packet"},
-	"internal/config":   {"internal/model", "internal/suggest", "internal/trust"},
+	"internal/config":   {"internal/model", "internal/suggest", "internal/trust", "internal/connsync"}, // which knows what a key is
 	"internal/importer": {"internal/model"},
 
 	// What goes on.

@@ -16,7 +16,8 @@ type Desired struct {
 	Ejections map[ServiceServer]Ejection
 	Resting   map[ServiceServer]Rest // who is in maintenance; without a server: all of a service
 	VRRP      []VRRPWant             // in the order of the Spec
-	Problems  []Problem              // what keeps the Spec from being served as it is written
+	Sync      SyncWant
+	Problems  []Problem // what keeps the Spec from being served as it is written
 }
 
 // Problem is something that a person must know, and the way out.

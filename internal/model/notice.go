@@ -17,6 +17,8 @@ type Event struct {
 	Router   string    // name of the virtual router that the event is about; "": it is about a service or a server
 	Priority uint8     // of this director in it
 	Was      VRRPState // its state before, since Since
+
+	Peer Addr // of a director that connections are shared with; zero: the event is about something else
 }
 
 // EventKind is what happened.
@@ -42,12 +44,16 @@ const (
 
 	ConflictBegin EventKind = "vrrp_conflict_begin" // somebody on the link advertises what cannot be right
 	ConflictEnd   EventKind = "vrrp_conflict_end"
+
+	SyncReached EventKind = "sync_ready" // this director and a peer have all connections of each other: one could take over from the other
+	SyncLost    EventKind = "sync_lost"  // a peer is silent, or does not get done telling
 )
 
 // EventKinds are all of them.
 func EventKinds() []EventKind {
 	return []EventKind{ServerDown, ServerUp, ServiceDown, ServiceUp, PanicBegin, PanicEnd, MaintenanceBegin, MaintenanceEnd,
-		CertificateEnds, CertificateRenewed, VRRPToMaster, VRRPToBackup, VRRPToFault, ConflictBegin, ConflictEnd}
+		CertificateEnds, CertificateRenewed, VRRPToMaster, VRRPToBackup, VRRPToFault, ConflictBegin, ConflictEnd,
+		SyncReached, SyncLost}
 }
 
 // Severity says how much an event matters; more is graver.
@@ -76,16 +82,19 @@ func ParseSeverity(text string) (Severity, bool) {
 // Begins tells whether what happened lasts until another event ends it.
 func (k EventKind) Begins() bool {
 	switch k {
-	case ServerDown, ServiceDown, PanicBegin, CertificateEnds, VRRPToFault, ConflictBegin:
+	case ServerDown, ServiceDown, PanicBegin, CertificateEnds, VRRPToFault, ConflictBegin, SyncLost:
 		return true
 	}
 	return false
 }
 
+// IsOfService tells whether an event is about a service, or a server of one.
+func (e Event) IsOfService() bool { return e.Router == "" && !e.Peer.IsValid() }
+
 // Severity of an event is that of its kind.
 func (e Event) Severity() Severity {
 	switch e.Kind {
-	case ServerDown, CertificateEnds, VRRPToMaster, VRRPToFault:
+	case ServerDown, CertificateEnds, VRRPToMaster, VRRPToFault, SyncLost:
 		return Warning
 	case ServiceDown, PanicBegin, ConflictBegin:
 		return Critical

@@ -28,6 +28,8 @@ type Seen struct {
 	Balanced    map[string]bool     // virtual routers whose services the data plane serves, by name
 	Served      map[string]bool     // the same of those that it serves, or may serve still
 	Held        map[string]bool     // those whose addresses are there, or may be
+	Sync        SyncSeen
+	PeerSince   map[Addr]time.Time // since when who connections are shared with is one, by the last plan
 	Applied     Applied
 }
 

@@ -19,6 +19,7 @@ type Spec struct {
 	Aliases     Aliases  // from which checks through virtual addresses take theirs
 
 	VirtualRouters []VirtualRouter // empty: this is the only director
+	Sync           Sync            // of its connections with other directors
 }
 
 // Interface is a network interface on which packets are balanced.

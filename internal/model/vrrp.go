@@ -110,4 +110,5 @@ type VRRPWant struct {
 	VirtualRouter
 	Link  int    // index of its interface; 0: there is none
 	Fault string // why it can take no part; "": it can
+	Waits string // why it takes over from no master who lives, although the Spec lets it; "": nothing keeps it from that
 }

@@ -61,6 +61,8 @@ func arguments(e model.Event) []string {
 		return []string{"INSTANCE", e.Router, state, strconv.Itoa(int(e.Priority))}
 	case e.Router != "":
 		return []string{string(e.Kind), e.Router, ""}
+	case e.Peer.IsValid():
+		return []string{string(e.Kind), e.Peer.String(), ""}
 	}
 	return []string{string(e.Kind), e.Service, serverOf(e)}
 }
@@ -94,6 +96,7 @@ func environment(m message, e model.Event) []string {
 		"WEIR_ROUTER=" + e.Router,
 		"WEIR_PRIORITY=" + priorityOf(e),
 		"WEIR_WAS=" + wasOf(e),
+		"WEIR_PEER=" + peerOf(e),
 	}
 	if m.repeat {
 		out = append(out, "WEIR_REPEAT=1")
@@ -113,14 +116,14 @@ func timeOrNothing(t time.Time) string {
 
 // addressOf and protocolOf are empty where an event is about no service.
 func addressOf(e model.Event) string {
-	if e.Router != "" {
+	if !e.IsOfService() {
 		return ""
 	}
 	return e.ServiceKey.Where()
 }
 
 func protocolOf(e model.Event) string {
-	if e.Router != "" {
+	if !e.IsOfService() {
 		return ""
 	}
 	return e.ServiceKey.Protocol.String()
@@ -140,6 +143,14 @@ func wasOf(e model.Event) string {
 		return ""
 	}
 	return e.Was.String()
+}
+
+// peerOf is empty where an event is about no other director.
+func peerOf(e model.Event) string {
+	if !e.Peer.IsValid() {
+		return ""
+	}
+	return e.Peer.String()
 }
 
 // serverOf is empty where an event is not about a server.

@@ -68,6 +68,7 @@ pwd >$DIR/pwd
 WEIR_ADDRESS=192.0.2.10:80
 WEIR_KIND=server_up
 WEIR_LOST=3
+WEIR_PEER=
 WEIR_PRIORITY=
 WEIR_PROTOCOL=tcp
 WEIR_REASON=it answers
@@ -110,6 +111,25 @@ vrrp_master::::VI_1:100:backup
 vrrp_fault::::VI_1:100:
 vrrp_conflict_begin::::VI_1:100:
 `,
+	} {
+		if diff := cmp.Diff(want, mustRead(t, filepath.Join(dir, name))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestProgramsHearOfDirectors(t *testing.T) {
+	path, dir := written(t, `
+echo "$#:$1:$2:$3:$4" >>$DIR/args
+echo "$WEIR_KIND:$WEIR_SERVICE:$WEIR_ADDRESS:$WEIR_PROTOCOL:$WEIR_ROUTER:$WEIR_PRIORITY:$WEIR_PEER" >>$DIR/env
+`)
+	m := message{events: []model.Event{peerEvent(model.SyncLost), eventOf(noon, model.ServiceUp, "web", 0)}}
+	if err := runs(path, "mine").send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"args": "4:mine:sync_lost:192.0.2.3:\n4:mine:service_up:web:\n",
+		"env":  "sync_lost::::::192.0.2.3\nservice_up:web:192.0.2.10:80:tcp:::\n",
 	} {
 		if diff := cmp.Diff(want, mustRead(t, filepath.Join(dir, name))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

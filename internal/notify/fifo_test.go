@@ -76,6 +76,9 @@ func TestLinesAreKeepalived(t *testing.T) {
 	if got := fifoLine(eventOf(noon, model.PanicBegin, "web", 0)); got != "" {
 		t.Errorf("keepalived has no panic, and this is told: %q", got)
 	}
+	if got := fifoLine(peerEvent(model.SyncLost)); got != "" {
+		t.Errorf("keepalived tells nobody of connection sync, and this is told: %q", got)
+	}
 	if got := fifoLine(routerEvent(model.ConflictBegin)); got != "" {
 		t.Errorf("keepalived tells nobody of conflicts, and this is told: %q", got)
 	}

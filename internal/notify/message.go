@@ -61,6 +61,7 @@ var changeWords = []word{
 	{model.CertificateEnds, "certificate to renew", "certificates to renew"},
 	{model.ConflictBegin, "conflict of virtual routers", "conflicts of virtual routers"},
 	{model.VRRPToFault, "virtual router in fault", "virtual routers in fault"},
+	{model.SyncLost, "director out of sync", "directors out of sync"},
 	{model.VRRPToMaster, "virtual router master", "virtual routers master"},
 	{model.VRRPToBackup, "virtual router backup", "virtual routers backup"},
 	{model.ServerUp, "server up", "servers up"},
@@ -70,6 +71,7 @@ var changeWords = []word{
 	{model.MaintenanceBegin, "in maintenance", "in maintenance"},
 	{model.MaintenanceEnd, "out of maintenance", "out of maintenance"},
 	{model.ConflictEnd, "conflict over", "conflicts over"},
+	{model.SyncReached, "director in sync", "directors in sync"},
 }
 
 var stillWords = []word{
@@ -79,6 +81,7 @@ var stillWords = []word{
 	{model.CertificateEnds, "certificate to renew", "certificates to renew"},
 	{model.ConflictBegin, "conflict of virtual routers", "conflicts of virtual routers"},
 	{model.VRRPToFault, "virtual router in fault", "virtual routers in fault"},
+	{model.SyncLost, "director out of sync", "directors out of sync"},
 }
 
 // tally counts: 12 servers down, 1 service down.
@@ -175,6 +178,10 @@ func became(kind model.EventKind) string {
 		return "is in conflict"
 	case model.ConflictEnd:
 		return "is in conflict no more"
+	case model.SyncReached:
+		return "is in sync"
+	case model.SyncLost:
+		return "is out of sync"
 	}
 	return "is up again"
 }
@@ -191,6 +198,8 @@ func (m message) still(e model.Event) string {
 		head = "still in fault"
 	case model.ConflictBegin:
 		head = "still in conflict"
+	case model.SyncLost:
+		head = "still out of sync"
 	}
 	return withReason(fmt.Sprintf("%s: %s, for %s", head, name(e), span(m.at.Sub(e.Time))), e.Reason)
 }
@@ -198,6 +207,9 @@ func (m message) still(e model.Event) string {
 func name(e model.Event) string {
 	if e.Router != "" {
 		return "virtual router " + e.Router
+	}
+	if e.Peer.IsValid() {
+		return "director " + e.Peer.String()
 	}
 	if e.Server == (model.ServerKey{}) {
 		return "service " + e.Service

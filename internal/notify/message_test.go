@@ -3,6 +3,7 @@
 package notify
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,11 @@ func wasFor(e model.Event, state model.VRRPState, ago time.Duration) model.Event
 
 func ofRouter(name string, e model.Event) model.Event {
 	e.Router = name
+	return e
+}
+
+func ofPeer(address string, e model.Event) model.Event {
+	e.Peer = netip.MustParseAddr(address)
 	return e
 }
 
@@ -162,6 +168,22 @@ weir: still down: 1 conflict of virtual routers, 1 virtual router in fault
 
 2026-11-26 12:03:11 still in fault: virtual router VI_1, for 2h
 2026-11-26 12:03:11 still in conflict: virtual router VI_1, for 2h
+
+weir on lb1, times in UTC+01:00
+`},
+		{"a director is out of sync, another is in sync", message{events: []model.Event{withReasonOf(peerEvent(model.SyncLost), "nothing was heard of it, for 10s"),
+			ofPeer("192.0.2.4", since(peerEvent(model.SyncReached), time.Minute))}}, `
+weir: 1 director out of sync, 1 director in sync
+
+2026-11-26 12:03:11 director 192.0.2.3 is out of sync: nothing was heard of it, for 10s
+2026-11-26 12:03:11 director 192.0.2.4 is in sync after 1m
+
+weir on lb1, times in UTC+01:00
+`},
+		{"still out of sync", message{at: noon.Add(2 * time.Hour), repeat: true, events: []model.Event{peerEvent(model.SyncLost)}}, `
+weir: still out of sync: director 192.0.2.3, for 2h
+
+2026-11-26 12:03:11 still out of sync: director 192.0.2.3, for 2h
 
 weir on lb1, times in UTC+01:00
 `},

@@ -105,13 +105,16 @@ func (n *Notifier) Tell(events []model.Event) {
 	}
 }
 
-// Known says which services, servers and virtual routers there are. What was down and is gone is not repeated any more: nothing else
+// Known says which services, servers, virtual routers and peers there are. What was down and is gone is not repeated any more: nothing else
 // would ever say that it is up. So is a certificate that nobody looks at any more.
-func (n *Notifier) Known(services []model.Service, routers []model.VirtualRouter) {
+func (n *Notifier) Known(services []model.Service, routers []model.VirtualRouter, peers []model.Addr) {
 	known := map[subject]bool{}
 	for _, router := range routers {
 		known[subject{router: router.Name}] = true
 		known[subject{router: router.Name, topic: conflicts}] = true
+	}
+	for _, peer := range peers {
+		known[subject{peer: peer}] = true
 	}
 	for _, service := range services {
 		known[subject{service: service.Name}] = true

@@ -294,7 +294,7 @@ func TestWhatIsGoneIsNotRepeated(t *testing.T) {
 		s.Follow([]model.Notice{notice})
 		s.happens(model.ServerDown, 1)
 		time.Sleep(90 * time.Minute)
-		s.Known([]model.Service{{Name: "web", Servers: []model.Server{{Key: eventOf(s.start, "", "web", 2).Server}}}}, nil)
+		s.Known([]model.Service{{Name: "web", Servers: []model.Server{{Key: eventOf(s.start, "", "web", 2).Server}}}}, nil, nil)
 		time.Sleep(24 * time.Hour)
 	}, `
 10s mail to ops: weir: server 10.0.0.1:80 of web is down
@@ -311,9 +311,9 @@ func TestACertificateThatNobodyLooksAtIsNotRepeated(t *testing.T) {
 		s.happens(model.CertificateEnds, 1)
 		server := model.Server{Key: eventOf(s.start, "", "web", 1).Server}
 		server.Checks.Of = []model.Check{{Ask: model.AskTLS{TLS: model.TLS{Expiry: time.Hour}}}}
-		s.Known([]model.Service{{Name: "web", Servers: []model.Server{server}}}, nil)
+		s.Known([]model.Service{{Name: "web", Servers: []model.Server{server}}}, nil, nil)
 		time.Sleep(90 * time.Minute)
-		s.Known([]model.Service{{Name: "web", Servers: []model.Server{{Key: server.Key}}}}, nil)
+		s.Known([]model.Service{{Name: "web", Servers: []model.Server{{Key: server.Key}}}}, nil, nil)
 		time.Sleep(24 * time.Hour)
 	}, `
 10s mail to ops: weir: server 10.0.0.1:80 of web has to renew its certificate

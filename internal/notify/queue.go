@@ -44,6 +44,7 @@ type subject struct {
 	service string
 	server  model.ServerKey // zero: the service itself
 	router  string          // a virtual router, and no service
+	peer    model.Addr      // another director, and neither
 	topic   topic
 }
 
@@ -51,14 +52,14 @@ type subject struct {
 type topic uint8
 
 const (
-	lives topic = iota // it is up or down, or in maintenance; of a virtual router: in which state
+	lives topic = iota // it is up or down, or in maintenance; of a virtual router: in which state; of a director: in sync or not
 	panics
 	certificates
 	conflicts
 )
 
 func subjectOf(e model.Event) subject {
-	out := subject{service: e.Service, server: e.Server, router: e.Router}
+	out := subject{service: e.Service, server: e.Server, router: e.Router, peer: e.Peer}
 	switch e.Kind {
 	case model.PanicBegin, model.PanicEnd:
 		out.topic = panics
@@ -150,7 +151,7 @@ func (q *queue) repeats() bool { return q.notice.Repeat > 0 && len(q.down) > 0 }
 // still is what is down, the longest first.
 func (q *queue) still() []model.Event {
 	return slices.SortedFunc(maps.Values(q.down), func(a, b model.Event) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Router, b.Router), cmp.Compare(a.Service, b.Service),
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Router, b.Router), a.Peer.Compare(b.Peer), cmp.Compare(a.Service, b.Service),
 			a.Server.Address.Compare(b.Server.Address), cmp.Compare(a.Server.Port, b.Server.Port))
 	})
 }

@@ -85,6 +85,10 @@ func routerEvent(kind model.EventKind) model.Event {
 	return model.Event{Time: noon, Kind: kind, Router: "VI_1", Priority: 100}
 }
 
+func peerEvent(kind model.EventKind) model.Event {
+	return model.Event{Time: noon, Kind: kind, Peer: netip.AddrFrom4([4]byte{192, 0, 2, 3})}
+}
+
 func eventOf(at time.Time, kind model.EventKind, service string, number byte) model.Event {
 	e := model.Event{Time: at, Kind: kind, Service: service,
 		ServiceKey: model.ServiceKey{Address: netip.AddrFrom4([4]byte{192, 0, 2, 10}), Port: 80, Protocol: model.TCP}}
@@ -332,6 +336,8 @@ func TestNoticesTellWhatTheyAreAskedFor(t *testing.T) {
 		{"not grave enough", model.Notice{Least: model.Critical}, serverDown, false},
 		{"good news are info", model.Notice{Least: model.Info}, serviceUp, true},
 		{"a virtual router", model.Notice{Least: model.Warning}, routerEvent(model.VRRPToMaster), true},
+		{"a director", model.Notice{Kinds: []model.EventKind{model.SyncLost}}, peerEvent(model.SyncLost), true},
+		{"a director is no service of those that are named", model.Notice{Services: []string{"web"}}, peerEvent(model.SyncLost), false},
 		{"a virtual router is no service of those that are named", model.Notice{Services: []string{"web"}}, routerEvent(model.VRRPToMaster), false},
 		{"good news are no warning", model.Notice{Least: model.Warning}, serviceUp, false},
 	} {

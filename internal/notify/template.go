@@ -45,6 +45,7 @@ type event struct {
 	Router   string    `json:"router,omitempty"`
 	Priority uint8     `json:"priority,omitempty"`
 	Was      string    `json:"was,omitempty"`
+	Peer     string    `json:"peer,omitempty"`
 }
 
 func documentOf(m message, host string) document {
@@ -52,7 +53,7 @@ func documentOf(m message, host string) document {
 	for _, e := range m.events {
 		out.Events = append(out.Events, event{Time: e.Time, Kind: string(e.Kind), Severity: e.Severity().String(), Service: e.Service,
 			Address: addressOf(e), Protocol: protocolOf(e), Server: serverOf(e), Reason: oneLine(e.Reason), Since: e.Since,
-			Router: e.Router, Priority: e.Priority, Was: wasOf(e)})
+			Router: e.Router, Priority: e.Priority, Was: wasOf(e), Peer: peerOf(e)})
 	}
 	return out
 }
@@ -100,7 +101,7 @@ const lasting = 7 * 24 * time.Hour
 // testLasting is how long that of a test does: nobody ever says that it is over.
 const testLasting = 5 * time.Minute
 
-// alertsOf has one alert for each server, service and virtual router, as it was left: those that go and come in one message are over.
+// alertsOf has one alert for each server, service, virtual router and director, as it was left: those that go and come in one message are over.
 func alertsOf(m message, host string) []alert {
 	at := map[subject]int{}
 	out := []alert{}
@@ -132,6 +133,9 @@ func alertOf(e model.Event, m message, host string) alert {
 func labelsOf(e model.Event, host string) map[string]string {
 	if e.Router != "" {
 		return routerLabels(e, host)
+	}
+	if e.Peer.IsValid() {
+		return map[string]string{"alertname": "WeirSyncLost", "instance": host, "peer": e.Peer.String(), "severity": model.Warning.String()}
 	}
 	out := map[string]string{"alertname": "WeirServiceDown", "instance": host, "service": e.Service, "severity": model.Critical.String()}
 	if server := serverOf(e); server != "" {

@@ -255,9 +255,10 @@ func TestPlanIsTheSameForTheSame(t *testing.T) {
 		t.Errorf("revision %d, want %d", first.Dataplane.Revision, s.Revision)
 	}
 	addrs := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+	groups := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
 	nets := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 	for range 20 {
-		if diff := cmp.Diff(first, desired(s, network("198.51.100.11", "198.51.100.12")), addrs, nets); diff != "" {
+		if diff := cmp.Diff(first, desired(s, network("198.51.100.11", "198.51.100.12")), addrs, groups, nets); diff != "" {
 			t.Fatal(diff)
 		}
 	}

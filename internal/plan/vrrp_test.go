@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/plan"
@@ -146,7 +147,7 @@ func TestABackupIsReady(t *testing.T) {
 	}
 	backup.Address.VIPs, backup.Dataplane.Services[0].Serving = master.Address.VIPs, true
 	backup.Address.Routers, backup.Dataplane.Routers = master.Address.Routers, master.Dataplane.Routers
-	same := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
+	same := cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{})
 	if diff := cmp.Diff(master, backup, same); diff != "" {
 		t.Errorf("(-master +backup)\n%s", diff)
 	}

@@ -26,6 +26,7 @@ func Make(in Input) Snapshot {
 		Revision:    in.Desired.Dataplane.Revision,
 		Applied:     in.Seen.Applied.Revision,
 		Routers:     routers(in),
+		Peers:       peers(in),
 		Connections: Usage{in.Readings.Conns, in.Readings.ConnSize, in.Readings.ConnMemory},
 		Interfaces:  interfaces(in),
 		Verdicts:    in.Readings.Verdicts,

@@ -11,8 +11,8 @@ import (
 )
 
 // Told is what people were told, or need not be told any more: who is down, in maintenance or in panic, and since
-// when, or has to renew a certificate; which services have had a server; and how virtual routers stood. A subject
-// without a server is the service.
+// when, or has to renew a certificate; which services have had a server; and how virtual routers, and peers,
+// stood. A subject without a server is the service.
 type Told struct {
 	Down   map[model.ServiceServer]time.Time
 	Rests  map[model.ServiceServer]Rested
@@ -22,6 +22,7 @@ type Told struct {
 
 	Routers   map[string]RouterTold
 	Conflicts map[string]time.Time // by the name of the virtual router
+	Peers     map[model.Addr]PeerTold
 }
 
 // Rested is a maintenance that was begun.
@@ -35,10 +36,14 @@ type Rested struct {
 func News(told Told, in Input, began time.Time) ([]model.Event, Told) {
 	n := news{in: in, began: began, before: told, wants: serverWants(in.Desired.Dataplane),
 		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceServer]Rested{}, map[model.ServiceKey]time.Time{},
-			map[model.ServiceServer]time.Time{}, map[model.ServiceKey]bool{}, map[string]RouterTold{}, map[string]time.Time{}}}
+			map[model.ServiceServer]time.Time{}, map[model.ServiceKey]bool{}, map[string]RouterTold{}, map[string]time.Time{},
+			map[model.Addr]PeerTold{}}}
 	for _, router := range in.Desired.VRRP {
 		n.router(router)
 		n.conflict(router)
+	}
+	for _, peer := range in.Desired.Sync.Peers {
+		n.peer(peer)
 	}
 	for _, service := range in.Spec.Services {
 		for _, server := range service.Servers {

@@ -22,6 +22,9 @@ func news(events []model.Event) string {
 		if e.Router != "" {
 			who = e.Router
 		}
+		if e.Peer.IsValid() {
+			who = e.Peer.String()
+		}
 		out = append(out, string(e.Kind)+" "+who)
 	}
 	return strings.Join(out, ", ")

@@ -20,6 +20,7 @@ func problems(in Input, s Snapshot) []model.Problem {
 	out = append(out, doubted(in, s)...)
 	out = append(out, expiring(in)...)
 	out = append(out, unwatched(in)...)
+	out = append(out, unshared(in)...)
 	out = append(out, crowded(s.Connections)...)
 	out = append(out, leftOut(in, s)...)
 	out = append(out, resized(in.Spec.Connections, s.Connections, in.Readings.ConnKept)...)

@@ -44,12 +44,20 @@ func routers(in Input) (out []Router) {
 		counts.Discarded = maps.Clone(counts.Discarded)
 		out = append(out, Router{
 			Name: want.Name, Interface: want.Interface, ID: want.ID, Version: want.Version, Advertise: want.Advertise,
-			State: seen.State, Since: seen.Since, Why: seen.Why, Priority: want.Priority,
+			State: seen.State, Since: seen.Since, Why: waiting(want, seen), Priority: want.Priority,
 			Master: seen.Master, MasterPriority: seen.Priority,
 			Addresses: want.Addresses, Conflict: seen.Conflict, Counts: counts,
 		})
 	}
 	return out
+}
+
+// waiting is why a virtual router is in its state, and what keeps it from taking over from the master whom it hears.
+func waiting(want model.VRRPWant, seen model.VRRPSeen) string {
+	if want.Waits == "" || seen.State != model.VRRPBackup || seen.Priority >= want.Priority || !seen.Master.IsValid() {
+		return seen.Why
+	}
+	return seen.Why + "; it takes over when connections are in sync: " + want.Waits
 }
 
 // role is master where this director is that of all virtual routers, and backup where it is of none.

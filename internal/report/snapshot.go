@@ -33,6 +33,7 @@ type Snapshot struct {
 	Services    []Service // in the order of the configuration
 	Servers     []Server  // service by service, in the order of the configuration, those last that are leaving
 	Routers     []Router  // in the order of the configuration
+	Peers       []Peer    // in the order of the configuration, directors of LVS last
 	Verdicts    []VerdictCount
 	Notices     []NoticeCount   // in the order of the configuration
 	Events      []model.Event   // the oldest first

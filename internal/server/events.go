@@ -21,8 +21,11 @@ func events(in report.Snapshot) []api.Event {
 			Router:   e.Router,
 			Priority: e.Priority,
 		}
-		if e.Router == "" {
+		if e.IsOfService() {
 			one.Address, one.Protocol = e.ServiceKey.Where(), e.ServiceKey.Protocol.String()
+		}
+		if e.Peer.IsValid() {
+			one.Peer = e.Peer.String()
 		}
 		if e.Was != model.VRRPInit {
 			one.Was = e.Was.String()

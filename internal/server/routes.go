@@ -52,8 +52,9 @@ func (s *Server) look(routes huma.API) {
 	get(s, routes, "servers", "Servers, service by service", servers)
 	get(s, routes, "counters", "Packets by the way in which they left the path", counters)
 	get(s, routes, "verdicts", "What the names in the counters mean, in the order of the path", verdicts)
-	get(s, routes, "events", "What has happened to servers, services and virtual routers, the oldest first", events)
+	get(s, routes, "events", "What has happened to servers, services, virtual routers and other directors, the oldest first", events)
 	get(s, routes, "vrrp", "Virtual routers, in the order of the configuration", virtualRouters)
+	get(s, routes, "sync", "Directors that connections are shared with, in the order of the configuration", peers)
 	get(s, routes, "notices", "Who is told what, and how that goes, in the order of the configuration", notices)
 }
 

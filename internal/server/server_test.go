@@ -176,7 +176,20 @@ func example() director {
 				{Name: "side", State: model.VRRPMaster},
 				{Name: "none"},
 			},
+			Peers: []report.Peer{
+				{
+					Name: "192.0.2.3", Dialect: report.DialectWeir, State: report.PeerInSync, Since: time.Date(2026, 1, 2, 12, 3, 11, 0, time.UTC),
+					Why: "all slices agree", Role: "master", Counts: report.SyncCounts{
+						Lag: 12 * time.Millisecond, Queue: 1, Sent: 2, Unsent: 3, Received: 4, Lost: 5, Refused: map[string]uint64{"key": 6}, Dropped: 7,
+						Rejected: map[model.Refusal]uint64{model.RefusedFull: 8},
+					},
+				},
+				{Name: "224.0.0.81:8848", Dialect: report.DialectIPVS, State: report.PeerOpen},
+			},
 			Events: []model.Event{
+				{
+					Time: time.Date(2026, 1, 2, 12, 1, 11, 0, time.UTC), Kind: model.SyncLost, Peer: netip.MustParseAddr("192.0.2.3"), Reason: "nothing was heard of it",
+				},
 				{
 					Time: time.Date(2026, 1, 2, 12, 2, 11, 0, time.UTC), Kind: model.VRRPToMaster, Router: "front", Priority: 100,
 					Was: model.VRRPBackup, Since: time.Date(2026, 1, 2, 12, 1, 12, 0, time.UTC), Reason: "no advert of 192.0.2.2 for 3.609s",
@@ -292,6 +305,7 @@ func TestAnswersKeepTheirForm(t *testing.T) {
 		"notices":            "/v1/notices",
 		"events":             "/v1/events",
 		"vrrp":               "/v1/vrrp",
+		"sync":               "/v1/sync",
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, text := ask(t, example(), "GET", target, nil)
@@ -314,6 +328,7 @@ func TestDirectorOfNothingAnswersEmptyLists(t *testing.T) {
 		"/v1/notices":           "[]\n",
 		"/v1/events":            "[]\n",
 		"/v1/vrrp":              "[]\n",
+		"/v1/sync":              "[]\n",
 	} {
 		if _, got := ask(t, director{}, "GET", target, nil); got != want {
 			t.Errorf("%s: %q", target, got)
@@ -332,14 +347,14 @@ func TestDescriptionListsEveryRequest(t *testing.T) {
 	for _, want := range []string{
 		"get /v1/status", "get /v1/services", "get /v1/servers", "get /v1/connections",
 		"delete /v1/connections", "get /v1/connections/count", "get /v1/explain", "get /v1/trace", "get /v1/counters", "get /v1/verdicts", "post /v1/reload",
-		"get /v1/events", "get /v1/notices", "post /v1/notices/{number}/test", "get /v1/vrrp", "post /v1/vrrp/step-down",
+		"get /v1/events", "get /v1/notices", "post /v1/notices/{number}/test", "get /v1/vrrp", "get /v1/sync", "post /v1/vrrp/step-down",
 	} {
 		method, path, _ := strings.Cut(want, " ")
 		if description.Paths[path][method].Summary == "" {
 			t.Errorf("%s is not described", want)
 		}
 	}
-	if len(description.Paths) != 15 {
+	if len(description.Paths) != 16 {
 		t.Errorf("%d paths", len(description.Paths))
 	}
 }
