@@ -53,6 +53,7 @@ func Remember(seen model.Seen, desired model.Desired, now time.Time) model.Seen 
 	seen.Entered = stillEntered(seen, pool, now)
 	seen.InPool, seen.Standings, seen.Ejections = pool, desired.Standings, desired.Ejections
 	seen.Balanced, seen.Served, seen.Held = handedOver(seen, desired)
+	seen.PeerSince = peerSince(desired.Sync.Peers, seen.PeerSince, now)
 	return seen
 }
 

@@ -3,7 +3,7 @@
 // Package plan is the policy on the way down: Make turns what is wanted (Spec) and what was seen
 // into what the kernel shall hold (Desired). It is pure; it reads no file, no clock and no kernel.
 // Read this file first, then interfaces.go (and vlan.go), servers.go (and pool.go, health.go, sorry.go, quorum.go,
-// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), vrrp.go, detours.go, and problems.go.
+// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), vrrp.go, sync.go, detours.go, and problems.go.
 package plan
 
 import (
@@ -22,7 +22,9 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 	interfaces := interfaces(all, network)
 	resting := resting(all, seen, now)
 	pools := pools(all, seen, resting, now)
-	routers := virtualRouters(spec, network)
+	routers, sync := virtualRouters(spec, network), syncing(spec, network)
+	unready, ready := unready(spec, seen, now)
+	restrain(routers, unready)
 	leased := spec.Leased()
 	holding, balancing := handover(mastered(routers, seen.VRRP), seen)
 	desired := model.Desired{
@@ -50,12 +52,13 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		Ejections: ofServers(all, pools, func(p pool) map[model.ServerKey]model.Ejection { return p.ejections }),
 		Resting:   resting,
 		VRRP:      routers,
-		Problems: slices.Concat(problems(spec, network), routerProblems(spec, routers, seen.VRRP, network),
+		Sync:      sync,
+		Problems: slices.Concat(problems(spec, network), routerProblems(spec, routers, seen.VRRP, network), syncProblems(sync, seen.Sync),
 			maintenanceProblems(spec, seen.Maintenance)),
 	}
 	retire(desired.Dataplane.Services, leased, balancing)
 	narrow(desired.Dataplane.Services, seen, now)
 	dismiss(desired.Dataplane.Services, spec, seen.Left, now)
-	next := earlier(nextForgotten(seen, now), nextDeadline(spec, seen.Left, now))
+	next := earlier(earlier(nextForgotten(seen, now), nextDeadline(spec, seen.Left, now)), earlier(ready, nextTold(spec, seen, now)))
 	return desired, earlier(next, earlier(nextStep(pools), nextMaintenance(spec, now)))
 }

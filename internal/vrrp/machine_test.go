@@ -283,6 +283,22 @@ func TestNoPreemptFollowsALowerPriority(t *testing.T) {
 	b.forgets().pass(4*time.Second).reads("12.609s sends 100", "12.609s master: no advert of 192.0.2.2 for 3.609s", "13.609s sends 100")
 }
 
+// TestWhoIsRestrainedTakesOverWhenHeMay: the plan lets it wait until it has the connections of the master.
+func TestWhoIsRestrainedTakesOverWhenHeMay(t *testing.T) {
+	restrained := of(100, func(r *model.VirtualRouter) { r.Preempt = false })
+	b := begun(t, restrained)
+	for range 60 {
+		b.hears(right, said(50)).pass(time.Second)
+	}
+	b.forgets().wants(of(100), "")
+	for range 3 {
+		b.hears(right, said(50)).pass(time.Second)
+	}
+	b.reads("1m2.609s sends 100", "1m2.609s master: its priority 100 is above 50 of 192.0.2.2")
+	b = begun(t, restrained).hears(right, said(50)).forgets() // a master that is gone is not waited for
+	b.pass(4*time.Second).reads("3.609s sends 100", "3.609s master: no advert of 192.0.2.2 for 3.609s")
+}
+
 func TestPreemptDelayIsOfALivingMasterOnly(t *testing.T) {
 	delayed := func(r *model.VirtualRouter) { r.PreemptDelay = time.Minute }
 	b := begun(t, of(100, delayed)).forgets()

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// syncPatience is for how long a silent peer is waited for, before a virtual router takes over without its connections.
+const syncPatience = 30 * time.Second
+
+// syncing is connection sync as the Spec has it, with its interfaces as they are now, and what keeps it from running.
+func syncing(spec model.Spec, network model.Network) model.SyncWant {
+	want := model.SyncWant{Sync: spec.Sync, Revision: spec.Revision}
+	if len(spec.Sync.Peers) > 0 {
+		want.Link, want.Fault = linkOf(network, spec.Sync.Interface)
+		if want.Fault == "" {
+			want.Fault = peerFault(spec.Sync, network)
+		}
+	}
+	if spec.Sync.IPVS.Interface != "" {
+		want.IPVSLink, want.IPVSFault = linkOf(network, spec.Sync.IPVS.Interface)
+	}
+	return want
+}
+
+// linkOf is the index of an interface, and why nothing goes by it; "": it does.
+func linkOf(network model.Network, name string) (int, string) {
+	link, found := linkByName(network, name)
+	switch {
+	case !found:
+		return 0, "interface " + name + " is missing"
+	case !link.Up:
+		return link.Index, "interface " + name + " is down"
+	}
+	return link.Index, ""
+}
+
+// peerFault says which address is at the wrong host.
+func peerFault(s model.Sync, network model.Network) string {
+	if s.Source.IsValid() && !holds(network, s.Source) {
+		return "source " + s.Source.String() + " is no address of this host"
+	}
+	for _, peer := range s.Peers {
+		if holds(network, peer) {
+			return "peer " + peer.String() + " is an address of this host"
+		}
+	}
+	return ""
+}
+
+// syncProblems are what keeps connections from being told to others, and theirs from being heard. How single peers
+// fare is a matter of time and counts: see report.
+func syncProblems(want model.SyncWant, seen model.SyncSeen) (out []model.Problem) {
+	for _, of := range []struct{ who, want, seen string }{
+		{"other directors", want.Fault, seen.Fault}, {"directors of LVS", want.IPVSFault, seen.IPVSFault},
+	} {
+		why := of.want
+		if why == "" {
+			why = of.seen
+		}
+		if why != "" {
+			out = append(out, model.Problem{What: "connections are not shared with " + of.who, Why: why,
+				Fix: "remove the cause, or correct `sync:` and run `weir reload`; weir tries again by itself"})
+		}
+	}
+	return out
+}
+
+// peerSince is since when each peer is one, by this plan.
+func peerSince(peers []model.Addr, before map[model.Addr]time.Time, now time.Time) map[model.Addr]time.Time {
+	out := map[model.Addr]time.Time{}
+	for _, peer := range peers {
+		out[peer] = now
+		if since, known := before[peer]; known {
+			out[peer] = since
+		}
+	}
+	return out
+}
+
+// unready is why this director may not have the connections of its peers yet, and when a silent one is waited for no
+// longer; "": it has them, or nobody is there to tell of any.
+func unready(spec model.Spec, seen model.Seen, now time.Time) (why string, next time.Time) {
+	since := peerSince(spec.Sync.Peers, seen.PeerSince, now)
+	for _, peer := range spec.Sync.Peers {
+		standing := seen.Peer(peer, since[peer])
+		text := ""
+		switch standing.State {
+		case model.SyncJoining:
+			text = "connections are not in sync with " + peer.String() + " yet"
+		case model.SyncSilent:
+			if end := standing.Since.Add(syncPatience); now.Before(end) {
+				text, next = fmt.Sprintf("%s is silent, and waited for %s", peer, syncPatience), earlier(next, end)
+			}
+		}
+		if why == "" {
+			why = text
+		}
+	}
+	return why, next
+}
+
+// restrain keeps virtual routers from taking over from a master who lives while connections would be lost by it. Who has
+// the addresses for his own has no choice about it (RFC 9568 section 6.1).
+func restrain(routers []model.VRRPWant, why string) {
+	const owner = 255
+	for i := range routers {
+		if r := &routers[i]; why != "" && r.Preempt && r.Priority != owner {
+			r.Preempt, r.Waits = false, why
+		}
+	}
+}
+
+// nextTold is when somebody is to be told of a peer, if it stays as it is.
+func nextTold(spec model.Spec, seen model.Seen, now time.Time) (first time.Time) {
+	since := peerSince(spec.Sync.Peers, seen.PeerSince, now)
+	for _, peer := range spec.Sync.Peers {
+		if at := seen.Peer(peer, since[peer]).TroubledAt(); now.Before(at) {
+			first = earlier(first, at)
+		}
+	}
+	return first
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plan_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/plan"
+)
+
+var (
+	lb2 = netip.MustParseAddr("192.0.2.3")
+	lb3 = netip.MustParseAddr("192.0.2.4")
+)
+
+// shared is one service that moves with a virtual router, and shares its connections with these directors.
+func shared(peers ...model.Addr) model.Spec {
+	s := spec("192.0.2.10", server("198.51.100.11", model.DR))
+	r := virtualRouter("VI_1", "192.0.2.10/24")
+	r.Preempt = true
+	s.VirtualRouters = []model.VirtualRouter{r}
+	s.Sync = model.Sync{Interface: "eth0", Peers: peers, Port: 8849, KeyFile: "/etc/weir/sync.key"}
+	return s
+}
+
+// host is a daemon's memory in a time of its own: plans are made when they are due, and when something is seen.
+type host struct {
+	t    *testing.T
+	spec model.Spec
+	seen model.Seen
+	now  time.Time
+	next time.Time
+	log  []string
+}
+
+func newHost(t *testing.T, spec model.Spec) *host {
+	h := &host{t: t, spec: spec, now: noon, seen: model.Seen{Network: network("198.51.100.11"), Sync: model.SyncSeen{Peers: map[model.Addr]model.SyncPeerSeen{}}}}
+	h.plan()
+	return h
+}
+
+func (h *host) plan() {
+	var want model.Desired
+	want, h.next = plan.Make(h.spec, h.seen, h.now)
+	h.seen = plan.Remember(h.seen, want, h.now)
+	line := fmt.Sprintf("preempts %t", want.VRRP[0].Preempt)
+	if want.VRRP[0].Waits != "" {
+		line += ": " + want.VRRP[0].Waits
+	}
+	if n := len(h.log); n == 0 || h.log[n-1][len("15:04:05 "):] != line {
+		h.log = append(h.log, h.now.Format(time.TimeOnly)+" "+line)
+	}
+}
+
+func (h *host) pass(d time.Duration) *host {
+	for end := h.now.Add(d); ; h.plan() {
+		if h.next.IsZero() || h.next.After(end) {
+			h.now = end
+			return h
+		}
+		h.now = h.next
+	}
+}
+
+func (h *host) sees(peer model.Addr, s model.SyncState) *host {
+	h.seen.Sync.Peers[peer] = model.SyncPeerSeen{State: s, Since: h.now}
+	h.plan()
+	return h
+}
+
+func (h *host) reads(want ...string) {
+	h.t.Helper()
+	if diff := cmp.Diff(want, h.log); diff != "" {
+		h.t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestNobodyTakesOverBeforeHeHasTheConnections(t *testing.T) {
+	newHost(t, shared(lb2)).pass(time.Second).sees(lb2, model.SyncJoining).pass(10*time.Minute).sees(lb2, model.SyncReady).pass(time.Minute).reads(
+		"12:00:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
+		"12:00:01 preempts false: connections are not in sync with 192.0.2.3 yet",
+		"12:10:01 preempts true")
+}
+
+func TestWhoSaysNothingIsWaitedForNotForLong(t *testing.T) {
+	newHost(t, shared(lb2)).pass(time.Hour).reads(
+		"12:00:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
+		"12:00:30 preempts true")
+	newHost(t, shared(lb2)).sees(lb2, model.SyncReady).pass(time.Minute).sees(lb2, model.SyncSilent).pass(time.Hour).reads(
+		"12:00:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
+		"12:00:00 preempts true",
+		"12:01:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
+		"12:01:30 preempts true")
+}
+
+func TestAllPeersAreWaitedFor(t *testing.T) {
+	newHost(t, shared(lb2, lb3)).pass(time.Second).sees(lb3, model.SyncReady).pass(20*time.Second).sees(lb2, model.SyncJoining).
+		pass(time.Minute).sees(lb2, model.SyncReady).reads(
+		"12:00:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
+		"12:00:21 preempts false: connections are not in sync with 192.0.2.3 yet",
+		"12:01:21 preempts true")
+}
+
+func TestAPeerThatIsAddedIsWaitedForFromThenOn(t *testing.T) {
+	h := newHost(t, shared(lb2)).sees(lb2, model.SyncReady).pass(time.Hour)
+	h.spec = shared(lb2, lb3)
+	h.plan()
+	h.pass(time.Hour)
+	h.spec = shared(lb2)
+	h.plan()
+	h.spec = shared(lb2, lb3)
+	h.plan()
+	h.pass(time.Hour).reads(
+		"12:00:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
+		"12:00:00 preempts true",
+		"13:00:00 preempts false: 192.0.2.4 is silent, and waited for 30s",
+		"13:00:30 preempts true",
+		"14:00:00 preempts false: 192.0.2.4 is silent, and waited for 30s",
+		"14:00:30 preempts true")
+}
+
+// TestWaitingIsForThosePreempting: who does not anyway needs no reason, and who has the addresses for his own no leave.
+func TestWaitingIsForThosePreempting(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*model.Spec)
+		want   string
+	}{
+		{"preempt: false", func(s *model.Spec) { s.VirtualRouters[0].Preempt = false }, "12:00:00 preempts false"},
+		{"owner", func(s *model.Spec) { s.VirtualRouters[0].Priority = 255 }, "12:00:00 preempts true"},
+		{"no peers", func(s *model.Spec) { s.Sync = model.Sync{} }, "12:00:00 preempts true"},
+		{"directors of LVS alone", func(s *model.Spec) { s.Sync = model.Sync{IPVS: model.IPVSSync{Interface: "eth0"}} }, "12:00:00 preempts true"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := shared(lb2)
+			c.change(&s)
+			newHost(t, s).pass(time.Hour).reads(c.want)
+		})
+	}
+}
+
+// TestPlansAreMadeWhenPeopleAreToBeToldOfAPeer, although nothing else happens.
+func TestPlansAreMadeWhenPeopleAreToBeToldOfAPeer(t *testing.T) {
+	h := newHost(t, shared(lb2))
+	if want := noon.Add(model.SyncSilence); !h.next.Equal(want) {
+		t.Errorf("the next plan is at %s, want %s", h.next, want)
+	}
+	if h.sees(lb2, model.SyncJoining); !h.next.Equal(noon.Add(model.SyncJoin)) {
+		t.Errorf("the next plan is at %s, want a minute later", h.next)
+	}
+	if h.sees(lb2, model.SyncReady); !h.next.IsZero() {
+		t.Errorf("the next plan is at %s, want none", h.next)
+	}
+}
+
+func TestSyncIsWantedAsItIsWritten(t *testing.T) {
+	both := shared(lb2).Sync
+	both.IPVS = model.IPVSSync{Interface: "eth1", Send: true}
+	change := func(c func(*model.Sync)) model.Sync {
+		s := both
+		c(&s)
+		return s
+	}
+	missing := change(func(s *model.Sync) { s.Interface, s.IPVS.Interface = "eth7", "eth8" })
+	here := change(func(s *model.Sync) { s.Peers = []model.Addr{lb2, eth1.Prefixes[0].Addr()} })
+	source := change(func(s *model.Sync) { s.Source = lb3 })
+	for _, c := range []struct {
+		sync model.Sync
+		seen model.SyncSeen
+		want model.SyncWant
+		why  []string
+	}{
+		{model.Sync{}, model.SyncSeen{}, model.SyncWant{}, nil},
+		{both, model.SyncSeen{}, model.SyncWant{Sync: both, Link: 2, IPVSLink: 3}, nil},
+		{both, model.SyncSeen{Fault: "it is in use", IPVSFault: "no group"}, model.SyncWant{Sync: both, Link: 2, IPVSLink: 3}, []string{"it is in use", "no group"}},
+		{
+			missing, model.SyncSeen{Fault: "another reason"},
+			model.SyncWant{Sync: missing, Fault: "interface eth7 is missing", IPVSFault: "interface eth8 is missing"},
+			[]string{"interface eth7 is missing", "interface eth8 is missing"},
+		},
+		{
+			here, model.SyncSeen{}, model.SyncWant{Sync: here, Link: 2, IPVSLink: 3, Fault: "peer 198.51.100.1 is an address of this host"},
+			[]string{"peer 198.51.100.1 is an address of this host"},
+		},
+		{
+			source, model.SyncSeen{}, model.SyncWant{Sync: source, Link: 2, IPVSLink: 3, Fault: "source 192.0.2.4 is no address of this host"},
+			[]string{"source 192.0.2.4 is no address of this host"},
+		},
+	} {
+		s := shared()
+		s.Sync, c.want.Revision = c.sync, s.Revision
+		got, _ := plan.Make(s, model.Seen{Network: network("198.51.100.11"), Sync: c.seen}, noon)
+		if diff := cmp.Diff(c.want, got.Sync, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		var why []string
+		for _, p := range got.Problems {
+			if p.What == "connections are not shared with other directors" || p.What == "connections are not shared with directors of LVS" {
+				why = append(why, p.Why)
+			}
+		}
+		if diff := cmp.Diff(c.why, why); diff != "" {
+			t.Errorf("problems (-want +got):\n%s", diff)
+		}
+	}
+}
