@@ -48,7 +48,7 @@ func TestWhoJoinsGetsEverything(t *testing.T) {
 
 // TestTablesBecomeEqual: whatever the network does, and whoever restarts, they are equal soon after it stops.
 func TestTablesBecomeEqual(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			w, master, backup := pair(t, 100+seed)
@@ -189,13 +189,16 @@ func TestBothServeAPart(t *testing.T) {
 	}
 }
 
-// TestThirdKeepsWhatTheOthersServe: with several peers, none of which serves all, nothing is ended for not being told.
+// TestThirdKeepsWhatTheOthersServe: with several peers, none of which serves all, nothing is ended for not being told: a
+// and b do not have each other's servers.
 func TestThirdKeepsWhatTheOthersServe(t *testing.T) {
 	w := newWorld(t, 9, "a", "b", "c")
 	a, b, c := w.nodes[0], w.nodes[1], w.nodes[2]
 	a.serves = func(id model.Identity) bool { return id.Virtual.Addr().Is4() }
+	a.knows = func(r model.Record) bool { return r.Virtual.Addr().Is4() }
 	a.serve(RoleSome)
 	b.serves = func(id model.Identity) bool { return id.Virtual.Addr().Is6() }
+	b.knows = func(r model.Record) bool { return r.Virtual.Addr().Is6() }
 	b.serve(RoleSome)
 	for i := range 1000 {
 		if r := w.connection(i, "ESTABLISHED"); r.Virtual.Addr().Is4() {

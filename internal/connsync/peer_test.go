@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package connsync
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// diary is a table that writes down what is done with it, and what was sent before.
+type diary struct {
+	Table
+	peer  *peer
+	lines []string
+}
+
+func (d *diary) write(what string, n int) {
+	d.lines = append(d.lines, fmt.Sprintf("%s %d, %d sent", what, n, d.peer.link.tally.unsent.Load())) // it has no socket
+}
+
+func (d *diary) Insert(records []model.Record) (model.Arrived, error) {
+	d.write("insert", len(records))
+	return model.Arrived{New: len(records)}, nil
+}
+
+func (d *diary) End(ids []model.Identity) (model.Arrived, error) {
+	d.write("end", len(ids))
+	return model.Arrived{Ended: len(ids)}, nil
+}
+
+// TestNothingIsSaidToBeThereBeforeItIs: a datagram behind records may acknowledge them.
+func TestNothingIsSaidToBeThereBeforeItIs(t *testing.T) {
+	table := &diary{}
+	p := newPeer(ap("192.0.2.2:8849"), Want{Keys: mustKeys(t, testKey)}, RoleNone, table, newNews(), slog.New(slog.DiscardHandler))
+	table.peer = p
+	some := func(n int) deed { return deed{kind: insertAll, records: make([]model.Record, n)} }
+	p.do(context.Background(), []deed{{kind: send}, some(1), {kind: send}, some(2), {kind: send}, {kind: endAll, ids: make([]model.Identity, 4)}, {kind: send}, some(8)})
+	want := []string{"insert 3, 0 sent", "end 4, 3 sent", "insert 8, 3 sent"}
+	if !slices.Equal(table.lines, want) {
+		t.Errorf("got %q, want %q", table.lines, want)
+	}
+	if c := p.link.tally.read(); c.Unsent != 4 || c.Inserted != 11 || c.Ended != 4 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestWalkTellsNothingOlder: what the walk has read may be older than what was told while it was under way.
+func TestWalkTellsNothingOlder(t *testing.T) {
+	w, master, backup := pair(t, 40)
+	w.until(time.Second, "they talk", func() bool { return master.hookTo(backup).sender.open })
+	h := master.hookTo(backup)
+	old := []model.Record{w.connection(1, "ESTABLISHED"), w.connection(2, "ESTABLISHED"), w.connection(3, "ESTABLISHED")}
+	h.sender.hear(w.now, ask{request: 77, slices: allSlices})
+	h.tick(w.now)
+	h.change(w.now, item{record: w.connection(1, "FIN_WAIT")})
+	h.change(w.now, endedItem(old[1].Identity()))
+	h.sender.flush(w.now, 0) // they are sent
+	h.walked(w.now, old)
+	if got := h.sender.queue.pack(); len(got) != 1 || got[0].record != old[2] {
+		t.Errorf("the walk tells %+v", got)
+	}
+}
