@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 func TestFaults(t *testing.T) {
 	requireLab(t)
 	weir := buildWeir(t, "release")
-	faults.Test(t, []faults.Fault{killed(weir), startedAtOnce(weir), replaced(), upgraded(), hung(weir), powerLoss(weir), handover(weir), linkFlaps(weir), idTwice(weir), forged(weir), malformed(weir), vanished(weir), serverKilled(weir), serverUnplugged(weir), serverHung(weir), serverSlow(weir), serverFlaps(weir), allDown(weir), removed(weir), quiesced(weir), herd(weir), hostileServer(weir), rival(weir), hostileScript(weir), fragmented(weir), tooWide(weir), tableFull(weir), synFlood(weir), oneFlooded(weir), blind(weir), portReuse(weir)})
+	faults.Test(t, []faults.Fault{killed(weir), startedAtOnce(weir), replaced(), upgraded(), hung(weir), powerLoss(weir), handover(weir), linkFlaps(weir), oneWay(weir), partition(weir), advertsLost(weir), idTwice(weir), forged(weir), malformed(weir), claimed(weir), vanished(weir), serverKilled(weir), serverUnplugged(weir), serverHung(weir), serverSlow(weir), serverFlaps(weir), allDown(weir), removed(weir), quiesced(weir), herd(weir), hostileServer(weir), rival(weir), hostileScript(weir), fragmented(weir), tooWide(weir), tableFull(weir), synFlood(weir), oneFlooded(weir), blind(weir), portReuse(weir)})
 }
 
 // requireLab skips where there can be no network; in CI that is a failure.

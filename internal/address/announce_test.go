@@ -15,7 +15,7 @@ func TestAnnouncementsNeverEnd(t *testing.T) {
 		sent int
 		want time.Duration
 	}{
-		{0, 0}, {4, 750 * time.Millisecond}, {9, 10 * time.Second}, {10, 70 * time.Second}, {11, 130 * time.Second}, {70, 3670 * time.Second},
+		{0, 0}, {4, 750 * time.Millisecond}, {5, time.Second}, {9, 10 * time.Second}, {10, 70 * time.Second}, {11, 130 * time.Second}, {70, 3670 * time.Second},
 	} {
 		if got := (announcement{begun, c.sent}).due().Sub(begun); got != c.want {
 			t.Errorf("after %d the next is due at %s, want %s", c.sent, got, c.want)

@@ -163,6 +163,7 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		journal:  journal,
 		observer: address.NewObserver(o.Log),
 		routers:  address.NewPathObserver(o.Log),
+		claims:   address.NewClaimObserver(o.Log),
 		resolver: address.NewResolver(),
 		monitor:  health.NewMonitor(memory, o.Log),
 		notifier: notify.New(o.Log),
@@ -197,6 +198,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		d.target.Run,
 		func(ctx context.Context) error { return d.observer.Run(ctx, d.networkSeen) },
 		func(ctx context.Context) error { return d.routers.Run(ctx, d.tooBig) },
+		func(ctx context.Context) error { return d.claims.Run(ctx, d.claimed) },
 		d.watchHealth,
 		d.notifier.Run,
 		func(ctx context.Context) error {

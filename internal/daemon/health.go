@@ -35,7 +35,7 @@ func (d *daemon) watchHealth(ctx context.Context) error {
 // less than the maps, but for weights of the last seconds.
 func (d *daemon) healthSeen(known map[model.CheckKey]model.Health) {
 	d.kept.keep(known, time.Now(), d.remember)
-	d.tell(func(seen *model.Seen) { seen.Health = known })
+	d.tellNow(func(seen *model.Seen) { seen.Health = known }) // the monitor has gathered them
 }
 
 func (d *daemon) remember(known map[model.CheckKey]model.Health) bool {

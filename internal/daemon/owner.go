@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"reflect"
 	"sync"
@@ -41,6 +42,7 @@ type daemon struct {
 	journal   *address.Journal
 	observer  *address.Observer
 	routers   *address.PathObserver
+	claims    *address.ClaimObserver
 	resolver  *address.Resolver
 	monitor   *health.Monitor
 	kept      keeper // of what monitor has found out
@@ -199,6 +201,7 @@ func (d *daemon) want(desired model.Desired) {
 	}
 	if !reflect.DeepEqual(before.Address, desired.Address) {
 		d.toAddress.Want(desired.Address)
+		d.claims.Follow(desired.Address.VIPs)
 	}
 	if !reflect.DeepEqual(before.Dataplane, desired.Dataplane) {
 		d.toPath.Want(desired.Dataplane)
@@ -240,6 +243,28 @@ func (d *daemon) tellNow(e event) {
 
 func (d *daemon) networkSeen(n model.Network) {
 	d.tell(func(s *model.Seen) { s.Network = n })
+}
+
+// claimed logs each claim once: it is a problem for as long as it lasts. When it has ended the neighbours are told
+// whose the address is: they may have believed it.
+func (d *daemon) claimed(claims map[model.Addr]model.Claim) {
+	d.tell(func(s *model.Seen) {
+		for address, claim := range claims {
+			if s.Claims[address] != claim {
+				d.log.Warn("another host says that it has a virtual address", "address", address, "interface", claim.Interface, "mac", net.HardwareAddr(claim.MAC[:]).String())
+			}
+		}
+		var ended []model.Addr
+		for address := range s.Claims {
+			if _, lasts := claims[address]; !lasts {
+				ended = append(ended, address)
+			}
+		}
+		if len(ended) > 0 {
+			d.target.Announce(ended)
+		}
+		s.Claims = claims
+	})
 }
 
 func (d *daemon) pathDone(want model.DataplaneWant, err error) {

@@ -111,6 +111,7 @@ func play(t *testing.T, text string, story func(*stage)) {
 			log:      slog.New(slog.DiscardHandler),
 			path:     &dataplane.Dataplane{},
 			observer: address.NewObserver(slog.New(slog.DiscardHandler)),
+			claims:   address.NewClaimObserver(slog.New(slog.DiscardHandler)),
 			monitor:  health.NewMonitor(nil, slog.New(slog.DiscardHandler)),
 			notifier: notify.New(slog.New(slog.DiscardHandler)),
 			began:    time.Now(),

@@ -24,6 +24,7 @@ type Seen struct {
 	Standings   map[ServiceKey]Standing     // by the last plan
 	Ejections   map[ServiceServer]Ejection  // by the last plan
 	Maintenance MaintenanceFiles
+	Claims      map[Addr]Claim      // of others to virtual addresses that this host holds
 	VRRP        map[string]VRRPSeen // by the name of the virtual router
 	Balanced    map[string]bool     // virtual routers whose services the data plane serves, by name
 	Served      map[string]bool     // the same of those that it serves, or may serve still
@@ -73,6 +74,12 @@ type Route struct {
 type Hop struct {
 	Link    int
 	Address Addr
+}
+
+// Claim is that another host says that it has an address.
+type Claim struct {
+	Interface string // by which it is heard
+	MAC       MAC    // its own
 }
 
 // TooBig is what a router said: a packet of this host does not fit into the next link.

@@ -3,7 +3,7 @@
 // Package plan is the policy on the way down: Make turns what is wanted (Spec) and what was seen
 // into what the kernel shall hold (Desired). It is pure; it reads no file, no clock and no kernel.
 // Read this file first, then interfaces.go (and vlan.go), servers.go (and pool.go, health.go, sorry.go, quorum.go,
-// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), vrrp.go, sync.go, detours.go, and problems.go.
+// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), vrrp.go, sync.go, detours.go, claims.go, and problems.go.
 package plan
 
 import (
@@ -54,7 +54,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		VRRP:      routers,
 		Sync:      sync,
 		Problems: slices.Concat(problems(spec, network), routerProblems(spec, routers, seen.VRRP, network), syncProblems(sync, seen.Sync),
-			maintenanceProblems(spec, seen.Maintenance)),
+			claimProblems(spec, seen.Claims), maintenanceProblems(spec, seen.Maintenance)),
 	}
 	retire(desired.Dataplane.Services, leased, balancing)
 	narrow(desired.Dataplane.Services, seen, now)

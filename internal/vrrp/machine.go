@@ -21,7 +21,7 @@ import (
 //	   │  ▲  │       ▼
 //	   │  │  └──── master ◄─┐
 //	   │  │  higher priority│ no advert for a master-down interval,
-//	   │  │  or step down   │ or a skew after priority 0
+//	   │  │  or step down   │ or a skew after priority 0, nothing where it has one peer
 //	   └──┼─────────────────┘
 //	      └──────► fault ◄── from everywhere, as long as there is one
 //
@@ -255,6 +255,15 @@ func (m *machine) skew() time.Duration {
 	return time.Duration(256-int(m.want.Priority)) * of / 256
 }
 
+// turn is how long it waits when the master has let go: a skew, in which a higher backup would be first (section 6.4.2).
+// Who has one peer, and that was the master, is the only backup: nobody else waits for anything.
+func (m *machine) turn() time.Duration {
+	if len(m.want.Peers) == 1 {
+		return 0
+	}
+	return m.skew()
+}
+
 // hear takes an advert of the virtual router's id in, and says whether it counts.
 func (m *machine) hear(now time.Time, a advert, w way) ([]deed, Reason) {
 	if why := judge(m.want, m.own, a, w); why != Taken {
@@ -286,7 +295,7 @@ func (m *machine) hearAsBackup(now time.Time, a advert, from netip.Addr) []deed 
 	case a.priority == 0 && m.seen.Master.IsValid() && from != m.seen.Master:
 		return nil
 	case a.priority == 0:
-		m.due, m.heard, m.cause = now.Add(m.skew()), now, fmt.Sprintf("%s has stepped down", from)
+		m.due, m.heard, m.cause = now.Add(m.turn()), now, fmt.Sprintf("%s has stepped down", from)
 		m.latest = time.Time{} // whoever comes now is the master
 		return nil
 	case m.givesWay(now, a):

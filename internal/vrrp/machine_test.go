@@ -250,6 +250,25 @@ func TestPriorityZeroIsTakenOverAfterTheSkew(t *testing.T) {
 	b.reads("1.609s sends 100", "1.609s master: 192.0.2.2 has stepped down")
 }
 
+// A skew is there to let a higher backup be first; where there is one peer, there is no other backup.
+func TestPriorityZeroOfTheOnlyPeerIsTakenOverAtOnce(t *testing.T) {
+	for peers, want := range map[int]string{1: "1s", 2: "1.609s"} {
+		b := begun(t, of(100, func(r *model.VirtualRouter) {
+			r.Peers = []netip.Addr{right, netip.MustParseAddr("192.0.2.9")}[:peers]
+		}))
+		b.pass(time.Second)
+		for _, priority := range []uint8{200, 0} {
+			b.forgets()
+			deeds, why := b.hear(b.now, said(priority), way{right, left, hops})
+			if why != Taken {
+				t.Fatalf("discarded: %s", why)
+			}
+			b.do(deeds)
+		}
+		b.pass(700*time.Millisecond).reads(want+" sends 100", want+" master: 192.0.2.2 has stepped down")
+	}
+}
+
 func TestWhoHasSteppedDownIsTheMasterNoMore(t *testing.T) {
 	other := netip.MustParseAddr("192.0.2.9")
 	b := begun(t, of(100)).hears(right, said(200)).pass(time.Second).hears(right, said(0))

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/api"
+	"github.com/weir-lb/weir/faults"
+	"github.com/weir-lb/weir/internal/lab"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+// Parts of faults 11 and 12.
+const (
+	bothTell  = "both_tell" // from two masters to an alarm on each
+	unsaid    = "unsaid"    // addresses that the master did not announce after the partition
+	clientSet = "arp_right" // from the end of the partition until the router sends to the master
+)
+
+// oneWay: the master's adverts do not reach the backup, all else does. Both are masters then.
+func oneWay(weir string) faults.Fault {
+	return faults.Fault{
+		Number: 11,
+		Parts: []faults.Part{
+			{Name: bothTell, Unit: faults.Seconds, Bar: 0.3},
+			{Name: oneOwner, Unit: faults.Seconds, Bar: 1},
+			{Name: failedNew, Unit: "connections"},
+		},
+		Prepare: func(t *testing.T, _ faults.Size) faults.Run {
+			p := newPair(t, weir, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "true"})
+			return suffers(t, p.isNotUnderstood)
+		},
+	}
+}
+
+func (p *pair) isNotUnderstood(ctx context.Context, m *faults.Measured) error {
+	if err := p.anew(ctx); err != nil { // an alarm lasts for a minute
+		return err
+	}
+	r, err := p.agreed(ctx)
+	if err != nil {
+		return err
+	}
+	seen, err := p.knocked(ctx, func(ctx context.Context) error {
+		if err := p.lab.Lose(&r.master.Node, lab.Adverts, 100); err != nil {
+			return err
+		}
+		if _, err := p.becomes(ctx, r.backup, "master"); err != nil {
+			return err
+		}
+		took, err := p.alarmed(ctx)
+		if err != nil {
+			return err
+		}
+		note(m, bothTell, took.Seconds(), "")
+		took, err = p.heals(ctx, r.master)
+		note(m, oneOwner, took.Seconds(), "")
+		return err
+	})
+	note(m, failedNew, float64(seen.Failed), "")
+	return err
+}
+
+// heals has the switch pass on everything that some directors say, and says how long it takes until there is one master.
+func (p *pair) heals(ctx context.Context, directors ...*lab.Director) (time.Duration, error) {
+	for _, d := range directors {
+		if err := p.lab.Hear(&d.Node); err != nil {
+			return 0, err
+		}
+	}
+	began := time.Now()
+	_, err := p.agreed(ctx)
+	return time.Since(began), err
+}
+
+// alarmed waits until each director has a problem that names the other one, or its MAC.
+func (p *pair) alarmed(ctx context.Context) (time.Duration, error) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("two directors are masters, and one of them does not tell"))
+	defer cancel()
+	err := every(ctx, 5*time.Millisecond, func() (bool, error) {
+		for _, d := range p.lab.Directors {
+			status, err := p.daemons[d].Status(ctx)
+			if err != nil || !isAlarm(status.Problems) {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+	return time.Since(began), err
+}
+
+func isAlarm(problems []api.Problem) bool {
+	for _, problem := range problems {
+		if strings.Contains(problem.Why, "as if it were master") || strings.Contains(problem.Why, "another host") {
+			return true
+		}
+	}
+	return false
+}
+
+// partition: adverts of neither director reach the other one, and clients reach both.
+func partition(weir string) faults.Fault {
+	return faults.Fault{
+		Number: 12,
+		Parts: []faults.Part{
+			{Name: oneOwner, Unit: faults.Seconds, Bar: 1},
+			{Name: unsaid, Unit: "addresses"},
+			{Name: clientSet, Unit: faults.Seconds, Bar: 1},
+			{Name: failedNew, Unit: "connections"},
+		},
+		Beside: "keepalived announces nothing after it, in some versions, and clients go on to the wrong one",
+		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			p := newPair(t, weir, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "true"})
+			lasts := time.Duration(size.Of(1, 3)) * time.Second
+			return suffers(t, func(ctx context.Context, m *faults.Measured) error { return p.isParted(ctx, m, lasts) })
+		},
+	}
+}
+
+func (p *pair) isParted(ctx context.Context, m *faults.Measured, lasts time.Duration) error {
+	r, err := p.agreed(ctx)
+	if err != nil {
+		return err
+	}
+	seen, err := p.knocked(ctx, func(ctx context.Context) error {
+		err := inOrder(
+			func() error { return p.lab.Lose(&r.master.Node, lab.Adverts, 100) },
+			func() error { return p.lab.Lose(&r.backup.Node, lab.Adverts, 100) },
+			func() error { _, err := p.becomes(ctx, r.backup, "master"); return err },
+			wait(lasts),
+		)
+		if err != nil {
+			return err
+		}
+		return p.isOne(ctx, m)
+	})
+	note(m, failedNew, float64(seen.Failed), "")
+	return err
+}
+
+// isOne ends the partition, and looks who announces the addresses then, and to whom the router sends.
+func (p *pair) isOne(ctx context.Context, m *faults.Measured) error {
+	e, err := newEar(p.lab.Stranger)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	began := time.Now()
+	took, err := p.heals(ctx, p.lab.Directors...)
+	note(m, oneOwner, took.Seconds(), "")
+	if err != nil {
+		return err
+	}
+	r, err := p.agreed(ctx)
+	if err != nil {
+		return err
+	}
+	winner, err := macOf(&r.master.Node, lab.FirstLink)
+	if err != nil {
+		return err
+	}
+	for _, f := range lab.Families() {
+		if err := p.isKnown(ctx, p.lab.VIP.In(f), winner); err != nil {
+			return err
+		}
+	}
+	note(m, clientSet, time.Since(began).Seconds(), "")
+	said := e.announced(time.Now().Add(500*time.Millisecond), winner)
+	note(m, unsaid, 0, "")
+	for _, f := range lab.Families() {
+		if !said[p.lab.VIP.In(f)] {
+			m.Figures[unsaid]++
+		}
+	}
+	return nil
+}
+
+// announced are the addresses that a MAC says it has, until then and since the ear was there.
+func (e *ear) announced(until time.Time, mac packet.MAC) map[netip.Addr]bool {
+	out := map[netip.Addr]bool{}
+	e.hear(until, func(frame []byte) bool {
+		if layers, _ := packet.Parse(frame); len(layers) > 0 {
+			arp, isARP := packet.Find[packet.ARP](layers)
+			na, isNA := packet.Find[packet.NeighbourAdvertisement](layers)
+			if isARP && arp.SenderMAC == mac {
+				out[arp.Sender] = true
+			}
+			if isNA && na.TargetMAC == mac {
+				out[na.Target] = true
+			}
+		}
+		return true
+	})
+	return out
+}
+
+// isKnown waits until the router sends what is for an address to a MAC.
+func (p *pair) isKnown(ctx context.Context, address netip.Addr, mac packet.MAC) error {
+	want := fmt.Sprintf("lladdr %02x:%02x:%02x:%02x:%02x:%02x ", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5])
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("the router does not send to %s at %s", address, want))
+	defer cancel()
+	return eachMoment(ctx, func() (bool, error) {
+		text, err := p.lab.Router.Output(ctx, "ip", "neigh", "show", address.String())
+		return strings.Contains(text, want), err
+	})
+}

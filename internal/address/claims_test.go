@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package address
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/packet"
+)
+
+var (
+	ownMAC, strangeMAC = model.MAC{2, 0, 0, 0, 0, 1}, model.MAC{2, 0, 0, 0, 0, 9}
+	claimedAddress     = netip.MustParseAddr("192.0.2.10")
+	claimedHolding     = holding{2, claimedAddress}
+)
+
+// newFollowing holds one address on eth0.
+func newFollowing() *book {
+	b := newBook()
+	b.follow([]model.Link{{Name: "eth0", Index: 2, MAC: ownMAC}, {Name: "lo", Index: 1, Loopback: true}},
+		[]model.VIP{{Address: claimedAddress, Interface: "eth0"}, {Address: netip.MustParseAddr("192.0.2.11"), Interface: "lo"}})
+	return b
+}
+
+// TestWhoInsistsIsToldOf, and nobody else: an old master may still be letting go, and this host hears itself.
+func TestWhoInsistsIsToldOf(t *testing.T) {
+	now := time.Unix(1000, 0)
+	b := newFollowing()
+	for _, c := range []claim{
+		{claimedHolding, ownMAC},
+		{holding{3, claimedAddress}, strangeMAC},
+		{holding{1, netip.MustParseAddr("192.0.2.11")}, strangeMAC},
+		{holding{2, netip.MustParseAddr("192.0.2.12")}, strangeMAC},
+	} {
+		if first, changed := b.hear(c, now); first || changed || len(b.heard) > 0 {
+			t.Errorf("%v was noted: it is nobody else's claim to what is held", c)
+		}
+	}
+	if first, changed := b.hear(claim{claimedHolding, strangeMAC}, now); !first || changed {
+		t.Errorf("a first claim: %t, %t", first, changed)
+	}
+	if first, changed := b.hear(claim{claimedHolding, strangeMAC}, now.Add(insists/2)); first || changed || len(b.told()) > 0 {
+		t.Errorf("a claim again at once: %t, %t, told: %v", first, changed, b.told())
+	}
+	if _, changed := b.hear(claim{claimedHolding, strangeMAC}, now.Add(insists)); !changed || b.told()[claimedAddress] != (model.Claim{Interface: "eth0", MAC: strangeMAC}) {
+		t.Errorf("it is insisted on, and told is %v", b.told())
+	}
+	if _, changed := b.hear(claim{claimedHolding, strangeMAC}, now.Add(2*insists)); changed {
+		t.Error("nothing has changed, and is told again")
+	}
+}
+
+func TestClaimsEnd(t *testing.T) {
+	now := time.Unix(1000, 0)
+	insistent := func() *book {
+		b := newFollowing()
+		b.hear(claim{claimedHolding, strangeMAC}, now)
+		b.hear(claim{claimedHolding, strangeMAC}, now.Add(insists))
+		return b
+	}
+	b := insistent()
+	if b.forget(now.Add(insists+claimEnds)) || !b.forget(now.Add(insists+claimEnds+1)) || len(b.told()) > 0 {
+		t.Errorf("nobody answers any more, and told is %v", b.told())
+	}
+	b = insistent()
+	if !b.follow([]model.Link{{Name: "eth0", Index: 2, MAC: ownMAC}}, nil) || len(b.told()) > 0 {
+		t.Errorf("the address is not held any more, and told is %v", b.told())
+	}
+	b = insistent()
+	if _, changed := b.hear(claim{claimedHolding, model.MAC{2, 0, 0, 0, 0, 8}}, now.Add(time.Second)); !changed || len(b.told()) > 0 {
+		t.Errorf("somebody else claims it for the first time, and told is %v", b.told())
+	}
+}
+
+// TestEveryAddressIsAskedFor, however many there are.
+func TestEveryAddressIsAskedFor(t *testing.T) {
+	b := newBook()
+	var vips []model.VIP
+	for n := range 150 {
+		vips = append(vips, model.VIP{Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), Interface: "eth0"})
+	}
+	b.follow([]model.Link{{Name: "eth0", Index: 2, MAC: ownMAC}}, vips)
+	asked := map[holding]bool{}
+	for range 3 {
+		turn := b.turn()
+		if len(turn) > askMost {
+			t.Errorf("a turn of %d", len(turn))
+		}
+		for _, h := range turn {
+			asked[h] = true
+		}
+	}
+	if len(asked) != len(vips) {
+		t.Errorf("%d of %d were asked for in three turns", len(asked), len(vips))
+	}
+}
+
+// TestDoubtsAreAskedForSoon, for as long as somebody insists, and for a second else; then he is remembered for a while.
+func TestDoubtsAreAskedForSoon(t *testing.T) {
+	now := time.Unix(1000, 0)
+	b := newFollowing()
+	b.hear(claim{claimedHolding, strangeMAC}, now)
+	if len(b.doubtful(now)) != 1 || len(b.doubtful(now.Add(claimDoubted))) != 0 {
+		t.Error("one who was heard once is asked for a second")
+	}
+	if b.forget(now.Add(claimForgotten)); len(b.heard) != 1 {
+		t.Error("he is forgotten too soon")
+	}
+	b.hear(claim{claimedHolding, strangeMAC}, now.Add(claimForgotten))
+	if len(b.doubtful(now.Add(2*claimForgotten))) != 1 {
+		t.Error("he insists, and is not asked for")
+	}
+	b = newFollowing()
+	b.hear(claim{claimedHolding, strangeMAC}, now)
+	if b.forget(now.Add(claimForgotten+1)) || len(b.heard) != 0 {
+		t.Error("he was told of, or is remembered for ever")
+	}
+}
+
+func TestClaimsAreReadFromFrames(t *testing.T) {
+	six, strange := netip.MustParseAddr("2001:db8::10"), strangeMAC
+	link := packet.Ethernet{Source: strange, Destination: packet.Broadcast}
+	request, reply := packet.GratuitousARP(strange, claimedAddress)
+	na := func(hops uint8, mac packet.MAC) []byte {
+		return packet.Build(link, packet.IPv6{Source: six, Destination: packet.AllNodes, HopLimit: hops}, packet.ICMPv6{},
+			packet.NeighbourAdvertisement{Target: six, TargetMAC: mac})
+	}
+	probe := packet.Build(link, packet.ARP{Operation: packet.ARPRequest, SenderMAC: strange, Sender: netip.IPv4Unspecified(), Target: claimedAddress})
+	for _, c := range []struct {
+		name  string
+		frame []byte
+		want  netip.Addr // zero: none
+	}{
+		{"announcement", request, claimedAddress},
+		{"reply", reply, claimedAddress},
+		{"a question of one who has no address", probe, netip.Addr{}},
+		{"advertisement", na(255, strange), six},
+		{"advertisement without the option", na(255, packet.MAC{}), six},
+		{"advertisement that came through a router", na(254, strange), netip.Addr{}},
+		{"cut short", request[:30], netip.Addr{}},
+		{"nothing", nil, netip.Addr{}},
+	} {
+		address, mac, ok := parseClaim(c.frame)
+		if ok != c.want.IsValid() || ok && (address != c.want || mac != strangeMAC) {
+			t.Errorf("%s: %v at %v, %t", c.name, address, mac, ok)
+		}
+	}
+}
