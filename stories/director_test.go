@@ -23,6 +23,7 @@ func direct(ctx context.Context, s *stage, args []string) (string, error) {
 		"start":     withFile(func(text string) error { return inOrder(func() error { return d.Start(text) }, ready(ctx, d)) }),
 		"launch":    withFile(d.Start),
 		"configure": withFile(d.Configure),
+		"share":     func(_ context.Context, s *stage, args []string) (string, error) { return "", share(s, d, args) },
 		"restart": func(ctx context.Context, _ *stage, _ []string) (string, error) {
 			return "", inOrder(d.Restart, ready(ctx, d))
 		},
@@ -38,6 +39,18 @@ func direct(ctx context.Context, s *stage, args []string) (string, error) {
 // ready waits until packets follow the configuration and every server is reachable.
 func ready(ctx context.Context, d *lab.Director) func() error {
 	return func() error { return d.WaitReady(ctx) }
+}
+
+// share adds to a file of the story that the director shares its connections with the others.
+func share(s *stage, d *lab.Director, args []string) error {
+	if err := exactly(args, "FILE"); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(s.path(args[0]))
+	if err != nil {
+		return misuse(err.Error())
+	}
+	return os.WriteFile(s.path(args[0]), append(text, s.lab.ConnectionSync(d)...), 0o644)
 }
 
 // withFile uses a file of the story: to start a daemon, for instance.
@@ -92,7 +105,7 @@ func directorArgs(d *lab.Director, args []string) []string {
 	all := slices.Concat(run, []string{"--bpffs", d.BPFFS, "--state", d.State})
 	return withDirectories(args, map[string][]string{
 		"run": all, "cleanup": all,
-		"status": run, "services": run, "servers": run, "connections": run, "counters": run, "explain": run, "trace": run, "reload": run, "notify": run, "events": run, "vrrp": run, "failover": run,
+		"status": run, "services": run, "servers": run, "connections": run, "counters": run, "explain": run, "trace": run, "reload": run, "notify": run, "events": run, "vrrp": run, "failover": run, "sync": run,
 	}[args[0]])
 }
 

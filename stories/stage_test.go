@@ -24,6 +24,7 @@ type stage struct {
 	lab     *lab.Lab
 	closers []io.Closer // what the story itself runs on the lab's hosts
 	streams map[string]*connection
+	crowds  map[string]*lab.Crowd
 	load    *traffic
 	watch   *program // weir trace
 
@@ -34,7 +35,7 @@ type stageKey struct{}
 
 // setTheStage prepares a story. Its files may be read by everybody: see publicDir.
 func setTheStage(env *testscript.Env, weir string) error {
-	s := &stage{weir: weir, work: env.WorkDir, streams: map[string]*connection{}}
+	s := &stage{weir: weir, work: env.WorkDir, streams: map[string]*connection{}, crowds: map[string]*lab.Crowd{}}
 	env.Values[stageKey{}] = s
 	env.Defer(func() {
 		s.tell(env.T())
@@ -64,6 +65,9 @@ func (s *stage) close() error {
 	}
 	for _, c := range s.streams {
 		c.end()
+	}
+	for _, c := range s.crowds {
+		c.Close()
 	}
 	for _, c := range s.closers {
 		errs = append(errs, c.Close())

@@ -23,7 +23,7 @@ func words() map[string]word {
 		"lab": buildLab, // lab SHAPE [METHOD] [directors N] [servers N] [mtu N] [tunnel TYPE] [mss SIZE]; the servers serve
 
 		// director_test.go
-		"director": direct, // director [NAME] start|launch|configure FILE, or stop|kill|restart|hangup|log|privileges|serve
+		"director": direct, // director [NAME] start|launch|configure|share FILE, or stop|kill|restart|hangup|log|privileges|serve
 		"weir":     weir,   // weir ARG...: the command line, on the first director; elsewhere: on HOST weir ARG...
 
 		// client_test.go
@@ -50,6 +50,9 @@ func words() map[string]word {
 
 		// stream_test.go
 		"stream": stream, // stream open|close NAME [ADDRESS [udp]]: a connection that stays
+
+		// crowd_test.go
+		"crowd": gather, // crowd gather NAME ADDRESS N, or muster NAME: connections that stay, and how many were lost
 
 		// load_test.go
 		"load": load, // load start ADDRESS..., or stop: new connections, one every 8 ms

@@ -160,6 +160,7 @@ func (s *Sync) endOthers(want Want) {
 		s.mu.Lock()
 		delete(s.peers, p.at)
 		s.mu.Unlock()
+		s.news.add(State{Peer: p.at}) // as one that was never heard: what was true of it is not any more
 	}
 }
 

@@ -31,6 +31,7 @@ import (
 
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/config"
+	"github.com/weir-lb/weir/internal/connsync"
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/health"
 	"github.com/weir-lb/weir/internal/model"
@@ -170,6 +171,7 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		began:    time.Now(),
 		target:   address.NewTarget(journal, path.CheckProgram, o.Log),
 		vrrp:     vrrp.NewRunner(renew(path), o.Log),
+		peers:    connsync.New(path, o.Log),
 		events:   make(chan event),
 		urgent:   make(chan event),
 		refusals: make(chan struct{}, 1),
@@ -178,8 +180,9 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		parting:  map[string]bool{},
 	}
 	d.release = d.vrrp.Released
-	d.toPath = reconcile.NewLoop("dataplane", path, d.pathDone, o.Log)
+	d.toPath = reconcile.NewLoop("dataplane", &handover{path: path, peers: d.peers, log: o.Log}, d.pathDone, o.Log)
 	d.toAddress = reconcile.NewLoop("address", d.target, d.addressDone, o.Log)
+	d.toPeers = reconcile.NewLoop("sync", &sharer{follow: d.peers.Follow, tellEnds: d.tellEnds}, d.sharingDone, o.Log)
 	d.spec = spec
 	d.spec.Revision = 1
 	return d
@@ -195,12 +198,14 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		serve,
 		d.toPath.Run,
 		d.toAddress.Run,
+		d.toPeers.Run,
 		d.target.Run,
 		func(ctx context.Context) error { return d.observer.Run(ctx, d.networkSeen) },
 		func(ctx context.Context) error { return d.routers.Run(ctx, d.tooBig) },
 		func(ctx context.Context) error { return d.claims.Run(ctx, d.claimed) },
 		d.watchHealth,
 		d.notifier.Run,
+		func(ctx context.Context) error { return d.peers.Run(ctx, d.peerTurned) },
 		func(ctx context.Context) error {
 			return d.path.Run(ctx, dataplane.Hears{Unresolved: d.unresolved, Refused: d.refused})
 		},

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/address"
+	"github.com/weir-lb/weir/internal/connsync"
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/health"
 	"github.com/weir-lb/weir/internal/model"
@@ -50,8 +51,11 @@ type daemon struct {
 	vrrp      *vrrp.Runner
 	release   func(router string) // vrrp's Released
 	target    *address.Target
+	peers     *connsync.Sync
+	memory    syncMemory // of what was counted with peers
 	toPath    *reconcile.Loop[model.DataplaneWant]
 	toAddress *reconcile.Loop[model.AddressWant]
+	toPeers   *reconcile.Loop[sharing]
 
 	// spec, seen, told, past, parting and detours belong to own's goroutine.
 	spec    model.Spec
@@ -208,6 +212,9 @@ func (d *daemon) want(desired model.Desired) {
 	}
 	if !reflect.DeepEqual(before.VRRP, desired.VRRP) {
 		d.vrrp.Follow(desired.VRRP)
+	}
+	if !reflect.DeepEqual(before.Sync, desired.Sync) { // so it is, too, when the services are others
+		d.toPeers.Want(sharing{desired.Sync, sumOf(d.spec.Services)})
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/config"
+	"github.com/weir-lb/weir/internal/connsync"
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/health"
 	"github.com/weir-lb/weir/internal/model"
@@ -97,6 +98,7 @@ type stage struct {
 	t        *testing.T
 	paths    target[model.DataplaneWant]
 	address  target[model.AddressWant]
+	sharing  target[sharing]
 	released target[string] // virtual routers whose addresses nobody reaches here any more
 	stop     context.CancelFunc
 }
@@ -122,6 +124,7 @@ func play(t *testing.T, text string, story func(*stage)) {
 			vrrp:     vrrp.NewRunner(func(string, time.Duration) error { return nil }, slog.New(slog.DiscardHandler)),
 			release:  func(router string) { s.released.told(router) },
 			parting:  map[string]bool{},
+			peers:    connsync.New(nil, slog.New(slog.DiscardHandler)),
 		}
 		journal, err := address.OpenJournal(filepath.Join(filepath.Dir(file), "host.json"))
 		if err != nil {
@@ -130,6 +133,7 @@ func play(t *testing.T, text string, story func(*stage)) {
 		s.journal = journal
 		s.toPath = reconcile.NewLoop("dataplane", &s.paths, s.pathDone, s.log)
 		s.toAddress = reconcile.NewLoop("address", &s.address, s.addressDone, s.log)
+		s.toPeers = reconcile.NewLoop("sync", &s.sharing, s.sharingDone, s.log)
 		s.write(text)
 		spec, err := config.Load(file)
 		if err != nil {
@@ -142,6 +146,7 @@ func play(t *testing.T, text string, story func(*stage)) {
 		go s.own(ctx)
 		go s.toPath.Run(ctx)
 		go s.toAddress.Run(ctx)
+		go s.toPeers.Run(ctx)
 		story(s)
 		s.stop()
 		synctest.Wait() // nobody hangs when the daemon ends

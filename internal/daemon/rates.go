@@ -58,6 +58,7 @@ func (d *daemon) readSigns(watch *signs) time.Duration {
 
 // readCounters is for ticks.
 func (d *daemon) readCounters(estimator *report.Estimator, watch *signs) {
+	d.syncReadings(time.Now()) // lest what was lately is what was since somebody last asked
 	counters, err := d.path.Counters()
 	if err != nil {
 		d.log.Debug("counters are not read for rates", "err", err)

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weir-lb/weir/internal/connsync"
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// witness is the path and the peers of a handover, and writes down who was told what, and when.
+type witness struct {
+	log    []string
+	failed error // of the path
+}
+
+func (w *witness) Apply(context.Context, model.DataplaneWant) error {
+	w.log = append(w.log, "apply")
+	return w.failed
+}
+
+func (w *witness) Serve(r connsync.Role) { w.log = append(w.log, "serve as "+r.String()) }
+
+func (w *witness) Flush(ctx context.Context) error {
+	w.log = append(w.log, "flush")
+	if _, bounded := ctx.Deadline(); !bounded {
+		w.log = append(w.log, "without an end")
+	}
+	return errors.New("a peer does not answer")
+}
+
+func served(serving ...bool) (want model.DataplaneWant) {
+	for i, is := range serving {
+		want.Services = append(want.Services, model.ServiceWant{Serving: is,
+			Key: model.ServiceKey{Protocol: model.TCP, Address: netip.MustParseAddr("192.0.2.10"), Port: uint16(i + 1)}})
+	}
+	return want
+}
+
+// TestPeersKnowAllBeforeAServiceIsLeft, and what they told before one is served: while the path still serves it there is
+// somebody to ask what has changed.
+func TestPeersKnowAllBeforeAServiceIsLeft(t *testing.T) {
+	w := &witness{}
+	h := &handover{path: w, peers: w, log: slog.New(slog.DiscardHandler)}
+	for _, step := range []struct {
+		want model.DataplaneWant
+		does string
+	}{
+		{served(false, false), "apply, serve as backup"},
+		{served(true, true), "serve as master, apply, serve as master"},
+		{served(true, true), "serve as master, apply, serve as master"},
+		{served(true, false), "flush, serve as mixed, apply, serve as mixed"},
+		{served(false, false), "flush, apply, serve as backup"},
+		{served(true), "serve as master, apply, serve as master"},
+		{served(), "apply, serve as backup"}, // it is not there any more: nobody takes it over
+	} {
+		w.log = nil
+		if err := h.Apply(t.Context(), step.want); err != nil {
+			t.Error(err)
+		}
+		if got := strings.Join(w.log, ", "); got != step.does {
+			t.Errorf("got  %s\nwant %s", got, step.does)
+		}
+	}
+	w.failed = errors.New("busy")
+	if err := h.Apply(t.Context(), served(true)); !errors.Is(err, w.failed) {
+		t.Errorf("the path failed, and it says %v", err)
+	}
+}
+
+func writeKey(t *testing.T, file string, first byte) {
+	t.Helper()
+	key := make([]byte, 32)
+	key[0] = first
+	if err := os.WriteFile(file, []byte(base64.StdEncoding.EncodeToString(key)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKeysAreReadAgainWithEachRevision, and until they can be.
+func TestKeysAreReadAgainWithEachRevision(t *testing.T) {
+	var followed []string
+	s := &sharer{
+		follow: func(w connsync.Want) {
+			followed = append(followed, fmt.Sprint(w.Local, w.Interface, w.Peers, w.Keys, w.Services))
+		},
+		tellEnds: func(on bool) { followed = append(followed, fmt.Sprint("ends ", on)) },
+	}
+	file := filepath.Join(t.TempDir(), "sync.key")
+	want := sharing{model.SyncWant{Revision: 1, Link: 2, Sync: model.Sync{Interface: "eth0", Port: 8849, KeyFile: file,
+		Peers: []model.Addr{netip.MustParseAddr("192.0.2.3")}}}, 7}
+	run := func(what string, expected ...string) {
+		t.Helper()
+		followed = nil
+		if err := s.Apply(t.Context(), want); err != nil {
+			followed = append(followed, "error")
+		}
+		if diff := cmp.Diff(expected, followed); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	nobody := fmt.Sprint(netip.AddrPort{}, "", []netip.AddrPort(nil), connsync.Keys(nil), uint64(0))
+	run("there is no file", nobody, "ends false", "error")
+	run("still none", nobody, "ends false", "error")
+	writeKey(t, file, 1)
+	keys, err := connsync.LoadKeys(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := func() string {
+		return fmt.Sprint(netip.MustParseAddrPort("0.0.0.0:8849"), "eth0", []netip.AddrPort{netip.MustParseAddrPort("192.0.2.3:8849")}, keys, uint64(7))
+	}
+	run("there is one", runs(), "ends true")
+	writeKey(t, file, 2)
+	run("nobody has reloaded")
+	want.Revision = 2
+	if keys, err = connsync.LoadKeys(file); err != nil {
+		t.Fatal(err)
+	}
+	run("reloaded", runs(), "ends true")
+	want.Fault = "interface eth0 is down"
+	run("a fault that the plan has found", nobody, "ends false")
+}
+
+func TestPeersAreSeenAsTheyStand(t *testing.T) {
+	noon := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	before := model.SyncPeerSeen{}
+	for i, c := range []struct {
+		state connsync.State
+		want  model.SyncPeerSeen
+		since int // step
+	}{
+		{connsync.State{Problem: "no socket"}, model.SyncPeerSeen{State: model.SyncSilent, Why: "no socket"}, 0},
+		{connsync.State{}, model.SyncPeerSeen{State: model.SyncSilent}, 0},
+		{connsync.State{Heard: true, Role: connsync.RoleAll}, model.SyncPeerSeen{State: model.SyncJoining, Role: "master", Why: "not all of its connections are here yet"}, 2},
+		{connsync.State{Heard: true, Role: connsync.RoleAll, InSync: true}, model.SyncPeerSeen{State: model.SyncJoining, Role: "master", Why: "it has not got all connections from here yet"}, 2},
+		{connsync.State{Heard: true, Role: connsync.RoleNone, InSync: true, Has: true}, model.SyncPeerSeen{State: model.SyncReady, Role: "backup"}, 4},
+		{connsync.State{Heard: true, Role: connsync.RoleSome, InSync: true, Has: true, Servers: true}, model.SyncPeerSeen{State: model.SyncReady, Role: "mixed", Other: true}, 4},
+		{connsync.State{Role: connsync.RoleSome, InSync: true, Has: true}, model.SyncPeerSeen{State: model.SyncSilent, Role: "mixed"}, 6},
+	} {
+		got := fromPeer(c.state, before, noon.Add(time.Duration(i)*time.Second))
+		c.want.Since = noon.Add(time.Duration(c.since) * time.Second)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("step %d (-want +got):\n%s", i, diff)
+		}
+		before = got
+	}
+}
+
+// TestAlikeDirectorsHaveTheSameSum, whatever the order of what they have, and its weights.
+func TestAlikeDirectorsHaveTheSameSum(t *testing.T) {
+	server := func(last byte, f model.Forwarding, weight int) model.Server {
+		return model.Server{Key: model.ServerKey{Address: netip.AddrFrom4([4]byte{192, 0, 2, last}), Port: 80}, Forwarding: f, Weight: uint16(weight)}
+	}
+	service := func(port uint16, servers ...model.Server) model.Service {
+		return model.Service{Key: model.ServiceKey{Protocol: model.TCP, Address: netip.MustParseAddr("192.0.2.10"), Port: port}, Servers: servers}
+	}
+	one := []model.Service{service(80, server(11, model.DR, 1), server(12, model.DR, 2)), service(443, server(11, model.NAT, 1))}
+	other := []model.Service{service(443, server(11, model.NAT, 9)), service(80, server(12, model.DR, 1), server(11, model.DR, 1))}
+	if sumOf(one) != sumOf(other) {
+		t.Error("the order, or a weight, makes a difference")
+	}
+	for what, change := range map[string]func(s []model.Service){
+		"a method":  func(s []model.Service) { s[0].Servers[0].Forwarding = model.DR },
+		"a server":  func(s []model.Service) { s[1].Servers = nil },
+		"a service": func(s []model.Service) { s[0].Key.Port = 444 },
+		"whose it is": func(s []model.Service) {
+			s[0].Servers, s[1].Servers = slices.Clone(s[1].Servers), slices.Clone(s[0].Servers)
+		},
+	} {
+		changed := []model.Service{other[0], other[1]}
+		for i := range changed {
+			changed[i].Servers = slices.Clone(changed[i].Servers)
+		}
+		if change(changed); sumOf(changed) == sumOf(one) {
+			t.Errorf("%s makes no difference", what)
+		}
+	}
+}
