@@ -44,7 +44,7 @@ func demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Send real traffic through every method, kill the daemon, and tell what came of it",
 	}, func(ctx context.Context) outcome { return d.run(ctx) })
-	c.AddCommand(healthCommand())
+	c.AddCommand(healthCommand(), failoverCommand())
 	return c
 }
 
@@ -57,6 +57,10 @@ func (d *demo) command(c *cobra.Command, run func(context.Context) outcome) *cob
 			return err
 		}
 		d.progress = c.ErrOrStderr()
+		d.page, d.paint = c.OutOrStdout(), paintFor(c.OutOrStdout())
+		if asJSON {
+			d.page = io.Discard
+		}
 		ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 		defer stop()
 		result := run(ctx)
@@ -74,6 +78,8 @@ func (d *demo) command(c *cobra.Command, run func(context.Context) outcome) *cob
 type demo struct {
 	weir     string
 	progress io.Writer
+	page     io.Writer // for what a person reads as it comes
+	paint    paint
 }
 
 func (d *demo) say(format string, args ...any) {

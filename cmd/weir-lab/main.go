@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command weir-lab shows and tries weir in networks of namespaces on this machine: `demo` sends real
-// traffic through every forwarding method and tells what came of it, `shell` leaves a network
-// running and opens a shell in it. Networks and what runs in them are internal/lab's; here is what a
-// person sees. Read demo.go first.
+// traffic through every forwarding method and tells what came of it, `demo health` and `demo failover`
+// let servers and directors fail under load, `shell` leaves a network running and opens a shell in it.
+// Networks and what runs in them are internal/lab's; here is what a person sees. Read demo.go first.
 package main
 
 import (
@@ -15,9 +15,12 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weir-lb/weir/internal/lab"
 )
 
 func main() {
+	lab.TakePart()
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 

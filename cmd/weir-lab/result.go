@@ -69,7 +69,7 @@ func (r *result) judge() {
 		r.Restart != nil && r.Restart.Failed == 0
 }
 
-// outcome is what a demo ends with. Its JSON is a contract.
+// outcome is what a demo ends with. Its JSON is a contract; its text is what a person has not been told yet.
 type outcome interface {
 	ok() bool
 	text(paint) string
@@ -80,13 +80,10 @@ func (r result) ok() bool { return r.OK }
 // show prints a result for a person or a machine, and fails if it is not a good one.
 func show(out io.Writer, asJSON bool, r outcome) error {
 	var err error
-	switch {
-	case asJSON:
+	if asJSON {
 		err = json.NewEncoder(out).Encode(r)
-	case isTerminal(out):
-		_, err = io.WriteString(out, r.text(coloured))
-	default:
-		_, err = io.WriteString(out, r.text(plain))
+	} else {
+		_, err = io.WriteString(out, r.text(paintFor(out)))
 	}
 	if err == nil && !r.ok() {
 		err = errSaid
@@ -106,6 +103,13 @@ func isTerminal(out io.Writer) bool {
 
 // paint marks a text as good or bad.
 type paint func(good bool, text string) string
+
+func paintFor(out io.Writer) paint {
+	if isTerminal(out) {
+		return coloured
+	}
+	return plain
+}
 
 func plain(_ bool, text string) string { return text }
 

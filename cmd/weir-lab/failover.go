@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-lb/weir/internal/lab"
+)
+
+// What clients do in the demo of a takeover.
+const (
+	residents   = 1000 // connections that stay, of each family, unless it is said otherwise
+	speakEvery  = time.Second
+	beforeEvent = 300 * time.Millisecond // for so long others come first
+	afterEvent  = 500 * time.Millisecond // and when it is over
+)
+
+// scene is what happens to two directors that forward by a method.
+type scene struct {
+	method lab.Forwarding
+	events []event
+}
+
+// scenes are all of them: each event once, and the hardest one by every method.
+func scenes() []scene {
+	return []scene{
+		{lab.DR, []event{planned, killed, cutOff, returned, linkFlap, oneWay}},
+		{lab.NAT, []event{cutOff}},
+		{lab.TUN, []event{cutOff}},
+	}
+}
+
+// scenesOf are those of a method; "": all.
+func scenesOf(method string) ([]scene, error) {
+	all := scenes()
+	if method == "" {
+		return all, nil
+	}
+	all = slices.DeleteFunc(all, func(s scene) bool { return string(s.method) != method })
+	if len(all) == 0 {
+		return nil, usageError{fmt.Errorf("no forwarding %q: it is nat, tun or dr", method)}
+	}
+	return all, nil
+}
+
+func failoverCommand() *cobra.Command {
+	d := &failoverDemo{}
+	var method string
+	c := d.command(&cobra.Command{
+		Use:   "failover",
+		Short: "Let one of two directors leave, fail and return under load, and tell what it costs",
+	}, func(ctx context.Context) outcome { return d.run(ctx) })
+	c.Flags().IntVar(&d.connections, "connections", residents, "`NUMBER` of connections that stay, in each family")
+	c.Flags().StringVar(&method, "forwarding", "", "show what happens by this `METHOD` alone: nat, tun or dr (default: by all)")
+	c.PreRunE = func(*cobra.Command, []string) (err error) {
+		if d.connections < 1 {
+			return usageError{fmt.Errorf("%d connections: at least one", d.connections)}
+		}
+		d.scenes, err = scenesOf(method)
+		return err
+	}
+	return c
+}
+
+// failoverDemo is one pair of directors after the other.
+type failoverDemo struct {
+	demo
+	scenes      []scene
+	connections int
+}
+
+// run never stops at a failure of weir: what fails is part of the result.
+func (d *failoverDemo) run(ctx context.Context) failoverResult {
+	out := failoverResult{Rows: []failoverRow{}}
+	io.WriteString(d.page, failoverHead)
+	for _, s := range d.scenes {
+		out.wanted += len(s.events) * len(lab.Families())
+		if err := d.play(ctx, s, &out); err != nil && ctx.Err() == nil {
+			d.say("%s: %v", s.method, err)
+		}
+	}
+	out.judge()
+	return out
+}
+
+// play builds a pair of directors, and lets one thing after the other happen to it.
+func (d *failoverDemo) play(ctx context.Context, s scene, out *failoverResult) (err error) {
+	l, err := lab.New(ctx, lab.Config{Shape: lab.LAN, Forwarding: s.method, Directors: 2, Weir: d.weir, Confined: true, Log: d.log()})
+	if err != nil {
+		return err
+	}
+	p := newPair(l)
+	defer func() { err = errors.Join(err, p.close()) }()
+	if err := p.open(ctx, d.connections); err != nil {
+		return err
+	}
+	for _, e := range s.events {
+		if err := d.show(ctx, p, e, out); err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
+		}
+	}
+	return nil
+}
+
+// show lets one thing happen, tells a person at once what clients saw of it, and undoes it.
+func (d *failoverDemo) show(ctx context.Context, p *pair, e event, out *failoverResult) error {
+	rows, err := p.seen(ctx, e)
+	for _, row := range rows {
+		io.WriteString(d.page, row.text(d.paint))
+		for _, note := range row.notes {
+			d.say("%s, %s: %s", e.name, row.Family, note)
+		}
+	}
+	out.Rows = append(out.Rows, rows...)
+	if err == nil && e.mend != nil {
+		err = within(ctx, e.mend, p)
+	}
+	return err
+}
