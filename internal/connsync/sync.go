@@ -31,6 +31,7 @@ type Sync struct {
 	mu    sync.Mutex
 	role  Role
 	peers map[netip.AddrPort]*peer
+	also  func([]model.Record) // is told what peers are; nil: nobody is
 }
 
 // Want is with whom connections are shared, and how.
@@ -78,6 +79,14 @@ func (s *Sync) Serve(role Role) {
 	for _, p := range s.peers {
 		p.box.put(func(m *mail) { m.role = role })
 	}
+}
+
+// Also has somebody else told of what is served here and has changed, since a change is news but once; nil: nobody. He
+// must not wait.
+func (s *Sync) Also(hear func([]model.Record)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.also = hear
 }
 
 // Ended says that connections have ended, so that peers need not find that out. It waits for nobody.
@@ -226,10 +235,11 @@ func (s *Sync) collectSome(ctx context.Context) (left, error) {
 		return noRoom, nil
 	}
 	var items []item
+	var records []model.Record
 	full := false
 	err := s.table.Changes(ctx, false, func(r model.Record) bool {
 		if full = len(items) == most; !full {
-			items = append(items, item{record: r})
+			items, records = append(items, item{record: r}), append(records, r)
 		}
 		return !full
 	})
@@ -239,16 +249,27 @@ func (s *Sync) collectSome(ctx context.Context) (left, error) {
 	for _, p := range s.all() {
 		p.tell(items)
 	}
+	s.tellAlso(records)
 	if err == nil && full {
 		return someLeft, nil
 	}
 	return noneLeft, err
 }
 
+func (s *Sync) tellAlso(records []model.Record) {
+	s.mu.Lock()
+	also := s.also
+	s.mu.Unlock()
+	if also != nil && len(records) > 0 {
+		also(records)
+	}
+}
+
 // takes is how many changes there is room for; false: none are wanted, since nothing is served here, or nobody listens.
 func (s *Sync) takes() (most int, wanted bool) {
 	s.mu.Lock()
 	serves := s.role.serves()
+	wanted = s.also != nil
 	s.mu.Unlock()
 	most = mostCollects
 	for _, p := range s.all() {

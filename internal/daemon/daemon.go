@@ -32,6 +32,7 @@ import (
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/config"
 	"github.com/weir-lb/weir/internal/connsync"
+	"github.com/weir-lb/weir/internal/connsync/ipvs"
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/health"
 	"github.com/weir-lb/weir/internal/model"
@@ -172,6 +173,7 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		target:   address.NewTarget(journal, path.CheckProgram, o.Log),
 		vrrp:     vrrp.NewRunner(renew(path), o.Log),
 		peers:    connsync.New(path, o.Log),
+		lvs:      ipvs.NewRunner(path, o.Log),
 		events:   make(chan event),
 		urgent:   make(chan event),
 		refusals: make(chan struct{}, 1),
@@ -180,7 +182,7 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		parting:  map[string]bool{},
 	}
 	d.release = d.vrrp.Released
-	d.toPath = reconcile.NewLoop("dataplane", &handover{path: path, peers: d.peers, log: o.Log}, d.pathDone, o.Log)
+	d.toPath = reconcile.NewLoop("dataplane", &handover{path: path, peers: d.peers, use: d.lvs.Use, log: o.Log}, d.pathDone, o.Log)
 	d.toAddress = reconcile.NewLoop("address", d.target, d.addressDone, o.Log)
 	d.toPeers = reconcile.NewLoop("sync", &sharer{follow: d.peers.Follow, tellEnds: d.tellEnds}, d.sharingDone, o.Log)
 	d.spec = spec
@@ -206,6 +208,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		d.watchHealth,
 		d.notifier.Run,
 		func(ctx context.Context) error { return d.peers.Run(ctx, d.peerTurned) },
+		func(ctx context.Context) error { return d.lvs.Run(ctx, d.lvsFault) },
 		func(ctx context.Context) error {
 			return d.path.Run(ctx, dataplane.Hears{Unresolved: d.unresolved, Refused: d.refused})
 		},

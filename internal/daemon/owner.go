@@ -15,6 +15,7 @@ import (
 
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/connsync"
+	"github.com/weir-lb/weir/internal/connsync/ipvs"
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/health"
 	"github.com/weir-lb/weir/internal/model"
@@ -52,6 +53,7 @@ type daemon struct {
 	release   func(router string) // vrrp's Released
 	target    *address.Target
 	peers     *connsync.Sync
+	lvs       *ipvs.Runner
 	memory    syncMemory // of what was counted with peers
 	toPath    *reconcile.Loop[model.DataplaneWant]
 	toAddress *reconcile.Loop[model.AddressWant]
@@ -215,6 +217,7 @@ func (d *daemon) want(desired model.Desired) {
 	}
 	if !reflect.DeepEqual(before.Sync, desired.Sync) { // so it is, too, when the services are others
 		d.toPeers.Want(sharing{desired.Sync, sumOf(d.spec.Services)})
+		d.shareWithLVS(desired.Sync)
 	}
 }
 

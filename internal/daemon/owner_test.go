@@ -20,6 +20,7 @@ import (
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/config"
 	"github.com/weir-lb/weir/internal/connsync"
+	"github.com/weir-lb/weir/internal/connsync/ipvs"
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/health"
 	"github.com/weir-lb/weir/internal/model"
@@ -125,6 +126,7 @@ func play(t *testing.T, text string, story func(*stage)) {
 			release:  func(router string) { s.released.told(router) },
 			parting:  map[string]bool{},
 			peers:    connsync.New(nil, slog.New(slog.DiscardHandler)),
+			lvs:      ipvs.NewRunner(nil, slog.New(slog.DiscardHandler)),
 		}
 		journal, err := address.OpenJournal(filepath.Join(filepath.Dir(file), "host.json"))
 		if err != nil {

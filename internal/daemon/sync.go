@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/connsync"
+	"github.com/weir-lb/weir/internal/connsync/ipvs"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/reconcile"
 	"github.com/weir-lb/weir/internal/report"
@@ -157,6 +158,7 @@ type handover struct {
 		Flush(context.Context) error
 	}
 	log    *slog.Logger
+	use    func(ipvs.Marks)          // directors of LVS are told of what is served, too
 	served map[model.ServiceKey]bool // by the newest want
 }
 
@@ -171,6 +173,7 @@ func (h *handover) Apply(ctx context.Context, want model.DataplaneWant) error {
 	}
 	err := h.path.Apply(ctx, want)
 	h.peers.Serve(role)
+	h.use(marksOf(want.Services))
 	return err
 }
 
@@ -224,7 +227,7 @@ func (m *syncMemory) lately(now time.Time, counts map[model.Addr]report.SyncCoun
 // syncReadings is also called now and then when nobody asks, so that the memory is one of minutes.
 func (d *daemon) syncReadings(now time.Time) report.SyncReadings {
 	states := d.peers.States()
-	return report.SyncReadings{Peers: fromStates(states), Lately: d.memory.lately(now, fromStates(states))} // which keeps its own
+	return report.SyncReadings{Peers: fromStates(states), IPVS: fromIPVS(d.lvs.Counts()), Lately: d.memory.lately(now, fromStates(states))} // which keeps its own
 }
 
 func fromStates(states []connsync.State) map[model.Addr]report.SyncCounts {

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/weir-lb/weir/internal/connsync"
+	"github.com/weir-lb/weir/internal/connsync/ipvs"
 	"github.com/weir-lb/weir/internal/model"
 )
 
@@ -55,7 +56,7 @@ func served(serving ...bool) (want model.DataplaneWant) {
 // somebody to ask what has changed.
 func TestPeersKnowAllBeforeAServiceIsLeft(t *testing.T) {
 	w := &witness{}
-	h := &handover{path: w, peers: w, log: slog.New(slog.DiscardHandler)}
+	h := &handover{path: w, peers: w, use: func(ipvs.Marks) {}, log: slog.New(slog.DiscardHandler)}
 	for _, step := range []struct {
 		want model.DataplaneWant
 		does string

@@ -2,7 +2,11 @@
 
 package ipvs
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/weir-lb/weir/internal/model"
+)
 
 // Counts is what was told and heard since the socket is open.
 type Counts struct {
@@ -15,6 +19,24 @@ type Counts struct {
 	Records uint64            // that they had
 	Refused map[Reason]uint64 // messages, or entries of them, that did not count
 	Overrun uint64            // messages that came too fast
+
+	// What only who runs it counts.
+	Dropped  uint64                   // changes that were not told: they came too fast
+	Rejected map[model.Refusal]uint64 // records that have no place here
+}
+
+// plus adds what another socket has counted.
+func (c Counts) plus(o Counts) Counts {
+	out := Counts{
+		Sent: c.Sent + o.Sent, Unsent: c.Unsent + o.Unsent, Told: c.Told + o.Told, Untold: c.Untold + o.Untold,
+		Heard: c.Heard + o.Heard, Records: c.Records + o.Records, Refused: map[Reason]uint64{}, Overrun: c.Overrun + o.Overrun,
+	}
+	for _, of := range []map[Reason]uint64{c.Refused, o.Refused} {
+		for why, n := range of {
+			out.Refused[why] += n
+		}
+	}
+	return out
 }
 
 // tally is written by who sends and who hears, and read by others.

@@ -111,6 +111,7 @@ func (e entry) record(marks Marks) (model.Record, Reason) {
 		why = e.template(&r, marks)
 	} else {
 		why = e.connection(&r)
+		r.Persistent = marks.service(r.Protocol, r.Virtual).persistent
 	}
 	if why == Taken {
 		why = e.expires(&r)

@@ -47,7 +47,7 @@ func entryOf(r model.Record, marks Marks) (entry, bool) {
 func (e entry) asTemplate(r model.Record, marks Marks) (entry, bool) {
 	e.flags |= flagTemplate | flagInactive
 	e.state = templateAssured
-	e.mark = marks.first[asked{r.Protocol, r.Virtual}]
+	e.mark = marks.first[asked{r.Protocol, r.Virtual}].mark
 	if e.mark != 0 {
 		e.protocol, e.virtual = 0, markAddress(e.mark, r.Virtual.Addr())
 	}
