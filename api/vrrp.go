@@ -16,6 +16,9 @@ type VirtualRouter struct {
 	Since          time.Time         `json:"since,omitzero" doc:"When it became that; absent: it has not begun."`
 	Why            string            `json:"why" doc:"Why it is that, on one line; empty: it has not begun."`
 	Priority       uint8             `json:"priority" doc:"Of this director; the highest is master."`
+	Written        uint8             `json:"written_priority" doc:"The same as configured, before what is tracked changes it."`
+	Tracked        string            `json:"tracked,omitempty" doc:"What is wrong with what it tracks, and what each takes off its priority; absent: nothing is."`
+	Group          string            `json:"group,omitempty" doc:"Group of virtual routers of which a director is master together or not at all; absent: it stands alone."`
 	Master         string            `json:"master,omitempty" doc:"Address of the director that advertises as master; absent: it is this one, or nobody is known."`
 	MasterPriority *uint8            `json:"master_priority,omitempty" doc:"The priority that that one advertises; absent with it."`
 	Addresses      []string          `json:"addresses" nullable:"false" doc:"What the master has, each with the length of the network that comes with it."`

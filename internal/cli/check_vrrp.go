@@ -28,6 +28,7 @@ func vrrpRemarks(file string, spec model.Spec) (out string) {
 	}{
 		{staying(spec), "always served here, on a backup too: ", "if another director has it as well, write its address into a virtual router"},
 		{unserved(spec), "no service has ", "packets to it are for the host of the master"},
+		{deserted(spec), "nobody has the addresses while no director has a healthy server: a service is tracked as a fault by ", "write a weight, such as -50, beside it"},
 		{withoutLinkLocal(spec), "no link-local address (RFC 9568 section 5.2.9) in ", "write one first, such as fe80::10, on every director; keepalived may go without"},
 	} {
 		if remark.of != "" {
@@ -76,6 +77,20 @@ func unserved(spec model.Spec) string {
 			if a := p.Addr(); !served[a] && !a.IsLinkLocalUnicast() {
 				names = append(names, a.String())
 			}
+		}
+	}
+	return some(names)
+}
+
+// deserted names the virtual routers that are in fault without servers, which all directors may lose at once.
+func deserted(spec model.Spec) string {
+	var names []string
+	for _, r := range spec.VirtualRouters {
+		if slices.ContainsFunc(r.Track, func(t model.Track) bool {
+			_, is := t.Of.(model.TrackService)
+			return is && t.Weight == 0
+		}) {
+			names = append(names, r.Name)
 		}
 	}
 	return some(names)

@@ -116,24 +116,24 @@ var daemons = map[string]map[string]answer{
 var routers = []api.VirtualRouter{
 	{
 		Name: "front", Interface: "eth0", ID: 51, Version: 3, AdvertiseMS: 100, State: "master", Since: at(3, 11),
-		Why: "no advert of 192.0.2.2 for 341ms", Priority: 150, Addresses: []string{"192.0.2.10/24", "192.0.2.11/24"},
+		Why: "no advert of 192.0.2.2 for 341ms", Priority: 150, Written: 150, Group: "pair", Addresses: []string{"192.0.2.10/24", "192.0.2.11/24"},
 		Sent: 7200, Received: 12, Discarded: map[string]uint64{"ttl": 3, "checksum": 1, "version": 0},
 	},
 	{
 		Name: "side", Interface: "eth0", ID: 53, Version: 3, AdvertiseMS: 1000, State: "master", Since: at(3, 12),
-		Why: "its priority is 255", Priority: 255, Addresses: []string{"2001:db8::10/64"}, Discarded: map[string]uint64{},
+		Why: "its priority is 255", Priority: 255, Written: 255, Addresses: []string{"2001:db8::10/64"}, Discarded: map[string]uint64{},
 	},
 	{
 		Name: "back", Interface: "eth1", ID: 52, Version: 2, AdvertiseMS: 1000, State: "backup", Since: at(5, 11),
-		Why: "a master of priority 200 (10.0.0.2) advertises", Priority: 100, Master: "10.0.0.2", MasterPriority: new(uint8(200)),
+		Why: "a master of priority 200 (10.0.0.2) advertises", Priority: 100, Written: 150, Tracked: "service web has no server that is healthy (-50)", Group: "pair", Master: "10.0.0.2", MasterPriority: new(uint8(200)),
 		Addresses: []string{"10.0.0.254/24"}, Received: 720, Discarded: map[string]uint64{},
 		Conflict: "10.0.0.9 advertises id 52 with other addresses (10.0.0.77)",
 	},
 	{
 		Name: "lost", Interface: "eth7", ID: 54, Version: 3, AdvertiseMS: 1000, State: "fault", Since: at(3, 12),
-		Why: "interface eth7 is missing", Priority: 100, Addresses: []string{"192.0.2.12/32"}, Discarded: map[string]uint64{},
+		Why: "interface eth7 is missing", Priority: 100, Written: 100, Addresses: []string{"192.0.2.12/32"}, Discarded: map[string]uint64{},
 	},
-	{Name: "new", Interface: "eth1", ID: 55, Version: 3, AdvertiseMS: 1000, State: "init", Priority: 100, Addresses: []string{"192.0.2.13/32"}, Discarded: map[string]uint64{}},
+	{Name: "new", Interface: "eth1", ID: 55, Version: 3, AdvertiseMS: 1000, State: "init", Priority: 100, Written: 100, Addresses: []string{"192.0.2.13/32"}, Discarded: map[string]uint64{}},
 }
 
 var peers = []api.Peer{

@@ -28,21 +28,24 @@ func showRouters(ctx context.Context, daemon *client.Client, out *output) error 
 	if err != nil {
 		return err
 	}
-	const stateColumn, conflictColumn = 4, 15
-	t := newTable("ROUTER", "INTERFACE", ">ID", ">VERSION", "STATE", ">PRIORITY", "MASTER", "SINCE", "ADDRESSES", "WHY",
-		">ADVERTISE", ">SENT", ">UNSENT", ">RECEIVED", "DISCARDED", "CONFLICT")
+	const stateColumn, trackedColumn, conflictColumn = 5, 17, 18
+	t := newTable("ROUTER", "GROUP", "INTERFACE", ">ID", ">VERSION", "STATE", ">PRIORITY", "MASTER", "SINCE", "ADDRESSES", "WHY",
+		">ADVERTISE", ">SENT", ">UNSENT", ">RECEIVED", "DISCARDED", ">WRITTEN", "TRACKED", "CONFLICT")
 	if !out.isWide() {
-		t.hide("INTERFACE", "VERSION", "ADVERTISE", "SENT", "UNSENT", "RECEIVED", "DISCARDED", "CONFLICT")
+		t.hide("GROUP", "INTERFACE", "VERSION", "ADVERTISE", "SENT", "UNSENT", "RECEIVED", "DISCARDED", "WRITTEN", "TRACKED", "CONFLICT")
 	}
 	for _, r := range routers {
-		t.add(r.Name, r.Interface, strconv.Itoa(int(r.ID)), strconv.Itoa(int(r.Version)), r.State, strconv.Itoa(int(r.Priority)),
+		t.add(r.Name, cmp.Or(r.Group, "-"), r.Interface, strconv.Itoa(int(r.ID)), strconv.Itoa(int(r.Version)), r.State, strconv.Itoa(int(r.Priority)),
 			masterOf(r), sinceOf(r.Since), addressesOf(r, out.isWide()), r.Why, (time.Duration(r.AdvertiseMS) * time.Millisecond).String(),
-			number(&r.Sent), number(&r.Unsent), number(&r.Received), discarded(r.Discarded), r.Conflict)
+			number(&r.Sent), number(&r.Unsent), number(&r.Received), discarded(r.Discarded),
+			strconv.Itoa(int(r.Written)), r.Tracked, r.Conflict)
 	}
 	t.paint = func(column int, text string) string {
 		switch {
 		case column == stateColumn:
 			return out.paint(routerStates[text], text)
+		case column == trackedColumn && text != "":
+			return out.paint(yellow, text)
 		case column == conflictColumn && text != "":
 			return out.paint(red, text)
 		}

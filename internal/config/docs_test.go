@@ -52,8 +52,9 @@ func TestReferenceNamesEveryRefusedKey(t *testing.T) {
 		"service":        "services: [{address: 192.0.2.10:80, scheduler: rr, %s: x}]",
 		"tunnel":         "services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: tun, tunnel: {type: gue, %s: x}}]",
 		"virtual router": "services: []\nvrrp: [{name: front, interface: eth0, id: 51, addresses: [192.0.2.10], %s: x}]",
+		"track":          "services: []\nvrrp: [{name: front, interface: eth0, id: 51, addresses: [192.0.2.10], track: [{%s: x}]}]",
 	}
-	for _, row := range regexp.MustCompile(`(?m)^\| (service|tunnel|virtual router) \| (.*) \|$`).FindAllStringSubmatch(section, -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| (service|tunnel|virtual router|track) \| (.*) \|$`).FindAllStringSubmatch(section, -1) {
 		for _, key := range codeWord.FindAllStringSubmatch(row[2], -1) {
 			_, err := config.Parse("weir.yaml", fmt.Appendf(nil, files[row[1]], key[1]))
 			if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("not in this version yet: key %q", key[1])) {

@@ -137,7 +137,7 @@ func nothingAt(n *yaml.Node) *yaml.Node {
 // oneCheck is empty after a complaint without which there is no telling what is asked.
 func (s scope) oneCheck(n *yaml.Node, values map[string]*yaml.Node, standard model.Check, of asked) []model.Check {
 	word := kindIn(values)
-	if word == "" && namesUnknown(n) {
+	if word == "" && namesOther(n, checkKeys) {
 		return nil // it was complained about
 	}
 	if word == "" {
@@ -160,16 +160,6 @@ func (s scope) oneCheck(n *yaml.Node, values map[string]*yaml.Node, standard mod
 	}
 	s.complainIf(values[word], misfit(out, of, values["port"] != nil))
 	return []model.Check{out}
-}
-
-// namesUnknown tells whether a map has a key that is none.
-func namesUnknown(n *yaml.Node) bool {
-	for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
-		if !slices.Contains(checkKeys.known, n.Content[i].Value) {
-			return true
-		}
-	}
-	return false
 }
 
 // kindIn is the first kind that a map names, in the order of kinds.

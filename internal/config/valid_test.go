@@ -133,6 +133,12 @@ func dump(spec model.Spec) string {
 			r.Name, r.Interface, r.ID, r.Version, r.Priority, r.Advertise, r.Addresses)
 		fmt.Fprintf(&b, "  peers %s source %s preempt %t after %s start delay %s checksum %s\n",
 			r.Peers, r.Source, r.Preempt, r.PreemptDelay, r.StartDelay, r.Checksum)
+		if r.Group != "" {
+			fmt.Fprintf(&b, "  group %s\n", r.Group)
+		}
+		for _, t := range r.Track {
+			fmt.Fprintf(&b, "  track %s %+v weight %d\n", t.Of.Kind(), t.Of, t.Weight)
+		}
 	}
 	if s := spec.Sync; len(s.Peers) > 0 {
 		fmt.Fprintf(&b, "sync: %s peers %s source %s port %d key file %s\n", s.Interface, s.Peers, s.Source, s.Port, s.KeyFile)

@@ -40,7 +40,9 @@ type router struct {
 	name    *yaml.Node
 	id      *yaml.Node
 	preempt *yaml.Node
+	group   *yaml.Node
 
+	tracks    []placedTrack
 	addresses []placedAddress
 	peers     []placedAddress
 	source    placedAddress
@@ -77,7 +79,7 @@ func (s scope) virtualRouter(n *yaml.Node, number int) router {
 	if values == nil {
 		return out
 	}
-	out.name, out.id, out.preempt = values["name"], values["id"], values["preempt"]
+	out.name, out.id, out.preempt, out.group = values["name"], values["id"], values["preempt"], values["group"]
 	out.Name = s.routerName(n, out.name)
 	out.Interface = s.routerInterface(n, values["interface"])
 	out.ID = s.routerID(n, out.id)
@@ -91,6 +93,11 @@ func (s scope) virtualRouter(n *yaml.Node, number int) router {
 	s.routerAddresses(n, values, &out)
 	out.Checksum = s.vrrpChecksum(values["checksum"], out)
 	s.complainIf(out.preempt, ownerPreempts(out))
+	out.Group = s.routerGroup(out.group)
+	out.tracks = s.tracks(values["track"], out)
+	for _, t := range out.tracks {
+		out.Track = append(out.Track, t.Track)
+	}
 	return out
 }
 
@@ -107,6 +114,22 @@ func (s scope) routerName(n, name *yaml.Node) string {
 	text, ok := s.text(name, "name")
 	if ok {
 		s.complainIf(name, unfitName(text))
+	}
+	return text
+}
+
+// routerGroup is "" for none, and after a complaint.
+func (s scope) routerGroup(n *yaml.Node) string {
+	if n == nil {
+		return ""
+	}
+	text, ok := s.text(n, "group")
+	if !ok {
+		return ""
+	}
+	if m := unfitName(text); m != nil {
+		s.complain(n, *m)
+		return ""
 	}
 	return text
 }
@@ -269,6 +292,12 @@ func routerNode(r model.VirtualRouter) *yaml.Node {
 	}
 	if r.Checksum != model.ChecksumPeer {
 		pairs = append(pairs, pair{"checksum", textNode(r.Checksum.String())})
+	}
+	if r.Group != "" {
+		pairs = append(pairs, pair{"group", textNode(r.Group)})
+	}
+	if len(r.Track) > 0 {
+		pairs = append(pairs, pair{"track", listNode(r.Track, trackNode)})
 	}
 	return mapNode(pairs...)
 }

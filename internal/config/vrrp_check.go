@@ -16,6 +16,8 @@ func (f *file) checkRouters(routers []router, services []service) {
 	f.checkRouterAddresses(routers)
 	f.checkAddressCount(routers)
 	f.checkFixed(routers)
+	f.checkGroups(routers)
+	f.checkTracks(routers, services)
 	owners := ownersOf(routers)
 	f.checkServersOfRouters(owners, services)
 	for _, s := range services {

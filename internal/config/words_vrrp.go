@@ -7,22 +7,20 @@ import "github.com/weir-lb/weir/internal/model"
 // The words behind vrrp. Those of others are keepalived's, of its vrrp_instance.
 
 const (
-	notYet     = "not in this version yet: "
-	noTracking = "the link alone decides who is master"
-	noAuth     = `an advert is believed when it comes from the link itself; "peers:" narrows down from whom`
-	noMAC      = "addresses move to the interface's own MAC, and are announced"
-	noRoutes   = "a host's routes stay as they are"
-	noGroup    = "addresses of one link that must move together stand in one virtual router"
-	noRepeat   = "leave it out: a new master announces its addresses ten times in ten seconds, then every minute"
-	noStop     = "nobody is told when weir ends by itself; what else happens is told under \"notify:\""
+	notYet   = "not in this version yet: "
+	asTrack  = `write "track:" in each virtual router: `
+	asGroup  = `write "group: pair" in each virtual router that is to be master with others`
+	noAuth   = `an advert is believed when it comes from the link itself; "peers:" narrows down from whom`
+	noMAC    = "addresses move to the interface's own MAC, and are announced"
+	noRoutes = "a host's routes stay as they are"
+	noRepeat = "leave it out: a new master announces its addresses ten times in ten seconds, then every minute"
+	noStop   = "nobody is told when weir ends by itself; what else happens is told under \"notify:\""
 )
 
 var routerKeys = vocabulary{
-	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum"},
+	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum", "group", "track"},
 	later: map[string]string{
 		"mac":      "leave it out: " + noMAC,
-		"track":    "leave it out: " + noTracking,
-		"group":    "leave it out: " + noGroup,
 		"auth":     "leave it out: " + noAuth,
 		"key_file": "leave it out: " + noAuth,
 	},
@@ -56,12 +54,13 @@ var routerKeys = vocabulary{
 		"use_vmac":                   notYet + noMAC,
 		"use_ipvlan":                 notYet + noMAC,
 		"vmac_xmit_base":             notYet + noMAC,
-		"track_interface":            notYet + noTracking,
-		"track_script":               notYet + noTracking,
-		"track_process":              notYet + noTracking,
-		"track_file":                 notYet + noTracking,
-		"track_bfd":                  notYet + noTracking,
-		"sync_group":                 notYet + noGroup,
+		"track_interface":            `write "track: [{interface: eth1}]"`,
+		"track_script":               `write "track: [{exec: /etc/weir/check-uplink}]"`,
+		"track_process":              notYet + asProgram,
+		"track_file":                 `write "track: [{file: /run/weir/priority}]": the number in it is what the priority changes by`,
+		"track_bfd":                  notYet + "adverts every 10ms tell as soon who is gone",
+		"dont_track_primary":         "leave it out: without its own interface a virtual router cannot advertise",
+		"sync_group":                 `write "group: pair"`,
 		"authentication":             notYet + noAuth,
 		"auth_type":                  notYet + noAuth,
 		"auth_pass":                  notYet + noAuth,
@@ -81,6 +80,36 @@ var routerKeys = vocabulary{
 		"notify_stop":                notYet + noStop,
 		"smtp_alert":                 `write it under "notify:": {mail: ADDRESS, events: [vrrp_master, vrrp_backup, vrrp_fault]}`,
 		"lvs_sync_daemon_interface":  `write "sync:" beside "vrrp:"`,
+	},
+}
+
+const asProgram = `ask what it is for, by a program: "track: [{exec: /etc/weir/check-app}]"`
+
+var trackKeys = vocabulary{
+	known: []string{"interface", "service", "dataplane", "exec", "file", "weight", "interval", "timeout", "rise", "fall", "fast"},
+	later: map[string]string{
+		"process": asProgram,
+		"route":   `ask for it by a program: {exec: [/usr/sbin/ip, route, get, 203.0.113.1]}, or track the interface`,
+	},
+	foreign: map[string]string{
+		"<<":        "merge keys are not supported: write the keys out",
+		"script":    `write "exec: /etc/weir/check-uplink"`,
+		"program":   `write "exec: /etc/weir/check-uplink"`,
+		"user":      `it belongs to the program: write "exec: {path: /etc/weir/check-uplink, user: nobody}"`,
+		"link":      `write "interface: eth1"`,
+		"reverse":   "have the program answer the other way round",
+		"init_fail": "leave it out: of what nothing is known yet, nothing is wrong",
+		"priority":  `write "weight: -50"`,
+	},
+}
+
+var trackAlone = vocabulary{
+	known: []string{"dataplane"},
+	foreign: map[string]string{
+		"interface": `write "interface: eth1"`,
+		"service":   `write "service: " and its name`,
+		"exec":      `write "exec: /etc/weir/check-uplink"`,
+		"file":      `write "file: /run/weir/priority"`,
 	},
 }
 

@@ -212,7 +212,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		func(ctx context.Context) error {
 			return d.path.Run(ctx, dataplane.Hears{Unresolved: d.unresolved, Refused: d.refused})
 		},
-		func(ctx context.Context) error { return watchTable(ctx, d.path.Usage, d.log) },
+		func(ctx context.Context) error { return watchTable(ctx, d.path.Usage, d.tableHigh, d.log) },
 		func(ctx context.Context) error { return d.watchLeft(ctx, d.path.Remaining) },
 		d.watchMaintenance,
 		d.estimate,

@@ -277,6 +277,10 @@ func (d *daemon) claimed(claims map[model.Addr]model.Claim) {
 	})
 }
 
+func (d *daemon) tableHigh(high bool) {
+	d.tell(func(s *model.Seen) { s.TableHigh = high })
+}
+
 func (d *daemon) pathDone(want model.DataplaneWant, err error) {
 	attachments, trouble := d.path.Attachments(), d.path.DetourTrouble()
 	tell := d.telling(func(s model.Seen) bool {

@@ -47,7 +47,23 @@ func resumed(path lessor, spec model.Spec, now time.Time) (map[string]model.VRRP
 			out[r.Name] = model.VRRPSeen{State: model.VRRPMaster, Since: now, Why: "it was master when the daemon ended"}
 		}
 	}
+	leaveApart(out, spec)
 	return out, errors.Join(errs...)
+}
+
+// leaveApart leaves out those of a group of which another one is missing: they are master together or not at all.
+func leaveApart(seen map[string]model.VRRPSeen, spec model.Spec) {
+	apart := map[string]bool{}
+	for _, r := range spec.VirtualRouters {
+		if _, known := seen[r.Name]; r.Group != "" && !known {
+			apart[r.Group] = true
+		}
+	}
+	for _, r := range spec.VirtualRouters {
+		if apart[r.Group] {
+			delete(seen, r.Name)
+		}
+	}
 }
 
 // leaseOf says of an address whether its lease holds. One that has none keeps nobody from going on as master: the others

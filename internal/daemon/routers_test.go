@@ -135,6 +135,8 @@ func TestWhatAnEarlierDaemonHeldIsKnown(t *testing.T) {
 		{Name: "front", Interface: "eth0", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24"), netip.MustParsePrefix("192.0.2.20/32")}},
 		{Name: "back", Interface: "eth1", Addresses: []netip.Prefix{netip.MustParsePrefix("198.51.100.10/24")}},
 		{Name: "six", Interface: "eth2", Addresses: []netip.Prefix{netip.MustParsePrefix("fe80::53/128"), netip.MustParsePrefix("2001:db8::10/64")}},
+		{Name: "in", Interface: "eth4", Group: "pair", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.30/24")}},
+		{Name: "out", Interface: "eth5", Group: "pair", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.31/24")}},
 		{Name: "local", Interface: "eth3", Addresses: []netip.Prefix{netip.MustParsePrefix("fe80::53/128")}},
 	}}
 	put := func(link string, addresses ...string) (out []model.VIP) {
@@ -157,6 +159,8 @@ func TestWhatAnEarlierDaemonHeldIsKnown(t *testing.T) {
 		{"it is on another link", nil, put("eth1", "192.0.2.20"), "[]", "[]"},
 		{"the link-local address of two has no lease", leases{"2001:db8::10": true}, put("eth2", "fe80::53"), "[six]", "[six]"},
 		{"it alone says nothing", leases{"fe80::53": true}, put("eth3", "fe80::53"), "[]", "[local]"},
+		{"all of a group", leases{"192.0.2.30": true, "192.0.2.31": true}, nil, "[in out]", "[in out]"},
+		{"a part of a group", leases{"192.0.2.30": true}, put("eth4", "192.0.2.30"), "[]", "[in]"},
 		{"one of two", leases{"198.51.100.10": true}, append(put("eth0", "192.0.2.10"), put("eth1", "198.51.100.10")...), "[back]", "[back front]"},
 	} {
 		var seen model.Seen

@@ -17,8 +17,8 @@ const (
 	lowPercent = 75
 )
 
-// watchTable tells the log when the connection table fills, and when there is room again.
-func watchTable(ctx context.Context, usage func() (used, size uint64), log *slog.Logger) error {
+// watchTable tells the log, and whom else it concerns, when the connection table fills, and when there is room again.
+func watchTable(ctx context.Context, usage func() (used, size uint64), high func(bool), log *slog.Logger) error {
 	tick := time.NewTicker(tableEvery)
 	defer tick.Stop()
 	var water highWater
@@ -32,8 +32,10 @@ func watchTable(ctx context.Context, usage func() (used, size uint64), log *slog
 		switch water.turn(report.Usage{Used: used, Size: size}.Percent()) {
 		case rises:
 			log.Warn("connection table is nearly full", "used", used, "size", size)
+			high(true)
 		case falls:
 			log.Info("connection table has room again", "used", used, "size", size)
+			high(false)
 		}
 	}
 }

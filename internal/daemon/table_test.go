@@ -32,7 +32,7 @@ func TestFullTableIsLoggedOnce(t *testing.T) {
 		var text bytes.Buffer
 		used := uint64(10)
 		ctx, cancel := context.WithCancel(t.Context())
-		go watchTable(ctx, func() (uint64, uint64) { return used, 100 }, slog.New(slog.NewTextHandler(&text, nil)))
+		go watchTable(ctx, func() (uint64, uint64) { return used, 100 }, func(bool) {}, slog.New(slog.NewTextHandler(&text, nil)))
 		for _, used = range []uint64{50, 90, 95, 10} {
 			time.Sleep(time.Minute)
 			synctest.Wait()

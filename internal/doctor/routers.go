@@ -55,6 +55,8 @@ func (h host) mend(r model.VRRPWant) string {
 		return fmt.Sprintf("ip -brief link # and name one of these as `interface:` of %s", r.Name)
 	case !link.Up:
 		return fmt.Sprintf("ip link set dev %s up # and look for its carrier", link.Name)
+	case r.Fault == r.Tracked:
+		return fmt.Sprintf("ip -brief link # what `track:` of %s names, or leave that out", r.Name)
 	case r.Source.IsValid():
 		return fmt.Sprintf("ip -brief address # and name one of these as `source:` of %s, or leave it out", r.Name)
 	case first.Addr().Is6():

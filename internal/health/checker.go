@@ -70,12 +70,21 @@ func (c *checker) couldAsk(err error) bool {
 	unable := isOwn(err)
 	switch {
 	case unable && !c.unable:
-		c.log.Error("a check cannot ask, and leaves its server as it is", "check", c.key.Check.Ask.Kind(), "server", c.key.Server(), "why", err)
+		c.about().Error("a check cannot ask, and leaves what it is about as it is", "why", err)
 	case c.unable && !unable:
-		c.log.Info("a check can ask again", "check", c.key.Check.Ask.Kind(), "server", c.key.Server())
+		c.about().Info("a check can ask again")
 	}
 	c.unable = unable
 	return !unable
+}
+
+// about names the server, unless it is of what a virtual router tracks.
+func (c *checker) about() *slog.Logger {
+	log := c.log.With("check", c.key.Check.Ask.Kind())
+	if server := c.key.Server(); server.IsValid() {
+		return log.With("server", server)
+	}
+	return log
 }
 
 // next is when the question after this one is due. Who is late does not hurry after it.

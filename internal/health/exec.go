@@ -44,7 +44,11 @@ func weighed(ask model.AskExec, code int) model.Advice {
 }
 
 // endpointIn is what a program is told: a check is shared by the services that ask the same, so no service is named.
+// What a virtual router tracks is nobody's.
 func endpointIn(to netip.AddrPort) []string {
+	if !to.Addr().IsValid() {
+		return nil
+	}
 	address, port := to.Addr().Unmap(), ""
 	if to.Port() != 0 {
 		port = strconv.Itoa(int(to.Port()))

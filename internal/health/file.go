@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -30,6 +31,25 @@ func adviseFile(ask model.AskFile) adviser {
 			return model.Advice{}, ownFault{fmt.Errorf("file: %w", err)}
 		}
 		return adviceIn(text)
+	}
+}
+
+// adviseNumber reads what somebody wants a priority to be changed by. What is no number says nothing, and leaves it as
+// it is: whoever writes it may be at it just now.
+func adviseNumber(ask model.AskNumber) adviser {
+	return func(context.Context, netip.AddrPort) (model.Advice, error) {
+		text, err := firstLine(ask.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return model.Advice{}, nil
+		}
+		if err != nil {
+			return model.Advice{}, ownFault{fmt.Errorf("file: %w", err)}
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return model.Advice{}, ownFault{fmt.Errorf("file: no whole number in %s", shown(text))}
+		}
+		return model.Advice{Given: true, Weight: n, Says: "file says " + text}, nil
 	}
 }
 

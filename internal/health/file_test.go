@@ -86,3 +86,21 @@ func TestWhatIsNoFile(t *testing.T) {
 		}
 	}
 }
+
+// TestNumbersAreReadOrLeaveAllAsItIs.
+func TestNumbersAreReadOrLeaveAllAsItIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "priority")
+	ask := model.AskNumber{Path: path}
+	if said, err := advised(t, ask, netip.AddrPort{}, slack); err != nil || said.Given {
+		t.Errorf("no file: %+v, %v", said, err)
+	}
+	for text, want := range map[string]int{"-50\n": -50, "0": 0, "+7": 7, " 12 # of three\n": 0, "": 0, "1.5": 0, "full": 0} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		said, err := advised(t, ask, netip.AddrPort{}, slack)
+		if isNumber := strings.Trim(text, "+-0123456789\n") == "" && text != ""; isNumber != (err == nil) || !isNumber != isOwn(err) || said.Weight != want {
+			t.Errorf("%q: %+v, %v", text, said, err)
+		}
+	}
+}

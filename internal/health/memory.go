@@ -55,7 +55,7 @@ func (r remembered) health() (out model.Health) {
 	if out.State == model.HealthUp {
 		out.Advice.Ends = r.Ends.UTC()
 	}
-	if a := r.Advice; a != nil && out.State == model.HealthUp && a.Weight >= 0 {
+	if a := r.Advice; a != nil && out.State == model.HealthUp {
 		out.Advice.Given, out.Advice.Weight, out.Advice.Percent, out.Advice.Says = true, a.Weight, a.Percent, a.Says
 	}
 	return out

@@ -123,6 +123,8 @@ func adviserOf(ask model.Ask) (adviser, error) {
 		return adviseExec(ask), nil
 	case model.AskFile:
 		return adviseFile(ask), nil
+	case model.AskNumber:
+		return adviseNumber(ask), nil
 	case model.AskAgent:
 		return adviseAgent(ask), nil
 	case model.AskTLS:

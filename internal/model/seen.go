@@ -31,6 +31,7 @@ type Seen struct {
 	Held        map[string]bool     // those whose addresses are there, or may be
 	Sync        SyncSeen
 	PeerSince   map[Addr]time.Time // since when who connections are shared with is one, by the last plan
+	TableHigh   bool               // the connection table is nearly full, or was and has not much room yet
 	Applied     Applied
 }
 

@@ -24,6 +24,8 @@ type VirtualRouter struct {
 	PreemptDelay time.Duration  // a backup of a higher priority waits so long before it takes over from a living master
 	StartDelay   time.Duration  // nothing is begun, and no advert missed, for so long after the start
 	Checksum     VRRPChecksum   // of adverts of version 3 over IPv4
+	Group        string         // of virtual routers that are master together or not at all; "": it stands alone
+	Track        []Track        // what else decides; its whole group has it
 }
 
 // MaxVirtualRouters is the largest number of virtual routers.
@@ -105,10 +107,14 @@ type VRRPSeen struct {
 	Conflict string // somebody else's adverts that cannot be right: "192.0.2.9 advertises id 51 with other addresses (…)"; "": none of late
 }
 
-// VRRPWant is a virtual router as it shall run. Its Source is chosen, unless there is a fault.
+// VRRPWant is a virtual router as it shall run. Its Source is chosen, unless there is a fault, and its Priority is what
+// is left of the one that is written.
 type VRRPWant struct {
 	VirtualRouter
-	Link  int    // index of its interface; 0: there is none
-	Fault string // why it can take no part; "": it can
-	Waits string // why it takes over from no master who lives, although the Spec lets it; "": nothing keeps it from that
+	Link    int    // index of its interface; 0: there is none
+	Fault   string // why it can take no part; "": it can
+	Written uint8  // the priority that the config has
+	Tracked string // what is wrong with what it tracks, and what that does to the priority; "": nothing is
+	Unknown string // why it is not known how something stands that it tracks, which stays as it was; "": it is
+	Waits   string // why it takes over from no master who lives, although the Spec lets it; "": nothing keeps it from that
 }

@@ -9,16 +9,26 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// Checks are those of all servers, each once.
+// Checks are those of all servers, and of what virtual routers track, each once.
 func Checks(spec model.Spec) (out []model.CheckKey) {
 	known := map[model.CheckKey]bool{}
+	add := func(key model.CheckKey) {
+		if !known[key] {
+			known[key] = true
+			out = append(out, key)
+		}
+	}
 	for _, service := range spec.Services {
 		for _, server := range service.Servers {
 			for _, key := range service.Asks(server) {
-				if !known[key] {
-					known[key] = true
-					out = append(out, key)
-				}
+				add(key)
+			}
+		}
+	}
+	for _, r := range spec.VirtualRouters {
+		for _, t := range r.Track {
+			if key, asks := t.Asks(); asks {
+				add(key)
 			}
 		}
 	}

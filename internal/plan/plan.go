@@ -3,7 +3,7 @@
 // Package plan is the policy on the way down: Make turns what is wanted (Spec) and what was seen
 // into what the kernel shall hold (Desired). It is pure; it reads no file, no clock and no kernel.
 // Read this file first, then interfaces.go (and vlan.go), servers.go (and pool.go, health.go, sorry.go, quorum.go,
-// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), vrrp.go, sync.go, detours.go, claims.go, and problems.go.
+// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), vrrp.go, track.go, sync.go, detours.go, claims.go, and problems.go.
 package plan
 
 import (
@@ -22,7 +22,8 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 	interfaces := interfaces(all, network)
 	resting := resting(all, seen, now)
 	pools := pools(all, seen, resting, now)
-	routers, sync := virtualRouters(spec, network), syncing(spec, network)
+	standings := standings(all, pools)
+	routers, sync := virtualRouters(spec, seen, standings, interfaces), syncing(spec, network)
 	unready, ready := unready(spec, seen, now)
 	restrain(routers, unready)
 	leased := spec.Leased()
@@ -47,7 +48,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			Leased:     leased,
 			Detours:    detours,
 		},
-		Standings: standings(all, pools),
+		Standings: standings,
 		Ramps:     ofServers(all, pools, func(p pool) map[model.ServerKey]time.Time { return p.ramps }),
 		Ejections: ofServers(all, pools, func(p pool) map[model.ServerKey]model.Ejection { return p.ejections }),
 		Resting:   resting,

@@ -12,10 +12,11 @@ import (
 )
 
 // virtualRouters are those of the Spec, each with its interface as it is now, and what keeps it from taking part.
-func virtualRouters(spec model.Spec, network model.Network) []model.VRRPWant {
+func virtualRouters(spec model.Spec, seen model.Seen, standings map[model.ServiceKey]model.Standing, interfaces []model.InterfaceWant) []model.VRRPWant {
 	var out []model.VRRPWant
+	network := seen.Network
 	for _, r := range spec.VirtualRouters {
-		want := model.VRRPWant{VirtualRouter: r}
+		want := model.VRRPWant{VirtualRouter: r, Written: r.Priority}
 		link, found := linkByName(network, r.Interface)
 		want.Link = link.Index
 		switch {
@@ -26,6 +27,7 @@ func virtualRouters(spec model.Spec, network model.Network) []model.VRRPWant {
 		default:
 			want.Source, want.Fault = sourceOf(spec, r, network, link)
 		}
+		track(&want, tracksOf(spec, r), sight{seen, standings, interfaces})
 		out = append(out, want)
 	}
 	return out
@@ -185,6 +187,14 @@ func routerProblems(spec model.Spec, routers []model.VRRPWant, seen map[string]m
 		if now.Unsaid != "" {
 			out = append(out, model.Problem{What: what + " cannot advertise", Why: now.Unsaid,
 				Fix: "let IP protocol 112 out (firewall), and correct `peers:`; weir tries again by itself"})
+		}
+		if r.Tracked != "" && r.Fault == "" {
+			out = append(out, model.Problem{What: fmt.Sprintf("%s has priority %d, not its best", what, r.Priority), Why: r.Tracked,
+				Fix: "remove the cause; the priority follows by itself"})
+		}
+		if r.Unknown != "" {
+			out = append(out, model.Problem{What: what + " does not know how something stands that it tracks", Why: r.Unknown,
+				Fix: "remove the cause; weir tries again by itself, and until then what was known counts"})
 		}
 		if now.Conflict != "" {
 			out = append(out, model.Problem{What: what + " is in conflict", Why: now.Conflict,

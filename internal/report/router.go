@@ -21,6 +21,9 @@ type Router struct {
 	Since          time.Time // zero: it has not begun
 	Why            string    // it is in this state, on one line
 	Priority       uint8     // of this director
+	Written        uint8     // the same as the config has it, before what it tracks
+	Tracked        string    // what is wrong with that, and what each does to the priority; "": nothing is
+	Group          string    // of those that are master together or not at all; "": it stands alone
 	Master         model.Addr
 	MasterPriority uint8 // of the one that advertises; 0: that is this director, or nobody is known
 	Addresses      []netip.Prefix
@@ -45,6 +48,7 @@ func routers(in Input) (out []Router) {
 		out = append(out, Router{
 			Name: want.Name, Interface: want.Interface, ID: want.ID, Version: want.Version, Advertise: want.Advertise,
 			State: seen.State, Since: seen.Since, Why: waiting(want, seen), Priority: want.Priority,
+			Written: want.Written, Tracked: want.Tracked, Group: want.Group,
 			Master: seen.Master, MasterPriority: seen.Priority,
 			Addresses: want.Addresses, Conflict: seen.Conflict, Counts: counts,
 		})

@@ -60,10 +60,11 @@ func TestRoutersSayHowTheyStand(t *testing.T) {
 	in := virtual(map[string]model.VRRPSeen{"VI_1": {
 		State: model.VRRPBackup, Since: now, Why: "192.0.2.2 advertises 200", Master: netip.MustParseAddr("192.0.2.2"), Priority: 200, Conflict: "who?",
 	}}, "VI_1")
+	in.Desired.VRRP[0].Written, in.Desired.VRRP[0].Tracked, in.Desired.VRRP[0].Group = 150, "eth1 is down (-50)", "pair"
 	in.Readings.VRRP = map[string]report.RouterCounts{"VI_1": {Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}}}
 	want := []report.Router{{
 		Name: "VI_1", Interface: "eth0", ID: 51, Version: model.VRRP3, Advertise: 100 * time.Millisecond, State: model.VRRPBackup, Since: now,
-		Why: "192.0.2.2 advertises 200", Priority: 100, Master: netip.MustParseAddr("192.0.2.2"), MasterPriority: 200,
+		Why: "192.0.2.2 advertises 200", Priority: 100, Written: 150, Tracked: "eth1 is down (-50)", Group: "pair", Master: netip.MustParseAddr("192.0.2.2"), MasterPriority: 200,
 		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")}, Conflict: "who?",
 		Counts: report.RouterCounts{Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}},
 	}}

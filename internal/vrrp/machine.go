@@ -25,6 +25,8 @@ import (
 //	   └──┼─────────────────┘
 //	      └──────► fault ◄── from everywhere, as long as there is one
 //
+// Of a group (group.go) it rises only when the others may, and with the first of them.
+//
 // Who was master and was not overcome by another one lets go of the addresses first, and says priority 0 then: until
 // its owner has done so, or releaseWithin is over, it goes on to advertise.
 type machine struct {
@@ -55,6 +57,11 @@ type machine struct {
 		latest time.Time // when there last was the one that is told
 		told   time.Time // since when it is
 	}
+
+	// Of one of a group.
+	others   others // what the others of it say
+	waits    bool   // it would be master, but for them
+	resigned string // its master has stepped down, and they were not told yet
 }
 
 const (
@@ -153,6 +160,8 @@ func (m *machine) tick(now time.Time) []deed {
 		return append(do, deed{advertise, m.want.Priority})
 	case m.seen.State == model.VRRPInit:
 		return append(do, m.begin(now, "it has just begun")...)
+	case m.others.keeps != "":
+		return append(do, m.wait(now)...)
 	}
 	return append(do, m.rise(now, m.missing(now))...)
 }
@@ -189,6 +198,7 @@ func (m *machine) rise(now time.Time, why string) []deed {
 func (m *machine) enter(now time.Time, state model.VRRPState, why string) []deed {
 	conflict := m.seen.Conflict
 	m.seen = model.VRRPSeen{State: state, Since: now, Why: why, Conflict: conflict}
+	m.waits, m.resigned = false, ""
 	return []deed{{kind: tell}}
 }
 
@@ -295,12 +305,14 @@ func (m *machine) hearAsBackup(now time.Time, a advert, from netip.Addr) []deed 
 	case a.priority == 0 && m.seen.Master.IsValid() && from != m.seen.Master:
 		return nil
 	case a.priority == 0:
-		m.due, m.heard, m.cause = now.Add(m.turn()), now, fmt.Sprintf("%s has stepped down", from)
+		m.resigned = fmt.Sprintf("%s has stepped down", from)
+		m.due, m.heard, m.cause, m.waits = now.Add(m.turn()), now, m.resigned, false
 		m.latest = time.Time{} // whoever comes now is the master
 		return nil
 	case m.givesWay(now, a):
-		m.active, m.heard, m.cause = a.interval, now, ""
+		m.active, m.heard, m.cause, m.resigned = a.interval, now, "", ""
 		m.due = now.Add(m.down())
+		m.rest()
 		return append(m.silence(""), m.follow(now, a, from)...) // it need say nothing
 	default: // what is missed stays missed, until this one is master
 		m.cause = fmt.Sprintf("its priority %d is above %d of %s", m.want.Priority, a.priority, from)
@@ -437,7 +449,10 @@ var errNoMaster = errors.New("it is not master here")
 
 // stepDown makes a master backup because somebody wants it. It takes over again when nobody else advertises.
 func (m *machine) stepDown(now time.Time) ([]deed, error) {
-	if m.seen.State != model.VRRPMaster {
+	switch {
+	case m.seen.State == model.VRRPBackup && m.gaveWay:
+		return nil, nil // another one of its group was asked before
+	case m.seen.State != model.VRRPMaster:
 		return nil, errNoMaster
 	}
 	m.gaveWay = true

@@ -37,6 +37,7 @@ type router struct {
 	// Of its own goroutine.
 	want    model.VRRPWant
 	machine *machine
+	bond    bond           // with its group
 	conn    *conn          // nil: there is none
 	retry   time.Time      // when to open it again; zero: not by itself
 	told    model.VRRPSeen // last
@@ -60,6 +61,7 @@ func identityOf(want model.VRRPWant) identity {
 // order is one of these.
 type order struct {
 	want     *model.VRRPWant
+	group    *group // with want
 	released bool
 	stepDown chan<- error
 	end      string // why
@@ -68,13 +70,14 @@ type order struct {
 // retryEvery is how often a socket is tried to open.
 const retryEvery = 200 * time.Millisecond
 
-func newRouter(want model.VRRPWant, n *news, lease Lease, log *slog.Logger) (*router, error) {
+func newRouter(want model.VRRPWant, g *group, n *news, lease Lease, log *slog.Logger) (*router, error) {
 	b, err := newBell()
 	if err != nil {
 		return nil, err
 	}
 	return &router{log: log.With("vrrp", want.Name), news: n, lease: lease, bell: b, orders: make(chan order, 16), done: make(chan struct{}),
-		id: identityOf(want), want: want, machine: newMachine(want.VirtualRouter, netip.Addr{})}, nil
+		id: identityOf(want), want: want, machine: newMachine(want.VirtualRouter, netip.Addr{}),
+		bond: bond{member: &member{name: want.Name, ring: b.ring}, group: g}}, nil
 }
 
 // tell gives it an order, unless it has ended, and says whether it did.
@@ -149,13 +152,14 @@ func (r *router) hurry() {
 }
 
 func (r *router) begin(now time.Time) {
-	fault := r.hindrance(now)
+	r.bond.fault = r.hindrance(now)
 	r.machine.own = r.own()
-	if fault == "" && r.goesOn() {
+	if r.bond.fault == "" && r.goesOn() {
 		r.do(now, r.machine.resume(now))
-		return
+	} else {
+		r.do(now, r.machine.start(now, r.bond.fault))
 	}
-	r.do(now, r.machine.start(now, fault))
+	r.bond.settle(now, r.machine, r.does(now))
 }
 
 // goesOn says whether it is master still, as an earlier daemon was: the lease of each of its addresses holds.
@@ -182,8 +186,16 @@ func (r *router) turn(now time.Time) {
 	if r.conn == nil && isDue(r.retry, now) {
 		r.settle(now)
 	}
+	if r.over { // the others of its group go on without it
+		r.do(now, r.machine.tick(now))
+		return
+	}
+	r.bond.heed(now, r.machine, r.does(now))
 	r.do(now, r.machine.tick(now))
+	r.bond.settle(now, r.machine, r.does(now))
 }
+
+func (r *router) does(now time.Time) func([]deed) { return func(deeds []deed) { r.do(now, deeds) } }
 
 func (r *router) deadline() time.Time {
 	at := r.machine.deadline()
@@ -244,6 +256,7 @@ func (r *router) obey(now time.Time) {
 func (r *router) follow(now time.Time, o order) {
 	switch {
 	case o.want != nil:
+		r.bond.join(o.group)
 		r.become(now, *o.want)
 	case o.released:
 		r.do(now, r.machine.released(now))
@@ -283,8 +296,8 @@ func (r *router) settle(now time.Time) {
 	if r.retry = (time.Time{}); r.over {
 		return
 	}
-	fault := r.hindrance(now)
-	r.do(now, r.machine.become(now, r.want.VirtualRouter, r.own(), fault))
+	r.bond.fault = r.hindrance(now)
+	r.do(now, r.machine.become(now, r.want.VirtualRouter, r.own(), r.bond.hindrance(r.machine)))
 }
 
 // hindrance is why it can take no part; "": it can, and has a socket.

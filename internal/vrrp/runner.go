@@ -26,6 +26,7 @@ type Runner struct {
 
 	mu      sync.Mutex
 	routers map[string]*router // by name; those that end are among them until they have
+	groups  map[string]*group  // by name, those of the routers that are wanted
 	resumed map[string]bool    // that go on where an earlier daemon was cut off
 	leased  Leased
 }
@@ -50,7 +51,7 @@ type Lease func(name string, holds time.Duration) error
 
 // NewRunner makes one that follows nobody yet.
 func NewRunner(lease Lease, log *slog.Logger) *Runner {
-	return &Runner{log: log, lease: lease, follow: make(chan []model.VRRPWant, 1), news: newNews(), routers: map[string]*router{}}
+	return &Runner{log: log, lease: lease, follow: make(chan []model.VRRPWant, 1), news: newNews(), routers: map[string]*router{}, groups: map[string]*group{}}
 }
 
 // Follow says which virtual routers shall run, and how. The newest list wins.
@@ -104,12 +105,20 @@ func (r *Runner) handOut(out func(Change)) {
 func (r *Runner) become(wants []model.VRRPWant) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.groups = groupsOf(r.groups, wants)
 	wanted := map[string]bool{}
+	begin, err := r.all(wants)
+	if err == nil {
+		r.assemble(wants)
+	}
+	for _, each := range begin { // all of a group know of each other now
+		each()
+	}
+	if err != nil {
+		return err
+	}
 	for _, want := range wants {
 		wanted[want.Name] = true
-		if err := r.one(want); err != nil {
-			return err
-		}
 	}
 	for name, old := range r.routers {
 		if wanted[name] {
@@ -122,24 +131,63 @@ func (r *Runner) become(wants []model.VRRPWant) error {
 	return nil
 }
 
-// one makes one of them run as it is wanted.
-func (r *Runner) one(want model.VRRPWant) error {
-	old := r.routers[want.Name]
-	if old != nil && !old.ending && old.is(want) {
-		old.tell(order{want: &want})
-		return nil
+// groupsOf are the groups that are named, those that there were before among them.
+func groupsOf(before map[string]*group, wants []model.VRRPWant) map[string]*group {
+	out := map[string]*group{}
+	for _, want := range wants {
+		switch name := want.Group; {
+		case name == "" || out[name] != nil:
+		case before[name] != nil:
+			out[name] = before[name]
+		default:
+			out[name] = newGroup()
+		}
 	}
-	next, err := newRouter(want, r.news, r.lease, r.log)
+	return out
+}
+
+// assemble lets each group know its members.
+func (r *Runner) assemble(wants []model.VRRPWant) {
+	members := map[string][]*member{}
+	for _, want := range wants {
+		members[want.Group] = append(members[want.Group], r.routers[want.Name].bond.member)
+	}
+	for name, g := range r.groups {
+		of := members[name]
+		g.members.Store(&of)
+		g.ring(nil) // one that kept the others from something may be none of them any more
+	}
+}
+
+// all returns what makes each of them run as it is wanted, up to one that cannot be made.
+func (r *Runner) all(wants []model.VRRPWant) (begin []func(), err error) {
+	for _, want := range wants {
+		next, err := r.one(want)
+		if err != nil {
+			return begin, err
+		}
+		begin = append(begin, next)
+	}
+	return begin, nil
+}
+
+// one returns what makes one of them run as it is wanted.
+func (r *Runner) one(want model.VRRPWant) (begin func(), err error) {
+	old, g := r.routers[want.Name], r.groups[want.Group]
+	if old != nil && !old.ending && old.is(want) {
+		return func() { old.tell(order{want: &want, group: g}) }, nil
+	}
+	next, err := newRouter(want, g, r.news, r.lease, r.log)
 	if err != nil {
-		return fmt.Errorf("vrrp %s: %w", want.Name, err)
+		return nil, fmt.Errorf("vrrp %s: %w", want.Name, err)
 	}
 	if old == nil && r.resumed[want.Name] {
 		next.leased = r.leased
 	}
 	delete(r.resumed, want.Name)
 	r.routers[want.Name] = next
-	go next.run(next.succeed(old))
-	return nil
+	after := next.succeed(old)
+	return func() { go next.run(after) }, nil
 }
 
 // endAll ends all, and says when they have.

@@ -294,3 +294,70 @@ func TestAnotherIDIsAnotherRouter(t *testing.T) {
 		t.Errorf("%+v", counts)
 	}
 }
+
+// both are front and back of a director, of one group.
+func (n namespace) both(priority uint8, group string) []model.VRRPWant {
+	front, back := n.front(priority), n.front(priority)
+	back.Name, back.ID, back.Addresses = "back", 52, []netip.Prefix{netip.MustParsePrefix("192.0.2.101/24")}
+	front.Group, back.Group = group, group
+	return []model.VRRPWant{front, back}
+}
+
+func TestGroupIsOfOneDirector(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	first := left.direct(left.both(200, "pair")...)
+	first.becomes(model.VRRPMaster, "front", "back")
+	second := right.direct(right.both(100, "pair")...)
+	within(t, "the second knows the first", func() bool {
+		return second.seen("front").Master.IsValid() && second.seen("back").Master.IsValid()
+	})
+
+	faulty := left.both(200, "pair")
+	faulty[1].Fault = "interface eth1 is down"
+	first.order("follow " + asJSON(t, faulty))
+	first.becomes(model.VRRPFault, "front", "back")
+	if why := first.seen("front").Why; why != "back of its group is in fault: interface eth1 is down" {
+		t.Errorf("why: %q", why)
+	}
+	first.order("released front")
+	second.becomes(model.VRRPMaster, "front", "back")
+	first.order("released back")
+	first.order("follow " + asJSON(t, left.both(200, "pair")))
+	first.becomes(model.VRRPMaster, "front", "back")
+	second.becomes(model.VRRPBackup, "front", "back")
+
+	within(t, "the second knows the first again", func() bool {
+		return second.seen("front").Master.IsValid() && second.seen("back").Master.IsValid()
+	})
+	first.order("stepdown back")
+	first.becomes(model.VRRPBackup, "front", "back")
+	first.order("released front")
+	first.order("released back")
+	second.becomes(model.VRRPMaster, "front", "back")
+}
+
+// TestGroupsComeAndGoWithoutATurn: who runs already is master on, in a group or out of it.
+func TestGroupsComeAndGoWithoutATurn(t *testing.T) {
+	t.Parallel()
+	left, _ := newLAN(t)
+	first := left.direct(left.both(200, "")...)
+	first.becomes(model.VRRPMaster, "front", "back")
+	for _, group := range []string{"pair", "", "other", "pair"} {
+		sent := first.order("follow " + asJSON(t, left.both(200, group))).Counts["back"].Sent
+		within(t, "it advertises on", func() bool { return first.order("counts").Counts["back"].Sent > sent+2 })
+	}
+	for _, name := range []string{"front", "back"} {
+		told := first.told(name)
+		if last := told[len(told)-1]; last.State != model.VRRPMaster || len(told) > 2 {
+			t.Errorf("%s: %+v", name, told)
+		}
+	}
+	alone := left.both(200, "pair")
+	alone[1].Fault = "interface eth1 is down"
+	first.order("follow " + asJSON(t, alone))
+	first.becomes(model.VRRPFault, "front", "back")
+	first.order("follow " + asJSON(t, alone[:1])) // the one in fault is configured no more
+	first.order("released front")
+	first.becomes(model.VRRPMaster, "front")
+}

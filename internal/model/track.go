@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package model
+
+// Track is something beside its own link that decides whether a virtual router may be master, or with which priority.
+// It is comparable: what two virtual routers of a group track alike counts once.
+type Track struct {
+	Of     Tracked
+	Weight int // of the priority: below 0 it is taken off while something is wrong, above 0 added while nothing is; 0: a fault
+}
+
+// MaxTrackWeight is the largest weight, and the largest number in a file, either way (keepalived's).
+const MaxTrackWeight = 253
+
+// Tracked is one kind of it. All its types are comparable structs of this package.
+type Tracked interface {
+	Kind() string // as the config names it
+}
+
+// TrackInterface is right while the interface is up.
+type TrackInterface struct{ Name string }
+
+func (TrackInterface) Kind() string { return "interface" }
+
+// TrackService is right while the service has a server that is healthy, or its quorum where it has one.
+type TrackService struct {
+	Name string
+	Key  ServiceKey
+}
+
+func (TrackService) Kind() string { return "service" }
+
+// TrackDataplane is right while the program is on the interfaces where it shall be, and the connection table has room.
+type TrackDataplane struct{}
+
+func (TrackDataplane) Kind() string { return "dataplane" }
+
+// TrackExec is right while a program says so, that is run as a check's is.
+type TrackExec struct{ Check Check }
+
+func (TrackExec) Kind() string { return "exec" }
+
+// TrackFile is never wrong: the number in it is what the priority changes by.
+type TrackFile struct{ Check Check }
+
+func (TrackFile) Kind() string { return "file" }
+
+// AskNumber reads a whole number from a file on this host. No file says 0, as with keepalived.
+type AskNumber struct{ Path string }
+
+func (AskNumber) Kind() string { return "number" }
+
+// Asks is the check that has to be made of what is tracked; without one there is nothing to ask.
+func (t Track) Asks() (CheckKey, bool) {
+	switch of := t.Of.(type) {
+	case TrackExec:
+		return CheckKey{Check: of.Check}, true
+	case TrackFile:
+		return CheckKey{Check: of.Check}, true
+	}
+	return CheckKey{}, false
+}
