@@ -28,15 +28,15 @@ func showRouters(ctx context.Context, daemon *client.Client, out *output) error 
 	if err != nil {
 		return err
 	}
-	const stateColumn, conflictColumn = 4, 15
-	t := newTable("ROUTER", "INTERFACE", ">ID", ">VERSION", "STATE", ">PRIORITY", "MASTER", "SINCE", "ADDRESSES", "WHY",
+	const stateColumn, conflictColumn = 4, 16
+	t := newTable("ROUTER", "INTERFACE", ">ID", ">VERSION", "STATE", ">PRIORITY", "MASTER", "SINCE", "ADDRESSES", "MAC", "WHY",
 		">ADVERTISE", ">SENT", ">UNSENT", ">RECEIVED", "DISCARDED", "CONFLICT")
 	if !out.isWide() {
-		t.hide("INTERFACE", "VERSION", "ADVERTISE", "SENT", "UNSENT", "RECEIVED", "DISCARDED", "CONFLICT")
+		t.hide("INTERFACE", "VERSION", "MAC", "ADVERTISE", "SENT", "UNSENT", "RECEIVED", "DISCARDED", "CONFLICT")
 	}
 	for _, r := range routers {
 		t.add(r.Name, r.Interface, strconv.Itoa(int(r.ID)), strconv.Itoa(int(r.Version)), r.State, strconv.Itoa(int(r.Priority)),
-			masterOf(r), sinceOf(r.Since), addressesOf(r, out.isWide()), r.Why, (time.Duration(r.AdvertiseMS) * time.Millisecond).String(),
+			masterOf(r), sinceOf(r.Since), addressesOf(r, out.isWide()), cmp.Or(r.MAC, "-"), r.Why, (time.Duration(r.AdvertiseMS) * time.Millisecond).String(),
 			number(&r.Sent), number(&r.Unsent), number(&r.Received), discarded(r.Discarded), r.Conflict)
 	}
 	t.paint = func(column int, text string) string {

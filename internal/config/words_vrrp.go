@@ -10,7 +10,6 @@ const (
 	notYet     = "not in this version yet: "
 	noTracking = "the link alone decides who is master"
 	noAuth     = `an advert is believed when it comes from the link itself; "peers:" narrows down from whom`
-	noMAC      = "addresses move to the interface's own MAC, and are announced"
 	noRoutes   = "a host's routes stay as they are"
 	noGroup    = "addresses of one link that must move together stand in one virtual router"
 	noRepeat   = "leave it out: a new master announces its addresses ten times in ten seconds, then every minute"
@@ -18,9 +17,8 @@ const (
 )
 
 var routerKeys = vocabulary{
-	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum"},
+	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum", "mac"},
 	later: map[string]string{
-		"mac":      "leave it out: " + noMAC,
 		"track":    "leave it out: " + noTracking,
 		"group":    "leave it out: " + noGroup,
 		"auth":     "leave it out: " + noAuth,
@@ -53,9 +51,10 @@ var routerKeys = vocabulary{
 		"no_accept":                  "leave it out: what goes to its addresses and to no service, the host answers",
 		"strict_mode":                "leave it out: what the RFC forbids is refused, but for peers, and IPv6 without a link-local address",
 		"vrrp_strict":                "leave it out: what the RFC forbids is refused, but for peers, and IPv6 without a link-local address",
-		"use_vmac":                   notYet + noMAC,
-		"use_ipvlan":                 notYet + noMAC,
-		"vmac_xmit_base":             notYet + noMAC,
+		"use_vmac":                   `write "mac: virtual"`,
+		"vmac":                       `write "mac: virtual"`,
+		"use_ipvlan":                 `leave it out: addresses are on the interface, or with "mac: virtual" at a MAC of their own`,
+		"vmac_xmit_base":             `leave it out: with "mac: virtual" adverts come from that MAC, so that switches learn where it is`,
 		"track_interface":            notYet + noTracking,
 		"track_script":               notYet + noTracking,
 		"track_process":              notYet + noTracking,
@@ -91,6 +90,17 @@ var preemptKeys = vocabulary{
 		"preempt_delay": `write "delay: 30s"`,
 		"after":         `write "delay: 30s"`,
 		"for":           `write "delay: 30s"`,
+	},
+}
+
+var routerMACs = vocabulary{
+	known: []string{interfaceMAC, virtualMAC},
+	foreign: map[string]string{
+		"own":      `write "interface", or leave it out: it is the default`,
+		"vmac":     `write "virtual"`,
+		"use_vmac": `write "virtual"`,
+		"true":     `write "virtual"`,
+		"macvlan":  `write "virtual"`,
 	},
 }
 

@@ -24,6 +24,20 @@ type VirtualRouter struct {
 	PreemptDelay time.Duration  // a backup of a higher priority waits so long before it takes over from a living master
 	StartDelay   time.Duration  // nothing is begun, and no advert missed, for so long after the start
 	Checksum     VRRPChecksum   // of adverts of version 3 over IPv4
+	VirtualMAC   bool           // the addresses are at a MAC of the virtual router's own, whoever is master
+}
+
+// MAC is where the addresses are (RFC 9568 section 7.3); zero: at that of the master's interface.
+func (r VirtualRouter) MAC() MAC {
+	if !r.VirtualMAC {
+		return MAC{}
+	}
+	const ipv4, ipv6 = 1, 2
+	family := byte(ipv4)
+	if r.Addresses[0].Addr().Is6() {
+		family = ipv6
+	}
+	return MAC{0x00, 0x00, 0x5e, 0x00, family, r.ID}
 }
 
 // MaxVirtualRouters is the largest number of virtual routers.

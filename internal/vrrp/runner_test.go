@@ -108,6 +108,54 @@ func TestAMasterIsLetGoOfThoughAnotherCannotBegin(t *testing.T) {
 	}
 }
 
+// TestVirtualMACSendsAdverts from the MAC of the virtual router, to a peer that has it, too.
+func TestVirtualMACSendsAdverts(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	first, second := left.both(200), right.both(100)
+	a, b := left.direct(first...), right.direct(second...)
+	a.becomes(model.VRRPMaster, "front", "front6")
+	for _, name := range []string{"front", "front6"} {
+		within(t, "the second knows the first", func() bool { return b.seen(name).Master == sourceOf(name, "1") })
+	}
+	right.sniffs("ip proto 112", "tos 0xc0, ttl 255", "flags [DF]", "192.0.2.1 > 224.0.0.18", "00:00:5e:00:01:33 > 01:00:5e:00:00:12")
+	right.sniffs("ip6 proto 112", "class 0xc0", "hlim 255", "fe80::1 > ff02::12", "00:00:5e:00:02:34 > 33:33:00:00:00:12")
+	a.order("stepdown front")
+	a.order("released front")
+	b.becomes(model.VRRPMaster, "front")
+	for name, counts := range b.order("counts").Counts {
+		if counts.Received == 0 || len(counts.Discarded) > 0 {
+			t.Errorf("%s: %+v", name, counts)
+		}
+	}
+
+	// A reload takes the virtual MAC away, and nobody is missed.
+	for i := range first {
+		first[i].VirtualMAC = false
+	}
+	a.order("follow " + asJSON(t, first))
+	right.sniffs("ip6 proto 112 and not ether src 00:00:5e:00:02:34", "fe80::1 > ff02::12")
+	if told := b.told("front6"); len(told) > 2 {
+		t.Errorf("the backup has noticed: %+v", told)
+	}
+}
+
+// both are a virtual router of each family, at virtual MACs.
+func (n namespace) both(priority uint8) []model.VRRPWant {
+	front, front6 := n.front(priority), n.front(priority)
+	front6.Name, front6.ID, front6.Addresses, front6.Source = "front6", 52, prefixes("fe80::52/64"), sourceOf("front6", n.own.String()[8:])
+	front.VirtualMAC, front6.VirtualMAC = true, true
+	return []model.VRRPWant{front, front6}
+}
+
+// sourceOf is the address of a host from which adverts of one of both come.
+func sourceOf(name, host string) netip.Addr {
+	if name == "front" {
+		return netip.MustParseAddr("192.0.2." + host)
+	}
+	return netip.MustParseAddr("fe80::" + host)
+}
+
 func TestChecksumOfAPeerIsTakenOver(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
