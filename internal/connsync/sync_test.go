@@ -444,6 +444,57 @@ func TestPeersComeAndGo(t *testing.T) {
 	until(t, "it is one again", func() bool { return backup.table.len() == 10 && backup.inSync() })
 }
 
+// TestWhoIsNoPeerAnyMoreIsHeardNoMore: what was said of him last must not be what is believed for ever.
+func TestWhoIsNoPeerAnyMoreIsHeardNoMore(t *testing.T) {
+	master, backup := start(t, newFake(), keyA, 1, 2), start(t, newFake(), keyA, 2, 1)
+	backup.serve(true)
+	last := func() (s connsync.State) {
+		master.mu.Lock()
+		defer master.mu.Unlock()
+		if n := len(master.turns); n > 0 {
+			s = master.turns[n-1]
+		}
+		return s
+	}
+	until(t, "they are in sync", func() bool { return last().InSync })
+	master.Follow(connsync.Want{})
+	until(t, "nothing is said of it", func() bool { return last().Peer == backup.at && !last().Heard && !last().InSync })
+}
+
+// TestSomebodyElseHearsWhatPeersDo, also when there are none; but nothing of what is not served here.
+func TestSomebodyElseHearsWhatPeersDo(t *testing.T) {
+	for what, others := range map[string][]int{"no peer": nil, "a peer": {2}} {
+		d := start(t, newFake(), keyA, 1, others...)
+		if len(others) > 0 {
+			start(t, newFake(), keyA, 2, 1)
+		}
+		var mu sync.Mutex
+		heard := map[model.Identity]int{}
+		d.Also(func(records []model.Record) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, r := range records {
+				heard[r.Identity()]++
+			}
+		})
+		d.table.put(records(20)...)
+		if err := d.Flush(t.Context()); err != nil || len(heard) != 0 {
+			t.Errorf("%s: %d are told of that are not served: %v", what, len(heard), err)
+		}
+		d.serve(true)
+		if err := d.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		until(t, what+": all are heard once", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(heard) == 20 && heard[record(7).Identity()] == 1
+		})
+		d.Also(nil)
+		d.stop()
+	}
+}
+
 func TestKeyFileIsSecret(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sync.key")
 	for _, row := range []struct {

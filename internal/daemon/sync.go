@@ -159,7 +159,8 @@ type handover struct {
 	}
 	log    *slog.Logger
 	use    func(ipvs.Marks)          // directors of LVS are told of what is served, too
-	served map[model.ServiceKey]bool // by the newest want
+	served map[model.ServiceKey]bool // by the path, as far as is known
+	role   connsync.Role             // that peers were told
 }
 
 // flushWithin bounds how long clients wait for that: a director whose peer has just died hears no answer.
@@ -167,27 +168,42 @@ const flushWithin = 100 * time.Millisecond
 
 func (h *handover) Apply(ctx context.Context, want model.DataplaneWant) error {
 	role := roleOf(want.Services)
-	h.part(ctx, want.Services)
-	if role != connsync.RoleNone { // what the master before has told is taken in first
-		h.peers.Serve(role)
+	if h.leaves(want.Services) {
+		h.flush(ctx)
 	}
-	err := h.path.Apply(ctx, want)
-	h.peers.Serve(role)
+	if role != connsync.RoleNone { // what the master before has told is taken in first
+		h.serve(role)
+	}
 	h.use(marksOf(want.Services))
+	err := h.path.Apply(ctx, want)
+	if err == nil { // else what was served may be served still, and what changes there is told
+		h.remember(want.Services)
+		h.serve(role)
+	}
 	return err
 }
 
-// part tells of what has changed, if a service is to be left.
-func (h *handover) part(ctx context.Context, services []model.ServiceWant) {
-	leaves, served := false, map[model.ServiceKey]bool{}
+// leaves says whether a service that is served is to be no more, since another director takes it over.
+func (h *handover) leaves(services []model.ServiceWant) bool {
+	return slices.ContainsFunc(services, func(s model.ServiceWant) bool { return h.served[s.Key] && !s.Serving })
+}
+
+func (h *handover) remember(services []model.ServiceWant) {
+	h.served = map[model.ServiceKey]bool{}
 	for _, s := range services {
-		served[s.Key] = s.Serving
-		leaves = leaves || h.served[s.Key] && !s.Serving
+		h.served[s.Key] = s.Serving
 	}
-	h.served = served
-	if !leaves {
-		return
+}
+
+// serve says it once: each time is a new beginning for peers.
+func (h *handover) serve(role connsync.Role) {
+	if h.role != role {
+		h.role = role
+		h.peers.Serve(role)
 	}
+}
+
+func (h *handover) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, flushWithin)
 	defer cancel()
 	if err := h.peers.Flush(ctx); err != nil {

@@ -57,29 +57,29 @@ func served(serving ...bool) (want model.DataplaneWant) {
 func TestPeersKnowAllBeforeAServiceIsLeft(t *testing.T) {
 	w := &witness{}
 	h := &handover{path: w, peers: w, use: func(ipvs.Marks) {}, log: slog.New(slog.DiscardHandler)}
+	busy := errors.New("busy")
 	for _, step := range []struct {
-		want model.DataplaneWant
-		does string
+		want   model.DataplaneWant
+		failed error
+		does   string
 	}{
-		{served(false, false), "apply, serve as backup"},
-		{served(true, true), "serve as master, apply, serve as master"},
-		{served(true, true), "serve as master, apply, serve as master"},
-		{served(true, false), "flush, serve as mixed, apply, serve as mixed"},
-		{served(false, false), "flush, apply, serve as backup"},
-		{served(true), "serve as master, apply, serve as master"},
-		{served(), "apply, serve as backup"}, // it is not there any more: nobody takes it over
+		{served(false, false), nil, "apply, serve as backup"},
+		{served(true, true), nil, "serve as master, apply"},
+		{served(true, true), nil, "apply"},
+		{served(true, false), nil, "flush, serve as mixed, apply"},
+		{served(false, false), busy, "flush, apply"},
+		{served(false, false), nil, "flush, apply, serve as backup"}, // until then it may have been served
+		{served(false, false), nil, "apply"},
+		{served(true), nil, "serve as master, apply"},
+		{served(), nil, "apply, serve as backup"}, // it is not there any more: nobody takes it over
 	} {
-		w.log = nil
-		if err := h.Apply(t.Context(), step.want); err != nil {
-			t.Error(err)
+		w.log, w.failed = nil, step.failed
+		if err := h.Apply(t.Context(), step.want); !errors.Is(err, step.failed) {
+			t.Errorf("the path says %v, and it says %v", step.failed, err)
 		}
 		if got := strings.Join(w.log, ", "); got != step.does {
 			t.Errorf("got  %s\nwant %s", got, step.does)
 		}
-	}
-	w.failed = errors.New("busy")
-	if err := h.Apply(t.Context(), served(true)); !errors.Is(err, w.failed) {
-		t.Errorf("the path failed, and it says %v", err)
 	}
 }
 
