@@ -276,6 +276,25 @@ static __always_inline enum verdict parse_v6(struct packet *p)
 }
 
 /*
+ * mac_virtual: the frame is for the MAC of a virtual router whose services are served here, 00:00:5e:00:01:id, of IPv6
+ * 00:00:5e:00:02:id (RFC 9568 section 7.3). What we send comes from the interface's own MAC.
+ */
+__noinline bool mac_virtual(struct xdp_md *ctx, struct headers *h)
+{
+	struct ethhdr *eth = at(ctx, 0, sizeof(*eth));
+
+	if (!eth || !h || *(__u32 *)eth->h_dest != bpf_htonl(0x00005e00))
+		return false;
+	__u32 family = eth->h_dest[4], id = eth->h_dest[5];
+	struct interface *i = vlan_id(h) ? vlan_find(h->ingress, vlan_id(h)) : interface_find(h->ingress);
+	if (!i)
+		return false;
+	if (family == 1)
+		return i->ids4[id / 8] & 1 << id % 8;
+	return family == 2 && i->ids6[id / 8] & 1 << id % 8;
+}
+
+/*
  * ours says whether the frame is addressed to this interface. XDP runs before the kernel drops
  * frames for other hosts, so a flooding switch would have us balance its neighbours' packets.
  */
@@ -291,7 +310,9 @@ static __always_inline enum verdict ours(struct packet *p, const __u8 *destinati
 		i = vlan_find(p->ingress, vlan_id(headers_of(p)));
 	if (!i)
 		return VERDICT_OTHER_VLAN;
-	return mac_equal(destination, i->mac) ? VERDICT_CONTINUE : VERDICT_OTHER_HOST;
+	if (mac_equal(destination, i->mac) || mac_virtual(p->ctx, headers_of(p)))
+		return VERDICT_CONTINUE;
+	return VERDICT_OTHER_HOST;
 }
 
 /* parse_ethernet leaves the offset behind the header and returns the ethertype; one tag is stepped over. */

@@ -280,7 +280,9 @@ struct interface {
 	__u32 parent;     /* a VLAN device: the interface below, where the program is; else 0 */
 	__u16 vlan;       /* a VLAN device: the id of its tag; else 0 */
 	__u8 mode;        /* enum xdp_mode */
-	__u8 reason[109]; /* why it is not native, for people; zero-terminated */
+	__u8 reason[173]; /* why it is not native, for people; zero-terminated */
+	__u8 ids4[32];    /* bit id % 8 of byte id / 8: frames for the MAC of that virtual router are ours, too */
+	__u8 ids6[32];    /* the same of virtual routers of IPv6 */
 };
 
 /* Key of `vlans`: a tag on an interface. The value is the ifindex of the VLAN device. Written by Go. */

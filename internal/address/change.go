@@ -19,7 +19,7 @@ import (
 // change is one thing that weir did to the host, with all that it takes to undo it.
 type change struct {
 	Kind    changeKind   `json:"kind"`
-	Path    string       `json:"path,omitempty"`   // sysctl
+	Path    string       `json:"path,omitempty"`   // sysctl; virtual-mac: the name of the device
 	Old     string       `json:"old,omitempty"`    // sysctl: the value before weir; route: its advmss, 0 for none
 	Link    string       `json:"link,omitempty"`   // address: the name of the link, for people
 	Index   int          `json:"index,omitempty"`  // of the link; the kernel never uses it again, so it cannot mean another one
@@ -41,6 +41,7 @@ const (
 	aliasChangeKind changeKind = "check-route"     // to an alias, of checks; of interface 0: of a range of aliases
 	clsactChange    changeKind = "clsact"          // a qdisc on a link
 	filterChange    changeKind = "check-filter"    // on a link's clsact
+	deviceChange    changeKind = "virtual-mac"     // a macvlan by the name of Path, upon a link
 )
 
 func (c change) String() string {
@@ -60,6 +61,8 @@ func (c change) String() string {
 		return fmt.Sprintf("%s to %s on interface %d", c.Kind, c.Prefix, c.Index)
 	case clsactChange, filterChange:
 		return fmt.Sprintf("%s on interface %d", c.Kind, c.Index)
+	case deviceChange:
+		return fmt.Sprintf("interface %s on %s", c.Path, c.Link)
 	}
 	return fmt.Sprintf("%s %s on interface %d", c.Kind, c.Address, c.Index)
 }
@@ -101,6 +104,8 @@ func (c change) undo(handle *netlink.Handle) error {
 		err = c.undoClsact(handle)
 	case filterChange:
 		err = c.undoFilter(handle)
+	case deviceChange:
+		err = c.undoDevice(handle)
 	default:
 		err = fmt.Errorf("unknown kind of change %q", c.Kind)
 	}

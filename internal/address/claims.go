@@ -162,6 +162,9 @@ func newBook() *book { return &book{heard: map[holding]sighting{}} }
 // follow knows what is held, and on which links. What is not held any more nobody else can claim.
 func (b *book) follow(links []model.Link, vips []model.VIP) (changed bool) {
 	b.held, b.own = map[holding]model.Link{}, map[model.MAC]bool{}
+	for _, vip := range vips {
+		b.own[vip.MAC] = true // a virtual one is before its device is, and another director of it is VRRP's business
+	}
 	for _, link := range links {
 		b.own[link.MAC] = true
 		for _, vip := range vips {

@@ -53,6 +53,19 @@ func TestWhoInsistsIsToldOf(t *testing.T) {
 	}
 }
 
+// TestAVirtualMACIsNobodyElses, also before its device is there.
+func TestAVirtualMACIsNobodyElses(t *testing.T) {
+	b := newBook()
+	virtual := model.MAC{0, 0, 0x5e, 0, 1, 51}
+	b.follow([]model.Link{{Name: "eth0", Index: 2, MAC: ownMAC}}, []model.VIP{{Address: claimedAddress, Interface: "eth0", MAC: virtual}})
+	if first, _ := b.hear(claim{claimedHolding, virtual}, time.Unix(1000, 0)); first {
+		t.Error("its own announcements are taken for somebody else's")
+	}
+	if first, _ := b.hear(claim{claimedHolding, strangeMAC}, time.Unix(1000, 0)); !first {
+		t.Error("somebody else is not heard")
+	}
+}
+
 func TestClaimsEnd(t *testing.T) {
 	now := time.Unix(1000, 0)
 	insistent := func() *book {

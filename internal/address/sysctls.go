@@ -32,8 +32,9 @@ const acceptRA = "accept_ra"
 
 // applySysctls sets what is wanted and puts back what no longer is.
 func (t *Target) applySysctls(handle *netlink.Handle, links []model.Link, want model.AddressWant) error {
-	settings := append(forwarding(want), timers(links, want.Neighbours)...)
-	var errs []error
+	arp, err := ownARP(want.OwnARP)
+	settings := slices.Concat(forwarding(want), timers(links, want.Neighbours), arp)
+	errs := []error{err}
 	if len(want.Forward6) > 0 {
 		errs = append(errs, t.keepRouters(handle, links))
 	}
@@ -52,7 +53,7 @@ func (t *Target) applySysctls(handle *netlink.Handle, links []model.Link, want m
 // isTargets reports whether a setting of the journal is one of the Target's: others may use it too.
 func isTargets(p string) bool {
 	name := path.Base(p)
-	return name == "forwarding" ||
+	return name == "forwarding" || isOwnARP(p) ||
 		slices.ContainsFunc(neighbourTimers, func(s setting) bool { return s.path == name })
 }
 

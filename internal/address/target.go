@@ -21,6 +21,7 @@ import (
 //
 //	Apply ──► sysctls.go     forwarding, neighbour timers
 //	      ──► rxvlan.go      VLAN tags stay in the frame
+//	      ──► devices.go     interfaces with virtual MACs
 //	      ──► vips.go        addresses   ──► announce.go    gratuitous ARP and NA, again and again
 //	      ──► neighbours.go  managed entries
 //	      ──► detours.go     routes to aliases, and a filter, for checks through VIPs (filter.go)

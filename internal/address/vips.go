@@ -23,10 +23,12 @@ type holding struct {
 	address model.Addr
 }
 
-// place is where a holding is: its link, and the length of the network that comes with it.
+// place is where a holding is: its link, the interface that it is upon or that itself, and the length of the network that
+// comes with it.
 type place struct {
-	link model.Link
-	bits int
+	link  model.Link
+	named string
+	bits  int
 }
 
 // applyVIPs makes the addresses those that are wanted.
@@ -37,9 +39,12 @@ func (t *Target) applyVIPs(handle *netlink.Handle, links []model.Link, vips []mo
 
 // putVIPs adds addresses first and removes afterwards, so that one that moves is never away.
 func (t *Target) putVIPs(handle *netlink.Handle, links []model.Link, vips []model.VIP) error {
+	devices := devicesOf(links, vips)
+	links, failed := t.addDevices(handle, links, devices)
 	wanted, err := holdings(links, vips)
 	missing := t.missing(links, wanted)
 	err = errors.Join(
+		failed,
 		err,
 		t.removeVIPs(func(c change) bool { return isOfAnotherLength(c, wanted) }),
 		t.addVIPs(handle, missing),
@@ -47,6 +52,7 @@ func (t *Target) putVIPs(handle *netlink.Handle, links []model.Link, vips []mode
 			_, ok := wanted[c.holding()]
 			return !ok
 		}),
+		t.removeDevices(devices),
 		t.beginAnnouncing(handle, wanted, missing, time.Now()),
 	)
 	t.vips.want, t.vips.held, t.vips.failed = vips, wanted, err != nil
@@ -58,14 +64,23 @@ func holdings(links []model.Link, vips []model.VIP) (map[holding]place, error) {
 	out := map[holding]place{}
 	var errs []error
 	for _, vip := range vips {
-		link, err := linkNamed(links, vip.Interface)
+		link, err := linkOfVIP(links, vip)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("put %s on an interface: %w", vip.Address, err))
 			continue
 		}
-		out[holding{link.Index, vip.Address}] = place{link, cmp.Or(vip.Bits, vip.Address.BitLen())}
+		out[holding{link.Index, vip.Address}] = place{link, vip.Interface, cmp.Or(vip.Bits, vip.Address.BitLen())}
 	}
 	return out, errors.Join(errs...)
+}
+
+// linkOfVIP is the interface, or the device of the virtual MAC upon it.
+func linkOfVIP(links []model.Link, vip model.VIP) (model.Link, error) {
+	link, err := linkNamed(links, vip.Interface)
+	if err != nil || vip.MAC == (model.MAC{}) {
+		return link, err
+	}
+	return linkNamed(links, deviceOn(link, vip.MAC).name())
 }
 
 // missing are those of the wanted that are not there, whatever their length: somebody else may have put them there.
@@ -79,7 +94,7 @@ func (t *Target) missing(links []model.Link, wanted map[holding]place) map[holdi
 	for _, link := range links {
 		for _, prefix := range link.Prefixes {
 			h := holding{link.Index, prefix.Addr()}
-			if !old[addressOn(h, place{link, prefix.Bits()}).subject()] {
+			if !old[addressOn(h, place{link, link.Name, prefix.Bits()}).subject()] {
 				delete(missing, h)
 			}
 		}
@@ -135,7 +150,7 @@ func (t *Target) removeVIPs(unwanted func(change) bool) error {
 func addressOn(h holding, at place) change {
 	return change{
 		Kind:   addressChange,
-		Link:   at.link.Name,
+		Link:   at.named,
 		Index:  h.link,
 		Prefix: netip.PrefixFrom(h.address, at.bits),
 	}

@@ -92,6 +92,7 @@ func (s scope) virtualRouter(n *yaml.Node, number int) router {
 	}
 	s.routerAddresses(n, values, &out)
 	out.Checksum = s.vrrpChecksum(values["checksum"], out)
+	out.VirtualMAC = s.virtualMAC(values["mac"], out)
 	s.complainIf(out.preempt, ownerPreempts(out))
 	out.Group = s.routerGroup(out.group)
 	out.tracks = s.tracks(values["track"], out)
@@ -266,6 +267,30 @@ func (s scope) vrrpChecksum(n *yaml.Node, of router) model.VRRPChecksum {
 	return checksum
 }
 
+// The words of mac.
+const (
+	interfaceMAC = "interface"
+	virtualMAC   = "virtual"
+)
+
+// virtualMAC tells whether the addresses are at a MAC of the virtual router's own. An advert to one peer goes by the
+// kernel, which knows the way to it, and its own MAC alone.
+func (s scope) virtualMAC(n *yaml.Node, of router) bool {
+	if n == nil {
+		return false
+	}
+	word, _ := s.word(n, "mac", routerMACs)
+	switch {
+	case word != virtualMAC:
+		return false
+	case of.isOwner():
+		s.complain(n, mistake{"mac: virtual with priority 255, whose addresses are at this host's own MAC", "leave it out, or write a priority below 255"})
+	case len(of.Peers) > 0:
+		s.complain(n, mistake{"mac: virtual with peers, to whom adverts come from the interface's own MAC", `leave "peers:" out: by adverts to all, switches learn where the virtual MAC is`})
+	}
+	return true
+}
+
 func routerNode(r model.VirtualRouter) *yaml.Node {
 	pairs := []pair{{"name", textNode(r.Name)}, {"interface", textNode(r.Interface)}, {"id", numberNode(int(r.ID))}}
 	if r.Version != model.VRRP3 {
@@ -298,6 +323,9 @@ func routerNode(r model.VirtualRouter) *yaml.Node {
 	}
 	if len(r.Track) > 0 {
 		pairs = append(pairs, pair{"track", listNode(r.Track, trackNode)})
+	}
+	if r.VirtualMAC {
+		pairs = append(pairs, pair{"mac", textNode(virtualMAC)})
 	}
 	return mapNode(pairs...)
 }

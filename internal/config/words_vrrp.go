@@ -11,16 +11,14 @@ const (
 	asTrack  = `write "track:" in each virtual router: `
 	asGroup  = `write "group: pair" in each virtual router that is to be master with others`
 	noAuth   = `an advert is believed when it comes from the link itself; "peers:" narrows down from whom`
-	noMAC    = "addresses move to the interface's own MAC, and are announced"
 	noRoutes = "a host's routes stay as they are"
 	noRepeat = "leave it out: a new master announces its addresses ten times in ten seconds, then every minute"
 	noStop   = "nobody is told when weir ends by itself; what else happens is told under \"notify:\""
 )
 
 var routerKeys = vocabulary{
-	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum", "group", "track"},
+	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum", "mac", "group", "track"},
 	later: map[string]string{
-		"mac":      "leave it out: " + noMAC,
 		"auth":     "leave it out: " + noAuth,
 		"key_file": "leave it out: " + noAuth,
 	},
@@ -51,9 +49,10 @@ var routerKeys = vocabulary{
 		"no_accept":                  "leave it out: what goes to its addresses and to no service, the host answers",
 		"strict_mode":                "leave it out: what the RFC forbids is refused, but for peers, and IPv6 without a link-local address",
 		"vrrp_strict":                "leave it out: what the RFC forbids is refused, but for peers, and IPv6 without a link-local address",
-		"use_vmac":                   notYet + noMAC,
-		"use_ipvlan":                 notYet + noMAC,
-		"vmac_xmit_base":             notYet + noMAC,
+		"use_vmac":                   `write "mac: virtual"`,
+		"vmac":                       `write "mac: virtual"`,
+		"use_ipvlan":                 `leave it out: addresses are on the interface, or with "mac: virtual" at a MAC of their own`,
+		"vmac_xmit_base":             `leave it out: with "mac: virtual" adverts come from that MAC, so that switches learn where it is`,
 		"track_interface":            `write "track: [{interface: eth1}]"`,
 		"track_script":               `write "track: [{exec: /etc/weir/check-uplink}]"`,
 		"track_process":              notYet + asProgram,
@@ -120,6 +119,17 @@ var preemptKeys = vocabulary{
 		"preempt_delay": `write "delay: 30s"`,
 		"after":         `write "delay: 30s"`,
 		"for":           `write "delay: 30s"`,
+	},
+}
+
+var routerMACs = vocabulary{
+	known: []string{interfaceMAC, virtualMAC},
+	foreign: map[string]string{
+		"own":      `write "interface", or leave it out: it is the default`,
+		"vmac":     `write "virtual"`,
+		"use_vmac": `write "virtual"`,
+		"true":     `write "virtual"`,
+		"macvlan":  `write "virtual"`,
 	},
 }
 

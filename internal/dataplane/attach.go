@@ -81,7 +81,20 @@ func toInterface(want model.InterfaceWant, a *attached) pathInterface {
 		value.Mode = uint8(pathXdpModeXDP_MODE_GENERIC)
 		copy(value.Reason[:len(value.Reason)-1], a.reason)
 	}
+	for _, mac := range want.VirtualMACs {
+		setVirtual(&value, mac)
+	}
 	return value
+}
+
+// setVirtual lets the path take frames to the MAC of a virtual router.
+func setVirtual(value *pathInterface, mac model.MAC) {
+	const ipv6 = 2
+	ids, id := &value.Ids4, mac[5]
+	if mac[4] == ipv6 {
+		ids = &value.Ids6
+	}
+	ids[id/8] |= 1 << (id % 8)
 }
 
 // applyInterfaces attaches the program where it is wanted and takes it off elsewhere.

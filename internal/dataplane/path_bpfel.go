@@ -185,7 +185,9 @@ type pathInterface struct {
 	Parent  uint32
 	Vlan    uint16
 	Mode    uint8
-	Reason  [109]uint8
+	Reason  [173]uint8
+	Ids4    [32]uint8
+	Ids6    [32]uint8
 }
 
 type pathLeaving uint32

@@ -104,6 +104,14 @@ func (tb *table) unusual(f family, p model.Protocol, m method) {
 		in(taggedAs(open(), backVLAN), otherVLAN), in(providerTagged(open()), otherVLAN))
 	tb.add(name+", for another host", in(toMAC(open(), gatewayMAC), otherHost), in(toMAC(open(), backMAC), otherHost))
 	tb.add(name+", on a link that is not weir's", step{foreign, open(), otherHost})
+	for _, mac := range frontVirtual {
+		tb.add(fmt.Sprintf("%s, for a virtual router at %x", name, mac), in(toMAC(open(), packet.MAC(mac)), m.verdict), fromBack(toMAC(open(), packet.MAC(mac)), otherHost))
+	}
+	tb.add(name+", for a virtual router on a VLAN", in(toMAC(tagged(open()), packet.MAC(virtualMAC(1, 51))), m.verdict), in(toMAC(tagged(open()), packet.MAC(virtualMAC(1, 1))), otherHost))
+	for _, mac := range []model.MAC{virtualMAC(1, 52), virtualMAC(2, 51), virtualMAC(1, 50), virtualMAC(1, 0), virtualMAC(2, 0), virtualMAC(0, 51), virtualMAC(3, 51),
+		virtualMAC(2, 255), {0, 0, 0x5e, 1, 1, 51}, {0, 0, 0x5f, 0, 1, 51}, {2, 0, 0x5e, 0, 1, 51}} {
+		tb.add(fmt.Sprintf("%s, for another virtual router at %x", name, mac), in(toMAC(open(), packet.MAC(mac)), otherHost))
+	}
 	tb.add(name+", larger than the link", in(append(open(), large), tooBigFor(f)), in(uncut(append(open(), large)), tooBigTold))
 	c := tb.talk(f, m.host, webPort(p), p)
 	tb.add(name+", of a known connection",

@@ -183,12 +183,17 @@ const (
 	mssOdd = 4 // the limit is odd
 )
 
+// frontVirtual are the MACs of virtual routers: ids at the edges of bytes, and the two families.
+var frontVirtual = []model.MAC{virtualMAC(1, 51), virtualMAC(1, 1), virtualMAC(1, 255), virtualMAC(2, 52), virtualMAC(2, 8)}
+
+func virtualMAC(family, id byte) model.MAC { return model.MAC{0, 0, 0x5e, 0, family, id} }
+
 // world is what the director is told to hold.
 func world() model.DataplaneWant {
 	want := model.DataplaneWant{Revision: 1, Interfaces: []model.InterfaceWant{
-		{Name: "front", Index: front, MAC: frontMAC, MTU: linkMTU},
+		{Name: "front", Index: front, MAC: frontMAC, MTU: linkMTU, VirtualMACs: frontVirtual},
 		{Name: "back", Index: back, MAC: backMAC, MTU: linkMTU},
-		{Name: "front.42", Index: 21, MAC: frontMAC, MTU: vlanMTU, Parent: front, VLAN: frontVLAN},
+		{Name: "front.42", Index: 21, MAC: frontMAC, MTU: vlanMTU, Parent: front, VLAN: frontVLAN, VirtualMACs: frontVirtual[:1]},
 		{Name: "back.7", Index: 22, MAC: backVLANMAC, MTU: vlanMTU, Parent: back, VLAN: backVLAN},
 	}}
 	for _, f := range []family{4, 6} {

@@ -5,6 +5,7 @@ package dataplane_test
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
@@ -104,7 +105,7 @@ func (t *twin) arrive(p *parsed) verdict {
 	switch {
 	case p.tagged && binary.BigEndian.Uint16(p.frame[12:]) == packet.EtherTypeQinQ, !ours:
 		return otherVLAN
-	case model.MAC(p.frame[:6]) != device.MAC:
+	case model.MAC(p.frame[:6]) != device.MAC && !slices.Contains(device.VirtualMACs, model.MAC(p.frame[:6])):
 		return otherHost
 	}
 	return undecided

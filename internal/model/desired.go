@@ -34,6 +34,7 @@ type AddressWant struct {
 	Neighbours []Hop           // kept resolved by the kernel (managed entries)
 	Forward4   []string        // interfaces on which IPv4 forwarding is on: bpf_fib_lookup refuses without it
 	Forward6   []string        // the same of IPv6
+	OwnARP     []string        // interfaces that answer ARP for their own addresses alone: a virtual MAC has others of this host
 	RxVLANOff  []string        // interfaces whose driver must leave VLAN tags in the frame, where the program looks
 	Detours    []DetourWant
 	Aliases    []netip.Prefix // ranges that lead nowhere but by a detour
@@ -43,6 +44,7 @@ type AddressWant struct {
 type VIP struct {
 	Address   netip.Addr
 	Interface string // "lo": it has no connected route, so nobody is told about it
+	MAC       MAC    // where it is, on a device of its own upon the interface; zero: at the interface's
 	Bits      int    // of the subnet that comes with it, as keepalived's virtual_ipaddress has it; 0: none, it is a /32 or /128
 }
 
@@ -67,6 +69,8 @@ type InterfaceWant struct {
 	XDP    XDPMode
 	Parent int    // index of the interface below a VLAN device, which has no program of its own; 0: it is none
 	VLAN   uint16 // its tag
+
+	VirtualMACs []MAC // of virtual routers: frames to them are this host's, too
 }
 
 // ServiceWant is a service as the maps hold it.

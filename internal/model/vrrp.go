@@ -26,6 +26,20 @@ type VirtualRouter struct {
 	Checksum     VRRPChecksum   // of adverts of version 3 over IPv4
 	Group        string         // of virtual routers that are master together or not at all; "": it stands alone
 	Track        []Track        // what else decides; its whole group has it
+	VirtualMAC   bool           // the addresses are at a MAC of the virtual router's own, whoever is master
+}
+
+// MAC is where the addresses are (RFC 9568 section 7.3); zero: at that of the master's interface.
+func (r VirtualRouter) MAC() MAC {
+	if !r.VirtualMAC {
+		return MAC{}
+	}
+	const ipv4, ipv6 = 1, 2
+	family := byte(ipv4)
+	if r.Addresses[0].Addr().Is6() {
+		family = ipv6
+	}
+	return MAC{0x00, 0x00, 0x5e, 0x00, family, r.ID}
 }
 
 // MaxVirtualRouters is the largest number of virtual routers.

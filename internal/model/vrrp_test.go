@@ -34,3 +34,22 @@ func TestAnAddressOfTwoVirtualRoutersHasNoLease(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// TestVirtualMACs are those of RFC 9568 section 7.3.
+func TestVirtualMACs(t *testing.T) {
+	r4 := model.VirtualRouter{ID: 51, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")}, VirtualMAC: true}
+	r6, own := r4, r4
+	r6.ID, r6.Addresses, own.VirtualMAC = 255, []netip.Prefix{netip.MustParsePrefix("fe80::10/64")}, false
+	for _, c := range []struct {
+		router model.VirtualRouter
+		want   model.MAC
+	}{
+		{r4, model.MAC{0, 0, 0x5e, 0, 1, 51}},
+		{r6, model.MAC{0, 0, 0x5e, 0, 2, 255}},
+		{own, model.MAC{}},
+	} {
+		if got := c.router.MAC(); got != c.want {
+			t.Errorf("%v: %x, want %x", c.router, got, c.want)
+		}
+	}
+}

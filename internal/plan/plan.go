@@ -35,6 +35,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			Neighbours: neighbours(all, network),
 			Forward4:   forward(all, interfaces, is4),
 			Forward6:   forward(all, interfaces, is6),
+			OwnARP:     ownARP(routers),
 			RxVLANOff:  rxVLANOff(interfaces),
 			Detours:    detours,
 			Aliases:    ranges(spec.Aliases, ways),
@@ -58,6 +59,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			claimProblems(spec, seen.Claims), maintenanceProblems(spec, seen.Maintenance)),
 	}
 	retire(desired.Dataplane.Services, leased, balancing)
+	virtualMACs(interfaces, routers, balancing)
 	narrow(desired.Dataplane.Services, seen, now)
 	dismiss(desired.Dataplane.Services, spec, seen.Left, now)
 	next := earlier(earlier(nextForgotten(seen, now), nextDeadline(spec, seen.Left, now)), earlier(ready, nextTold(spec, seen, now)))

@@ -85,7 +85,7 @@ func TestServerInAVLANIsReachedByTheParent(t *testing.T) {
 	if got := fmt.Sprint(want.Address.Neighbours); got != "[{20 203.0.113.11}]" {
 		t.Errorf("neighbours are kept on %s, want on the VLAN device", got)
 	}
-	if got := fmt.Sprint(want.Address.VIPs); got != "[{192.0.2.10 eth0.10 0}]" {
+	if got := fmt.Sprint(want.Address.VIPs); got != "[{192.0.2.10 eth0.10 [0 0 0 0 0 0] 0}]" {
 		t.Errorf("the VIP is on %s", got)
 	}
 }

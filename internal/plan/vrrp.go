@@ -27,6 +27,9 @@ func virtualRouters(spec model.Spec, seen model.Seen, standings map[model.Servic
 		default:
 			want.Source, want.Fault = sourceOf(spec, r, network, link)
 		}
+		if want.Fault == "" && r.VirtualMAC && link.MAC == (model.MAC{}) {
+			want.Fault = "interface " + r.Interface + " has no MAC, so there is none that could be virtual"
+		}
 		track(&want, tracksOf(spec, r), sight{seen, standings, interfaces})
 		out = append(out, want)
 	}
@@ -138,8 +141,8 @@ func routerVIPs(spec model.Spec, holding map[string]bool) (out []model.VIP) {
 			continue
 		}
 		for _, p := range r.Addresses {
-			vip := model.VIP{Address: p.Addr(), Interface: r.Interface}
-			if !p.IsSingleIP() {
+			vip := model.VIP{Address: p.Addr(), Interface: r.Interface, MAC: r.MAC()}
+			if !p.IsSingleIP() && !r.VirtualMAC { // a second way into a network would compete with the interface's
 				vip.Bits = p.Bits()
 			}
 			out = append(out, vip)
@@ -222,14 +225,43 @@ func strays(spec model.Spec, r model.VirtualRouter, link model.Link) (out []mode
 		near := slices.ContainsFunc(link.Prefixes, func(n netip.Prefix) bool {
 			return !n.IsSingleIP() && n.Contains(p.Addr()) && routerOf(spec, n.Addr()) == nil
 		})
-		if near || !p.IsSingleIP() {
+		if near || !p.IsSingleIP() && !r.VirtualMAC {
 			continue
 		}
 		out = append(out, model.Problem{
 			What: fmt.Sprintf("virtual router %s: address %s", r.Name, p.Addr()),
 			Why:  fmt.Sprintf("no network of %s has it: nobody there asks for it, and only a route leads to it", link.Name),
-			Fix:  fmt.Sprintf("correct it, or write it with the length of its network (%s/…)", p.Addr()),
+			Fix:  strayFix(r, p.Addr()),
 		})
 	}
 	return out
+}
+
+func strayFix(r model.VirtualRouter, a model.Addr) string {
+	if r.VirtualMAC {
+		return fmt.Sprintf("correct it, or give %s an address in its network: with `mac: virtual` an address brings none", r.Interface)
+	}
+	return fmt.Sprintf("correct it, or write it with the length of its network (%s/…)", a)
+}
+
+// ownARP are the interfaces with addresses that are at another MAC when they are here: the interface would answer for
+// them, too. It is so on a backup already, lest it does for a moment.
+func ownARP(routers []model.VRRPWant) (out []string) {
+	for _, r := range routers {
+		if r.VirtualMAC && r.Link != 0 && !slices.Contains(out, r.Interface) {
+			out = append(out, r.Interface)
+		}
+	}
+	return out
+}
+
+// virtualMACs lets interfaces take what is sent to those of virtual routers whose services are served here.
+func virtualMACs(interfaces []model.InterfaceWant, routers []model.VRRPWant, balancing map[string]bool) {
+	for i := range interfaces {
+		for _, r := range routers {
+			if r.VirtualMAC && r.Link == interfaces[i].Index && balancing[r.Name] {
+				interfaces[i].VirtualMACs = append(interfaces[i].VirtualMACs, r.MAC())
+			}
+		}
+	}
 }

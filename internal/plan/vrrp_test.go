@@ -110,6 +110,49 @@ func TestServicesAreThereWhereverTheAddressIs(t *testing.T) {
 	}
 }
 
+// TestVirtualMACIsTheMasters: its interface takes frames to it, and the addresses are there, without their network. The
+// interface does not answer for them on a backup either.
+func TestVirtualMACIsTheMasters(t *testing.T) {
+	r, last, plain := virtualRouter("VI_1", "192.0.2.10/24"), virtualRouter("VI_255", "192.0.2.30/32"), virtualRouter("VI_2", "192.0.2.20/24")
+	r.VirtualMAC, last.VirtualMAC, last.ID, plain.ID = true, true, 255, 52
+	far := r
+	far.Addresses = []netip.Prefix{netip.MustParsePrefix("203.0.113.99/24")}
+	addr, first, second := netip.MustParseAddr, model.MAC{0, 0, 0x5e, 0, 1, 51}, model.MAC{0, 0, 0x5e, 0, 1, 255}
+	for _, c := range []struct {
+		name  string
+		state model.VRRPState
+		vips  []model.VIP
+		macs  []model.MAC
+	}{
+		{"backup", model.VRRPBackup, nil, nil},
+		{"master", model.VRRPMaster, []model.VIP{{Address: addr("192.0.2.10"), Interface: "eth0", MAC: first}, {Address: addr("192.0.2.30"), Interface: "eth0", MAC: second},
+			{Address: addr("192.0.2.20"), Interface: "eth0", Bits: 24}}, []model.MAC{first, second}},
+	} {
+		seen := map[string]model.VRRPSeen{"VI_1": {State: c.state}, "VI_255": {State: c.state}, "VI_2": {State: c.state}}
+		got := withRouters(seen, r, last, plain)
+		vips := slices.DeleteFunc(got.Address.VIPs, func(v model.VIP) bool { return v.Address == addr("192.0.2.11") }) // in no virtual router
+		if diff := cmp.Diff(c.vips, vips, cmp.Comparer(func(a, b model.VIP) bool { return a == b })); len(vips)+len(c.vips) > 0 && diff != "" {
+			t.Errorf("%s: addresses (-want +got):\n%s", c.name, diff)
+		}
+		if diff := cmp.Diff([]string{"eth0"}, got.Address.OwnARP); diff != "" {
+			t.Errorf("%s: for its own addresses alone answers (-want +got):\n%s", c.name, diff)
+		}
+		for _, i := range got.Dataplane.Interfaces {
+			var want []model.MAC
+			if i.Name == "eth0" {
+				want = c.macs
+			}
+			if diff := cmp.Diff(want, i.VirtualMACs); diff != "" {
+				t.Errorf("%s: frames that %s takes (-want +got):\n%s", c.name, i.Name, diff)
+			}
+		}
+	}
+	problems := withRouters(inState("VI_1", model.VRRPMaster), far).Problems
+	if len(problems) != 1 || !strings.HasPrefix(problems[0].Fix, "correct it, or give eth0 an address in its network: with `mac: virtual`") {
+		t.Errorf("an address in no network of its interface: %+v", problems)
+	}
+}
+
 // TestAHandoverIsNotOverBeforeItIsDone: what is only on its way is taken for what does more harm.
 func TestAHandoverIsNotOverBeforeItIsDone(t *testing.T) {
 	yes, no := map[string]bool{"VI_1": true}, map[string]bool{}

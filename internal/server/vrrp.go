@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 
@@ -41,6 +42,9 @@ func virtualRouters(in report.Snapshot) []api.VirtualRouter {
 		}
 		if r.Master.IsValid() {
 			one.Master, one.MasterPriority = r.Master.String(), &r.MasterPriority
+		}
+		if r.MAC != (model.MAC{}) {
+			one.MAC = net.HardwareAddr(r.MAC[:]).String()
 		}
 		for _, p := range r.Addresses {
 			one.Addresses = append(one.Addresses, p.String())

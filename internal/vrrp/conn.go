@@ -20,6 +20,7 @@ type conn struct {
 	link   int
 	own    netip.Addr   // source of adverts
 	to     []netip.Addr // the peers, or the group
+	frames *frames      // by which adverts go; nil: by fd
 	space  []byte       // for a message
 	side   []byte       // for what comes beside it
 }
@@ -75,6 +76,12 @@ func open(want model.VRRPWant) (*conn, error) {
 		c.close()
 		return nil, fmt.Errorf("a socket for adverts on %s: %w", want.Interface, err)
 	}
+	if want.VirtualMAC {
+		if c.frames, err = openFrames(want.MAC(), want.Link); err != nil {
+			c.close()
+			return nil, fmt.Errorf("a socket for adverts from %x on %s: %w", want.MAC(), want.Interface, err)
+		}
+	}
 	c.drain()
 	return c, nil
 }
@@ -100,7 +107,12 @@ func (c *conn) prepare(want model.VRRPWant) error {
 	)
 }
 
-func (c *conn) close() { unix.Close(c.fd) }
+func (c *conn) close() {
+	unix.Close(c.fd)
+	if c.frames != nil {
+		c.frames.close()
+	}
+}
 
 // send sends an advert to all that it is for: one who cannot be reached costs the others nothing. It says to how many
 // it went, and what went wrong with any.
@@ -108,13 +120,20 @@ func (c *conn) send(a advert) (sent int, err error) {
 	var errs []error
 	for _, to := range c.to {
 		text := a.bytes(way{source: c.own, destination: to})
-		if err := unix.Sendmsg(c.fd, text, c.family.beside(c), c.family.address(c, to), 0); err != nil {
-			errs = append(errs, fmt.Errorf("an advert from %s to %s: %w", c.own, to, os.NewSyscallError("sendmsg", err)))
+		if err := c.put(text, to); err != nil {
+			errs = append(errs, fmt.Errorf("an advert from %s to %s: %w", c.own, to, err))
 			continue
 		}
 		sent++
 	}
 	return sent, errors.Join(errs...)
+}
+
+func (c *conn) put(text []byte, to netip.Addr) error {
+	if c.frames != nil {
+		return c.frames.send(text, c.own, to)
+	}
+	return os.NewSyscallError("sendmsg", unix.Sendmsg(c.fd, text, c.family.beside(c), c.family.address(c, to), 0))
 }
 
 // receive reads a message that has come already; false: there is none that can be read.

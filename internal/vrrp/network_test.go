@@ -264,7 +264,7 @@ func (n namespace) front(priority uint8) model.VRRPWant {
 // sniffs wants the next packet that a filter of tcpdump takes to be shown with some words.
 func (n namespace) sniffs(filter string, words ...string) {
 	n.t.Helper()
-	command := append([]string{"timeout", "60", "tcpdump", "-nn", "-v", "-x", "-c", "1", "-i", "eth0"}, strings.Fields(filter)...)
+	command := append([]string{"timeout", "60", "tcpdump", "-nn", "-e", "-v", "-x", "-c", "1", "-i", "eth0"}, strings.Fields(filter)...)
 	out, err := n.command(command...).Output()
 	if err != nil {
 		n.t.Fatalf("tcpdump %s: %v", filter, err)

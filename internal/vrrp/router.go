@@ -271,7 +271,7 @@ func (r *router) follow(now time.Time, o order) {
 }
 
 func (r *router) become(now time.Time, want model.VRRPWant) {
-	if want.Link != r.want.Link || !slices.Equal(want.Peers, r.want.Peers) {
+	if want.Link != r.want.Link || want.VirtualMAC != r.want.VirtualMAC || !slices.Equal(want.Peers, r.want.Peers) {
 		r.hangUp()
 	}
 	r.want = want

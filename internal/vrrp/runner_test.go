@@ -108,6 +108,54 @@ func TestAMasterIsLetGoOfThoughAnotherCannotBegin(t *testing.T) {
 	}
 }
 
+// TestVirtualMACSendsAdverts from the MAC of the virtual router, to a peer that has it, too.
+func TestVirtualMACSendsAdverts(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	first, second := left.both(200), right.both(100)
+	a, b := left.direct(first...), right.direct(second...)
+	a.becomes(model.VRRPMaster, "front", "front6")
+	for _, name := range []string{"front", "front6"} {
+		within(t, "the second knows the first", func() bool { return b.seen(name).Master == sourceOf(name, "1") })
+	}
+	right.sniffs("ip proto 112", "tos 0xc0, ttl 255", "flags [DF]", "192.0.2.1 > 224.0.0.18", "00:00:5e:00:01:33 > 01:00:5e:00:00:12")
+	right.sniffs("ip6 proto 112", "class 0xc0", "hlim 255", "fe80::1 > ff02::12", "00:00:5e:00:02:34 > 33:33:00:00:00:12")
+	a.order("stepdown front")
+	a.order("released front")
+	b.becomes(model.VRRPMaster, "front")
+	for name, counts := range b.order("counts").Counts {
+		if counts.Received == 0 || len(counts.Discarded) > 0 {
+			t.Errorf("%s: %+v", name, counts)
+		}
+	}
+
+	// A reload takes the virtual MAC away, and nobody is missed.
+	for i := range first {
+		first[i].VirtualMAC = false
+	}
+	a.order("follow " + asJSON(t, first))
+	right.sniffs("ip6 proto 112 and not ether src 00:00:5e:00:02:34", "fe80::1 > ff02::12")
+	if told := b.told("front6"); len(told) > 2 {
+		t.Errorf("the backup has noticed: %+v", told)
+	}
+}
+
+// both are a virtual router of each family, at virtual MACs.
+func (n namespace) both(priority uint8) []model.VRRPWant {
+	front, front6 := n.front(priority), n.front(priority)
+	front6.Name, front6.ID, front6.Addresses, front6.Source = "front6", 52, prefixes("fe80::52/64"), sourceOf("front6", n.own.String()[8:])
+	front.VirtualMAC, front6.VirtualMAC = true, true
+	return []model.VRRPWant{front, front6}
+}
+
+// sourceOf is the address of a host from which adverts of one of both come.
+func sourceOf(name, host string) netip.Addr {
+	if name == "front" {
+		return netip.MustParseAddr("192.0.2." + host)
+	}
+	return netip.MustParseAddr("fe80::" + host)
+}
+
 func TestChecksumOfAPeerIsTakenOver(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
@@ -295,8 +343,8 @@ func TestAnotherIDIsAnotherRouter(t *testing.T) {
 	}
 }
 
-// both are front and back of a director, of one group.
-func (n namespace) both(priority uint8, group string) []model.VRRPWant {
+// grouped are front and back of a director, of one group.
+func (n namespace) grouped(priority uint8, group string) []model.VRRPWant {
 	front, back := n.front(priority), n.front(priority)
 	back.Name, back.ID, back.Addresses = "back", 52, []netip.Prefix{netip.MustParsePrefix("192.0.2.101/24")}
 	front.Group, back.Group = group, group
@@ -306,14 +354,14 @@ func (n namespace) both(priority uint8, group string) []model.VRRPWant {
 func TestGroupIsOfOneDirector(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
-	first := left.direct(left.both(200, "pair")...)
+	first := left.direct(left.grouped(200, "pair")...)
 	first.becomes(model.VRRPMaster, "front", "back")
-	second := right.direct(right.both(100, "pair")...)
+	second := right.direct(right.grouped(100, "pair")...)
 	within(t, "the second knows the first", func() bool {
 		return second.seen("front").Master.IsValid() && second.seen("back").Master.IsValid()
 	})
 
-	faulty := left.both(200, "pair")
+	faulty := left.grouped(200, "pair")
 	faulty[1].Fault = "interface eth1 is down"
 	first.order("follow " + asJSON(t, faulty))
 	first.becomes(model.VRRPFault, "front", "back")
@@ -323,7 +371,7 @@ func TestGroupIsOfOneDirector(t *testing.T) {
 	first.order("released front")
 	second.becomes(model.VRRPMaster, "front", "back")
 	first.order("released back")
-	first.order("follow " + asJSON(t, left.both(200, "pair")))
+	first.order("follow " + asJSON(t, left.grouped(200, "pair")))
 	first.becomes(model.VRRPMaster, "front", "back")
 	second.becomes(model.VRRPBackup, "front", "back")
 
@@ -341,10 +389,10 @@ func TestGroupIsOfOneDirector(t *testing.T) {
 func TestGroupsComeAndGoWithoutATurn(t *testing.T) {
 	t.Parallel()
 	left, _ := newLAN(t)
-	first := left.direct(left.both(200, "")...)
+	first := left.direct(left.grouped(200, "")...)
 	first.becomes(model.VRRPMaster, "front", "back")
 	for _, group := range []string{"pair", "", "other", "pair"} {
-		sent := first.order("follow " + asJSON(t, left.both(200, group))).Counts["back"].Sent
+		sent := first.order("follow " + asJSON(t, left.grouped(200, group))).Counts["back"].Sent
 		within(t, "it advertises on", func() bool { return first.order("counts").Counts["back"].Sent > sent+2 })
 	}
 	for _, name := range []string{"front", "back"} {
@@ -353,7 +401,7 @@ func TestGroupsComeAndGoWithoutATurn(t *testing.T) {
 			t.Errorf("%s: %+v", name, told)
 		}
 	}
-	alone := left.both(200, "pair")
+	alone := left.grouped(200, "pair")
 	alone[1].Fault = "interface eth1 is down"
 	first.order("follow " + asJSON(t, alone))
 	first.becomes(model.VRRPFault, "front", "back")
