@@ -318,14 +318,14 @@ func routerNode(r model.VirtualRouter) *yaml.Node {
 	if r.Checksum != model.ChecksumPeer {
 		pairs = append(pairs, pair{"checksum", textNode(r.Checksum.String())})
 	}
+	if r.VirtualMAC {
+		pairs = append(pairs, pair{"mac", textNode(virtualMAC)})
+	}
 	if r.Group != "" {
 		pairs = append(pairs, pair{"group", textNode(r.Group)})
 	}
 	if len(r.Track) > 0 {
 		pairs = append(pairs, pair{"track", listNode(r.Track, trackNode)})
-	}
-	if r.VirtualMAC {
-		pairs = append(pairs, pair{"mac", textNode(virtualMAC)})
 	}
 	return mapNode(pairs...)
 }
