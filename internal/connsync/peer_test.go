@@ -4,6 +4,7 @@ package connsync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -47,6 +48,20 @@ func TestNothingIsSaidToBeThereBeforeItIs(t *testing.T) {
 	}
 	if c := p.link.tally.read(); c.Unsent != 4 || c.Inserted != 11 || c.Ended != 4 {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestNoRoomIsNotWaitedForLong by who leaves its services: a peer that has died takes nothing.
+func TestNoRoomIsNotWaitedForLong(t *testing.T) {
+	s := New(&diary{}, slog.New(slog.DiscardHandler))
+	p := newPeer(ap("192.0.2.2:8849"), Want{Keys: mustKeys(t, testKey)}, RoleNone, s.table, s.news, s.log)
+	p.box.publish(true, 0)
+	s.peers[p.at], s.role = p, RoleAll
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	go s.collect(ctx)
+	if err := s.Flush(ctx, 20*time.Millisecond); !errors.Is(err, errNoRoom) {
+		t.Errorf("it waits until %v", err)
 	}
 }
 

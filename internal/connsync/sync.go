@@ -4,6 +4,7 @@ package connsync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -175,9 +176,12 @@ func (s *Sync) endOthers(want Want) {
 
 // flush is somebody who waits until peers are told all that has changed.
 type flush struct {
-	ctx  context.Context // until when
-	told chan error      // what became of it; it has room
+	ctx    context.Context // until when
+	within time.Duration   // how long of that may pass while peers have no room
+	told   chan error      // what became of it; it has room
 }
+
+var errNoRoom = errors.New("peers have no room for all that has changed")
 
 // collect asks the table what has changed, while there is anybody to be told.
 func (s *Sync) collect(ctx context.Context) {
@@ -200,20 +204,34 @@ func (s *Sync) collect(ctx context.Context) {
 
 // collectAll tells of all that there is room for, and waits for more room if somebody waits for the rest.
 func (s *Sync) collectAll(ctx context.Context, waits *flush) {
+	waited := time.Duration(0)
 	for ctx.Err() == nil {
 		switch rest, err := s.collectSome(ctx); {
-		case rest == someLeft:
+		case waits == nil && rest == someLeft:
 		case waits == nil:
 			return
 		case rest == noneLeft:
-			waits.told <- err
+			waits.told <- unknown(err)
 			return
 		case waits.ctx.Err() != nil:
 			return
+		case rest == someLeft:
+		case waited >= waits.within:
+			waits.told <- errNoRoom
+			return
 		default:
+			began := time.Now()
 			time.Sleep(roomEvery)
+			waited += time.Since(began)
 		}
 	}
+}
+
+func unknown(err error) error {
+	if err != nil {
+		return fmt.Errorf("what has changed is not known: %w", err)
+	}
+	return nil
 }
 
 // left is what of the changes was not told.
@@ -292,9 +310,11 @@ func (s *Sync) complain(err error) {
 	s.failed = text
 }
 
-// Flush tells peers all that has changed until now, and waits until those that listen have it.
-func (s *Sync) Flush(ctx context.Context) error {
-	f := flush{ctx: ctx, told: make(chan error, 1)}
+// Flush tells peers all that has changed until now, and waits until those that listen have it. It waits so long at most
+// for them to have room, and then to say that they have all. Walks over the table are not counted: they take the longer
+// the larger it is, and end by themselves. ctx bounds all of it.
+func (s *Sync) Flush(ctx context.Context, within time.Duration) error {
+	f := flush{ctx: ctx, within: within, told: make(chan error, 1)}
 	select {
 	case s.flushes <- f:
 	case <-ctx.Done():
@@ -303,11 +323,13 @@ func (s *Sync) Flush(ctx context.Context) error {
 	select {
 	case err := <-f.told:
 		if err != nil {
-			return fmt.Errorf("what has changed is not known: %w", err)
+			return err
 		}
 	case <-ctx.Done():
-		return fmt.Errorf("peers have no room for all that has changed: %w", ctx.Err())
+		return fmt.Errorf("it is not known yet what has changed: %w", ctx.Err())
 	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	for _, p := range s.all() {
 		has := make(chan struct{})
 		p.box.put(func(m *mail) { m.flushes = append(m.flushes, has) })

@@ -35,7 +35,8 @@ type fake struct {
 	serves  bool
 	all     map[model.Identity]model.Record
 	dirty   map[model.Identity]bool
-	failing int // so many calls fail
+	failing int           // so many calls fail
+	slow    time.Duration // what a walk for what has changed takes
 }
 
 func newFake() *fake {
@@ -79,6 +80,12 @@ func (f *fake) fail(calls int) {
 	f.failing = calls
 }
 
+func (f *fake) walkFor(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.slow = d
+}
+
 func (f *fake) len() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -86,6 +93,10 @@ func (f *fake) len() int {
 }
 
 func (f *fake) Changes(_ context.Context, _ bool, yield func(model.Record) bool) error {
+	f.mu.Lock()
+	slow := f.slow
+	f.mu.Unlock()
+	time.Sleep(slow)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.fails(); err != nil {
@@ -312,7 +323,7 @@ func TestFlushWaitsForThePeer(t *testing.T) {
 		master.table.put(records(500 * (i + 1))...)
 		ctx, cancel := context.WithTimeout(t.Context(), soon)
 		began := time.Now()
-		if err := master.Flush(ctx); err != nil {
+		if err := master.Flush(ctx, soon); err != nil {
 			t.Fatal(err)
 		}
 		cancel()
@@ -322,18 +333,41 @@ func TestFlushWaitsForThePeer(t *testing.T) {
 		}
 	}
 	master.table.put(records(60_000)...) // more than there is room for at once
-	if err := master.Flush(t.Context()); err != nil || backup.table.len() != 60_000 {
+	if err := master.Flush(t.Context(), soon); err != nil || backup.table.len() != 60_000 {
 		t.Errorf("%d are there, %v", backup.table.len(), err)
 	}
 	master.table.fail(1 << 20)
-	if err := master.Flush(t.Context()); !errors.Is(err, errFake) {
+	if err := master.Flush(t.Context(), soon); !errors.Is(err, errFake) {
 		t.Errorf("nobody knows what has changed, and yet: %v", err)
 	}
 	master.table.fail(0)
 	backup.stop()
 	until(t, "it is missed", func() bool { return !master.state().Heard })
-	if err := master.Flush(t.Context()); err != nil {
+	if err := master.Flush(t.Context(), soon); err != nil {
 		t.Errorf("nobody listens, and yet: %v", err)
+	}
+}
+
+// TestFlushOfALargeTableWaitsForThePeer, too: how long its walk takes is not taken from the time that the peer has.
+func TestFlushOfALargeTableWaitsForThePeer(t *testing.T) {
+	const within = 200 * time.Millisecond
+	master, backup := start(t, newFake(), keyA, 1, 2), start(t, newFake(), keyA, 2, 1)
+	master.serve(true)
+	until(t, "they talk", func() bool { return backup.inSync() && master.state().Has })
+	master.table.walkFor(2 * within)
+	master.table.put(records(500)...)
+	if err := master.Flush(t.Context(), within); err != nil || backup.table.len() != 500 {
+		t.Errorf("%d are there, %v", backup.table.len(), err)
+	}
+	backup.stop() // and is not missed yet
+	master.table.put(records(600)...)
+	if err := master.Flush(t.Context(), within); err == nil || !strings.Contains(err.Error(), "has not got all that has changed") {
+		t.Errorf("nobody is there, and yet: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	if err := master.Flush(ctx, soon); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the walk takes longer than all may, and yet: %v", err)
 	}
 }
 
@@ -478,11 +512,11 @@ func TestSomebodyElseHearsWhatPeersDo(t *testing.T) {
 			}
 		})
 		d.table.put(records(20)...)
-		if err := d.Flush(t.Context()); err != nil || len(heard) != 0 {
+		if err := d.Flush(t.Context(), soon); err != nil || len(heard) != 0 {
 			t.Errorf("%s: %d are told of that are not served: %v", what, len(heard), err)
 		}
 		d.serve(true)
-		if err := d.Flush(t.Context()); err != nil {
+		if err := d.Flush(t.Context(), soon); err != nil {
 			t.Error(err)
 		}
 		until(t, what+": all are heard once", func() bool {

@@ -155,7 +155,7 @@ type handover struct {
 	path  reconcile.Target[model.DataplaneWant]
 	peers interface {
 		Serve(connsync.Role)
-		Flush(context.Context) error
+		Flush(ctx context.Context, within time.Duration) error
 	}
 	log    *slog.Logger
 	use    func(ipvs.Marks)          // directors of LVS are told of what is served, too
@@ -163,8 +163,12 @@ type handover struct {
 	role   connsync.Role             // that peers were told
 }
 
-// flushWithin bounds how long clients wait for that: a director whose peer has just died hears no answer.
-const flushWithin = 100 * time.Millisecond
+const (
+	// flushWithin bounds how long peers are waited for: a director whose peer has just died hears no answer.
+	flushWithin = 100 * time.Millisecond
+	// flushEnds bounds that and the walks over the table before it, each of some 50 ms for a million connections.
+	flushEnds = 2 * time.Second
+)
 
 func (h *handover) Apply(ctx context.Context, want model.DataplaneWant) error {
 	role := roleOf(want.Services)
@@ -204,9 +208,9 @@ func (h *handover) serve(role connsync.Role) {
 }
 
 func (h *handover) flush(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, flushWithin)
+	ctx, cancel := context.WithTimeout(ctx, flushEnds)
 	defer cancel()
-	if err := h.peers.Flush(ctx); err != nil {
+	if err := h.peers.Flush(ctx, flushWithin); err != nil {
 		h.log.Warn("services are left to another director that may not know all of their connections", "err", err)
 	}
 }

@@ -36,9 +36,9 @@ func (w *witness) Apply(context.Context, model.DataplaneWant) error {
 
 func (w *witness) Serve(r connsync.Role) { w.log = append(w.log, "serve as "+r.String()) }
 
-func (w *witness) Flush(ctx context.Context) error {
+func (w *witness) Flush(ctx context.Context, within time.Duration) error {
 	w.log = append(w.log, "flush")
-	if _, bounded := ctx.Deadline(); !bounded {
+	if end, bounded := ctx.Deadline(); !bounded || within <= 0 || time.Until(end) < within {
 		w.log = append(w.log, "without an end")
 	}
 	return errors.New("a peer does not answer")
