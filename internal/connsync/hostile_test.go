@@ -296,6 +296,14 @@ func TestVersionIsTheNewestThatBothSpeak(t *testing.T) {
 	if at := h.deadline(); at.Before(w.now) {
 		t.Error("it spins")
 	}
+	foreign := h.state(w.now)
+	if foreign.Heard || foreign.Newest != 2 || foreign.Version != 0 || !foreign.turned(State{Role: RoleAll}) {
+		t.Errorf("of one that speaks other versions it is told %+v", foreign)
+	}
+	h.tick(w.now.Add(silentAfter))
+	if s := h.state(w.now.Add(silentAfter)); s.Newest != 0 || !s.turned(foreign) {
+		t.Errorf("it speaks no more, and yet %+v", s)
+	}
 }
 
 // FuzzHear: a peer with the key says anything. Nothing breaks, and what is not taken changes nothing.

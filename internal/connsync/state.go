@@ -13,7 +13,7 @@ type State struct {
 	Peer    netip.AddrPort
 	Problem string // why there is no socket; "": there is one
 	Heard   bool   // it lives, has the key, and speaks a version that is spoken here
-	Newest  uint8  // version of the protocol that it speaks; 0: it was never heard
+	Newest  uint8  // version of the protocol that it speaks; 0: it was never heard, or is silent
 	Version uint8  // that is spoken with it; 0: there is none, or it was never heard
 	Role    Role   // of the peer; 0: it was never heard
 	InSync  bool   // this director has all that the peer serves
@@ -30,14 +30,17 @@ type State struct {
 
 // turned says whether people want to know that it is so now.
 func (s State) turned(was State) bool {
-	return s.Problem != was.Problem || s.Heard != was.Heard || s.Version != was.Version || s.Role != was.Role || s.InSync != was.InSync ||
+	return s.Problem != was.Problem || s.Heard != was.Heard || s.Newest != was.Newest || s.Version != was.Version || s.Role != was.Role || s.InSync != was.InSync ||
 		s.Has != was.Has || s.Servers != was.Servers
 }
 
 // state is what the link knows.
 func (l *link) state(now time.Time) State {
-	s := State{Heard: l.isHeard(now), Newest: l.greeting.newest, Version: l.version(), Role: l.greeting.role, InSync: l.inSync(now),
+	s := State{Heard: l.isHeard(now), Version: l.version(), Role: l.greeting.role, InSync: l.inSync(now),
 		Copies: l.receiver.request != nil, Differ: l.receiver.disagreed, Queue: l.sender.queue.len(), Lag: l.sender.lag(now), Counts: l.tally.read()}
+	if !l.silent {
+		s.Newest = l.greeting.newest
+	}
 	s.Has = s.Heard && l.sender.open && l.greeting.inSync
 	s.Servers = s.Heard && l.greeting.services != l.with.services
 	return s

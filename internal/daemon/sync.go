@@ -130,6 +130,9 @@ func fromPeer(s connsync.State, before model.SyncPeerSeen, now time.Time) model.
 	if s.Role != 0 {
 		out.Role = s.Role.String()
 	}
+	if s.Version == 0 {
+		out.Foreign = s.Newest
+	}
 	if out.State == before.State && !before.Since.IsZero() {
 		out.Since = before.Since
 	}
@@ -139,6 +142,8 @@ func fromPeer(s connsync.State, before model.SyncPeerSeen, now time.Time) model.
 // missing is what keeps a peer that is heard from being in sync; "": nothing does, or nothing is known of it.
 func missing(s connsync.State) string {
 	switch {
+	case s.Newest != 0 && s.Version == 0:
+		return fmt.Sprintf("it speaks other versions (newest %d)", s.Newest)
 	case !s.Heard:
 		return ""
 	case !s.InSync:

@@ -73,6 +73,8 @@ type SyncPeerSeen struct {
 	Why   string // it is in this state: "12 of 256 slices are not here yet"; "": it is plain
 	Role  string // what it serves, by its own word: "master", "backup", "mixed"; "": it has not said so
 	Other bool   // it has other services or servers: some connections have no place here, or there
+	// Foreign is the newest version of the protocol that it speaks, where none of its versions is spoken here.
+	Foreign uint8
 }
 
 // Peer is how a peer stands that is one since then. Of one that was never heard it is known only that it is silent.

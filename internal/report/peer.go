@@ -186,6 +186,8 @@ const (
 	refusedVersion = "version"
 )
 
+const sameWeir = "run the same weir on both"
+
 // silent says what is known of a peer that nothing is known of.
 func silent(address model.Addr, seen model.SyncPeerSeen, lately SyncCounts, in Input) model.Problem {
 	out := model.Problem{
@@ -195,12 +197,14 @@ func silent(address model.Addr, seen model.SyncPeerSeen, lately SyncCounts, in I
 			in.Desired.Sync.Port),
 	}
 	switch wrong := lately.Refused[refusedKey] + lately.Refused[refusedSeal]; {
+	case seen.Foreign != 0:
+		out.Fix = sameWeir
 	case wrong > 0:
 		out.Why = fmt.Sprintf("what comes from it is sealed with another key: %s datagrams of late", model.Grouped(wrong))
 		out.Fix = fmt.Sprintf("have the same keys in %s on both directors, and run `weir reload` there", in.Desired.Sync.KeyFile)
 	case lately.Refused[refusedVersion] > 0:
 		out.Why = "it speaks a version that this one does not"
-		out.Fix = "run the same weir on both"
+		out.Fix = sameWeir
 	}
 	return out
 }

@@ -36,6 +36,15 @@ func others() report.Input {
 	return in
 }
 
+// foreign is one whose peer speaks no version that this one does.
+func foreign() report.Input {
+	in := sharing(model.SyncSilent, time.Minute, "it speaks other versions (newest 2)")
+	p := in.Seen.Sync.Peers[lb2]
+	p.Foreign = 2
+	in.Seen.Sync.Peers[lb2] = p
+	return in
+}
+
 func TestPeersSayHowTheyStand(t *testing.T) {
 	in := sharing(model.SyncReady, time.Minute, "all slices agree")
 	in.Desired.Sync.Peers = append(in.Desired.Sync.Peers, lb3)
@@ -85,6 +94,10 @@ func TestTroublesWithPeersAreProblems(t *testing.T) {
 		{
 			"of another version", sharing(model.SyncSilent, time.Minute, ""), report.SyncCounts{Refused: map[string]uint64{"version": 1}},
 			silent("it speaks a version that this one does not", "run the same weir on both"),
+		},
+		{
+			"that speaks other versions", foreign(), report.SyncCounts{Refused: map[string]uint64{"key": 3}},
+			silent("it speaks other versions (newest 2), for 1m0s", "run the same weir on both"),
 		},
 		{"joining", sharing(model.SyncJoining, 59*time.Second, "12 of 256 slices are not here yet"), report.SyncCounts{}, nil},
 		{
