@@ -184,7 +184,7 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 	d.release = d.vrrp.Released
 	d.toPath = reconcile.NewLoop("dataplane", &handover{path: path, peers: d.peers, use: d.lvs.Use, log: o.Log}, d.pathDone, o.Log)
 	d.toAddress = reconcile.NewLoop("address", d.target, d.addressDone, o.Log)
-	d.toPeers = reconcile.NewLoop("sync", &sharer{follow: d.peers.Follow, tellEnds: d.tellEnds}, d.sharingDone, o.Log)
+	d.toPeers = reconcile.NewLoop("sync", &sharer{follow: d.peers.Follow, tellEnds: d.tellEnds}, d.sharingDone(), o.Log)
 	d.spec = spec
 	d.spec.Revision = 1
 	return d

@@ -135,7 +135,7 @@ func play(t *testing.T, text string, story func(*stage)) {
 		s.journal = journal
 		s.toPath = reconcile.NewLoop("dataplane", &s.paths, s.pathDone, s.log)
 		s.toAddress = reconcile.NewLoop("address", &s.address, s.addressDone, s.log)
-		s.toPeers = reconcile.NewLoop("sync", &s.sharing, s.sharingDone, s.log)
+		s.toPeers = reconcile.NewLoop("sync", &s.sharing, s.sharingDone(), s.log)
 		s.write(text)
 		spec, err := config.Load(file)
 		if err != nil {

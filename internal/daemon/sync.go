@@ -93,10 +93,15 @@ func (d *daemon) tellEnds(on bool) {
 	}
 }
 
-// sharingDone says what keeps connections from being shared with any peer.
-func (d *daemon) sharingDone(_ sharing, err error) {
-	if s := d.state.Load(); s == nil || s.seen.Sync.Fault != text(err) {
-		d.tell(func(s *model.Seen) { s.Sync.Fault = text(err) })
+// sharingDone says what keeps connections from being shared with any peer, each time that it is something else than was
+// said before: what is published may be older than that.
+func (d *daemon) sharingDone() func(sharing, error) {
+	said := ""
+	return func(_ sharing, err error) {
+		if fault := text(err); fault != said {
+			said = fault
+			d.tell(func(s *model.Seen) { s.Sync.Fault = fault })
+		}
 	}
 }
 

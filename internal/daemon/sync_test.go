@@ -137,6 +137,24 @@ func TestKeysAreReadAgainWithEachRevision(t *testing.T) {
 	run("a fault that the plan has found", nobody, "ends false")
 }
 
+// TestAFaultThatIsOverIsNone, also when it is over before anybody has published that there was one; and each is said once.
+func TestAFaultThatIsOverIsNone(t *testing.T) {
+	d := &daemon{events: make(chan event, 9), running: t.Context()}
+	d.state.Store(&state{})
+	done, said := d.sharingDone(), []string{}
+	for _, err := range []error{nil, errors.New("no key"), errors.New("no key"), nil, nil} {
+		done(sharing{}, err)
+	}
+	for range len(d.events) {
+		var seen model.Seen
+		(<-d.events)(&seen)
+		said = append(said, seen.Sync.Fault)
+	}
+	if want := []string{"no key", ""}; !slices.Equal(said, want) {
+		t.Errorf("it says %q, want %q", said, want)
+	}
+}
+
 func TestPeersAreSeenAsTheyStand(t *testing.T) {
 	noon := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	before := model.SyncPeerSeen{}
