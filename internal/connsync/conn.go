@@ -20,6 +20,7 @@ type conn struct {
 	socket *net.UDPConn
 	come   chan []byte   // datagrams; those that find no room wait in the kernel, as long as it has some
 	closed chan struct{} // its reader has ended
+	forget func() bool   // the end of its context
 }
 
 // DefaultPort is that of directors.
@@ -31,7 +32,7 @@ const (
 	refusedPause = 50 * time.Millisecond
 )
 
-// dial opens it. Each peer has one of its own from the same address and port.
+// dial opens it, until ctx is done. Each peer has one of its own from the same address and port.
 func dial(ctx context.Context, link string, local, to netip.AddrPort) (*conn, error) {
 	dialer := net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(local), Control: func(_, _ string, raw syscall.RawConn) error {
 		var set error
@@ -49,6 +50,7 @@ func dial(ctx context.Context, link string, local, to netip.AddrPort) (*conn, er
 		return nil, fmt.Errorf("a socket from %s to %s: %w", local, to, cause(err))
 	}
 	c := &conn{socket: socket.(*net.UDPConn), come: make(chan []byte, mostRead), closed: make(chan struct{})}
+	c.forget = context.AfterFunc(ctx, func() { c.socket.Close() }) // whoever waits there for room to write waits no more
 	go c.read(ctx)
 	return c, nil
 }
@@ -98,6 +100,7 @@ func (c *conn) read(ctx context.Context) {
 
 // close ends it, and its reader, which may wait for somebody to take what it has.
 func (c *conn) close() {
+	c.forget()
 	c.socket.Close()
 	for {
 		select {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"testing"
 	"time"
@@ -62,6 +63,22 @@ func TestNoRoomIsNotWaitedForLong(t *testing.T) {
 	go s.collect(ctx)
 	if err := s.Flush(ctx, 20*time.Millisecond); !errors.Is(err, errNoRoom) {
 		t.Errorf("it waits until %v", err)
+	}
+}
+
+// TestASocketEndsWithItsPeer, not only when he has written all: a write may wait for room.
+func TestASocketEndsWithItsPeer(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	c, err := dial(ctx, "", ap("127.0.0.1:0"), ap("127.0.0.1:9"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	cancel()
+	for end := time.Now().Add(10 * time.Second); !errors.Is(err, net.ErrClosed); _, err = c.socket.Write([]byte{0}) {
+		if time.Now().After(end) {
+			t.Fatal("it is still written to")
+		}
 	}
 }
 
