@@ -97,4 +97,14 @@ func TestWalkTellsNothingOlder(t *testing.T) {
 	if got := h.sender.queue.pack(); len(got) != 1 || got[0].record != old[2] {
 		t.Errorf("the walk tells %+v", got)
 	}
+	if h.sender.walk.failed {
+		t.Error("it has failed")
+	}
+	for n := range uint64(mostTold) {
+		h.sender.walk.told[n] = struct{}{}
+	}
+	h.change(w.now, item{record: w.connection(4, "FIN_WAIT")})
+	if !h.sender.walk.failed {
+		t.Error("more has changed than is remembered, and yet the walk is believed")
+	}
 }

@@ -131,13 +131,22 @@ func (s *sender) change(now time.Time, i item) {
 		s.tally.unsaid.Add(1)
 		return
 	}
-	if s.walk != nil && len(s.walk.told) < mostTold {
-		s.walk.told[maphash.Comparable(s.seed, i.record.Identity())] = struct{}{}
+	if s.walk != nil {
+		s.walk.note(maphash.Comparable(s.seed, i.record.Identity()))
 	}
 	if !s.queue.put(now, i) {
 		s.torn = true
 		s.tally.dropped.Add(1)
 	}
+}
+
+// note keeps a change from being told as it was before. Past a bound that is not known any more: the walk has failed.
+func (w *walk) note(hash uint64) {
+	if len(w.told) >= mostTold {
+		w.failed = true
+		return
+	}
+	w.told[hash] = struct{}{}
 }
 
 // hear is what the peer asks for.
