@@ -82,6 +82,38 @@ func TestASocketEndsWithItsPeer(t *testing.T) {
 	}
 }
 
+// TestWhatIsMissingIsSentAgainOnce for however many times that it is asked for while the stream's pace holds it back; and
+// what the peer has got meanwhile takes nothing of that pace.
+func TestWhatIsMissingIsSentAgainOnce(t *testing.T) {
+	w, master, backup := pair(t, 41)
+	w.until(time.Second, "they talk", func() bool { return master.hookTo(backup).sender.open })
+	s := master.hookTo(backup).sender
+	first := s.latest + 1
+	for range 5 {
+		s.keep(w.now, message{kindChanges, nil})
+	}
+	now := w.now
+	s.pace.have = 0
+	for range 10 {
+		now = now.Add(resendAfter)
+		s.hear(now, ask{holes: []hole{{first, 5}}})
+	}
+	if len(s.again) != 5 {
+		t.Errorf("%d wait to be sent again", len(s.again))
+	}
+	s.acknowledge(first + 2)
+	s.pace.have = 2
+	if out := s.repeat(now); len(out) != 2 || len(s.again) != 0 {
+		t.Errorf("%d are sent again, %d wait", len(out), len(s.again))
+	}
+	if s.hear(now.Add(resendAfter-1), ask{holes: []hole{{first, 5}}}); len(s.again) != 0 {
+		t.Errorf("%d are sent again at once", len(s.again))
+	}
+	if s.hear(now.Add(resendAfter), ask{holes: []hole{{first, 5}}}); len(s.again) != 2 {
+		t.Errorf("%d of 2 are sent again when they are lost again", len(s.again))
+	}
+}
+
 // TestWalkTellsNothingOlder: what the walk has read may be older than what was told while it was under way.
 func TestWalkTellsNothingOlder(t *testing.T) {
 	w, master, backup := pair(t, 40)

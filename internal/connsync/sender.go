@@ -20,10 +20,10 @@ type sender struct {
 	role   Role // of this director
 	open   bool
 	queue  *queue
-	latest uint64 // position of what was sent last
-	kept   []kept // the last is of that position, unless they are none
-	again  []uint64
-	torn   bool // something was not said that the peer should know
+	latest uint64   // position of what was sent last
+	kept   []kept   // the last is of that position, unless they are none
+	again  []uint64 // positions to be sent again, each once
+	torn   bool     // something was not said that the peer should know
 	pace   budget
 
 	request uint32 // that was heard last
@@ -44,6 +44,7 @@ type kept struct {
 	message
 	since  time.Time
 	resent time.Time
+	again  bool // it is to be
 }
 
 // message is a datagram before it is sealed.
@@ -167,10 +168,10 @@ func (s *sender) hear(now time.Time, a ask) {
 func (s *sender) resend(now time.Time, h hole) {
 	for at := max(h.from, s.first()); at <= s.latest && at-h.from < uint64(h.count); at++ {
 		k := &s.kept[at-s.first()]
-		if now.Sub(latest(k.since, k.resent)) < resendAfter {
+		if k.again || now.Sub(latest(k.since, k.resent)) < resendAfter {
 			continue
 		}
-		k.resent = now
+		k.again = true
 		s.again = append(s.again, at)
 	}
 }
@@ -218,15 +219,20 @@ func (s *sender) tick(now time.Time) (out []message, begin *sliceSet) {
 	return out, begin
 }
 
-// repeat sends again what was asked for.
+// repeat sends again what was asked for, but for what the peer has got meanwhile.
 func (s *sender) repeat(now time.Time) (out []message) {
-	for len(s.again) > 0 && s.pace.take() {
+	for ; len(s.again) > 0; s.again = s.again[1:] {
 		at := s.again[0]
-		s.again = s.again[1:]
-		if at >= s.first() && at <= s.latest {
-			s.tally.resent.Add(1)
-			out = append(out, s.kept[at-s.first()].message)
+		if at < s.first() || at > s.latest {
+			continue
 		}
+		if !s.pace.take() {
+			break
+		}
+		k := &s.kept[at-s.first()]
+		k.again, k.resent = false, now
+		s.tally.resent.Add(1)
+		out = append(out, k.message)
 	}
 	return out
 }
