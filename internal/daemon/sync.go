@@ -185,7 +185,7 @@ func (h *handover) Apply(ctx context.Context, want model.DataplaneWant) error {
 	if h.leaves(want.Services) {
 		h.flush(ctx)
 	}
-	if role != connsync.RoleNone { // what the master before has told is taken in first
+	if role != connsync.RoleNone { // peers take in what the master before has told, as soon as they can; nobody waits for it
 		h.serve(role)
 	}
 	h.use(marksOf(want.Services))
