@@ -4,6 +4,8 @@ package plan
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -79,6 +81,13 @@ func peerSince(peers []model.Addr, before map[model.Addr]time.Time, now time.Tim
 			out[peer] = since
 		}
 	}
+	return out
+}
+
+// stillPeers is how those stand that are peers by this plan.
+func stillPeers(peers []model.Addr, before map[model.Addr]model.SyncPeerSeen) map[model.Addr]model.SyncPeerSeen {
+	out := maps.Clone(before) // which others read
+	maps.DeleteFunc(out, func(peer model.Addr, _ model.SyncPeerSeen) bool { return !slices.Contains(peers, peer) })
 	return out
 }
 

@@ -125,6 +125,25 @@ func TestAPeerThatIsAddedIsWaitedForFromThenOn(t *testing.T) {
 		"14:00:30 preempts true")
 }
 
+// TestWhoIsNoPeerAnyMoreIsForgotten, and so is how it stood, when it is one again.
+func TestWhoIsNoPeerAnyMoreIsForgotten(t *testing.T) {
+	h := newHost(t, shared(lb2, lb3)).sees(lb2, model.SyncReady).sees(lb3, model.SyncReady)
+	published := h.seen.Sync.Peers
+	h.spec = shared(lb2)
+	h.plan()
+	if got := h.seen.Sync.Peers; len(got) != 1 || got[lb2].State != model.SyncReady || len(published) != 2 {
+		t.Errorf("it is known how these stand: %v; readers have %v", got, published)
+	}
+	h.spec = shared(lb2, lb3)
+	h.plan()
+	h.pass(time.Minute).reads(
+		"12:00:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
+		"12:00:00 preempts false: 192.0.2.4 is silent, and waited for 30s",
+		"12:00:00 preempts true",
+		"12:00:00 preempts false: 192.0.2.4 is silent, and waited for 30s",
+		"12:00:30 preempts true")
+}
+
 // TestWaitingIsForThosePreempting: who does not anyway needs no reason, and who has the addresses for his own no leave.
 func TestWaitingIsForThosePreempting(t *testing.T) {
 	for _, c := range []struct {
