@@ -102,10 +102,12 @@ type bond struct {
 	fault  string    // of its own
 }
 
-// join is that it belongs to another group now, or to none.
+// join is that it belongs to another group now, or to none. What it has said was for the others of the one before:
+// when it comes back, its fault may be over for long.
 func (b *bond) join(g *group) {
 	if b.group != g {
 		b.group, b.known = g, nil
+		b.member.said.Store(nil)
 	}
 }
 

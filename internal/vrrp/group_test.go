@@ -260,11 +260,12 @@ func (v *village) reads(want ...string) {
 	}
 }
 
-func (v *village) is(master string) {
+func (v *village) is(master string) *village {
 	v.t.Helper()
 	if got := v.master(); got != master {
 		v.t.Errorf("master is %q, want %q:\n\t%s", got, master, strings.Join(v.log, "\n\t"))
 	}
+	return v
 }
 
 // cuts a link in one direction or both; mends it.
@@ -381,6 +382,28 @@ func TestGroupWaitsForOneThatCannotAdvertise(t *testing.T) {
 		p.mute = ""
 	}
 	v.pass(5 * time.Second).is("lb1")
+}
+
+// TestWhoComesBackToAGroupHasSaidNothingYet: the fault for which all of it fell is over for long.
+func TestWhoComesBackToAGroupHasSaidNothingYet(t *testing.T) {
+	v := newVillage(t, 150).begins().pass(10 * time.Second)
+	joins := func(g *group, p *post) {
+		p.bond.join(g)
+		p.turns()
+	}
+	front, back := v.boxes[0].posts[0], v.boxes[0].posts[1]
+	back.faults("interface eth1 is down")
+	v.pass(10 * time.Second).is("")
+	joins(nil, front)
+	joins(nil, back)
+	back.faults("")
+	v.pass(10 * time.Second).is("lb1").forgets()
+	again := newGroup()
+	again.members.Store(&[]*member{front.bond.member, back.bond.member})
+	joins(again, front)
+	joins(again, back)
+	v.pass(10 * time.Second).is("lb1")
+	v.reads()
 }
 
 // TestGroupKeepsItsPromiseWhateverHappens: a box is never master of a part, and when all is well again one box is of all.

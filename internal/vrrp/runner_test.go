@@ -401,6 +401,20 @@ func TestGroupsComeAndGoWithoutATurn(t *testing.T) {
 			t.Errorf("%s: %+v", name, told)
 		}
 	}
+	faulty := left.grouped(200, "pair")
+	faulty[1].Fault = "interface eth1 is down"
+	first.order("follow " + asJSON(t, faulty))
+	first.becomes(model.VRRPFault, "front", "back")
+	first.order("follow " + asJSON(t, left.grouped(200, ""))) // out of it there is no fault any more
+	first.order("released front")
+	first.order("released back")
+	first.becomes(model.VRRPMaster, "front", "back")
+	turns := len(first.told("front"))
+	sent := first.order("follow " + asJSON(t, left.grouped(200, "pair"))).Counts["front"].Sent
+	within(t, "it advertises on", func() bool { return first.order("counts").Counts["front"].Sent > sent+2 })
+	if told := first.told("front"); len(told) != turns {
+		t.Errorf("it was not master all the time: %+v", told[turns:])
+	}
 	alone := left.grouped(200, "pair")
 	alone[1].Fault = "interface eth1 is down"
 	first.order("follow " + asJSON(t, alone))
