@@ -273,6 +273,10 @@ const (
 	virtualMAC   = "virtual"
 )
 
+// maxVirtualMAC6 is how many IPv6 addresses an advert has room for that is no larger than what every link takes
+// (RFC 8200 section 5), behind the headers of IPv6 and of the advert: what comes from a virtual MAC nobody fragments.
+const maxVirtualMAC6 = (1280 - 40 - 8) / 16
+
 // virtualMAC tells whether the addresses are at a MAC of the virtual router's own. An advert to one peer goes by the
 // kernel, which knows the way to it, and its own MAC alone.
 func (s scope) virtualMAC(n *yaml.Node, of router) bool {
@@ -287,6 +291,9 @@ func (s scope) virtualMAC(n *yaml.Node, of router) bool {
 		s.complain(n, mistake{"mac: virtual with priority 255, whose addresses are at this host's own MAC", "leave it out, or write a priority below 255"})
 	case len(of.Peers) > 0:
 		s.complain(n, mistake{"mac: virtual with peers, to whom adverts come from the interface's own MAC", `leave "peers:" out: by adverts to all, switches learn where the virtual MAC is`})
+	case len(of.addresses) > maxVirtualMAC6 && of.addresses[0].Addr().Is6():
+		s.complain(of.addresses[maxVirtualMAC6].node, mistake{fmt.Sprintf("mac: virtual with more than %d IPv6 addresses: one frame has no room for more in an advert", maxVirtualMAC6),
+			"write another virtual router, with an id of its own, for this one and those after it"})
 	}
 	return true
 }
