@@ -5,6 +5,7 @@ package vrrp
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -84,6 +85,11 @@ func (g *group) others(now time.Time, but *member) (out others) {
 		}
 	}
 	return out
+}
+
+// has says whether a virtual router is one of its members.
+func (g *group) has(r *router) bool {
+	return r != nil && slices.Contains(*g.members.Load(), r.bond.member)
 }
 
 func (g *group) ring(but *member) {
@@ -215,7 +221,8 @@ func (m *machine) rest() {
 	}
 }
 
-// obey does what its group has decided, as far as it can.
+// obey does what its group has decided, as far as it can. Which master had resigned before it began is nothing to it:
+// there may be another one since.
 func (m *machine) obey(now time.Time, d decision) []deed {
 	switch {
 	case d.master && m.seen.State == model.VRRPBackup && !m.parting() && !m.hasBetter(now):
@@ -225,7 +232,7 @@ func (m *machine) obey(now time.Time, d decision) []deed {
 	case m.seen.State == model.VRRPMaster:
 		m.gaveWay = d.gaveWay
 		return m.leave(now, model.VRRPBackup, d.why)
-	case d.resigned != "" && m.seen.State == model.VRRPBackup && !m.parting() && !m.latest.After(d.at):
+	case d.resigned != "" && m.seen.State == model.VRRPBackup && !m.parting() && !m.latest.After(d.at) && !d.at.Before(m.seen.Since):
 		m.succeed(now, d.resigned)
 	}
 	return nil

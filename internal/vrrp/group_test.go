@@ -4,6 +4,7 @@ package vrrp
 
 import (
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -360,6 +361,43 @@ func TestOneThatHearsItsMasterDoesNotRiseWithItsGroup(t *testing.T) {
 	next := b.decide(b.now, "front", up)
 	if next == nil || next.master || next.why != "front of its group is backup: it has just begun" {
 		t.Errorf("the group is %+v", next)
+	}
+}
+
+// TestWhoBeginsDoesNotObeyWhatWasDecidedBefore: the master that resigned then has a successor, perhaps.
+func TestWhoBeginsDoesNotObeyWhatWasDecidedBefore(t *testing.T) {
+	b := begun(t, of(100))
+	due := b.due
+	b.do(b.obey(b.now, decision{resigned: "192.0.2.1 has stepped down for back of its group", at: b.now.Add(-time.Minute)}))
+	if b.due != due {
+		t.Errorf("it takes over after %s", b.due.Sub(b.now))
+	}
+	b.do(b.obey(b.now, decision{resigned: "192.0.2.1 has stepped down for back of its group", at: b.now}))
+	if b.due != b.now.Add(b.skew()) {
+		t.Errorf("it takes over after %s, want %s", b.due.Sub(b.now), b.skew())
+	}
+}
+
+// TestGroupIsThatOfBeforeIfAnyOfItGoesOn, and what a group of the same name had decided is nothing to another one.
+func TestGroupIsThatOfBeforeIfAnyOfItGoesOn(t *testing.T) {
+	r := NewRunner(nil, slog.New(slog.DiscardHandler))
+	follows := func(wants ...model.VRRPWant) *group {
+		r.groups = r.groupsOf(wants)
+		if _, err := r.all(wants); err != nil {
+			t.Fatal(err)
+		}
+		r.assemble(wants)
+		return r.groups["pair"]
+	}
+	wanted := func(name string, id uint8, group string) model.VRRPWant {
+		return model.VRRPWant{VirtualRouter: of(100, func(r *model.VirtualRouter) { r.Name, r.ID, r.Group = name, id, group })}
+	}
+	first := follows(wanted("front", 51, "pair"), wanted("back", 52, "pair"), wanted("alone", 53, ""))
+	if follows(wanted("front", 61, "pair"), wanted("back", 52, "pair"), wanted("alone", 53, "")) != first {
+		t.Error("one of it goes on, and it is another group")
+	}
+	if follows(wanted("front", 71, "pair"), wanted("back", 72, "pair"), wanted("alone", 53, "pair")) == first {
+		t.Error("none of it goes on, and it is the same group")
 	}
 }
 

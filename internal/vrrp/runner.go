@@ -105,7 +105,7 @@ func (r *Runner) handOut(out func(Change)) {
 func (r *Runner) become(wants []model.VRRPWant) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.groups = groupsOf(r.groups, wants)
+	r.groups = r.groupsOf(wants)
 	wanted := map[string]bool{}
 	begin, err := r.all(wants)
 	if err == nil {
@@ -131,19 +131,28 @@ func (r *Runner) become(wants []model.VRRPWant) error {
 	return nil
 }
 
-// groupsOf are the groups that are named, those that there were before among them.
-func groupsOf(before map[string]*group, wants []model.VRRPWant) map[string]*group {
+// groupsOf are the groups that are named. One is that of before where any of it goes on: what it has decided is nothing
+// to routers that have yet to begin.
+func (r *Runner) groupsOf(wants []model.VRRPWant) map[string]*group {
 	out := map[string]*group{}
 	for _, want := range wants {
-		switch name := want.Group; {
-		case name == "" || out[name] != nil:
-		case before[name] != nil:
-			out[name] = before[name]
-		default:
+		switch name, before := want.Group, r.groups[want.Group]; {
+		case name == "":
+		case before != nil && before.has(r.goingOn(want)):
+			out[name] = before
+		case out[name] == nil:
 			out[name] = newGroup()
 		}
 	}
 	return out
+}
+
+// goingOn is the virtual router that is the wanted one already; nil: none is.
+func (r *Runner) goingOn(want model.VRRPWant) *router {
+	if old := r.routers[want.Name]; old != nil && !old.ending && old.is(want) {
+		return old
+	}
+	return nil
 }
 
 // assemble lets each group know its members.
@@ -173,10 +182,11 @@ func (r *Runner) all(wants []model.VRRPWant) (begin []func(), err error) {
 
 // one returns what makes one of them run as it is wanted.
 func (r *Runner) one(want model.VRRPWant) (begin func(), err error) {
-	old, g := r.routers[want.Name], r.groups[want.Group]
-	if old != nil && !old.ending && old.is(want) {
-		return func() { old.tell(order{want: &want, group: g}) }, nil
+	g := r.groups[want.Group]
+	if same := r.goingOn(want); same != nil {
+		return func() { same.tell(order{want: &want, group: g}) }, nil
 	}
+	old := r.routers[want.Name]
 	next, err := newRouter(want, g, r.news, r.lease, r.log)
 	if err != nil {
 		return nil, fmt.Errorf("vrrp %s: %w", want.Name, err)
