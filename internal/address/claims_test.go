@@ -4,6 +4,7 @@ package address
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,21 +36,57 @@ func TestWhoInsistsIsToldOf(t *testing.T) {
 		{holding{1, netip.MustParseAddr("192.0.2.11")}, strangeMAC},
 		{holding{2, netip.MustParseAddr("192.0.2.12")}, strangeMAC},
 	} {
-		if first, changed := b.hear(c, now); first || changed || len(b.heard) > 0 {
+		if b.hear(c, now) || len(b.heard) > 0 {
 			t.Errorf("%v was noted: it is nobody else's claim to what is held", c)
 		}
 	}
-	if first, changed := b.hear(claim{claimedHolding, strangeMAC}, now); !first || changed {
-		t.Errorf("a first claim: %t, %t", first, changed)
+	if b.hear(claim{claimedHolding, strangeMAC}, now) || len(b.heard) != 1 {
+		t.Errorf("a first claim: heard is %v", b.heard)
 	}
-	if first, changed := b.hear(claim{claimedHolding, strangeMAC}, now.Add(insists/2)); first || changed || len(b.told()) > 0 {
-		t.Errorf("a claim again at once: %t, %t, told: %v", first, changed, b.told())
+	if b.hear(claim{claimedHolding, strangeMAC}, now.Add(insists/2)) || len(b.told()) > 0 {
+		t.Errorf("a claim again at once: told is %v", b.told())
 	}
-	if _, changed := b.hear(claim{claimedHolding, strangeMAC}, now.Add(insists)); !changed || b.told()[claimedAddress] != (model.Claim{Interface: "eth0", MAC: strangeMAC}) {
+	if !b.hear(claim{claimedHolding, strangeMAC}, now.Add(insists)) || b.told()[claimedAddress] != (model.Claim{Interface: "eth0", MAC: strangeMAC}) {
 		t.Errorf("it is insisted on, and told is %v", b.told())
 	}
-	if _, changed := b.hear(claim{claimedHolding, strangeMAC}, now.Add(2*insists)); changed {
+	if b.hear(claim{claimedHolding, strangeMAC}, now.Add(2*insists)) {
 		t.Error("nothing has changed, and is told again")
+	}
+}
+
+// TestTwoClaimantsAreToldOf, who speak by turns: the one with the lowest MAC, and the other one when that has gone.
+func TestTwoClaimantsAreToldOf(t *testing.T) {
+	low, high := model.MAC{2, 0, 0, 0, 0, 8}, strangeMAC
+	now := time.Unix(1000, 0)
+	b := newFollowing()
+	for range 4 {
+		b.hear(claim{claimedHolding, high}, now)
+		b.hear(claim{claimedHolding, low}, now.Add(time.Millisecond))
+		now = now.Add(askAgain)
+	}
+	if is := b.told()[claimedAddress].MAC; is != low {
+		t.Errorf("two claim it, and told is %x", is)
+	}
+	if asked := b.doubtful(now); !slices.Equal(asked, []holding{claimedHolding}) {
+		t.Errorf("asked is for %v: once is enough for both", asked)
+	}
+	for range 9 {
+		b.hear(claim{claimedHolding, high}, now)
+		now = now.Add(askAgain)
+	}
+	if !b.forget(now) || b.told()[claimedAddress].MAC != high {
+		t.Errorf("one has gone, and told is %v", b.told())
+	}
+}
+
+// TestClaimantsAreBounded: who makes up a MAC for each frame fills no memory.
+func TestClaimantsAreBounded(t *testing.T) {
+	b := newFollowing()
+	for n := range byte(100) {
+		b.hear(claim{claimedHolding, model.MAC{6, 0, 0, 0, 0, n}}, time.Unix(1000, 0))
+	}
+	if n := len(b.heard[claimedHolding]); n != claimantsMost {
+		t.Errorf("%d are remembered", n)
 	}
 }
 
@@ -58,10 +95,10 @@ func TestAVirtualMACIsNobodyElses(t *testing.T) {
 	b := newBook()
 	virtual := model.MAC{0, 0, 0x5e, 0, 1, 51}
 	b.follow([]model.Link{{Name: "eth0", Index: 2, MAC: ownMAC}}, []model.VIP{{Address: claimedAddress, Interface: "eth0", MAC: virtual}})
-	if first, _ := b.hear(claim{claimedHolding, virtual}, time.Unix(1000, 0)); first {
+	if b.hear(claim{claimedHolding, virtual}, time.Unix(1000, 0)); len(b.heard) > 0 {
 		t.Error("its own announcements are taken for somebody else's")
 	}
-	if first, _ := b.hear(claim{claimedHolding, strangeMAC}, time.Unix(1000, 0)); !first {
+	if b.hear(claim{claimedHolding, strangeMAC}, time.Unix(1000, 0)); len(b.heard) != 1 {
 		t.Error("somebody else is not heard")
 	}
 }
@@ -83,31 +120,59 @@ func TestClaimsEnd(t *testing.T) {
 		t.Errorf("the address is not held any more, and told is %v", b.told())
 	}
 	b = insistent()
-	if _, changed := b.hear(claim{claimedHolding, model.MAC{2, 0, 0, 0, 0, 8}}, now.Add(time.Second)); !changed || len(b.told()) > 0 {
-		t.Errorf("somebody else claims it for the first time, and told is %v", b.told())
+	if b.hear(claim{claimedHolding, model.MAC{2, 0, 0, 0, 0, 8}}, now.Add(time.Second)) || b.told()[claimedAddress].MAC != strangeMAC {
+		t.Errorf("somebody else claims it for the first time, too, and told is %v", b.told())
 	}
 }
 
-// TestEveryAddressIsAskedFor, however many there are.
+// manyVIPs are held on eth0.
+func manyVIPs(n int) (vips []model.VIP) {
+	a := netip.MustParseAddr("198.18.0.0")
+	for range n {
+		vips, a = append(vips, model.VIP{Address: a, Interface: "eth0"}), a.Next()
+	}
+	return vips
+}
+
+// TestEveryAddressIsAskedFor, however many there are; and so are all that somebody else claims.
 func TestEveryAddressIsAskedFor(t *testing.T) {
+	now := time.Unix(1000, 0)
 	b := newBook()
-	var vips []model.VIP
-	for n := range 150 {
-		vips = append(vips, model.VIP{Address: netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), Interface: "eth0"})
-	}
+	vips := manyVIPs(150)
 	b.follow([]model.Link{{Name: "eth0", Index: 2, MAC: ownMAC}}, vips)
-	asked := map[holding]bool{}
-	for range 3 {
-		turn := b.turn()
-		if len(turn) > askMost {
-			t.Errorf("a turn of %d", len(turn))
+	for _, vip := range vips {
+		b.hear(claim{holding{2, vip.Address}, strangeMAC}, now)
+	}
+	for what, turn := range map[string]func() []holding{"all": b.turn, "claimed": func() []holding { return b.doubtful(now) }} {
+		asked := map[holding]bool{}
+		for range 3 {
+			turn := turn()
+			if len(turn) > askMost {
+				t.Errorf("%s: a turn of %d", what, len(turn))
+			}
+			for _, h := range turn {
+				asked[h] = true
+			}
 		}
-		for _, h := range turn {
-			asked[h] = true
+		if len(asked) != len(vips) {
+			t.Errorf("%s: %d of %d were asked for in three turns", what, len(asked), len(vips))
 		}
 	}
-	if len(asked) != len(vips) {
-		t.Errorf("%d of %d were asked for in three turns", len(asked), len(vips))
+}
+
+// TestClaimsEndLaterWhereManyAreAskedFor: nobody has let seven questions go by who was asked twice.
+func TestClaimsEndLaterWhereManyAreAskedFor(t *testing.T) {
+	now := time.Unix(1000, 0)
+	b := newBook()
+	vips := manyVIPs(2 * askMost)
+	b.follow([]model.Link{{Name: "eth0", Index: 2, MAC: ownMAC}}, vips)
+	for _, at := range []time.Time{now, now.Add(insists)} {
+		for _, vip := range vips {
+			b.hear(claim{holding{2, vip.Address}, strangeMAC}, at)
+		}
+	}
+	if b.forget(now.Add(insists+2*claimEnds)) || !b.forget(now.Add(insists+2*claimEnds+1)) {
+		t.Errorf("%d are left", len(b.heard))
 	}
 }
 
