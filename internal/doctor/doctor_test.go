@@ -173,6 +173,15 @@ func onLoopback(f *doctor.Facts) {
 	f.Network.Links[0].Prefixes = append(f.Network.Links[0].Prefixes, prefix("192.0.2.10/32"))
 }
 
+func atVirtualMAC(r *model.VirtualRouter) { r.VirtualMAC = true }
+
+// onMacvlan has the address of virtual where its master has it that is at a virtual MAC.
+func onMacvlan(f *doctor.Facts) {
+	f.Network.Links = append(f.Network.Links, model.Link{
+		Name: "weir4-51-2", Index: 9, MAC: model.MAC{0, 0, 0x5e, 0, 1, 51}, MTU: 1500, Up: true, Prefixes: []netip.Prefix{prefix("192.0.2.10/32")},
+	})
+}
+
 func client(address string) func(*doctor.Facts) {
 	return func(f *doctor.Facts) {
 		f.Daemon.Clients = []api.Connection{{Client: address + ":4000", Virtual: "192.0.2.10:80", Server: f.Spec.Services[0].Servers[0].Key.Address.String() + ":80"}}
@@ -297,6 +306,10 @@ var tests = []struct {
 	{"a virtual router whose interface is down", "vrrp", []func(*doctor.Facts){virtual(), link(front, func(l *model.Link) { l.Up = false })}, api.LevelError, "interface eth0 is down", "ip link set dev eth0 up"},
 	{"a virtual router without a source", "vrrp", []func(*doctor.Facts){virtual(), link(front, func(l *model.Link) { l.Prefixes = nil })}, api.LevelError, "no IPv4 address of its own", "ip address add ADDRESS/24 dev eth0"},
 	{"a virtual router that tracks an interface that is gone", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Track = []model.Track{{Of: model.TrackInterface{Name: "eth7"}}} })}, api.LevelError, "front: interface eth7 is missing", "ip -brief link # what `track:` of front names, or leave that out"},
+	{"a virtual router that tracks two interfaces, and a weight", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) {
+		r.Track = []model.Track{{Of: model.TrackInterface{Name: "eth7"}}, {Of: model.TrackInterface{Name: "eth8"}, Weight: -50}, {Of: model.TrackInterface{Name: "eth9"}}}
+	})}, api.LevelError, "front: interface eth7 is missing; interface eth9 is missing", "ip -brief link # what `track:` of front names, or leave that out"},
+	{"a virtual MAC on an interface without one", "vrrp", []func(*doctor.Facts){virtual(atVirtualMAC)}, api.LevelError, "front: interface eth0 has no MAC", "ip -brief link # and name one with a MAC as `interface:` of front, or leave `mac: virtual` out"},
 	{"a virtual router with somebody else's source", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Source = addr("192.0.2.77") })}, api.LevelError, "source 192.0.2.77", "ip -brief address"},
 	{"an IPv6 virtual router without a link-local address", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Addresses = []netip.Prefix{prefix("fe80::10/64")} }), link(front, func(l *model.Link) { l.MAC = model.MAC{0x52, 0x54, 0, 0x12, 0x34, 0x56} })}, api.LevelError, "no link-local address", "sysctl -w net/ipv6/conf/eth0/disable_ipv6=0 && ip address replace fe80::5054:ff:fe12:3456/64 dev eth0"},
 	{"a virtual router without multicast", "vrrp", []func(*doctor.Facts){virtual(), device(front, func(d *address.Device) { d.Multicast = false })}, api.LevelWarning, "eth0 says that it has no multicast", "ip link set dev eth0 multicast on"},
@@ -311,6 +324,8 @@ var tests = []struct {
 	{"one of another network", "arp", []func(*doctor.Facts){virtual(), third, link(8, func(l *model.Link) { l.Prefixes = []netip.Prefix{prefix("203.0.113.1/24")} })}, api.LevelOK, "", ""},
 	{"one beside no virtual router", "arp", []func(*doctor.Facts){third}, api.LevelOK, "", ""},
 	{"a virtual router's address on lo", "arp", []func(*doctor.Facts){virtual(), onLoopback}, api.LevelWarning, "eth0: arp_announce is off, and 192.0.2.10", "sysctl -w net/ipv4/conf/eth0/arp_announce=2"},
+	{"one at the virtual MAC, as its master has it", "arp", []func(*doctor.Facts){virtual(atVirtualMAC), onMacvlan}, api.LevelOK, "", ""},
+	{"one at the virtual MAC of another one", "arp", []func(*doctor.Facts){virtual(), onMacvlan}, api.LevelWarning, "eth0: arp_announce is off, and 192.0.2.10", "sysctl -w net/ipv4/conf/eth0/arp_announce=2"},
 	{"one on lo, as real servers have it", "arp", []func(*doctor.Facts){virtual(), onLoopback, set("net/ipv4/conf/all/arp_announce", "2")}, api.LevelOK, "", ""},
 	{"a service's address on lo", "arp", []func(*doctor.Facts){onLoopback}, api.LevelOK, "", ""},
 	{"strict filters, two arms and a virtual router", "rp-filter", []func(*doctor.Facts){natBehind, virtual(), set("net/ipv4/conf/eth1/rp_filter", "1")}, api.LevelWarning, "two arms", "sysctl -w net/ipv4/conf/eth1/rp_filter=2"},

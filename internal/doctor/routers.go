@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/weir-lb/weir/api"
 	"github.com/weir-lb/weir/internal/model"
@@ -55,7 +56,9 @@ func (h host) mend(r model.VRRPWant) string {
 		return fmt.Sprintf("ip -brief link # and name one of these as `interface:` of %s", r.Name)
 	case !link.Up:
 		return fmt.Sprintf("ip link set dev %s up # and look for its carrier", link.Name)
-	case r.Fault == r.Tracked:
+	case r.VirtualMAC && link.MAC == (model.MAC{}):
+		return fmt.Sprintf("ip -brief link # and name one with a MAC as `interface:` of %s, or leave `mac: virtual` out", r.Name)
+	case strings.HasSuffix(r.Tracked, r.Fault): // behind what takes off the priority alone
 		return fmt.Sprintf("ip -brief link # what `track:` of %s names, or leave that out", r.Name)
 	case r.Source.IsValid():
 		return fmt.Sprintf("ip -brief address # and name one of these as `source:` of %s, or leave it out", r.Name)
@@ -145,10 +148,11 @@ func (h host) routerNear(l model.Link, holds func(model.VRRPWant, netip.Addr) bo
 }
 
 // heldAside tells whether an address of a virtual router is on another interface than its own: there it stays when
-// another director is master.
+// another director is master. The one that weir makes for a virtual MAC goes then.
 func (h host) heldAside(r model.VRRPWant, a netip.Addr) bool {
 	return slices.ContainsFunc(h.Network.Links, func(l model.Link) bool {
-		return l.Name != r.Interface && slices.ContainsFunc(l.Prefixes, func(p netip.Prefix) bool { return p.Addr() == a })
+		own := l.Name == r.Interface || r.VirtualMAC && l.MAC == r.MAC()
+		return !own && slices.ContainsFunc(l.Prefixes, func(p netip.Prefix) bool { return p.Addr() == a })
 	})
 }
 
