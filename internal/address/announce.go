@@ -75,16 +75,29 @@ func (t *Target) announceAgain(link int, now time.Time) {
 	}
 }
 
-// Announce starts over with these addresses, as far as they are held: somebody else has said that they are his.
+// Announce has Run start over with these addresses, as far as they are held: somebody else has said that they are his.
+// It waits for nothing.
 func (t *Target) Announce(addresses []model.Addr) {
+	t.claimedMu.Lock()
+	for _, a := range addresses {
+		t.claimed[a] = true
+	}
+	t.claimedMu.Unlock()
+	t.wakeRun()
+}
+
+// announceClaimed starts over with what Announce was told.
+func (t *Target) announceClaimed(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.claimedMu.Lock()
+	defer t.claimedMu.Unlock()
 	for h := range t.announced {
-		if slices.Contains(addresses, h.address) {
-			t.announced[h] = announcement{begun: time.Now()}
+		if t.claimed[h.address] {
+			t.announced[h] = announcement{begun: now}
 		}
 	}
-	t.wakeRun()
+	clear(t.claimed)
 }
 
 // announceDue is when something is announced next; zero: there is nothing to announce.

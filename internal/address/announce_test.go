@@ -23,14 +23,33 @@ func TestAnnouncementsNeverEnd(t *testing.T) {
 	}
 }
 
-// TestAnnouncementsStartOver of what is asked for, and of nothing else.
+// TestAnnouncementsStartOver of what is asked for, and of nothing else. Who asks does not wait for Apply, which may wait
+// for a disk.
 func TestAnnouncementsStartOver(t *testing.T) {
 	ours, other := holding{2, netip.MustParseAddr("192.0.2.1")}, holding{2, netip.MustParseAddr("192.0.2.2")}
 	old := announcement{begun: time.Unix(1000, 0), sent: 9}
-	target := &Target{wake: make(chan struct{}, 1), announced: map[holding]announcement{ours: old, other: old}}
-	target.Announce([]netip.Addr{ours.address, netip.MustParseAddr("192.0.2.3")})
-	if target.announced[ours].sent != 0 || target.announced[other] != old || len(target.announced) != 2 || len(target.wake) != 1 {
+	target := NewTarget(nil, nil, nil)
+	target.announced[ours], target.announced[other] = old, old
+	asked := make(chan struct{})
+	target.mu.Lock() // as Apply does
+	go func() {
+		defer close(asked)
+		target.Announce([]netip.Addr{ours.address, netip.MustParseAddr("192.0.2.3")})
+	}()
+	select {
+	case <-asked:
+	case <-time.After(10 * time.Second):
+		t.Error("who asks waits")
+	}
+	target.mu.Unlock()
+	now := time.Unix(2000, 0)
+	target.announceClaimed(now)
+	if target.announced[ours] != (announcement{begun: now}) || target.announced[other] != old || len(target.announced) != 2 || len(target.wake) != 1 {
 		t.Errorf("%+v", target.announced)
+	}
+	target.announceClaimed(now.Add(time.Second))
+	if target.announced[ours] != (announcement{begun: now}) {
+		t.Errorf("it starts over twice: %+v", target.announced)
 	}
 }
 

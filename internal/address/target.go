@@ -33,6 +33,9 @@ type Target struct {
 	log     *slog.Logger
 	wake    chan struct{} // tells Run that something else may be due
 
+	claimedMu sync.Mutex // guards claimed: whoever adds to it must not wait for Apply
+	claimed   map[model.Addr]bool
+
 	mu          sync.Mutex // guards what follows
 	vips        keptVIPs
 	announced   map[holding]announcement
@@ -50,6 +53,7 @@ func NewTarget(journal *Journal, program func() (model.Program, error), log *slo
 		program:    program,
 		log:        log,
 		wake:       make(chan struct{}, 1),
+		claimed:    map[model.Addr]bool{},
 		announced:  map[holding]announcement{},
 		neighbours: map[model.Hop]kept{},
 	}
@@ -107,6 +111,7 @@ func (t *Target) watch(ctx context.Context, handle *netlink.Handle, news *subscr
 		case <-ctx.Done():
 			return nil
 		case <-t.wake:
+			t.announceClaimed(time.Now())
 		case <-due:
 			t.work(handle, time.Now())
 		case e, ok := <-news.events:
