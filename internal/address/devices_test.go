@@ -128,6 +128,8 @@ func TestVirtualMACIsPutBack(t *testing.T) {
 	within(t, "back after it was set down", func() bool {
 		return left.holds(virtual6.Address) && left.link(left.upon(mac6)).Up
 	})
+	left.run("ip link set " + left.upon(mac4) + " down") // of which the kernel says nothing of addresses
+	within(t, "up after it was set down", func() bool { return left.link(left.upon(mac4)).Up })
 	before := left.link(left.upon(mac4)).Index
 	newLife(t, left, path).apply(virtual) // after a crash
 	if after := left.link(left.upon(mac4)).Index; after != before {

@@ -137,6 +137,9 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 	switch e.kind {
 	case linkDown:
 		down[e.link] = true
+		if t.hasDevice(e.link) { // somebody has set it down
+			t.vips.mend.lose(now)
+		}
 	case linkUp:
 		if down[e.link] {
 			delete(down, e.link)

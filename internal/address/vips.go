@@ -167,6 +167,16 @@ type keptVIPs struct {
 	mend   mend
 }
 
+// hasDevice tells whether a link is one that weir has made for addresses.
+func (t *Target) hasDevice(link int) bool {
+	for h, at := range t.vips.held {
+		if h.link == link && at.link.Name != at.named {
+			return true
+		}
+	}
+	return false
+}
+
 // mendVIPs puts those back that were wanted last.
 func (t *Target) mendVIPs(handle *netlink.Handle, now time.Time) error {
 	if !t.vips.mend.isDue(now) {
