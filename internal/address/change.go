@@ -25,6 +25,7 @@ type change struct {
 	Index   int          `json:"index,omitempty"`  // of the link; the kernel never uses it again, so it cannot mean another one
 	Prefix  netip.Prefix `json:"prefix,omitzero"`  // address, route, check-route
 	Address model.Addr   `json:"address,omitzero"` // neighbour
+	MAC     model.MAC    `json:"mac,omitzero"`     // virtual-mac: the device's
 	Table   uint32       `json:"table,omitempty"`  // route: with Prefix, Index and the next two, which one it is
 	Metric  uint32       `json:"metric,omitempty"` // route
 	TOS     uint8        `json:"tos,omitempty"`    // route

@@ -38,7 +38,7 @@ func (d device) name() string {
 }
 
 func (d device) change() change {
-	return change{Kind: deviceChange, Path: d.name(), Link: d.link, Index: d.on}
+	return change{Kind: deviceChange, Path: d.name(), Link: d.link, Index: d.on, MAC: d.mac}
 }
 
 // devicesOf are those that VIPs need. Interfaces that are missing are named elsewhere.
@@ -109,16 +109,16 @@ func (d device) find(handle *netlink.Handle) (netlink.Link, error) {
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case !isDevice(link, d.on) || toMAC(link.Attrs().HardwareAddr) != d.mac:
+	case !isDevice(link, d.on, d.mac):
 		return nil, fmt.Errorf("interface %s is there, and is another one: remove it, or give it another name", d.name())
 	}
 	return link, nil
 }
 
-// isDevice tells whether a link is a macvlan upon an interface.
-func isDevice(link netlink.Link, parent int) bool {
+// isDevice tells whether a link is the macvlan of a MAC upon an interface.
+func isDevice(link netlink.Link, parent int, mac model.MAC) bool {
 	_, ok := link.(*netlink.Macvlan)
-	return ok && link.Attrs().ParentIndex == parent
+	return ok && link.Attrs().ParentIndex == parent && toMAC(link.Attrs().HardwareAddr) == mac
 }
 
 func (d device) add(handle *netlink.Handle) error {
@@ -151,6 +151,7 @@ func (d device) set() error {
 		settings = append(settings,
 			setting{ipv6Setting(d.name(), "addr_gen_mode"), "1"}, // no link-local address of its own
 			setting{ipv6Setting(d.name(), "accept_ra"), "0"},
+			setting{ipv6Setting(d.name(), "disable_ipv6"), "0"}, // by default a host may have it off
 		)
 	} else {
 		settings = append(settings, setting{ipv6Setting(d.name(), "disable_ipv6"), "1"}) // nor does it say anything
@@ -185,7 +186,7 @@ func (c change) undoDevice(handle *netlink.Handle) error {
 	if errors.As(err, new(netlink.LinkNotFoundError)) {
 		return nil
 	}
-	if err != nil || !isDevice(link, c.Index) {
+	if err != nil || !isDevice(link, c.Index, c.MAC) {
 		return err
 	}
 	return handle.LinkDel(link)

@@ -149,6 +149,7 @@ func TestVirtualMACIsPutBack(t *testing.T) {
 func TestVirtualMACLeavesOthersAlone(t *testing.T) {
 	left, _ := newLAN(t)
 	left.run("sysctl -w net.ipv4.conf.eth0.arp_ignore=2")
+	left.run("sysctl -w net.ipv6.conf.default.disable_ipv6=1") // for interfaces that come
 	name := left.upon(mac4)
 	left.run("ip link add " + name + " type veth peer name other")
 	path := filepath.Join(t.TempDir(), "host.json")
@@ -166,6 +167,14 @@ func TestVirtualMACLeavesOthersAlone(t *testing.T) {
 	left.do(journal(t, path).Restore)
 	if !strings.Contains(left.run("ip -o link"), name) {
 		t.Error("somebody else's interface is gone")
+	}
+	left.run("ip link del " + name)
+	newLife(t, left, path).apply(virtual)
+	left.run("ip link del " + name)
+	left.run("ip link add " + name + " link eth0 address 00:00:5e:00:01:63 type macvlan mode bridge")
+	left.do(journal(t, path).Restore)
+	if !strings.Contains(left.run("ip -o link"), name) {
+		t.Error("somebody else's macvlan is gone, which has another MAC")
 	}
 	if is := left.sysctl("net/ipv4/conf/eth0/arp_ignore"); is != "2" {
 		t.Errorf("arp_ignore was 2, and is %s", is)
