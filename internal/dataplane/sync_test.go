@@ -318,7 +318,6 @@ func TestRecordIsRefusedByReason(t *testing.T) {
 		"no client":               {func(r *model.Record) { r.Client = netip.AddrPort{} }, model.RefusedMalformed},
 		"no server":               {func(r *model.Record) { r.Server = netip.AddrPort{} }, model.RefusedMalformed},
 		"two families":            {func(r *model.Record) { r.Client = netip.MustParseAddrPort("[2001:db8::7]:1") }, model.RefusedMalformed},
-		"port 0":                  {func(r *model.Record) { r.Client = port(r.Client, 0) }, model.RefusedMalformed},
 		"virtual port 0":          {func(r *model.Record) { r.Virtual = port(r.Virtual, 0) }, model.RefusedMalformed},
 		"no state":                {func(r *model.Record) { r.State = "" }, model.RefusedMalformed},
 		"unknown state":           {func(r *model.Record) { r.State = "SYN_SENT" }, model.RefusedMalformed},
@@ -448,6 +447,30 @@ func TestWayBackIsTheNewestOnes(t *testing.T) {
 		}
 		b.sound(t)
 	}
+}
+
+// TestClientOfPortZeroIsKnownToBoth: it may be (RFC 768), and whoever crafts it must not make two directors differ for good.
+func TestClientOfPortZeroIsKnownToBoth(t *testing.T) {
+	want := changed(small(model.NAT), func(s *model.ServiceWant) { s.Persistence.Timeout = persists })
+	master, backup := newTestbed(t, 64), newTestbed(t, 128)
+	master.apply(t, want)
+	backup.apply(t, standby(want))
+	for _, p := range []model.Protocol{model.TCP, model.UDP} {
+		master.settles(t, talkTo(4, 10, 80, p, 0))
+	}
+	told := changes(t, master.path)
+	wantArrived(t, "two connections and their templates", arrive(t, backup.path, told...), model.Arrived{New: 4})
+	directors{master: crowd{testbed: master}, backup: backup, want: want}.equal(t)
+	var gone []model.Identity
+	for _, r := range told {
+		gone = append(gone, r.Identity())
+	}
+	got, err := backup.path.End(gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantArrived(t, "their ends", got, model.Arrived{Ended: 4})
+	backup.wantEmpty(t)
 }
 
 // TestRandomNewsIsWhatIsKnown: whatever is told in whatever order, a backup knows what was told last.
