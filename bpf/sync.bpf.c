@@ -257,8 +257,11 @@ static __always_inline void arrival_draft(struct newcomer *n, const struct arriv
 	c->hop = 0;
 }
 
-/* back_yields ends the connection by NAT whose way back is at a position: its master has given that to another one. */
-__noinline bool back_yields(__u32 position)
+/*
+ * back_yields ends the connection by NAT whose way back is at a position: its master has given that to another one. Where
+ * this director is the master of either of them, what is not over keeps it.
+ */
+__noinline bool back_yields(__u32 position, bool served)
 {
 	struct conn *entry = entry_at(position);
 	struct found forward = {};
@@ -266,12 +269,14 @@ __noinline bool back_yields(__u32 position)
 	if (!entry || !(word_flags(word_of(entry)) & CONN_REVERSE))
 		return false;
 	__u32 pair = ((struct reverse *)entry)->pair;
-	if (forward_at(&forward, pair, position))
-		return conn_end(pair, forward.word, NOWHERE);
-	return conn_end(position, word_of(entry), NOWHERE);
+	if (!forward_at(&forward, pair, position))
+		return !served && conn_end(position, word_of(entry), NOWHERE);
+	if ((served || conn_is_served(forward.conn)) && !conn_is_over(forward.word))
+		return false;
+	return conn_end(pair, forward.word, NOWHERE);
 }
 
-/* back_is_free: nobody else has the way back that is drafted. Where this director serves, what is not over keeps it. */
+/* back_is_free: nobody else has the way back that is drafted. */
 __noinline bool back_is_free(bool served)
 {
 	struct newcomer *n = newcomer_of_cpu();
@@ -279,9 +284,7 @@ __noinline bool back_is_free(bool served)
 	if (!n)
 		return false;
 	__u32 position = table_search(entry_flow(&n->draft));
-	if (position == NOWHERE)
-		return true;
-	return served ? reverse_yields(position) : back_yields(position);
+	return position == NOWHERE || back_yields(position, served);
 }
 
 /* arrival_prove: it need not prove itself once more. */

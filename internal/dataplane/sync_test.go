@@ -426,17 +426,20 @@ func twoPorts() (want model.DataplaneWant) {
 }
 
 // TestWayBackIsTheNewestOnes: a client's port that its master has given to another connection is the first one's no
-// more, though nobody said that this has ended. Where a director serves both, the first one keeps it.
+// more, though nobody said that this has ended. Where a director serves both, the first one keeps it; and where it serves
+// the first one alone.
 func TestWayBackIsTheNewestOnes(t *testing.T) {
 	first, second := established(model.NAT, 20000, 1), established(model.NAT, 20000, 1)
 	second.Virtual = netip.AddrPortFrom(second.Virtual.Addr(), 81)
+	firstOnly := changed(twoPorts(), func(s *model.ServiceWant) { s.Serving = s.Key.Port == 80 })
 	for name, tt := range map[string]struct {
 		want   model.DataplaneWant
 		became model.Arrived
 		stays  model.Record
 	}{
-		"a backup": {standby(twoPorts()), model.Arrived{New: 1}, second},
-		"a master": {twoPorts(), model.Arrived{Refused: map[model.Refusal]int{model.RefusedClash: 1}}, first},
+		"a backup":              {standby(twoPorts()), model.Arrived{New: 1}, second},
+		"a master":              {twoPorts(), model.Arrived{Refused: map[model.Refusal]int{model.RefusedClash: 1}}, first},
+		"a master of the first": {firstOnly, model.Arrived{Refused: map[model.Refusal]int{model.RefusedClash: 1}}, first},
 	} {
 		b := newTestbed(t, 64)
 		b.apply(t, tt.want)
