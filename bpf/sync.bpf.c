@@ -259,32 +259,34 @@ static __always_inline void arrival_draft(struct newcomer *n, const struct arriv
 
 /*
  * back_yields ends the connection by NAT whose way back is at a position: its master has given that to another one. Where
- * this director is the master of either of them, what is not over keeps it.
+ * this director is the master of either of them, what is not over keeps it. A way back without its connection is
+ * another CPU's, which is just putting it in or ending it: whoever took it away would leave the connection without one.
+ * ARRIVED_NEW: it is free.
  */
-__noinline bool back_yields(__u32 position, bool served)
+__noinline enum arrived back_yields(__u32 position, bool served)
 {
 	struct conn *entry = entry_at(position);
 	struct found forward = {};
 
 	if (!entry || !(word_flags(word_of(entry)) & CONN_REVERSE))
-		return false;
+		return ARRIVED_CLASH;
 	__u32 pair = ((struct reverse *)entry)->pair;
 	if (!forward_at(&forward, pair, position))
-		return !served && conn_end(position, word_of(entry), NOWHERE);
+		return ARRIVED_BUSY;
 	if ((served || conn_is_served(forward.conn)) && !conn_is_over(forward.word))
-		return false;
-	return conn_end(pair, forward.word, NOWHERE);
+		return ARRIVED_CLASH;
+	return conn_end(pair, forward.word, NOWHERE) ? ARRIVED_NEW : ARRIVED_BUSY;
 }
 
-/* back_is_free: nobody else has the way back that is drafted. */
-__noinline bool back_is_free(bool served)
+/* back_ask asks whoever has the way back that is drafted. ARRIVED_NEW: nobody has it. */
+__noinline enum arrived back_ask(bool served)
 {
 	struct newcomer *n = newcomer_of_cpu();
 
 	if (!n)
-		return false;
+		return ARRIVED_BUSY;
 	__u32 position = table_search(entry_flow(&n->draft));
-	return position == NOWHERE || back_yields(position, served);
+	return position == NOWHERE ? ARRIVED_NEW : back_yields(position, served);
 }
 
 /* arrival_prove: it need not prove itself once more. */
@@ -311,8 +313,9 @@ static __noinline enum arrived arrive_new(const struct arrival *a)
 	bool pair = a->state != CONN_TEMPLATE && server->forwarding == FORWARDING_NAT;
 	if (pair) {
 		arrival_back(n, a, server);
-		if (!back_is_free(server->flags & SERVER_SERVING))
-			return ARRIVED_CLASH;
+		enum arrived taken = back_ask(server->flags & SERVER_SERVING);
+		if (taken != ARRIVED_NEW)
+			return taken;
 		reverse = arrival_put(a);
 	}
 	if (reverse >= PRESENT)

@@ -452,6 +452,34 @@ func TestWayBackIsTheNewestOnes(t *testing.T) {
 	}
 }
 
+// TestWayBackThatIsComingIsLeftAlone: another CPU puts it in before its connection, which it must not be taken from.
+func TestWayBackThatIsComingIsLeftAlone(t *testing.T) {
+	b := newTestbed(t, 64)
+	b.apply(t, standby(twoPorts()))
+	first, second := established(model.NAT, 20000, 1), established(model.NAT, 20000, 1)
+	second.Virtual = netip.AddrPortFrom(second.Virtual.Addr(), 81)
+	arrive(t, b.path, first)
+	if err := b.path.ForgetForward(); err != nil {
+		t.Fatal(err)
+	}
+	wantArrived(t, "who wants it", arrive(t, b.path, second), model.Arrived{Refused: map[model.Refusal]int{model.RefusedBusy: 1}})
+	table, err := b.path.Table()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	for _, bucket := range table {
+		for _, slot := range bucket.Slots {
+			if slot.Live && slot.Reverse {
+				left++
+			}
+		}
+	}
+	if left != 1 {
+		t.Errorf("%d ways back are left", left)
+	}
+}
+
 // TestClientOfPortZeroIsKnownToBoth: it may be (RFC 768), and whoever crafts it must not make two directors differ for good.
 func TestClientOfPortZeroIsKnownToBoth(t *testing.T) {
 	want := changed(small(model.NAT), func(s *model.ServiceWant) { s.Persistence.Timeout = persists })
