@@ -332,18 +332,15 @@ static __noinline enum arrived arrive_new(const struct arrival *a)
 }
 
 /*
- * arrive_change makes of a connection that is here what was told of it. Its places are as settled as it is: before it
- * counts as settled no more, and after it does, as in conn_keep.
+ * arrive_change makes of a connection that is here, with the word that was found, what was told of it. Its places are as
+ * settled as it is: before it counts as settled no more, and after it does, as in conn_keep.
  */
-static __noinline enum arrived arrive_change(const struct arrival *a, __u32 position)
+static __noinline enum arrived arrive_change(const struct arrival *a, __u32 position, __u64 old)
 {
 	struct conn *conn = entry_at(position);
 	bool settled = a->flags & CONN_SETTLED;
 
 	if (!conn)
-		return ARRIVED_BUSY;
-	__u64 old = word_of(conn);
-	if (word_state(old) <= CONN_COMING)
 		return ARRIVED_BUSY;
 	bool was = word_flags(old) & CONN_SETTLED;
 	if (was && !settled)
@@ -374,33 +371,29 @@ static __always_inline bool is_as_told(const struct conn *conn, const struct arr
 	return conn->server == a->server && conn->server_generation == a->server_generation;
 }
 
-/* arrive_known is about what has an entry here. One with another server than it was told makes room. */
-static __always_inline enum arrived arrive_known(const struct arrival *a, __u32 position)
+/*
+ * arrive_known is about what has an entry here. One with another server than it was told makes room. Whatever is done
+ * with it is done by the word that was found: another connection that has come into its slot is none of this.
+ */
+static __always_inline enum arrived arrive_known(const struct arrival *a, const struct found *at)
 {
-	struct conn *conn = entry_at(position);
-
-	if (!conn)
-		return ARRIVED_BUSY;
-	__u64 word = word_of(conn);
-	if (word_state(word) <= CONN_COMING)
-		return ARRIVED_BUSY;
-	if (word_flags(word) & CONN_REVERSE)
+	if (word_flags(at->word) & CONN_REVERSE)
 		return ARRIVED_CLASH;
-	if (conn_is_served(conn))
+	if (conn_is_served(at->conn))
 		return ARRIVED_OURS;
 	if (a->state == CONN_NONE)
-		return arrive_end(position, word);
-	if (is_as_told(conn, a))
-		return arrive_change(a, position);
-	return conn_end(position, word, NOWHERE) ? arrive_new(a) : ARRIVED_BUSY;
+		return arrive_end(at->position, at->word);
+	if (is_as_told(at->conn, a))
+		return arrive_change(a, at->position, at->word);
+	return conn_end(at->position, at->word, NOWHERE) ? arrive_new(a) : ARRIVED_BUSY;
 }
 
 static __always_inline enum arrived arrive_one(const struct arrival *a)
 {
-	__u32 position = table_search(&a->flow);
+	struct found at = {};
 
-	if (position != NOWHERE)
-		return arrive_known(a, position);
+	if (entry_live(&at, table_search(&a->flow), &a->flow))
+		return arrive_known(a, &at);
 	return a->state == CONN_NONE ? ARRIVED_UNKNOWN : arrive_new(a);
 }
 
