@@ -239,6 +239,24 @@ func TestDigestsAreOfWhatWasTold(t *testing.T) {
 	}
 }
 
+// TestDigestsAreByTheMethodOfTheConnection, which keeps it when its server gets another one.
+func TestDigestsAreByTheMethodOfTheConnection(t *testing.T) {
+	b := newTestbed(t, 64)
+	want := model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{
+		service(4, 10, 80, model.TCP, toServer(4, 1, 8080, model.NAT)),
+	}}
+	b.apply(t, want)
+	b.settles(t, talkTo(4, 10, 80, model.TCP, 20000))
+	changes(t, b.path)
+	b.apply(t, changed(want, func(s *model.ServiceWant) { s.Servers[0].Forwarding = model.DR }))
+	if got := records(t, b.path); len(got) != 1 || got[0].Forwarding != model.NAT || got[0].Server.Port() != 8080 {
+		t.Errorf("there is %v", got)
+	}
+	if digests(t, b.path) != digestsOf(records(t, b.path)) {
+		t.Error("digests are others than those of the records")
+	}
+}
+
 // TestChangesStopAndGoOn: there are more than one run collects, and who has enough of them loses none.
 func TestChangesStopAndGoOn(t *testing.T) {
 	const all, enough = 3000, 700
