@@ -257,31 +257,36 @@ static __always_inline void arrival_draft(struct newcomer *n, const struct arriv
 	c->hop = 0;
 }
 
-/* back_yields ends the connection by NAT whose way back is at a position: its master has given that to another one. */
-__noinline bool back_yields(__u32 position)
+/*
+ * back_yields ends the connection by NAT whose way back is at a position: its master has given that to another one. Where
+ * this director is the master of either of them, what is not over keeps it. A way back without its connection is
+ * another CPU's, which is just putting it in or ending it: whoever took it away would leave the connection without one.
+ * ARRIVED_NEW: it is free.
+ */
+__noinline enum arrived back_yields(__u32 position, bool served)
 {
 	struct conn *entry = entry_at(position);
 	struct found forward = {};
 
 	if (!entry || !(word_flags(word_of(entry)) & CONN_REVERSE))
-		return false;
+		return ARRIVED_CLASH;
 	__u32 pair = ((struct reverse *)entry)->pair;
-	if (forward_at(&forward, pair, position))
-		return conn_end(pair, forward.word, NOWHERE);
-	return conn_end(position, word_of(entry), NOWHERE);
+	if (!forward_at(&forward, pair, position))
+		return ARRIVED_BUSY;
+	if ((served || conn_is_served(forward.conn)) && !conn_is_over(forward.word))
+		return ARRIVED_CLASH;
+	return conn_end(pair, forward.word, NOWHERE) ? ARRIVED_NEW : ARRIVED_BUSY;
 }
 
-/* back_is_free: nobody else has the way back that is drafted. Where this director serves, what is not over keeps it. */
-__noinline bool back_is_free(bool served)
+/* back_ask asks whoever has the way back that is drafted. ARRIVED_NEW: nobody has it. */
+__noinline enum arrived back_ask(bool served)
 {
 	struct newcomer *n = newcomer_of_cpu();
 
 	if (!n)
-		return false;
+		return ARRIVED_BUSY;
 	__u32 position = table_search(entry_flow(&n->draft));
-	if (position == NOWHERE)
-		return true;
-	return served ? reverse_yields(position) : back_yields(position);
+	return position == NOWHERE ? ARRIVED_NEW : back_yields(position, served);
 }
 
 /* arrival_prove: it need not prove itself once more. */
@@ -308,8 +313,9 @@ static __noinline enum arrived arrive_new(const struct arrival *a)
 	bool pair = a->state != CONN_TEMPLATE && server->forwarding == FORWARDING_NAT;
 	if (pair) {
 		arrival_back(n, a, server);
-		if (!back_is_free(server->flags & SERVER_SERVING))
-			return ARRIVED_CLASH;
+		enum arrived taken = back_ask(server->flags & SERVER_SERVING);
+		if (taken != ARRIVED_NEW)
+			return taken;
 		reverse = arrival_put(a);
 	}
 	if (reverse >= PRESENT)
@@ -326,18 +332,15 @@ static __noinline enum arrived arrive_new(const struct arrival *a)
 }
 
 /*
- * arrive_change makes of a connection that is here what was told of it. Its places are as settled as it is: before it
- * counts as settled no more, and after it does, as in conn_keep.
+ * arrive_change makes of a connection that is here, with the word that was found, what was told of it. Its places are as
+ * settled as it is: before it counts as settled no more, and after it does, as in conn_keep.
  */
-static __noinline enum arrived arrive_change(const struct arrival *a, __u32 position)
+static __noinline enum arrived arrive_change(const struct arrival *a, __u32 position, __u64 old)
 {
 	struct conn *conn = entry_at(position);
 	bool settled = a->flags & CONN_SETTLED;
 
 	if (!conn)
-		return ARRIVED_BUSY;
-	__u64 old = word_of(conn);
-	if (word_state(old) <= CONN_COMING)
 		return ARRIVED_BUSY;
 	bool was = word_flags(old) & CONN_SETTLED;
 	if (was && !settled)
@@ -368,33 +371,29 @@ static __always_inline bool is_as_told(const struct conn *conn, const struct arr
 	return conn->server == a->server && conn->server_generation == a->server_generation;
 }
 
-/* arrive_known is about what has an entry here. One with another server than it was told makes room. */
-static __always_inline enum arrived arrive_known(const struct arrival *a, __u32 position)
+/*
+ * arrive_known is about what has an entry here. One with another server than it was told makes room. Whatever is done
+ * with it is done by the word that was found: another connection that has come into its slot is none of this.
+ */
+static __always_inline enum arrived arrive_known(const struct arrival *a, const struct found *at)
 {
-	struct conn *conn = entry_at(position);
-
-	if (!conn)
-		return ARRIVED_BUSY;
-	__u64 word = word_of(conn);
-	if (word_state(word) <= CONN_COMING)
-		return ARRIVED_BUSY;
-	if (word_flags(word) & CONN_REVERSE)
+	if (word_flags(at->word) & CONN_REVERSE)
 		return ARRIVED_CLASH;
-	if (conn_is_served(conn))
+	if (conn_is_served(at->conn))
 		return ARRIVED_OURS;
 	if (a->state == CONN_NONE)
-		return arrive_end(position, word);
-	if (is_as_told(conn, a))
-		return arrive_change(a, position);
-	return conn_end(position, word, NOWHERE) ? arrive_new(a) : ARRIVED_BUSY;
+		return arrive_end(at->position, at->word);
+	if (is_as_told(at->conn, a))
+		return arrive_change(a, at->position, at->word);
+	return conn_end(at->position, at->word, NOWHERE) ? arrive_new(a) : ARRIVED_BUSY;
 }
 
 static __always_inline enum arrived arrive_one(const struct arrival *a)
 {
-	__u32 position = table_search(&a->flow);
+	struct found at = {};
 
-	if (position != NOWHERE)
-		return arrive_known(a, position);
+	if (entry_live(&at, table_search(&a->flow), &a->flow))
+		return arrive_known(a, &at);
 	return a->state == CONN_NONE ? ARRIVED_UNKNOWN : arrive_new(a);
 }
 

@@ -74,14 +74,18 @@ static __always_inline __u32 identity_slice(__u64 hash)
 	return hash >> 56;
 }
 
-/* server_hash is of what a connection's server is called on every director. Of a template it is the port that its service has. */
+/*
+ * server_hash is of what a connection's server is called on every director, by the method that the connection has: its
+ * server may have another one meanwhile. Of a template it is the port that its service has.
+ */
 static __always_inline __u64 server_hash(const struct conn *conn, const struct server *server)
 {
-	bool translated = server->forwarding == FORWARDING_NAT && server->port && conn->destination_port;
+	__u8 forwarding = conn->forwarding ?: server->forwarding;
+	bool translated = forwarding == FORWARDING_NAT && server->port && conn->destination_port;
 	struct flow key = {
 		.source = server->address,
 		.source_port = translated ? server->port : conn->destination_port,
-		.protocol = conn->forwarding ?: server->forwarding,
+		.protocol = forwarding,
 	};
 
 	return flow_hash(&key, server_seed);

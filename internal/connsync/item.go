@@ -104,7 +104,8 @@ func (i item) judge() Reason {
 	return Taken
 }
 
-// judgeIdentity: a template stands for a network of clients, and perhaps for any port of any address.
+// judgeIdentity: a template stands for a network of clients, and perhaps for any port of any address. A client may send
+// from port 0 (RFC 768).
 func judgeIdentity(id model.Identity) Reason {
 	client, virtual := id.Client.Addr(), id.Virtual.Addr()
 	switch {
@@ -114,7 +115,7 @@ func judgeIdentity(id model.Identity) Reason {
 		return ReasonAddress
 	case client.Is4() != virtual.Is4():
 		return ReasonFamily
-	case id.Template && id.Client.Port() != 0, !id.Template && (id.Client.Port() == 0 || id.Virtual.Port() == 0):
+	case id.Template && id.Client.Port() != 0, !id.Template && id.Virtual.Port() == 0:
 		return ReasonPort
 	}
 	return Taken

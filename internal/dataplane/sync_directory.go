@@ -97,7 +97,8 @@ func (d *Dataplane) arrival(dir *directory, r model.Record) (a syncerArrival, wh
 	return a, 0, nil
 }
 
-// isSane: what does not belong together is nobody's. No packet is to or from port 0, and a template has no client's port.
+// isSane: what does not belong together is nobody's. No service has port 0, and a template has no client's port; a client
+// may send from port 0, in UDP by right (RFC 768), else because somebody crafts it.
 func isSane(r model.Record) bool {
 	client, virtual := r.Client.Addr(), r.Virtual.Addr()
 	if !client.IsValid() || !virtual.IsValid() || client.Is4() != virtual.Is4() || !r.Server.Addr().IsValid() {
@@ -108,7 +109,7 @@ func isSane(r model.Record) bool {
 	}
 	known := r.Protocol == model.TCP || r.Protocol == model.SCTP || r.Protocol == model.UDP
 	state := toConnState(r.State)
-	return known && state != 0 && state != pathConnStateCONN_KEPT && r.Client.Port() != 0 && r.Virtual.Port() != 0 &&
+	return known && state != 0 && state != pathConnStateCONN_KEPT && r.Virtual.Port() != 0 &&
 		(state == pathConnStateCONN_UDP) == (r.Protocol == model.UDP)
 }
 

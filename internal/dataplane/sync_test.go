@@ -239,6 +239,24 @@ func TestDigestsAreOfWhatWasTold(t *testing.T) {
 	}
 }
 
+// TestDigestsAreByTheMethodOfTheConnection, which keeps it when its server gets another one.
+func TestDigestsAreByTheMethodOfTheConnection(t *testing.T) {
+	b := newTestbed(t, 64)
+	want := model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{
+		service(4, 10, 80, model.TCP, toServer(4, 1, 8080, model.NAT)),
+	}}
+	b.apply(t, want)
+	b.settles(t, talkTo(4, 10, 80, model.TCP, 20000))
+	changes(t, b.path)
+	b.apply(t, changed(want, func(s *model.ServiceWant) { s.Servers[0].Forwarding = model.DR }))
+	if got := records(t, b.path); len(got) != 1 || got[0].Forwarding != model.NAT || got[0].Server.Port() != 8080 {
+		t.Errorf("there is %v", got)
+	}
+	if digests(t, b.path) != digestsOf(records(t, b.path)) {
+		t.Error("digests are others than those of the records")
+	}
+}
+
 // TestChangesStopAndGoOn: there are more than one run collects, and who has enough of them loses none.
 func TestChangesStopAndGoOn(t *testing.T) {
 	const all, enough = 3000, 700
@@ -318,7 +336,6 @@ func TestRecordIsRefusedByReason(t *testing.T) {
 		"no client":               {func(r *model.Record) { r.Client = netip.AddrPort{} }, model.RefusedMalformed},
 		"no server":               {func(r *model.Record) { r.Server = netip.AddrPort{} }, model.RefusedMalformed},
 		"two families":            {func(r *model.Record) { r.Client = netip.MustParseAddrPort("[2001:db8::7]:1") }, model.RefusedMalformed},
-		"port 0":                  {func(r *model.Record) { r.Client = port(r.Client, 0) }, model.RefusedMalformed},
 		"virtual port 0":          {func(r *model.Record) { r.Virtual = port(r.Virtual, 0) }, model.RefusedMalformed},
 		"no state":                {func(r *model.Record) { r.State = "" }, model.RefusedMalformed},
 		"unknown state":           {func(r *model.Record) { r.State = "SYN_SENT" }, model.RefusedMalformed},
@@ -427,17 +444,20 @@ func twoPorts() (want model.DataplaneWant) {
 }
 
 // TestWayBackIsTheNewestOnes: a client's port that its master has given to another connection is the first one's no
-// more, though nobody said that this has ended. Where a director serves both, the first one keeps it.
+// more, though nobody said that this has ended. Where a director serves both, the first one keeps it; and where it serves
+// the first one alone.
 func TestWayBackIsTheNewestOnes(t *testing.T) {
 	first, second := established(model.NAT, 20000, 1), established(model.NAT, 20000, 1)
 	second.Virtual = netip.AddrPortFrom(second.Virtual.Addr(), 81)
+	firstOnly := changed(twoPorts(), func(s *model.ServiceWant) { s.Serving = s.Key.Port == 80 })
 	for name, tt := range map[string]struct {
 		want   model.DataplaneWant
 		became model.Arrived
 		stays  model.Record
 	}{
-		"a backup": {standby(twoPorts()), model.Arrived{New: 1}, second},
-		"a master": {twoPorts(), model.Arrived{Refused: map[model.Refusal]int{model.RefusedClash: 1}}, first},
+		"a backup":              {standby(twoPorts()), model.Arrived{New: 1}, second},
+		"a master":              {twoPorts(), model.Arrived{Refused: map[model.Refusal]int{model.RefusedClash: 1}}, first},
+		"a master of the first": {firstOnly, model.Arrived{Refused: map[model.Refusal]int{model.RefusedClash: 1}}, first},
 	} {
 		b := newTestbed(t, 64)
 		b.apply(t, tt.want)
@@ -448,6 +468,58 @@ func TestWayBackIsTheNewestOnes(t *testing.T) {
 		}
 		b.sound(t)
 	}
+}
+
+// TestWayBackThatIsComingIsLeftAlone: another CPU puts it in before its connection, which it must not be taken from.
+func TestWayBackThatIsComingIsLeftAlone(t *testing.T) {
+	b := newTestbed(t, 64)
+	b.apply(t, standby(twoPorts()))
+	first, second := established(model.NAT, 20000, 1), established(model.NAT, 20000, 1)
+	second.Virtual = netip.AddrPortFrom(second.Virtual.Addr(), 81)
+	arrive(t, b.path, first)
+	if err := b.path.ForgetForward(); err != nil {
+		t.Fatal(err)
+	}
+	wantArrived(t, "who wants it", arrive(t, b.path, second), model.Arrived{Refused: map[model.Refusal]int{model.RefusedBusy: 1}})
+	table, err := b.path.Table()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	for _, bucket := range table {
+		for _, slot := range bucket.Slots {
+			if slot.Live && slot.Reverse {
+				left++
+			}
+		}
+	}
+	if left != 1 {
+		t.Errorf("%d ways back are left", left)
+	}
+}
+
+// TestClientOfPortZeroIsKnownToBoth: it may be (RFC 768), and whoever crafts it must not make two directors differ for good.
+func TestClientOfPortZeroIsKnownToBoth(t *testing.T) {
+	want := changed(small(model.NAT), func(s *model.ServiceWant) { s.Persistence.Timeout = persists })
+	master, backup := newTestbed(t, 64), newTestbed(t, 128)
+	master.apply(t, want)
+	backup.apply(t, standby(want))
+	for _, p := range []model.Protocol{model.TCP, model.UDP} {
+		master.settles(t, talkTo(4, 10, 80, p, 0))
+	}
+	told := changes(t, master.path)
+	wantArrived(t, "two connections and their templates", arrive(t, backup.path, told...), model.Arrived{New: 4})
+	directors{master: crowd{testbed: master}, backup: backup, want: want}.equal(t)
+	var gone []model.Identity
+	for _, r := range told {
+		gone = append(gone, r.Identity())
+	}
+	got, err := backup.path.End(gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantArrived(t, "their ends", got, model.Arrived{Ended: 4})
+	backup.wantEmpty(t)
 }
 
 // TestRandomNewsIsWhatIsKnown: whatever is told in whatever order, a backup knows what was told last.
