@@ -100,6 +100,21 @@ func (d *Dataplane) Dump() (string, error) {
 	return out, nil
 }
 
+// FillLeased leaves no room for another address of a virtual router, until empty is called.
+func (d *Dataplane) FillLeased() (empty func() error, err error) {
+	m := d.path.Leased
+	keys, numbers := make([]pathAddr, m.MaxEntries()), make([]uint32, m.MaxEntries())
+	for i := range keys {
+		keys[i].Word[3] = uint32(i)
+	}
+	empty = func() error {
+		_, err := m.BatchDelete(keys, nil)
+		return err
+	}
+	_, err = m.BatchUpdate(keys, numbers, nil)
+	return empty, err
+}
+
 // HalfOpen is how many connections of a service are half open, as the path counts them.
 func (d *Dataplane) HalfOpen(key model.ServiceKey) (n int64, err error) {
 	var service pathService

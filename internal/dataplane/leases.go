@@ -60,14 +60,12 @@ func (d *Dataplane) putLease(router string, number uint32, until time.Duration) 
 // Recall gives virtual routers the numbers that they had with an earlier daemon, so that a master's word reaches the
 // path before the first Apply. What that daemon has left holds until it is renewed.
 func (d *Dataplane) Recall(routers map[model.Addr]string) error {
-	held, err := readAddresses(d.path.Leased)
-	if err != nil {
-		return fmt.Errorf("read leased: %w", err)
+	if err := d.readLeased(); err != nil {
+		return err
 	}
-	d.leases.held = held
 	numbers, used := map[string]uint32{}, map[uint32]bool{}
 	for address, router := range routers {
-		number := held[toAddr(address)]
+		number := d.leases.held[toAddr(address)]
 		if number != 0 && numbers[router] == 0 && !used[number] {
 			numbers[router], used[number] = number, true
 		}
@@ -78,12 +76,32 @@ func (d *Dataplane) Recall(routers map[model.Addr]string) error {
 	})
 }
 
+// readLeased reads which address has which number.
+func (d *Dataplane) readLeased() error {
+	held, err := readAddresses(d.path.Leased)
+	if err != nil {
+		return fmt.Errorf("read leased: %w", err)
+	}
+	d.leases.held = held
+	return nil
+}
+
+// knowLeases reads again what is not known. Numbers that are known are kept: a master's lease stands by its number,
+// whichever of its addresses are in the map.
+func (d *Dataplane) knowLeases(want map[model.Addr]string) error {
+	switch {
+	case d.leases.numbers == nil:
+		return d.Recall(want)
+	case d.leases.held == nil:
+		return d.readLeased()
+	}
+	return nil
+}
+
 // applyLeases makes the addresses that have a lease those that are wanted. A number that another router had is over first.
 func (d *Dataplane) applyLeases(want map[model.Addr]string) error {
-	if d.leases.held == nil || d.leases.numbers == nil {
-		if err := d.Recall(want); err != nil {
-			return err
-		}
+	if err := d.knowLeases(want); err != nil {
+		return err
 	}
 	numbers, err := d.leases.number(want)
 	if err != nil {

@@ -100,6 +100,26 @@ func TestLeases(t *testing.T) {
 	b.leased(t, false) // what it was once is forgotten
 }
 
+// TestLeaseOutlivesARepair: what is read again after a map could not be written is where addresses are, not who is master.
+func TestLeaseOutlivesARepair(t *testing.T) {
+	b := newTestbed(t, 64)
+	want := world()
+	want.Leased = map[netip.Addr]string{vip(4, 10): "front"}
+	empty, err := b.path.FillLeased()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.renew(t, "front", time.Hour)
+	if err := b.path.Apply(t.Context(), want); err == nil {
+		t.Error("there is room in a map that is full")
+	}
+	if err := empty(); err != nil {
+		t.Fatal(err)
+	}
+	b.apply(t, want)
+	b.expect(t, []step{in(whoHas(vip(4, 10)), notIP)})
+}
+
 // TestLeasesOfSeveral virtual routers, which come, go, and are silent.
 func TestLeasesOfSeveral(t *testing.T) {
 	b := newTestbed(t, 64)
