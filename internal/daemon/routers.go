@@ -140,23 +140,41 @@ func (d *daemon) runRouters(ctx context.Context) error {
 	err := d.vrrp.Run(ctx, d.routerChanged)
 	gone, cancel := context.WithTimeout(d.running, partingWithin)
 	defer cancel()
-	d.awaitGone(gone)
+	if before, some := d.resign(gone); some {
+		d.awaitGone(gone, before)
+	}
 	return err
 }
 
-// awaitGone returns when no address of a virtual router is here and no service of one is served: a busy host may take
-// longer for it than a virtual router waits before it tells the others.
-func (d *daemon) awaitGone(ctx context.Context) {
-	const pause = 10 * time.Millisecond
+// resign ends the mastership of virtual routers that had not begun yet, of which an earlier daemon was master: nobody
+// else says so. It says whether anything of any virtual router is here, and which plan knows nothing of that yet; nil: there
+// was none.
+func (d *daemon) resign(ctx context.Context) (before *state, some bool) {
 	there := make(chan bool, 1)
-	for {
-		d.tell(func(s *model.Seen) { there <- len(s.Held)+len(s.Served) > 0 })
-		select {
-		case still := <-there:
-			if !still {
-				return
+	d.tellNow(func(s *model.Seen) {
+		s.VRRP = maps.Clone(s.VRRP)
+		for name, seen := range s.VRRP {
+			if seen.State == model.VRRPMaster {
+				s.VRRP[name] = model.VRRPSeen{State: model.VRRPInit, Since: time.Now(), Why: "weir stops"}
 			}
-		case <-ctx.Done():
+		}
+		before = d.state.Load()
+		there <- len(s.Held)+len(s.Served) > 0
+	})
+	select {
+	case some = <-there:
+		return before, some
+	case <-ctx.Done():
+		return nil, false
+	}
+}
+
+// awaitGone returns when no address of a virtual router is here and no service of one is served: a busy host may take
+// longer for it than a virtual router waits before it tells the others. It believes no plan that is not newer than before.
+func (d *daemon) awaitGone(ctx context.Context, before *state) {
+	const pause = 10 * time.Millisecond
+	for {
+		if s := d.state.Load(); s != before && len(s.seen.Held)+len(s.seen.Served) == 0 {
 			return
 		}
 		select {

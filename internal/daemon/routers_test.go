@@ -245,13 +245,88 @@ func TestAStopWaitsUntilNothingIsThere(t *testing.T) {
 			defer cancel()
 			start := time.Now()
 			s.routerChanged(vrrp.Change{Name: "front", Seen: model.VRRPSeen{State: model.VRRPInit, Since: start}})
-			s.awaitGone(ctx)
+			s.awaitGone(ctx, nil)
 			if took := time.Since(start); took < c.least || took > c.most {
 				t.Errorf("%s: it took %s, want %s to %s", c.name, took, c.least, c.most)
 			}
 			s.stand(c.name, c.want)
 		})
 	}
+}
+
+// TestAStopBeforeTheyHaveBegunLeavesNoAddress: an earlier daemon was master, and no virtual router says that it is none.
+func TestAStopBeforeTheyHaveBegunLeavesNoAddress(t *testing.T) {
+	for _, planned := range []bool{false, true} {
+		play(t, fronted, func(s *stage) {
+			var err error
+			s.tellNow(func(seen *model.Seen) {
+				err = recall(seen, s.spec, leases{"192.0.2.10": true}, nil, time.Now())
+			})
+			if planned {
+				s.see(mac, "192.0.2.11")
+				s.stand("it is master still", "address true, served true, released 0")
+				s.vrrp = vrrp.NewRunner(nil, s.log) // nothing is to begin
+			}
+			ctx, stop := context.WithCancel(s.t.Context())
+			stop()
+			start, took := time.Now(), time.Duration(0)
+			go func() {
+				err = errors.Join(err, s.runRouters(ctx))
+				took = time.Since(start)
+			}()
+			if !planned {
+				s.see(mac, "192.0.2.11")
+			}
+			time.Sleep(partingWithin)
+			s.stand("it has ended", "address false, served false, released 0")
+			if err != nil || took > 100*time.Millisecond {
+				t.Errorf("it ended after %s, %v", took, err)
+			}
+		})
+	}
+}
+
+// TestAStopWaitsForNothingThatIsNotThere, although no plan was made yet.
+func TestAStopWaitsForNothingThatIsNotThere(t *testing.T) {
+	play(t, web, func(s *stage) {
+		ctx, stop := context.WithCancel(s.t.Context())
+		stop()
+		start := time.Now()
+		if err := s.runRouters(ctx); err != nil || time.Since(start) > 0 {
+			t.Errorf("it ended after %s, %v", time.Since(start), err)
+		}
+	})
+}
+
+// TestAStopThatWaitsMakesNoPlans: a plan may take longer than what it waits for.
+func TestAStopThatWaitsMakesNoPlans(t *testing.T) {
+	play(t, fronted, func(s *stage) {
+		s.see(mac, "192.0.2.11")
+		s.turns(model.VRRPMaster)
+		s.address.meets(host{takes: 2 * time.Second})
+		s.turns(model.VRRPInit)
+		planned := make(chan *state, 2)
+		for _, at := range []time.Duration{time.Second, 1500 * time.Millisecond} {
+			time.AfterFunc(at, func() { planned <- s.state.Load() })
+		}
+		s.awaitGone(s.t.Context(), nil)
+		if first, second := <-planned, <-planned; first != second {
+			t.Error("it plans while it waits")
+		}
+	})
+}
+
+// TestAStopBelievesNoPlanOfBefore: an address may have come since.
+func TestAStopBelievesNoPlanOfBefore(t *testing.T) {
+	play(t, fronted, func(s *stage) {
+		s.see(mac, "192.0.2.11")
+		const later = 100 * time.Millisecond
+		start := time.Now()
+		time.AfterFunc(later, func() { s.tell(func(*model.Seen) {}) })
+		if s.awaitGone(s.t.Context(), s.state.Load()); time.Since(start) < later {
+			t.Errorf("it ended after %s", time.Since(start))
+		}
+	})
 }
 
 // TestVirtualRoutersEndFirst, whoever fails, and whoever hangs.
