@@ -34,8 +34,24 @@ func (d *daemon) watchHealth(ctx context.Context) error {
 // healthSeen writes verdicts down before anything is done about them: who starts after a crash must not know
 // less than the maps, but for weights of the last seconds.
 func (d *daemon) healthSeen(known map[model.CheckKey]model.Health) {
-	d.kept.keep(known, time.Now(), d.remember)
-	d.tellNow(func(seen *model.Seen) { seen.Health = known }) // the monitor has gathered them
+	tell := d.tell
+	if turned(d.kept.keep(known, time.Now(), d.remember), known) {
+		tell = d.tellNow // the monitor has gathered them
+	}
+	tell(func(seen *model.Seen) { seen.Health = known })
+}
+
+// turned says whether anything differs by which connections are balanced, or a virtual router has another priority. All
+// else people may read a little later: plans that it makes at once would leave no time for others.
+func turned(before, known map[model.CheckKey]model.Health) bool {
+	for key, h := range known {
+		was := before[key]
+		a, b := h.Advice, was.Advice
+		if h.State != was.State || a.Given != b.Given || a.Percent != b.Percent || a.Weight != b.Weight {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *daemon) remember(known map[model.CheckKey]model.Health) bool {

@@ -95,15 +95,58 @@ func TestThePastHasABound(t *testing.T) {
 	})
 }
 
-// found lets all checks find the same.
+// TestOnlyWhatDecidesIsUrgent: the words of bad answers may be others with each of them.
+func TestOnlyWhatDecidesIsUrgent(t *testing.T) {
+	dir := t.TempDir()
+	play(t, checked, func(s *stage) {
+		s.options.RunDir = dir
+		s.see(mac, "192.0.2.11")
+		advice := func(a model.Advice) model.Health { return model.Health{State: model.HealthUp, Advice: a} }
+		for _, c := range []struct {
+			name   string
+			of     model.Health
+			urgent bool
+		}{
+			{"down", model.Health{State: model.HealthDown, Reason: "http 503"}, true},
+			{"otherwise", model.Health{State: model.HealthDown, Reason: "http 503", Latest: "http 500"}, false},
+			{"nobody can ask", model.Health{State: model.HealthDown, Reason: "http 503", Unable: "no such file"}, false},
+			{"up", advice(model.Advice{}), true},
+			{"a certificate ends", advice(model.Advice{Ends: time.Now()}), false},
+			{"a weight", advice(model.Advice{Given: true, Weight: 100}), true},
+			{"in other words", advice(model.Advice{Given: true, Weight: 100, Says: "agent says 100"}), false},
+			{"a part", advice(model.Advice{Given: true, Weight: 100, Percent: true}), true},
+			{"another one", advice(model.Advice{Given: true, Weight: 50, Percent: true}), true},
+			{"none", advice(model.Advice{Given: true, Percent: true}), true},
+			{"nothing is said", advice(model.Advice{Percent: true}), true},
+		} {
+			before := s.state.Load()
+			s.finds(c.of)
+			synctest.Wait()
+			if at := s.state.Load() != before; at != c.urgent {
+				t.Errorf("%s: a plan at once is %t", c.name, at)
+			}
+			time.Sleep(settle)
+			synctest.Wait()
+			if s.state.Load() == before {
+				t.Errorf("%s: no plan", c.name)
+			}
+		}
+	})
+}
+
+// found lets all checks find the same, and what follows from it happen.
 func (s *stage) found(h model.Health) {
+	s.finds(h)
+	time.Sleep(time.Second)
+	synctest.Wait()
+}
+
+func (s *stage) finds(h model.Health) {
 	known := map[model.CheckKey]model.Health{}
 	for _, key := range plan.Checks(s.state.Load().spec) {
 		known[key] = h
 	}
 	s.healthSeen(known)
-	time.Sleep(time.Second)
-	synctest.Wait()
 }
 
 // expectServer compares what the path was told last of the only server.

@@ -48,17 +48,18 @@ type keeper struct {
 	late   *time.Timer                     // nil: all is written
 }
 
-// keep has write called with these verdicts or newer ones; it says whether it could.
-func (k *keeper) keep(known map[model.CheckKey]model.Health, now time.Time, write func(map[model.CheckKey]model.Health) bool) {
+// keep has write called with these verdicts or newer ones. It returns those of before.
+func (k *keeper) keep(known map[model.CheckKey]model.Health, now time.Time, write func(map[model.CheckKey]model.Health) bool) (before map[model.CheckKey]model.Health) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.latest = known
+	before, k.latest = k.latest, known
 	wait := k.last.wait(known, now)
 	if wait == 0 {
 		k.writeLatest(now, write)
 	} else if k.late == nil {
 		k.late = time.AfterFunc(wait, func() { k.finish(time.Now(), write) })
 	}
+	return before
 }
 
 // finish writes what was not written yet.
