@@ -36,7 +36,7 @@ func (s scope) tracks(n *yaml.Node, of router) (out []placedTrack) {
 			continue
 		}
 		for _, before := range out {
-			if before.Of == one.Of {
+			if before.Alike().Of == one.Alike().Of {
 				s.complain(item, mistake{"the same stands twice", fmt.Sprintf("the first is in line %d: keep one", before.node.Line)})
 			}
 		}

@@ -3,10 +3,18 @@
 package model
 
 // Track is something beside its own link that decides whether a virtual router may be master, or with which priority.
-// It is comparable: what two virtual routers of a group track alike counts once.
+// It is comparable: what two virtual routers of a group track alike counts once (see Alike).
 type Track struct {
 	Of     Tracked
 	Weight int // of the priority: below 0 it is taken off while something is wrong, above 0 added while nothing is; 0: a fault
+}
+
+// Alike is equal for all that counts once: a file says one number, however often it is read.
+func (t Track) Alike() Track {
+	if of, ok := t.Of.(TrackFile); ok {
+		t.Of = TrackFile{Check{Ask: of.Check.Ask}}
+	}
+	return t
 }
 
 // MaxTrackWeight is the largest weight, and the largest number in a file, either way (keepalived's).

@@ -18,27 +18,17 @@ const syncPatience = 30 * time.Second
 func syncing(spec model.Spec, network model.Network) model.SyncWant {
 	want := model.SyncWant{Sync: spec.Sync, Revision: spec.Revision}
 	if len(spec.Sync.Peers) > 0 {
-		want.Link, want.Fault = linkOf(network, spec.Sync.Interface)
+		link, wrong := linkOf(network, spec.Sync.Interface)
+		want.Link, want.Fault = link.Index, wrong
 		if want.Fault == "" {
 			want.Fault = peerFault(spec.Sync, network)
 		}
 	}
 	if spec.Sync.IPVS.Interface != "" {
-		want.IPVSLink, want.IPVSFault = linkOf(network, spec.Sync.IPVS.Interface)
+		link, wrong := linkOf(network, spec.Sync.IPVS.Interface)
+		want.IPVSLink, want.IPVSFault = link.Index, wrong
 	}
 	return want
-}
-
-// linkOf is the index of an interface, and why nothing goes by it; "": it does.
-func linkOf(network model.Network, name string) (int, string) {
-	link, found := linkByName(network, name)
-	switch {
-	case !found:
-		return 0, "interface " + name + " is missing"
-	case !link.Up:
-		return link.Index, "interface " + name + " is down"
-	}
-	return link.Index, ""
 }
 
 // peerFault says which address is at the wrong host.

@@ -19,16 +19,18 @@ type sight struct {
 	interfaces []model.InterfaceWant
 }
 
-// tracksOf is what a virtual router and the others of its group track, each once: they have one priority, or two
-// directors might each be master of a part.
-func tracksOf(spec model.Spec, of model.VirtualRouter) (out []model.Track) {
-	for _, r := range spec.VirtualRouters {
-		if r.Name != of.Name && (of.Group == "" || r.Group != of.Group) {
-			continue
-		}
+// groupTracks is what all of each group track, each once: they have one priority, or two directors might each be master
+// of a part.
+func groupTracks(routers []model.VirtualRouter) map[string][]model.Track {
+	type counted struct {
+		group string
+		of    model.Track
+	}
+	known, out := map[counted]bool{}, map[string][]model.Track{}
+	for _, r := range routers {
 		for _, t := range r.Track {
-			if !slices.Contains(out, t) {
-				out = append(out, t)
+			if is := (counted{r.Group, t.Alike()}); !known[is] && r.Group != "" {
+				known[is], out[r.Group] = true, append(out[r.Group], t)
 			}
 		}
 	}
@@ -110,13 +112,8 @@ func (s sight) wrong(t model.Track) string {
 }
 
 func (s sight) interfaceWrong(of model.TrackInterface) string {
-	switch link, found := linkByName(s.Network, of.Name); {
-	case !found:
-		return "interface " + of.Name + " is missing"
-	case !link.Up:
-		return "interface " + of.Name + " is down"
-	}
-	return ""
+	_, wrong := linkOf(s.Network, of.Name)
+	return wrong
 }
 
 func (s sight) serviceWrong(of model.TrackService) string {

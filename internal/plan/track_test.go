@@ -129,6 +129,24 @@ func TestGroupHasOnePriority(t *testing.T) {
 	}
 }
 
+// TestAFileCountsOnce, however often members of a group read it.
+func TestAFileCountsOnce(t *testing.T) {
+	often, seldom := numberIn("/run/n"), numberIn("/run/n")
+	seldom.Check.Interval = time.Minute
+	says := model.Health{State: model.HealthUp, Advice: model.Advice{Given: true, Weight: -40}}
+	front, back := virtualRouter("front", "192.0.2.10/24"), virtualRouter("back", "192.0.2.11/24")
+	front.Group, back.Group = "pair", "pair"
+	front.Track, back.Track = []model.Track{{Of: often}}, []model.Track{{Of: seldom}, {Of: numberIn("/run/other")}}
+	s := spec("192.0.2.10", server("198.51.100.11", model.DR))
+	s.VirtualRouters = []model.VirtualRouter{front, back}
+	health := map[model.CheckKey]model.Health{{Check: often.Check}: says, {Check: seldom.Check}: says, {Check: numberIn("/run/other").Check}: says}
+	want, _ := plan.Make(s, model.Seen{Network: network("198.51.100.11"), Health: health}, time.Time{})
+	both := outcome{20, "", "/run/n says -40 (-40); /run/other says -40 (-40)", ""}
+	if diff := cmp.Diff([]outcome{both, both}, outcomes(want.VRRP)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestWhatIsTrackedIsAsked once, whoever tracks it.
 func TestWhatIsTrackedIsAsked(t *testing.T) {
 	front, back := virtualRouter("front", "192.0.2.10/24"), virtualRouter("back", "192.0.2.11/24")

@@ -14,23 +14,22 @@ import (
 // virtualRouters are those of the Spec, each with its interface as it is now, and what keeps it from taking part.
 func virtualRouters(spec model.Spec, seen model.Seen, standings map[model.ServiceKey]model.Standing, interfaces []model.InterfaceWant) []model.VRRPWant {
 	var out []model.VRRPWant
-	network := seen.Network
+	network, ofGroups := seen.Network, groupTracks(spec.VirtualRouters)
 	for _, r := range spec.VirtualRouters {
 		want := model.VRRPWant{VirtualRouter: r, Written: r.Priority}
-		link, found := linkByName(network, r.Interface)
-		want.Link = link.Index
-		switch {
-		case !found:
-			want.Fault = "interface " + r.Interface + " is missing"
-		case !link.Up:
-			want.Fault = "interface " + r.Interface + " is down"
-		default:
+		link, wrong := linkOf(network, r.Interface)
+		want.Link, want.Fault = link.Index, wrong
+		if want.Fault == "" {
 			want.Source, want.Fault = sourceOf(spec, r, network, link)
 		}
 		if want.Fault == "" && r.VirtualMAC && link.MAC == (model.MAC{}) {
 			want.Fault = "interface " + r.Interface + " has no MAC, so there is none that could be virtual"
 		}
-		track(&want, tracksOf(spec, r), sight{seen, standings, interfaces})
+		tracks := r.Track
+		if r.Group != "" {
+			tracks = ofGroups[r.Group]
+		}
+		track(&want, tracks, sight{seen, standings, interfaces})
 		out = append(out, want)
 	}
 	return out
@@ -168,6 +167,18 @@ func leadsToRouter(spec model.Spec, link model.Link) bool {
 		return r.Interface == link.Name &&
 			slices.ContainsFunc(keys(spec), func(k model.ServiceKey) bool { return routes(r, k.Address) })
 	})
+}
+
+// linkOf is an interface, and why nothing goes by it; "": it does.
+func linkOf(network model.Network, name string) (link model.Link, wrong string) {
+	link, found := linkByName(network, name)
+	switch {
+	case !found:
+		wrong = "interface " + name + " is missing"
+	case !link.Up:
+		wrong = "interface " + name + " is down"
+	}
+	return link, wrong
 }
 
 func linkByName(network model.Network, name string) (model.Link, bool) {
