@@ -225,17 +225,14 @@ func (s scope) routerPeers(n *yaml.Node, of router) (out []placedAddress) {
 			s.complain(item, mistake{fmt.Sprintf("more than %d peers", maxPeers), "leave the key out: adverts go to all by multicast"})
 			break
 		}
-		text, ok := s.text(item, "peer")
-		if !ok {
+		one := s.addressOnLink(item, "peer")
+		if one.node == nil {
 			continue
 		}
-		address, m := parseOneOnLink(text)
-		if m == nil {
-			m = unfitPeer(address, of, out)
-		}
+		m := unfitPeer(one.Addr(), of, out)
 		s.complainIf(item, m)
 		if m == nil {
-			out = append(out, placedAddress{netip.PrefixFrom(address, address.BitLen()), item})
+			out = append(out, one)
 		}
 	}
 	return out
