@@ -37,11 +37,19 @@ func newPair(t *testing.T, weir string, r lab.Redundancy) *pair {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	l := newLab(ctx, t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Directors: 2, Servers: 1, Stranger: true, Confined: true, Weir: weir})
-	p := &pair{lab: l, daemons: map[*lab.Director]*client.Client{}, config: map[*lab.Director]string{}}
+	p := newPairIn(newLab(ctx, t, lab.Config{Shape: lab.LAN, Forwarding: lab.DR, Directors: 2, Servers: 1, Stranger: true, Confined: true, Weir: weir}))
 	t.Cleanup(func() { p.tell(t) })
 	if err := p.start(ctx, r); err != nil {
 		t.Fatal(err)
+	}
+	return p
+}
+
+// newPairIn is those of a lab, which do not run yet.
+func newPairIn(l *lab.Lab) *pair {
+	p := &pair{lab: l, daemons: map[*lab.Director]*client.Client{}, config: map[*lab.Director]string{}}
+	for _, d := range l.Directors {
+		p.daemons[d] = client.New(filepath.Join(d.Run, "weir.sock"))
 	}
 	return p
 }
@@ -55,7 +63,6 @@ func (p *pair) start(ctx context.Context, r lab.Redundancy) error {
 		return err
 	}
 	for _, d := range p.lab.Directors {
-		p.daemons[d] = client.New(filepath.Join(d.Run, "weir.sock"))
 		p.config[d] = "services:\n" + p.lab.MoreServices("fresh", "tcp", lab.FreshPort) + p.lab.VirtualRouters(d, r)
 		if err := errors.Join(d.Start(p.config[d]), d.WaitReady(ctx)); err != nil {
 			return err

@@ -19,6 +19,7 @@ type Talk int
 const (
 	Adverts       Talk = iota // VRRP
 	Announcements             // where addresses are: ARP, neighbour solicitations and advertisements
+	Connections               // connection sync between weirs, over IPv4
 )
 
 // Lose has the switches lose some of what a node says, so much of a hundred, until Hear. All else that it sends is
@@ -59,6 +60,7 @@ const (
 	nextHeaderAt = 14 + 6
 	protocolAt   = 14 + 9
 	icmpTypeAt   = 14 + 40
+	udpPortAt    = 14 + 20 + 2 // without IPv4 options
 	shortest     = 14 + 28
 )
 
@@ -106,6 +108,13 @@ var looks = map[Talk]asm.Instructions{
 		asm.LoadMem(asm.R5, asm.R2, icmpTypeAt, asm.Byte),
 		asm.JEq.Imm(asm.R5, neighbourSolicitation, "lose"),
 		asm.JNE.Imm(asm.R5, neighbourAdvertisement, "pass"),
+	},
+	Connections: {
+		asm.JNE.Imm(asm.R5, wire(unix.ETH_P_IP), "pass"),
+		asm.LoadMem(asm.R5, asm.R2, protocolAt, asm.Byte),
+		asm.JNE.Imm(asm.R5, unix.IPPROTO_UDP, "pass"),
+		asm.LoadMem(asm.R5, asm.R2, udpPortAt, asm.Half),
+		asm.JNE.Imm(asm.R5, wire(SyncPort), "pass"),
 	},
 }
 

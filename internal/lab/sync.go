@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 )
 
+// SyncPort is where directors tell each other of their connections, over UDP.
+const SyncPort = 8849
+
 // ConnectionSync is what a director's configuration has behind the services, for the directors to tell each other of
 // their connections.
 func (l *Lab) ConnectionSync(d *Director) string {

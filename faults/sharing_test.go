@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/api"
+	"github.com/weir-lb/weir/client"
+	"github.com/weir-lb/weir/faults"
+	"github.com/weir-lb/weir/internal/lab"
+)
+
+// sharing is a pair whose directors tell each other of their connections, and what depends on that: by NAT a connection
+// that a director does not know goes nowhere.
+type sharing struct {
+	*pair
+	load *lab.Load
+}
+
+// silence is for how long a client that is silent says nothing: longer than any run takes.
+const silence = 24 * time.Hour
+
+// newSharing has so many connections that stay and are silent. It goes with the test.
+func newSharing(t *testing.T, config lab.Config, r lab.Redundancy, stay int) *sharing {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	config.Shape, config.Directors = lab.LAN, 2
+	s := &sharing{pair: newPairIn(newLab(ctx, t, config))}
+	t.Cleanup(func() { s.tell(t) })
+	var err error
+	if s.load, err = s.lab.NewLoad(ctx, lab.LoadPlan{Stay: stay, Every: silence}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.load.Close)
+	for _, d := range s.lab.Directors {
+		s.config[d] = s.lab.LoadServices() + s.lab.VirtualRouters(d, r) + s.lab.ConnectionSync(d)
+		if err := errors.Join(d.Start(s.config[d]), d.WaitReady(ctx)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// inSync waits until one director is master, and each has all that the other one serves.
+func (s *sharing) inSync(ctx context.Context) (roles, error) {
+	r, err := s.agreed(ctx)
+	if err != nil {
+		return r, err
+	}
+	for _, d := range s.lab.Directors {
+		if err := s.stands(ctx, d, "in sync"); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// stands waits until a director says that so it stands with its peer.
+func (s *sharing) stands(ctx context.Context, d *lab.Director, state string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("%s is not %s with its peer", d.Name, state))
+	defer cancel()
+	return every(ctx, 2*time.Millisecond, func() (bool, error) {
+		peer, err := s.peer(ctx, d)
+		return err == nil && peer.State == state, nil // a daemon that begins does not answer yet
+	})
+}
+
+// peer is what a director says of the other one.
+func (s *sharing) peer(ctx context.Context, d *lab.Director) (api.Peer, error) {
+	peers, err := s.daemons[d].Sync(ctx)
+	if err == nil && len(peers) != 1 {
+		err = fmt.Errorf("%s has %d peers", d.Name, len(peers))
+	}
+	if err != nil {
+		return api.Peer{}, err
+	}
+	return peers[0], nil
+}
+
+// loses cuts the master off while nobody speaks, and says how many connections are lost when all do, with the other one
+// for their master. The one that was cut off is backup, and in sync, when it returns.
+func (s *sharing) loses(ctx context.Context, r roles, m *faults.Measured, part string) error {
+	err := inOrder(
+		func() error { return s.lab.Unplug(&r.master.Node) },
+		func() error { return r.master.Signal(syscall.SIGSTOP) },
+		func() error { return s.lab.Hear(&r.master.Node) }, // if it was made to be lost
+	)
+	if err == nil {
+		_, err = s.becomes(ctx, r.backup, "master")
+	}
+	if err != nil {
+		return err
+	}
+	outcome, err := s.load.End(ctx)
+	if err != nil {
+		return err
+	}
+	note(m, part, float64(outcome.Lost), "")
+	s.load.Close()
+	if err := s.returns(ctx, r.master); err != nil {
+		return err
+	}
+	_, err = s.inSync(ctx)
+	return err
+}
+
+// table is what a director has of connections that are established. These are what digests are of.
+func (s *sharing) table(ctx context.Context, d *lab.Director) (map[string]bool, error) {
+	all, err := s.daemons[d].Connections(ctx, client.ConnectionsQuery{State: established})
+	out := map[string]bool{}
+	for _, c := range all {
+		out[c.Protocol+" "+c.Client+" "+c.Virtual+" "+c.Server] = true
+	}
+	return out, err
+}
+
+// differing is how many connections one of the directors has, and the other one has not, or by another server.
+func (s *sharing) differing(ctx context.Context) (n int, err error) {
+	var tables []map[string]bool
+	for _, d := range s.lab.Directors {
+		table, err := s.table(ctx, d)
+		if err != nil {
+			return 0, err
+		}
+		tables = append(tables, table)
+	}
+	for i, table := range tables {
+		for each := range table {
+			if !tables[1-i][each] {
+				n++
+			}
+		}
+	}
+	return n, nil
+}
