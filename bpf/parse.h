@@ -277,7 +277,7 @@ static __always_inline enum verdict parse_v6(struct packet *p)
 
 /*
  * mac_virtual: the frame is for the MAC of a virtual router whose services are served here, 00:00:5e:00:01:id, of IPv6
- * 00:00:5e:00:02:id (RFC 9568 section 7.3). What we send comes from the interface's own MAC.
+ * 00:00:5e:00:02:id (RFC 9568 section 7.3). What is sent on comes from the interface's own; what is told back, from this.
  */
 __noinline bool mac_virtual(struct xdp_md *ctx, struct headers *h)
 {

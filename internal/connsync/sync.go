@@ -255,7 +255,7 @@ func (s *Sync) collectSome(ctx context.Context) (left, error) {
 	var items []item
 	var records []model.Record
 	full := false
-	err := s.table.Changes(ctx, false, func(r model.Record) bool {
+	err := s.table.Changes(ctx, func(r model.Record) bool {
 		if full = len(items) == most; !full {
 			items, records = append(items, item{record: r}), append(records, r)
 		}

@@ -92,7 +92,7 @@ func (f *fake) len() int {
 	return len(f.all)
 }
 
-func (f *fake) Changes(_ context.Context, _ bool, yield func(model.Record) bool) error {
+func (f *fake) Changes(_ context.Context, yield func(model.Record) bool) error {
 	f.mu.Lock()
 	slow := f.slow
 	f.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 // once. What is served here, and so is told to others and not taken from them, it knows by itself.
 type Table interface {
 	// Changes calls yield for what is served here and has changed since it was told. What yield refuses is told again.
-	Changes(ctx context.Context, all bool, yield func(model.Record) bool) error
+	Changes(ctx context.Context, yield func(model.Record) bool) error
 	// Slices calls yield for all that is in some slices, whoever serves it. It may take its time, while the table is
 	// asked for other things.
 	Slices(ctx context.Context, wanted *[model.Slices]bool, yield func(model.Record) bool) error

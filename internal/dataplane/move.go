@@ -158,7 +158,7 @@ func (m *move) commit() error {
 		return err
 	}
 	d.path.Conns = m.to.conns
-	if err := errors.Join(m.from.conns.Close(), d.sweeper.Close(), d.ender.Close(), d.syncer.Close()); err != nil {
+	if err := errors.Join(m.from.conns.Close(), d.sweeper.Close(), d.ender.Close()); err != nil {
 		return err
 	}
 	if err := d.loadBeside(d.hz); err != nil {

@@ -76,11 +76,7 @@ func (d *Dataplane) syncParts() (*syncerParts, error) {
 
 // Changes calls yield for each connection that is served here and has begun, or changed, since it was told; until it
 // returns false. The one with which it stopped is told again by the next call, which goes on there, so nothing is lost.
-// With all it calls yield for each that is in the table, and what is news stays news.
-func (d *Dataplane) Changes(ctx context.Context, all bool, yield func(model.Record) bool) error {
-	if all {
-		return d.Slices(ctx, nil, yield)
-	}
+func (d *Dataplane) Changes(ctx context.Context, yield func(model.Record) bool) error {
 	read, err := d.newsReader()
 	if err != nil {
 		return err
@@ -120,7 +116,7 @@ func (s *syncer) hand(read func(pathConn) (model.Record, bool), yield func(model
 	return true
 }
 
-// Slices calls yield for each connection of some slices, or, nil, of all; until it returns false.
+// Slices calls yield for each connection of some slices, or, nil, of all; until it returns false. What is news stays news.
 func (d *Dataplane) Slices(ctx context.Context, wanted *[model.Slices]bool, yield func(model.Record) bool) error {
 	read, err := d.recorder()
 	if err != nil {
@@ -230,7 +226,8 @@ func (d *Dataplane) newsReader() (func(pathConn) (model.Record, bool), error) {
 }
 
 // Digests are the sums of the digests of all connections that last (model.Record), by slice, but for those that are
-// served here and were not told yet. Two directors that have the same ones know the same.
+// served here and were not told yet. Two directors that have the same ones know the same. All of the walk is under the
+// lock: of what is told or taken in meanwhile a part would count, and sums of two that know the same would differ.
 func (d *Dataplane) Digests() (out [model.Slices]uint64, err error) {
 	d.syncer.mu.Lock()
 	defer d.syncer.mu.Unlock()

@@ -47,7 +47,7 @@ func newDirectors(t *testing.T, each int) directors {
 // changes are those of a director since it was asked last.
 func changes(t *testing.T, path *dataplane.Dataplane) (out []model.Record) {
 	t.Helper()
-	err := path.Changes(t.Context(), false, func(r model.Record) bool { out = append(out, r); return true })
+	err := path.Changes(t.Context(), func(r model.Record) bool { out = append(out, r); return true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func changes(t *testing.T, path *dataplane.Dataplane) (out []model.Record) {
 // records are all that a director has, in the order of their identities.
 func records(t *testing.T, path *dataplane.Dataplane) (out []model.Record) {
 	t.Helper()
-	err := path.Changes(t.Context(), true, func(r model.Record) bool { out = append(out, r); return true })
+	err := path.Slices(t.Context(), nil, func(r model.Record) bool { out = append(out, r); return true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestChangesStopAndGoOn(t *testing.T) {
 	told := map[model.Identity]bool{}
 	for calls := 0; len(told) < listed; calls++ {
 		n := 0
-		err := b.path.Changes(t.Context(), false, func(r model.Record) bool {
+		err := b.path.Changes(t.Context(), func(r model.Record) bool {
 			if n == enough {
 				return false
 			}
@@ -821,7 +821,7 @@ func TestSyncBesideTraffic(t *testing.T) {
 			fail(err)
 		})
 		run(func(int) {
-			fail(b.path.Changes(t.Context(), false, func(model.Record) bool { return true }))
+			fail(b.path.Changes(t.Context(), func(model.Record) bool { return true }))
 			_, err := b.path.Digests()
 			fail(err)
 		})
