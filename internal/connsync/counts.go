@@ -18,24 +18,19 @@ type Counts struct {
 	Resent   uint64                   // of these that were sent: once more, since the peer missed them
 	Lost     uint64                   // datagrams of the stream that were missing for good; slices are compared then
 	Dropped  uint64                   // changes that found no room in the queue; the same
-	Unsaid   uint64                   // records that have no form on the wire
-	Inserted uint64                   // records that are in the table, or were
-	Ended    uint64                   // connections that were ended since the peer says so, or has them not
 	Pruned   uint64                   // of what is to be ended, what the peer has not
-	Ours     uint64                   // records and ends of what this director serves: it knows better
 	Rejected map[model.Refusal]uint64 // records
 }
 
 // tally is written by who runs a peer and read by others.
 type tally struct {
-	sent, unsent, resent, lost, dropped, unsaid, inserted, ended, pruned, ours atomic.Uint64
-	heard                                                                      [reasons]atomic.Uint64
+	sent, unsent, resent, lost, dropped, pruned atomic.Uint64
+	heard                                       [reasons]atomic.Uint64
 }
 
 func (t *tally) read() Counts {
 	c := Counts{Sent: t.sent.Load(), Unsent: t.unsent.Load(), Received: t.heard[Taken].Load(), Refused: map[Reason]uint64{},
-		Resent: t.resent.Load(), Lost: t.lost.Load(), Dropped: t.dropped.Load(), Unsaid: t.unsaid.Load(), Inserted: t.inserted.Load(),
-		Ended: t.ended.Load(), Pruned: t.pruned.Load(), Ours: t.ours.Load(), Rejected: map[model.Refusal]uint64{}}
+		Resent: t.resent.Load(), Lost: t.lost.Load(), Dropped: t.dropped.Load(), Pruned: t.pruned.Load(), Rejected: map[model.Refusal]uint64{}}
 	for r := Taken + 1; r < reasons; r++ {
 		if n := t.heard[r].Load(); n > 0 {
 			c.Refused[r] = n

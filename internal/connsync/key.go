@@ -41,19 +41,6 @@ const (
 func (k Key) String() string   { return "key " + hex.EncodeToString(k.secret.id[:]) }
 func (k Key) GoString() string { return k.String() }
 
-// Equal says whether both are the same keys in the same order.
-func (k Keys) Equal(other Keys) bool {
-	if len(k) != len(other) {
-		return false
-	}
-	for i := range k {
-		if k[i].secret.id != other[i].secret.id {
-			return false
-		}
-	}
-	return true
-}
-
 // with is the key of an id; nil: there is none.
 func (k Keys) with(id keyID) *secret {
 	for _, each := range k {

@@ -304,10 +304,6 @@ func (p *peer) end(ids []model.Identity) {
 }
 
 func (p *peer) count(a model.Arrived) {
-	t := p.link.tally
-	t.inserted.Add(uint64(a.New + a.Changed))
-	t.ended.Add(uint64(a.Ended))
-	t.ours.Add(uint64(a.Ours))
 	for why, n := range a.Refused {
 		p.refused[why] += uint64(n)
 	}

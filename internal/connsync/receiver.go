@@ -37,14 +37,13 @@ type receiver struct {
 	request   *request
 	requests  uint32 // the number of the last one
 
-	wants     bool // digests
-	asked     time.Time
-	round     uint32
-	halves    [2]bool
-	theirs    Digests
-	position  uint64 // that they are of
-	compares  bool   // this director's own are wanted, to be compared with them
-	disagreed int    // slices that differed when they were compared last
+	wants    bool // digests
+	asked    time.Time
+	round    uint32
+	halves   [2]bool
+	theirs   Digests
+	position uint64 // that they are of
+	compares bool   // this director's own are wanted, to be compared with them
 
 	tally *tally
 	seed  maphash.Seed
@@ -332,7 +331,6 @@ func (r *receiver) compare(now time.Time, own Digests, failed bool) {
 		return
 	}
 	differ, wanted, news := r.differing(own)
-	r.disagreed = differ.len()
 	switch {
 	case differ.isEmpty():
 		r.patience = leastPatience

@@ -128,8 +128,7 @@ func (s *sender) change(now time.Time, i item) {
 	case !s.open:
 		s.torn = true
 		return
-	case i.judge() != Taken:
-		s.tally.unsaid.Add(1)
+	case i.judge() != Taken: // it has no form on the wire
 		return
 	}
 	if s.walk != nil {
@@ -308,8 +307,7 @@ func (s *sender) walkedOne(now time.Time, i item) {
 	switch {
 	case told, s.queue.has(id):
 		return
-	case i.judge() != Taken:
-		s.tally.unsaid.Add(1)
+	case i.judge() != Taken: // it has no form on the wire
 		return
 	}
 	if !s.queue.put(now, i) {

@@ -2,11 +2,7 @@
 
 package connsync
 
-import (
-	"math/bits"
-
-	"github.com/weir-lb/weir/internal/model"
-)
+import "github.com/weir-lb/weir/internal/model"
 
 // Digests are a number a slice, equal where two directors have the same that lasts (model.Record.Digest).
 type Digests = [model.Slices]uint64
@@ -25,13 +21,6 @@ func (s sliceSet) union(other sliceSet) sliceSet {
 		s[i] |= other[i]
 	}
 	return s
-}
-
-func (s sliceSet) len() (n int) {
-	for _, word := range s {
-		n += bits.OnesCount64(word)
-	}
-	return n
 }
 
 // array is the set as a table is asked for it.

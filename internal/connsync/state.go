@@ -17,12 +17,10 @@ type State struct {
 	Version uint8  // that is spoken with it; 0: there is none, or it was never heard
 	Role    Role   // of the peer; 0: it was never heard
 	InSync  bool   // this director has all that the peer serves
-	Copies  bool   // slices are being copied from the peer
 	Has     bool   // the peer has all that this director serves, as it says
 	// Servers says that the peer has other services or servers: their connections cannot come over.
 	Servers bool
 
-	Differ int           // slices that differed when they were compared last
 	Queue  int           // changes that wait to be sent
 	Lag    time.Duration // since when the oldest of them, or of those that the peer has not got, has waited
 	Counts Counts
@@ -37,7 +35,7 @@ func (s State) turned(was State) bool {
 // state is what the link knows.
 func (l *link) state(now time.Time) State {
 	s := State{Heard: l.isHeard(now), Version: l.version(), Role: l.greeting.role, InSync: l.inSync(now),
-		Copies: l.receiver.request != nil, Differ: l.receiver.disagreed, Queue: l.sender.queue.len(), Lag: l.sender.lag(now), Counts: l.tally.read()}
+		Queue: l.sender.queue.len(), Lag: l.sender.lag(now), Counts: l.tally.read()}
 	if !l.silent {
 		s.Newest = l.greeting.newest
 	}

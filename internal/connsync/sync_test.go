@@ -297,7 +297,6 @@ func TestConnectionsComeOver(t *testing.T) {
 	master.table.put(records(5000)...)
 	until(t, "all are there", func() bool { return backup.table.len() == 5000 && backup.inSync() })
 	until(t, "the master knows", func() bool { s := master.state(); return s.Has && s.Heard && s.Role == connsync.RoleNone })
-	until(t, "it is counted", func() bool { return backup.state().Counts.Inserted >= 5000 })
 	if s := backup.state(); s.Role != connsync.RoleAll || s.Version != 1 || s.Peer != master.at || s.Problem != "" {
 		t.Errorf("%+v", s)
 	}

@@ -349,8 +349,10 @@ func TestWindowTakesEachOnce(t *testing.T) {
 func TestSlicesOfASet(t *testing.T) {
 	var s sliceSet
 	for i := range model.Slices {
-		if s.has(uint8(i)) || s.len() != i {
-			t.Fatal(i)
+		for each := range model.Slices {
+			if s.has(uint8(each)) != (each < i) {
+				t.Fatalf("with %d slices: %d", i, each)
+			}
 		}
 		s.add(uint8(i))
 	}
@@ -405,9 +407,6 @@ func TestKeysAreRead(t *testing.T) {
 		if err != nil && (strings.Contains(err.Error(), one[:8]) || strings.Contains(err.Error(), "pass word")) {
 			t.Errorf("%s: the error tells the key: %v", row.name, err)
 		}
-	}
-	if a, b := mustKeys(t, one+"\n"+two), mustKeys(t, two+"\n"+one); a.Equal(b) || !a.Equal(a) || a.Equal(a[:1]) {
-		t.Error("keys are equal otherwise")
 	}
 }
 
