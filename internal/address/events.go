@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
@@ -18,15 +19,17 @@ import (
 // event is what the kernel tells about the host's network, as far as it matters here.
 type event struct {
 	kind eventKind
-	link int       // linkUp, linkDown
-	hop  model.Hop // neighbour…, and addressGone: the address, on its link
-	mac  model.MAC // neighbourKnown
+	link int          // linkUp, linkDown
+	hop  model.Hop    // neighbour…, and addressGone: the address, on its link
+	mac  model.MAC    // neighbourKnown
+	to   netip.Prefix // routeChanged
 }
 
 type eventKind uint8
 
 const (
-	networkChanged  eventKind = iota // links, addresses or routes
+	networkChanged  eventKind = iota // links, addresses or next hops
+	routeChanged                     // the same, of one route
 	linkUp                           // the same, and this link can carry packets…
 	linkDown                         // …or cannot
 	neighbourKnown                   // the kernel has a valid MAC
@@ -116,16 +119,24 @@ func parseEvent(m syscall.NetlinkMessage) (event, bool) {
 		return parseAddressEvent(m), true
 	case unix.RTM_DELQDISC, unix.RTM_DELTFILTER:
 		return event{kind: detourGone}, true
-	case unix.RTM_NEWROUTE:
-		if isAliasRoute(m.Data) { // nobody but weir makes one, and no server is behind it
-			return event{}, false
-		}
-	case unix.RTM_DELROUTE:
-		if isAliasRoute(m.Data) {
-			return event{kind: detourGone}, true
-		}
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		return parseRouteEvent(m)
 	}
 	return event{kind: networkChanged}, true
+}
+
+func parseRouteEvent(m syscall.NetlinkMessage) (event, bool) {
+	added := m.Header.Type == unix.RTM_NEWROUTE
+	r, err := parseRouteMessage(m.Data)
+	switch {
+	case err != nil:
+		return event{kind: networkChanged}, true
+	case r.head.Protocol != Protocol:
+		return event{kind: routeChanged, to: r.destination()}, true
+	case added: // nobody but weir makes one, and no server is behind it
+		return event{}, false
+	}
+	return event{kind: detourGone}, true
 }
 
 func parseLinkEvent(m syscall.NetlinkMessage) (event, bool) {
@@ -178,10 +189,4 @@ func parseAddressEvent(m syscall.NetlinkMessage) event {
 		}
 	}
 	return gone
-}
-
-// isAliasRoute tells whether a message is about a route of weir's checks.
-func isAliasRoute(data []byte) bool {
-	const protocol = 5 // offset in struct rtmsg, rtnetlink(7)
-	return len(data) > protocol && data[protocol] == Protocol
 }

@@ -21,8 +21,8 @@ func TestRoutesOfChecksAreNoNews(t *testing.T) {
 	}{
 		{unix.RTM_NEWROUTE, Protocol, false, 0, false},
 		{unix.RTM_DELROUTE, Protocol, true, detourGone, false},
-		{unix.RTM_NEWROUTE, unix.RTPROT_STATIC, true, networkChanged, true},
-		{unix.RTM_DELROUTE, unix.RTPROT_STATIC, true, networkChanged, true},
+		{unix.RTM_NEWROUTE, unix.RTPROT_STATIC, true, routeChanged, true},
+		{unix.RTM_DELROUTE, unix.RTPROT_STATIC, true, routeChanged, true},
 	} {
 		m := syscall.NetlinkMessage{Data: make([]byte, unix.SizeofRtMsg)}
 		m.Header.Type, m.Data[5] = test.kind, test.protocol // rtm_protocol, rtnetlink(7)

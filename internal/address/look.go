@@ -18,8 +18,8 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// Look reads the host's network once, with the ways to the addresses of follow.
-func Look(follow []model.Addr) (model.Network, error) {
+// Look reads the host's network once, with the ways to the addresses of follow, and whether routes are there.
+func Look(follow []model.Addr, tracked ...model.TrackRoute) (model.Network, error) {
 	handle, err := open()
 	if err != nil {
 		return model.Network{}, err
@@ -27,6 +27,9 @@ func Look(follow []model.Addr) (model.Network, error) {
 	defer handle.Close()
 	network, err := look(handle, follow)
 	if err != nil {
+		return model.Network{}, err
+	}
+	if network.Tracked, err = readTracked(tracked, network.Links); err != nil {
 		return model.Network{}, err
 	}
 	known, err := readNeighbours(handle)
@@ -37,7 +40,7 @@ func Look(follow []model.Addr) (model.Network, error) {
 	return network, nil
 }
 
-// look reads everything but the neighbours.
+// look reads everything but the neighbours, and the routes that are tracked.
 func look(handle *netlink.Handle, follow []model.Addr) (model.Network, error) {
 	links, err := readLinks(handle)
 	if err != nil {
@@ -238,6 +241,7 @@ func sameNetwork(a, b model.Network) bool {
 	return slices.EqualFunc(a.Links, b.Links, sameLink) &&
 		maps.Equal(a.Routes, b.Routes) &&
 		maps.Equal(a.Neighbours, b.Neighbours) &&
+		maps.Equal(a.Tracked, b.Tracked) &&
 		slices.Equal(a.Following, b.Following)
 }
 

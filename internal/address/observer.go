@@ -5,6 +5,7 @@ package address
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -26,19 +27,26 @@ const (
 //	Follow ─────────────────────────┘        every 30 s, and after lost events: from scratch
 type Observer struct {
 	log    *slog.Logger
-	follow chan []model.Addr // a mailbox: the newest list
+	follow chan followed // a mailbox: the newest one
+}
+
+// followed is what is wanted to be known beside links.
+type followed struct {
+	addresses []model.Addr
+	routes    []model.TrackRoute
 }
 
 func NewObserver(log *slog.Logger) *Observer {
-	return &Observer{log: log, follow: make(chan []model.Addr, 1)}
+	return &Observer{log: log, follow: make(chan followed, 1)}
 }
 
-// Follow says to which addresses the ways and neighbours are wanted. The newest list wins.
-func (o *Observer) Follow(addresses []model.Addr) {
-	addresses = slices.Clone(addresses)
+// Follow says to which addresses the ways and neighbours are wanted, and of which routes whether they are there. The
+// newest lists win.
+func (o *Observer) Follow(addresses []model.Addr, tracked ...model.TrackRoute) {
+	newest := followed{slices.Clone(addresses), slices.Clone(tracked)}
 	for {
 		select {
-		case o.follow <- addresses:
+		case o.follow <- newest:
 			return
 		case <-o.follow: // nobody wants the older one any more
 		}
@@ -54,7 +62,7 @@ func (o *Observer) Run(ctx context.Context, out func(model.Network)) error {
 	}
 	defer handle.Close()
 	news, err := subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_IFADDR,
-		unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE)
+		unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_NEXTHOP)
 	if err != nil {
 		return err
 	}
@@ -78,7 +86,7 @@ func (o *Observer) watch(ctx context.Context, v *view, news *subscription, out f
 		case <-look:
 			look = o.look(v, out)
 		case v.following = <-o.follow:
-			v.staleNetwork, dirty = true, true
+			v.staleNetwork, v.staleTracked, dirty = true, true, true
 		case <-again.C:
 			v.expire()
 			dirty = true
@@ -110,13 +118,14 @@ func (o *Observer) look(v *view, out func(model.Network)) <-chan time.Time {
 // view is what the observer knows.
 type view struct {
 	handle    *netlink.Handle
-	following []model.Addr
+	following followed
 
 	network model.Network // as it was handed out last
 	known   map[model.Hop]model.MAC
 	hops    map[model.Hop]bool // whose MACs are asked for
 
-	staleNetwork    bool // links, addresses or routes may differ from network
+	staleNetwork    bool // links, addresses or ways may differ from network
+	staleTracked    bool // so may routes that are tracked
 	staleNeighbours bool // neighbours may differ from known
 }
 
@@ -128,15 +137,18 @@ func newView(handle *netlink.Handle) *view {
 }
 
 // expire makes the next look read everything again.
-func (v *view) expire() { v.staleNetwork, v.staleNeighbours = true, true }
+func (v *view) expire() { v.staleNetwork, v.staleTracked, v.staleNeighbours = true, true, true }
 
 // hear takes an event in and reports whether it calls for a look.
 func (v *view) hear(e event) bool {
 	switch e.kind {
 	case overrun:
 		v.expire()
-	case networkChanged, linkUp, linkDown, addressGone:
+	case networkChanged, linkUp, linkDown, addressGone: // routes go with them, and nobody says so
+		v.staleNetwork, v.staleTracked = true, true
+	case routeChanged:
 		v.staleNetwork = true
+		v.staleTracked = v.staleTracked || v.tracks(e.to)
 	case neighbourKnown:
 		old := v.known[e.hop]
 		v.known[e.hop] = e.mac
@@ -148,6 +160,11 @@ func (v *view) hear(e event) bool {
 		return false
 	}
 	return true
+}
+
+// tracks: a table of routes may be long, and is not read for what nobody asks for.
+func (v *view) tracks(to netip.Prefix) bool {
+	return slices.ContainsFunc(v.following.routes, func(t model.TrackRoute) bool { return t.To == to })
 }
 
 // lose forgets a neighbour, but not one that is asked for: as long as the kernel looks for it, its
@@ -162,7 +179,13 @@ func (v *view) lose(hop model.Hop) {
 func (v *view) look() (changed bool, err error) {
 	next := v.network
 	if v.staleNetwork {
-		if next, err = look(v.handle, v.following); err != nil {
+		if next, err = look(v.handle, v.following.addresses); err != nil {
+			return false, err
+		}
+		next.Tracked = v.network.Tracked
+	}
+	if v.staleTracked {
+		if next.Tracked, err = readTracked(v.following.routes, next.Links); err != nil {
 			return false, err
 		}
 	}
@@ -171,7 +194,7 @@ func (v *view) look() (changed bool, err error) {
 			return false, err
 		}
 	}
-	v.staleNetwork, v.staleNeighbours = false, false
+	v.staleNetwork, v.staleTracked, v.staleNeighbours = false, false, false
 	v.hops = nextHops(next)
 	next.Neighbours = only(v.known, v.hops)
 	if sameNetwork(next, v.network) {

@@ -5,6 +5,8 @@ package address_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +18,7 @@ import (
 
 // watcher is an Observer at work, and what it said last.
 type watcher struct {
+	t        *testing.T
 	observer *address.Observer
 	mu       sync.Mutex // guards network and count
 	network  model.Network
@@ -23,7 +26,7 @@ type watcher struct {
 }
 
 func newWatcher(t *testing.T, n namespace, follow ...string) *watcher {
-	w := &watcher{observer: address.NewObserver(logger(t))}
+	w := &watcher{t: t, observer: address.NewObserver(logger(t))}
 	w.follow(follow...)
 	n.start(func(ctx context.Context) error { return w.observer.Run(ctx, w.take) })
 	within(t, "first look", func() bool { return w.last().Links != nil })
@@ -227,4 +230,62 @@ func hasPrefix(n model.Network, prefix string) bool {
 		}
 	}
 	return false
+}
+
+// TestTrackedRoutesAreSeen: the very ones that are asked for, and only as long as they lead to the network.
+func TestTrackedRoutesAreSeen(t *testing.T) {
+	left, right := newLAN(t)
+	left.run("ip link add eth1 type veth peer name eth2")
+	left.run("ip link set eth1 up")
+	left.run("ip link set eth2 up")
+	net := netip.MustParsePrefix("203.0.113.0/24")
+	every, via, by := model.TrackRoute{To: netip.MustParsePrefix("0.0.0.0/0"), Table: model.MainTable},
+		model.TrackRoute{To: net, Via: addr("192.0.2.2"), Table: model.MainTable},
+		model.TrackRoute{To: net, Interface: "eth1", Table: model.MainTable}
+	other, six := model.TrackRoute{To: net, Table: 100}, model.TrackRoute{To: netip.MustParsePrefix("2001:db8:7::/48"), Via: addr("2001:db8::2"), Table: model.MainTable}
+	w := newWatcher(t, left)
+	w.observer.Follow(nil, every, via, by, other, six)
+	for _, step := range []struct {
+		command string
+		want    []model.TrackRoute
+	}{
+		{"ip route add 203.0.113.0/25 via 192.0.2.2", nil}, // not the whole
+		{"ip route add unreachable default", nil},
+		{"ip route add default via 192.0.2.2 metric 5 proto 120", nil}, // weir's own
+		{"ip route replace default via 192.0.2.2 metric 5 proto static", []model.TrackRoute{every}},
+		{"ip route add 203.0.113.0/24 via 192.0.2.2", []model.TrackRoute{every, via}},
+		{"ip route replace 203.0.113.0/24 dev eth1", []model.TrackRoute{every, by}},
+		{"ip route replace 203.0.113.0/24 nexthop via 192.0.2.9 nexthop via 192.0.2.2", []model.TrackRoute{every, via}},
+		{"ip route del 203.0.113.0/24", []model.TrackRoute{every}},
+		{"ip nexthop add id 7 via 192.0.2.2 dev eth0", []model.TrackRoute{every}},
+		{"ip route add 203.0.113.0/24 nhid 7", []model.TrackRoute{every, via}},
+		{"ip nexthop del id 7", []model.TrackRoute{every}}, // and nobody says that the route is gone
+		{"ip route add 203.0.113.0/24 via 192.0.2.2 table 100", []model.TrackRoute{every, other}},
+		{"ip route add 203.0.113.0/24 via 192.0.2.2 dev eth0", []model.TrackRoute{every, via, other}},
+		{"ip -6 route add 2001:db8:7::/48 via 2001:db8::2", []model.TrackRoute{every, via, other, six}},
+		{"ip route del 203.0.113.0/24 table 100", []model.TrackRoute{every, via, six}},
+	} {
+		left.run(step.command)
+		w.awaitTracked(step.command, step.want)
+	}
+	right.run("ip link set eth0 down") // no carrier on the left
+	w.awaitTracked("no carrier", nil)
+	right.run("ip link set eth0 up")
+	w.awaitTracked("a carrier", []model.TrackRoute{every, via, six})
+	left.run("ip addr del 192.0.2.1/24 dev eth0") // the kernel removes what is by way of its network, silently
+	w.awaitTracked("no address", []model.TrackRoute{six})
+}
+
+// awaitTracked waits until these routes are there, and no others.
+func (w *watcher) awaitTracked(what string, want []model.TrackRoute) {
+	w.t.Helper()
+	within(w.t, what, func() bool {
+		n := 0
+		for _, there := range w.last().Tracked {
+			if there {
+				n++
+			}
+		}
+		return n == len(want) && len(w.last().Tracked) == 5 && !slices.ContainsFunc(want, func(r model.TrackRoute) bool { return !w.last().Tracked[r] })
+	})
 }

@@ -196,13 +196,11 @@ func (m routeMessage) metric(kind uint16) int {
 
 // links are the indexes of all links that it leads to.
 func (m routeMessage) links() []int {
-	if index := number(m.attr(unix.RTA_OIF)); index != 0 {
-		return []int{int(index)}
-	}
 	var out []int
-	for hops := m.attr(unix.RTA_MULTIPATH); len(hops) >= unix.SizeofRtNexthop; {
-		out = append(out, int(binary.NativeEndian.Uint32(hops[4:])))
-		hops = hops[hopSize(hops):]
+	for _, h := range m.hops() {
+		if h.link != 0 {
+			out = append(out, h.link)
+		}
 	}
 	return out
 }

@@ -118,7 +118,7 @@ func (t *Target) watch(ctx context.Context, handle *netlink.Handle, news *subscr
 			if !ok {
 				return news.err
 			}
-			if e.kind == networkChanged { // makes nothing due, and routers tell of many routes
+			if e.kind == networkChanged || e.kind == routeChanged { // makes nothing due, and routers tell of many routes
 				continue
 			}
 			t.hear(e, down, time.Now())

@@ -20,7 +20,9 @@ type placedTrack struct {
 }
 
 // trackWords are the kinds of what can be tracked, as the file names them.
-func trackWords() []string { return []string{"interface", "service", "dataplane", "exec", "file"} }
+func trackWords() []string {
+	return []string{"interface", "service", "dataplane", "exec", "file", "route"}
+}
 
 // tracks reads what a virtual router tracks. Services are looked for when all are known: checkTracks.
 func (s scope) tracks(n *yaml.Node, of router) (out []placedTrack) {
@@ -145,6 +147,8 @@ func (s scope) tracked(kind string, values map[string]*yaml.Node, of router) mod
 		return model.TrackExec{Check: s.trackCheck(values, ask)}
 	case "file":
 		return s.trackFile(values, of)
+	case "route":
+		return s.trackRoute(n)
 	}
 	return nil
 }
@@ -274,6 +278,8 @@ func trackNode(t model.Track) *yaml.Node {
 		pairs = []pair{{"dataplane", mapNode()}}
 	case model.TrackExec:
 		pairs = checkPairs(of.Check)
+	case model.TrackRoute:
+		pairs = []pair{{"route", trackRouteNode(of)}}
 	case model.TrackFile:
 		pairs = []pair{{"file", lineNode(of.Check.Ask.(model.AskNumber).Path)}}
 		if of.Check.Interval != model.DefaultInterval {

@@ -85,10 +85,9 @@ var routerKeys = vocabulary{
 const asProgram = `ask what it is for, by a program: "track: [{exec: /etc/weir/check-app}]"`
 
 var trackKeys = vocabulary{
-	known: []string{"interface", "service", "dataplane", "exec", "file", "weight", "interval", "timeout", "rise", "fall", "fast"},
+	known: []string{"interface", "service", "dataplane", "exec", "file", "route", "weight", "interval", "timeout", "rise", "fall", "fast"},
 	later: map[string]string{
 		"process": asProgram,
-		"route":   `ask for it by a program: {exec: [/usr/sbin/ip, route, get, 203.0.113.1]}, or track the interface`,
 	},
 	foreign: map[string]string{
 		"<<":        "merge keys are not supported: write the keys out",
@@ -109,7 +108,29 @@ var trackAlone = vocabulary{
 		"service":   `write "service: " and its name`,
 		"exec":      `write "exec: /etc/weir/check-uplink"`,
 		"file":      `write "file: /run/weir/priority"`,
+		"route":     `write "route: 0.0.0.0/0"`,
 	},
+}
+
+var trackRouteKeys = vocabulary{
+	known: []string{"to", "via", "interface", "table"},
+	foreign: joined(routeForeign, map[string]string{
+		"metric": "leave it out: a route of any metric will do",
+		"source": "leave it out: a route with any source will do",
+	}),
+}
+
+// routeForeign are iproute2's words, and keepalived's.
+var routeForeign = map[string]string{
+	"<<":          "merge keys are not supported: write the keys out",
+	"destination": `write "to: 10.8.0.0/16"`,
+	"prefix":      `write "to: 10.8.0.0/16"`,
+	"dst":         `write "to: 10.8.0.0/16"`,
+	"dev":         `write "interface: eth1"`,
+	"oif":         `write "interface: eth1"`,
+	"gw":          `write "via: 192.0.2.1"`,
+	"gateway":     `write "via: 192.0.2.1"`,
+	"nexthop":     `write "via: 192.0.2.1"`,
 }
 
 var preemptKeys = vocabulary{

@@ -180,7 +180,7 @@ func (d *daemon) follow() {
 	d.monitor.Follow(plan.Checks(d.spec))
 	d.notifier.Follow(d.spec.Notify)
 	d.notifier.Known(d.spec.Services, d.spec.VirtualRouters, d.spec.Sync.Peers)
-	d.observer.Follow(plan.WithLeft(d.spec, d.seen.Left).ServerAddresses())
+	d.observer.Follow(plan.WithLeft(d.spec, d.seen.Left).ServerAddresses(), d.spec.TrackedRoutes()...)
 }
 
 // plan waits for the first look at the network, and for a look that knows of every server: routes
@@ -251,8 +251,10 @@ func (d *daemon) tellNow(e event) {
 	}
 }
 
+// networkSeen is urgent where it may be that another director has to be master.
 func (d *daemon) networkSeen(n model.Network) {
-	d.tell(func(s *model.Seen) { s.Network = n })
+	tell := d.telling(func(s model.Seen) bool { return maps.Equal(s.Network.Tracked, n.Tracked) })
+	tell(func(s *model.Seen) { s.Network = n })
 }
 
 // claimed logs each claim once: it is a problem for as long as it lasts. When it has ended the neighbours are told

@@ -39,12 +39,12 @@ func tryFilter(h dataplane.Host) error {
 }
 
 func (f *Facts) lookAtNetwork() error {
-	var follow []model.Addr
+	var spec model.Spec
 	if f.Spec != nil {
-		follow = f.Spec.ServerAddresses()
+		spec = *f.Spec
 	}
 	var err error
-	if f.Network, err = address.Look(follow); err != nil {
+	if f.Network, err = address.Look(spec.ServerAddresses(), spec.TrackedRoutes()...); err != nil {
 		return err
 	}
 	if f.Devices, err = address.Devices(); err != nil {

@@ -59,7 +59,7 @@ func (h host) mend(r model.VRRPWant) string {
 	case r.VirtualMAC && link.MAC == (model.MAC{}):
 		return fmt.Sprintf("ip -brief link # and name one with a MAC as `interface:` of %s, or leave `mac: virtual` out", r.Name)
 	case strings.HasSuffix(r.Tracked, r.Fault): // behind what takes off the priority alone
-		return fmt.Sprintf("ip -brief link # what `track:` of %s names, or leave that out", r.Name)
+		return fmt.Sprintf("ip -brief link; ip route # what `track:` of %s names, or leave that out", r.Name)
 	case r.Source.IsValid():
 		return fmt.Sprintf("ip -brief address # and name one of these as `source:` of %s, or leave it out", r.Name)
 	case first.Addr().Is6():

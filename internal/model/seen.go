@@ -37,10 +37,11 @@ type Seen struct {
 
 // Network is the host's network as far as it matters to weir: one consistent look.
 type Network struct {
-	Links      []Link         // by index
-	Routes     map[Addr]Route // the way to each followed address; absent: no route
-	Neighbours map[Hop]MAC    // next hops whose MAC is known
-	Following  []Addr         // the addresses that Routes speaks of
+	Links      []Link              // by index
+	Routes     map[Addr]Route      // the way to each followed address; absent: no route
+	Neighbours map[Hop]MAC         // next hops whose MAC is known
+	Following  []Addr              // the addresses that Routes speaks of
+	Tracked    map[TrackRoute]bool // whether it is there; absent: nobody has looked
 }
 
 // MAC is an Ethernet address; the zero value means unknown.

@@ -2,6 +2,11 @@
 
 package model
 
+import (
+	"fmt"
+	"net/netip"
+)
+
 // Track is something beside its own link that decides whether a virtual router may be master, or with which priority.
 // It is comparable: what two virtual routers of a group track alike counts once (see Alike).
 type Track struct {
@@ -52,6 +57,37 @@ func (TrackExec) Kind() string { return "exec" }
 type TrackFile struct{ Check Check }
 
 func (TrackFile) Kind() string { return "file" }
+
+// TrackRoute is right while this host has the route, and it leads to the network. What weir has put there for a virtual
+// router is none.
+type TrackRoute struct {
+	To        netip.Prefix
+	Via       Addr   // its next hop, or one of several; zero: any, or none
+	Interface string // that it leads to, by that next hop; "": any
+	Table     uint32
+}
+
+func (TrackRoute) Kind() string { return "route" }
+
+// MainTable is the table of routes by which packets go, unless a rule says otherwise.
+const MainTable = 254
+
+func (t TrackRoute) String() string { return routeText(t.To, t.Via, t.Interface, t.Table) }
+
+// routeText is a route as `ip route` has it, as far as it says which one.
+func routeText(to netip.Prefix, via Addr, link string, table uint32) string {
+	text := to.String()
+	if via.IsValid() {
+		text += " via " + via.String()
+	}
+	if link != "" {
+		text += " dev " + link
+	}
+	if table != MainTable {
+		text += fmt.Sprintf(" table %d", table)
+	}
+	return text
+}
 
 // AskNumber reads a whole number from a file on this host. No file says 0, as with keepalived.
 type AskNumber struct{ Path string }

@@ -64,6 +64,19 @@ func (s Spec) Leased() map[Addr]string {
 	return out
 }
 
+// TrackedRoutes are those of all virtual routers, each once.
+func (s Spec) TrackedRoutes() (out []TrackRoute) {
+	known := map[TrackRoute]bool{}
+	for _, r := range s.VirtualRouters {
+		for _, t := range r.Track {
+			if of, ok := t.Of.(TrackRoute); ok && !known[of] {
+				known[of], out = true, append(out, of)
+			}
+		}
+	}
+	return out
+}
+
 // VRRPVersion is one of the protocol.
 type VRRPVersion uint8
 

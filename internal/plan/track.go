@@ -107,6 +107,8 @@ func (s sight) wrong(t model.Track) string {
 		return s.dataplaneWrong()
 	case model.TrackExec:
 		return s.execWrong(t, of)
+	case model.TrackRoute:
+		return s.routeWrong(of)
 	}
 	return ""
 }
@@ -153,4 +155,11 @@ func (s sight) execWrong(t model.Track, of model.TrackExec) string {
 		return ""
 	}
 	return filepath.Base(of.Check.Ask.(model.AskExec).Path) + ": " + health.Reason
+}
+
+func (s sight) routeWrong(of model.TrackRoute) string {
+	if there, known := s.Network.Tracked[of]; there || !known {
+		return ""
+	}
+	return "no route " + of.String()
 }

@@ -3,6 +3,7 @@
 package plan_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -56,6 +57,13 @@ func TestWhatIsTrackedChangesThePriorityOrIsAFault(t *testing.T) {
 	says := func(n int) func(*model.Seen) {
 		return asked(numberIn("/run/n"), model.Health{State: model.HealthUp, Advice: model.Advice{Given: true, Weight: n}})
 	}
+	uplink := model.TrackRoute{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("203.0.113.1"), Interface: "eth1", Table: model.MainTable}
+	routed := func(there bool) func(*model.Seen) {
+		return func(seen *model.Seen) {
+			seen.Network = network("198.51.100.11")
+			seen.Network.Tracked = map[model.TrackRoute]bool{uplink: there}
+		}
+	}
 	bad := model.Health{State: model.HealthDown, Reason: "exec: exit code 1, 3 of 3"}
 	good := func(*model.Seen) {}
 	for _, c := range []struct {
@@ -85,6 +93,10 @@ func TestWhatIsTrackedChangesThePriorityOrIsAFault(t *testing.T) {
 		{"one that is too large", numberIn("/run/n"), 0, says(1000), outcome{Priority: 254}},
 		{"one that leaves nothing", numberIn("/run/n"), 0, says(-254), outcome{100, "/run/n says -254, which no priority can be lowered by",
 			"/run/n says -254, which no priority can be lowered by", ""}},
+		{"a route before anybody has looked", uplink, 0, good, outcome{Priority: 100}},
+		{"one that is there", uplink, 0, routed(true), outcome{Priority: 100}},
+		{"one that is gone", uplink, 0, routed(false), outcome{100, "no route 0.0.0.0/0 via 203.0.113.1 dev eth1", "no route 0.0.0.0/0 via 203.0.113.1 dev eth1", ""}},
+		{"one that is worth something", uplink, -40, routed(false), outcome{60, "", "no route 0.0.0.0/0 via 203.0.113.1 dev eth1 (-40)", ""}},
 		{"a path that is not there yet", model.TrackDataplane{}, 0, good, outcome{Priority: 100}},
 		{"programs on interfaces", model.TrackDataplane{}, 0, func(s *model.Seen) {
 			s.Attachments = []model.Attachment{{Interface: "eth0", Attached: true}, {Interface: "eth1", Attached: true}}
