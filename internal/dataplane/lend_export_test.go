@@ -176,6 +176,8 @@ func contentOf(m *ebpf.Map) (content, error) {
 		return nil, nil // its readers know what is in it
 	case ebpf.Array, ebpf.PerCPUArray:
 		return elementsOf(m)
+	case ebpf.ArrayOfMaps:
+		return innerOf(m)
 	}
 	out := content{}
 	key, value := make([]byte, m.KeySize()), make([]byte, m.ValueSize())
@@ -184,6 +186,30 @@ func contentOf(m *ebpf.Map) (content, error) {
 		out[string(key)] = string(value)
 	}
 	return out, each.Err()
+}
+
+// looksAtOnce bounds how many threads wait for the kernel at once.
+const looksAtOnce = 256
+
+// innerOf is which maps lie in a map, by their ids. Before Linux 6.8 each look waits for a grace period of RCU, looks at
+// once for one together: one after the other they would take most of a minute.
+func innerOf(m *ebpf.Map) (content, error) {
+	ids := make([]uint32, m.MaxEntries())
+	var group errgroup.Group
+	group.SetLimit(looksAtOnce)
+	for i := range ids {
+		group.Go(func() error {
+			return ignoreMissing(m.Lookup(uint32(i), &ids[i]))
+		})
+	}
+	err := group.Wait()
+	out := content{}
+	for i, id := range ids {
+		if id != 0 {
+			out[string(binary.NativeEndian.AppendUint32(nil, uint32(i)))] = string(binary.NativeEndian.AppendUint32(nil, id))
+		}
+	}
+	return out, err
 }
 
 // elementsOf is the content of an array. The value of one that has some for each CPU is all of them.
