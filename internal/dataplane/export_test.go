@@ -581,13 +581,14 @@ func CopiedLock(dir string) (own io.Closer, copied *os.File, err error) {
 // KillLock closes a lock as the kernel does for who is killed.
 func KillLock(own io.Closer) { own.(*lock).dir.Close() }
 
-// ExhaustTold makes the path believe that it told as many senders of errors as it may in this second.
+// ExhaustTold makes the path believe that it told as many senders of errors as it may in a second, half of which is over:
+// one that began now would lie ahead for a kernel whose tick comes late, and be over at once.
 func (d *Dataplane) ExhaustTold() error {
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return err
 	}
-	told := slices.Repeat([]pathTold{{Since: d.now(), Count: 1000}}, cpus)
+	told := slices.Repeat([]pathTold{{Since: d.now() - d.hz/2, Count: 1000}}, cpus)
 	return d.path.Tellings.Put(uint32(0), told)
 }
 
