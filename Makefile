@@ -48,7 +48,7 @@ test-packages:
 PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/daemon ./internal/health ./internal/layout ./internal/ledger ./internal/model ./internal/notify ./internal/packet ./internal/plan \
 	./internal/program ./internal/reconcile ./internal/report ./internal/sched ./internal/server ./internal/suggest ./internal/trust
 # The rings that load programs and make namespaces. They run in this order, two at a time: those that take longest first.
-ROOT := ./stories ./internal/dataplane ./cmd/... ./internal/doctor ./internal/vrrp ./internal/connsync/ipvs ./internal/address ./internal/lab ./internal/realserver ./packaging ./parity
+ROOT := ./stories ./internal/dataplane ./cmd/... ./internal/doctor ./internal/vrrp ./internal/connsync/... ./internal/address ./internal/lab ./internal/realserver ./packaging ./parity
 # Those that judge what clients see: beside other work they would judge that.
 ALONE := ./faults ./bench
 
@@ -134,7 +134,7 @@ clean:
 
 # faults injects what can go wrong, again and again, and keeps the worst figures. It fails when a bar is
 # missed. Some of them: make faults FAULTS=1,42; fewer runs than usual: RUNS=3.
-FAULT_PACKAGES := ./internal/dataplane ./faults
+FAULT_PACKAGES := ./internal/dataplane ./internal/connsync ./faults
 .PHONY: faults
 faults: export WEIR_FAULTS = $(CURDIR)/faults/faults.json
 faults: export WEIR_FAULTS_ONLY = $(FAULTS)

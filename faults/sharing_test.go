@@ -90,7 +90,7 @@ func (s *sharing) loses(ctx context.Context, r roles, m *faults.Measured, part s
 	err := inOrder(
 		func() error { return s.lab.Unplug(&r.master.Node) },
 		func() error { return r.master.Signal(syscall.SIGSTOP) },
-		func() error { return s.lab.Hear(&r.master.Node) }, // if it was made to be lost
+		s.hear,
 	)
 	if err == nil {
 		_, err = s.becomes(ctx, r.backup, "master")
@@ -109,6 +109,25 @@ func (s *sharing) loses(ctx context.Context, r roles, m *faults.Measured, part s
 	}
 	_, err = s.inSync(ctx)
 	return err
+}
+
+// loseSync has the switches lose so much of a hundred of what the directors tell each other of connections, until hear.
+func (s *sharing) loseSync(percent int) error {
+	for _, d := range s.lab.Directors {
+		if err := s.lab.Lose(&d.Node, lab.Connections, percent); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sharing) hear() error {
+	for _, d := range s.lab.Directors {
+		if err := s.lab.Hear(&d.Node); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // table is what a director has of connections that are established. These are what digests are of.

@@ -37,10 +37,7 @@ const (
 	mostDatagram = 1400
 	mostBody     = mostDatagram - headerSize - sealSize
 
-	// The versions that are spoken here. A greeting has the form of version 1 for ever, and says which others its
-	// sender speaks; all else is in the newest that both do.
-	newestVersion   = 1
-	oldestVersion   = 1
+	// greetingVersion is that of greetings, for ever: version.go.
 	greetingVersion = 1
 )
 
@@ -77,7 +74,7 @@ func parseHeader(datagram []byte) (h header, why Reason) {
 	h = header{version: datagram[2], kind: kind(datagram[3]), key: keyID(datagram[4:8]), epoch: epoch(datagram[8:24]),
 		sequence: binary.BigEndian.Uint64(datagram[24:32])}
 	switch body := len(datagram) - headerSize - sealSize; {
-	case h.version < oldestVersion || h.version > newestVersion, h.kind == kindHello && h.version != greetingVersion:
+	case !h.isSpoken():
 		return h, ReasonVersion
 	case h.kind == 0 || h.kind >= kinds:
 		return h, ReasonKind
@@ -85,6 +82,15 @@ func parseHeader(datagram []byte) (h header, why Reason) {
 		return h, ReasonLength
 	}
 	return h, Taken
+}
+
+// isSpoken says whether its version is one that is spoken here. A greeting's is, though nothing else may be said in it
+// any more.
+func (h header) isSpoken() bool {
+	if h.kind == kindHello {
+		return h.version == greetingVersion
+	}
+	return h.version >= oldestVersion && h.version <= newestVersion
 }
 
 func (h header) append(to []byte) []byte {
