@@ -48,7 +48,7 @@ test-packages:
 PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/daemon ./internal/health ./internal/layout ./internal/ledger ./internal/model ./internal/notify ./internal/packet ./internal/plan \
 	./internal/program ./internal/reconcile ./internal/report ./internal/sched ./internal/server ./internal/suggest ./internal/trust
 # The rings that load programs and make namespaces. They run in this order, two at a time: those that take longest first.
-ROOT := ./stories ./internal/dataplane ./cmd/... ./internal/doctor ./internal/vrrp ./internal/connsync/... ./internal/address ./internal/lab ./internal/realserver ./packaging ./parity
+ROOT := ./stories ./internal/dataplane ./cmd/... ./internal/doctor ./internal/vrrp ./internal/bfd ./internal/connsync/... ./internal/address ./internal/lab ./internal/realserver ./packaging ./parity
 # Those that judge what clients see: beside other work they would judge that.
 ALONE := ./faults ./bench
 

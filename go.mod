@@ -9,6 +9,7 @@ require (
 	github.com/danielgtaylor/huma/v2 v2.38.0
 	github.com/go-asn1-ber/asn1-ber v1.5.8
 	github.com/google/go-cmp v0.7.0
+	github.com/gopacket/gopacket v1.7.7
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/spf13/cobra v1.10.2

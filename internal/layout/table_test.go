@@ -17,6 +17,7 @@ var table = map[string][]string{
 	"internal/suggest":   {},
 	"internal/trust":     {},
 	"internal/ledger":    {},
+	"internal/urgent":    {},
 	"internal/web":       {},
 	"internal/layout":    {},
 	"api":                {},
@@ -33,7 +34,8 @@ var table = map[string][]string{
 	"internal/program":       {"internal/trust"},
 	"internal/health":        {"internal/model", "internal/program", "internal/trust"},
 	"internal/notify":        {"internal/model", "internal/program", "internal/trust"},
-	"internal/vrrp":          {"internal/model", "internal/packet"},
+	"internal/vrrp":          {"internal/model", "internal/packet", "internal/urgent"},
+	"internal/bfd":           {"internal/model", "internal/urgent"},
 	"internal/connsync":      {"internal/model", "internal/trust"},
 	"internal/connsync/ipvs": {"internal/model"},
 

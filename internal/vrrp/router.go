@@ -11,9 +11,8 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/urgent"
 )
 
 // router runs a machine: it waits for its socket, for orders and for time, does what the machine wants done, and
@@ -22,7 +21,7 @@ type router struct {
 	log    *slog.Logger
 	news   *news
 	lease  Lease
-	bell   *bell
+	bell   *urgent.Bell
 	orders chan order
 	done   chan struct{} // closed when it has ended
 	id     identity
@@ -71,20 +70,20 @@ type order struct {
 const retryEvery = 200 * time.Millisecond
 
 func newRouter(want model.VRRPWant, g *group, n *news, lease Lease, log *slog.Logger) (*router, error) {
-	b, err := newBell()
+	b, err := urgent.NewBell()
 	if err != nil {
 		return nil, err
 	}
 	return &router{log: log.With("vrrp", want.Name), news: n, lease: lease, bell: b, orders: make(chan order, 16), done: make(chan struct{}),
 		id: identityOf(want), want: want, machine: newMachine(want.VirtualRouter, netip.Addr{}),
-		bond: bond{member: &member{name: want.Name, ring: b.ring}, group: g}}, nil
+		bond: bond{member: &member{name: want.Name, ring: b.Ring}, group: g}}, nil
 }
 
 // tell gives it an order, unless it has ended, and says whether it did.
 func (r *router) tell(o order) bool {
 	select {
 	case r.orders <- o:
-		r.bell.ring()
+		r.bell.Ring()
 		return true
 	case <-r.done:
 		return false
@@ -131,22 +130,21 @@ func (r *router) hasEnded() bool {
 // run runs it after that, until it is told to end.
 func (r *router) run(after <-chan struct{}) {
 	defer close(r.done)
-	defer r.bell.close()
+	defer r.bell.Close()
 	<-after
 	runtime.LockOSThread() // and it stays: the thread ends with it
 	r.hurry()
 	r.begin(time.Now())
 	for !r.over || r.machine.parting() {
-		r.bell.wait(r.socket(), r.deadline())
+		r.bell.Wait(r.deadline(), r.socket())
 		r.turn(time.Now())
 	}
 	r.hangUp()
 }
 
-// hurry lets the thread run before all that is not urgent, as keepalived does. Where it may not, it runs as others do.
+// hurry remarks that adverts have no priority, where they have none.
 func (r *router) hurry() {
-	attributes := &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
-	if err := unix.SchedSetAttr(0, attributes, 0); err != nil {
+	if err := urgent.Hurry(); err != nil {
 		r.news.remark(func() { r.log.Info("adverts have no priority over other work of this host", "error", err) })
 	}
 }

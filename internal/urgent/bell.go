@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package vrrp
+package urgent
 
 import (
 	"encoding/binary"
@@ -11,31 +11,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bell wakes a virtual router that waits for its socket.
-type bell struct {
+// Bell wakes one who waits for his sockets.
+type Bell struct {
 	fd int // of its owner, who waits
 
 	mu     sync.Mutex
 	closed bool // the fd is somebody else's now
 }
 
-func newBell() (*bell, error) {
+// NewBell makes one that does not ring.
+func NewBell() (*Bell, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	return &bell{fd: fd}, nil
+	return &Bell{fd: fd}, nil
 }
 
-func (b *bell) close() {
+// Close is for its owner, who waits no more.
+func (b *Bell) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
 	unix.Close(b.fd)
 }
 
-// ring may fail only because it rings already.
-func (b *bell) ring() {
+// Ring may fail only because it rings already.
+func (b *Bell) Ring() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.closed {
@@ -43,14 +45,18 @@ func (b *bell) ring() {
 	}
 }
 
-// wait returns when it rings, when the socket has something to read, or when time is over; zero: never. It may
+// Wait returns when it rings, when one of the sockets has something to read, or when time is over; zero: never. It may
 // return sooner. A socket below zero is none.
-func (b *bell) wait(socket int, until time.Time) {
+func (b *Bell) Wait(until time.Time, sockets ...int) {
 	var limit *unix.Timespec
 	if !until.IsZero() {
 		t := unix.NsecToTimespec(int64(max(0, time.Until(until))))
 		limit = &t
 	}
-	_, _ = unix.Ppoll([]unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLIN}, {Fd: int32(socket), Events: unix.POLLIN}}, limit, nil)
+	waited := []unix.PollFd{{Fd: int32(b.fd), Events: unix.POLLIN}}
+	for _, socket := range sockets {
+		waited = append(waited, unix.PollFd{Fd: int32(socket), Events: unix.POLLIN})
+	}
+	_, _ = unix.Ppoll(waited, limit, nil)
 	_, _ = unix.Read(b.fd, make([]byte, 8)) // it rings no more
 }
