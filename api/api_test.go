@@ -124,7 +124,7 @@ var golden = map[string]any{
 		{
 			Name: "front", Interface: "eth0", ID: 51, Version: 3, AdvertiseMS: 100, State: "backup",
 			Since: time.Date(2026, 11, 25, 12, 3, 11, 0, time.UTC), Why: "a master of priority 200 (192.0.2.2) advertises", Priority: 100,
-			Written: 150, Tracked: "service web has no server that is healthy (-50)", Group: "pair",
+			Written: 150, Tracked: "service web has no server that is healthy (-50)", Group: "pair", Auth: "permissive",
 			Master: "192.0.2.2", MasterPriority: new(uint8(200)), Addresses: []string{"192.0.2.10/24"},
 			Conflict: "192.0.2.9 advertises id 51 with other addresses", Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3},
 		},

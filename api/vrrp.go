@@ -23,6 +23,7 @@ type VirtualRouter struct {
 	MasterPriority *uint8            `json:"master_priority,omitempty" doc:"The priority that that one advertises; absent with it."`
 	Addresses      []string          `json:"addresses" nullable:"false" doc:"What the master has, each with the length of the network that comes with it."`
 	MAC            string            `json:"mac,omitempty" doc:"The virtual router's own, where the addresses are, whoever is master; absent: they are at that of the master's interface."`
+	Auth           string            `json:"auth,omitempty" enum:"enforce,permissive,receive-only" doc:"How adverts are signed, and whose are believed; absent: they are not signed."`
 	Conflict       string            `json:"conflict,omitempty" doc:"What somebody advertises that cannot be right; absent: nothing of late."`
 	Sent           uint64            `json:"sent" doc:"Adverts sent."`
 	Unsent         uint64            `json:"unsent" doc:"Adverts that the kernel did not take."`

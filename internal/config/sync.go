@@ -80,7 +80,7 @@ func (s scope) syncPeers(n *yaml.Node, values map[string]*yaml.Node, out *syncin
 		out.Port = uint16(number)
 	}
 	if file := values["key_file"]; file != nil {
-		out.KeyFile = s.keyFile(file)
+		out.KeyFile = s.keyFile(file, func(path string) error { _, err := connsync.LoadKeys(path); return err })
 		return
 	}
 	s.complain(n, mistake{"no key_file", `write "key_file: /etc/weir/sync.key"; ` + makeKey("/etc/weir/sync.key")})
@@ -146,7 +146,7 @@ func makeKey(path string) string {
 }
 
 // keyFile is looked at now, and read again whenever the configuration is. Who looks need not be who may read it.
-func (s scope) keyFile(n *yaml.Node) string {
+func (s scope) keyFile(n *yaml.Node, load func(path string) error) string {
 	path, ok := s.text(n, "key_file")
 	if !ok {
 		return ""
@@ -157,7 +157,7 @@ func (s scope) keyFile(n *yaml.Node) string {
 		m.hint = makeKey(path)
 	}
 	if m == nil && isReadable(path) {
-		if _, err := connsync.LoadKeys(path); err != nil {
+		if err := load(path); err != nil {
 			m = &mistake{err.Error(), ""}
 		}
 	}

@@ -92,6 +92,7 @@ func (s scope) virtualRouter(n *yaml.Node, number int) router {
 	}
 	s.routerAddresses(n, values, &out)
 	out.Checksum = s.vrrpChecksum(values["checksum"], out)
+	out.Auth = s.routerAuth(values["auth"])
 	out.VirtualMAC = s.virtualMAC(values["mac"], out)
 	s.complainIf(out.preempt, ownerPreempts(out))
 	out.Group = s.routerGroup(out.group)
@@ -273,15 +274,22 @@ const (
 	virtualMAC   = "virtual"
 )
 
-// maxVirtualMAC6 is how many IPv6 addresses an advert has room for that is no larger than what every link takes
-// (RFC 8200 section 5), behind the headers of IPv6 and of the advert: what comes from a virtual MAC nobody fragments.
-const maxVirtualMAC6 = (1280 - 40 - 8) / 16
+// How many IPv6 addresses an advert has room for that is no larger than what every link takes (RFC 8200 section 5),
+// behind the headers of IPv6 and of the advert, and before a signature: what comes from a virtual MAC nobody fragments.
+const (
+	maxVirtualMAC6       = (1280 - 40 - 8) / 16
+	maxVirtualMAC6Signed = (1280 - 40 - 8 - 28) / 16
+)
 
 // virtualMAC tells whether the addresses are at a MAC of the virtual router's own. An advert to one peer goes by the
 // kernel, which knows the way to it, and its own MAC alone.
 func (s scope) virtualMAC(n *yaml.Node, of router) bool {
 	if n == nil {
 		return false
+	}
+	most := maxVirtualMAC6
+	if of.Auth.KeyFile != "" {
+		most = maxVirtualMAC6Signed
 	}
 	word, _ := s.word(n, "mac", routerMACs)
 	switch {
@@ -291,8 +299,8 @@ func (s scope) virtualMAC(n *yaml.Node, of router) bool {
 		s.complain(n, mistake{"mac: virtual with priority 255, whose addresses are at this host's own MAC", "leave it out, or write a priority below 255"})
 	case len(of.Peers) > 0:
 		s.complain(n, mistake{"mac: virtual with peers, to whom adverts come from the interface's own MAC", `leave "peers:" out: by adverts to all, switches learn where the virtual MAC is`})
-	case len(of.addresses) > maxVirtualMAC6 && of.addresses[0].Addr().Is6():
-		s.complain(of.addresses[maxVirtualMAC6].node, mistake{fmt.Sprintf("mac: virtual with more than %d IPv6 addresses: one frame has no room for more in an advert", maxVirtualMAC6),
+	case len(of.addresses) > most && of.addresses[0].Addr().Is6():
+		s.complain(of.addresses[most].node, mistake{fmt.Sprintf("mac: virtual with more than %d IPv6 addresses: one frame has no room for more in an advert", most),
 			"write another virtual router, with an id of its own, for this one and those after it"})
 	}
 	return true
@@ -327,6 +335,9 @@ func routerNode(r model.VirtualRouter) *yaml.Node {
 	}
 	if r.VirtualMAC {
 		pairs = append(pairs, pair{"mac", textNode(virtualMAC)})
+	}
+	if r.Auth.KeyFile != "" {
+		pairs = append(pairs, pair{"auth", authNode(r.Auth)})
 	}
 	if r.Group != "" {
 		pairs = append(pairs, pair{"group", textNode(r.Group)})

@@ -10,18 +10,15 @@ const (
 	notYet   = "not in this version yet: "
 	asTrack  = `write "track:" in each virtual router: `
 	asGroup  = `write "group: pair" in each virtual router that is to be master with others`
-	noAuth   = `an advert is believed when it comes from the link itself; "peers:" narrows down from whom`
+	asAuth   = `write "auth: {key_file: /etc/weir/vrrp.key}"`
+	noAuth   = "leave it out: its password is there for everybody on the link to read, and no advert with one is believed; " + asAuth
 	noRoutes = "a host's routes stay as they are"
 	noRepeat = "leave it out: a new master announces its addresses ten times in ten seconds, then every minute"
 	noStop   = "nobody is told when weir ends by itself; what else happens is told under \"notify:\""
 )
 
 var routerKeys = vocabulary{
-	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum", "mac", "group", "track"},
-	later: map[string]string{
-		"auth":     "leave it out: " + noAuth,
-		"key_file": "leave it out: " + noAuth,
-	},
+	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum", "mac", "auth", "group", "track"},
 	foreign: map[string]string{
 		"<<":                         "merge keys are not supported: write the keys out",
 		"virtual_router_id":          `write "id: 51"`,
@@ -60,10 +57,12 @@ var routerKeys = vocabulary{
 		"track_bfd":                  notYet + "adverts every 10ms tell as soon who is gone",
 		"dont_track_primary":         "leave it out: without its own interface a virtual router cannot advertise",
 		"sync_group":                 `write "group: pair"`,
-		"authentication":             notYet + noAuth,
-		"auth_type":                  notYet + noAuth,
-		"auth_pass":                  notYet + noAuth,
-		"auth_hmac":                  notYet + noAuth,
+		"key_file":                   asAuth,
+		"key":                        asAuth,
+		"authentication":             noAuth,
+		"auth_type":                  noAuth,
+		"auth_pass":                  noAuth,
+		"auth_hmac":                  asAuth + `; its file has the same keys, each behind its id: "1 hex:…"`,
 		"virtual_routes":             notYet + noRoutes,
 		"virtual_rules":              notYet + noRoutes,
 		"garp_master_delay":          noRepeat,
@@ -131,6 +130,30 @@ var routeForeign = map[string]string{
 	"gw":          `write "via: 192.0.2.1"`,
 	"gateway":     `write "via: 192.0.2.1"`,
 	"nexthop":     `write "via: 192.0.2.1"`,
+}
+
+var authKeys = vocabulary{
+	known: []string{"key_file", "mode"},
+	foreign: map[string]string{
+		"<<":          "merge keys are not supported: write the keys out",
+		"key":         `write it into a file of its own, and "key_file:" with its path`,
+		"keys":        `write "key_file:"; each key stands in a line of the file`,
+		"secret":      `write it into a file of its own, and "key_file:" with its path`,
+		"password":    `write it into a file of its own, and "key_file:" with its path`,
+		"active_key":  "leave it out: the first key of the file signs",
+		"anti_replay": "leave it out: no advert is believed twice, and no clock need be right for that",
+		"time_window": "leave it out: no clock need be right",
+	},
+}
+
+var authModes = vocabulary{
+	known: names(model.AuthEnforce, model.AuthPermissive, model.AuthReceive),
+	foreign: map[string]string{
+		"receive":      `write "receive-only"`,
+		"receive_only": `write "receive-only"`,
+		"off":          `leave "auth:" out`,
+		"none":         `leave "auth:" out`,
+	},
 }
 
 var preemptKeys = vocabulary{

@@ -185,6 +185,7 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 	d.toPath = reconcile.NewLoop("dataplane", &handover{path: path, peers: d.peers, use: d.lvs.Use, log: o.Log}, d.pathDone, o.Log)
 	d.toAddress = reconcile.NewLoop("address", d.target, d.addressDone, o.Log)
 	d.toPeers = reconcile.NewLoop("sync", &sharer{follow: d.peers.Follow, tellEnds: d.tellEnds}, d.sharingDone(), o.Log)
+	d.toRouters = reconcile.NewLoop("vrrp", &keyring{follow: d.vrrp.Follow}, func([]model.VRRPWant, error) {}, o.Log)
 	d.spec = spec
 	d.spec.Revision = 1
 	return d
@@ -201,6 +202,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		d.toPath.Run,
 		d.toAddress.Run,
 		d.toPeers.Run,
+		d.toRouters.Run,
 		d.target.Run,
 		func(ctx context.Context) error { return d.observer.Run(ctx, d.networkSeen) },
 		func(ctx context.Context) error { return d.routers.Run(ctx, d.tooBig) },

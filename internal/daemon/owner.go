@@ -58,6 +58,7 @@ type daemon struct {
 	toPath    *reconcile.Loop[model.DataplaneWant]
 	toAddress *reconcile.Loop[model.AddressWant]
 	toPeers   *reconcile.Loop[sharing]
+	toRouters *reconcile.Loop[[]model.VRRPWant]
 
 	// spec, seen, told, past, parting and detours belong to own's goroutine.
 	spec    model.Spec
@@ -213,7 +214,7 @@ func (d *daemon) want(desired model.Desired) {
 		d.toPath.Want(desired.Dataplane)
 	}
 	if !reflect.DeepEqual(before.VRRP, desired.VRRP) {
-		d.vrrp.Follow(desired.VRRP)
+		d.toRouters.Want(desired.VRRP)
 	}
 	if !reflect.DeepEqual(before.Sync, desired.Sync) { // so it is, too, when the services are others
 		d.toPeers.Want(sharing{desired.Sync, sumOf(d.spec.Services)})

@@ -136,6 +136,7 @@ func play(t *testing.T, text string, story func(*stage)) {
 		s.toPath = reconcile.NewLoop("dataplane", &s.paths, s.pathDone, s.log)
 		s.toAddress = reconcile.NewLoop("address", &s.address, s.addressDone, s.log)
 		s.toPeers = reconcile.NewLoop("sync", &s.sharing, s.sharingDone(), s.log)
+		s.toRouters = reconcile.NewLoop("vrrp", &keyring{follow: s.vrrp.Follow}, func([]model.VRRPWant, error) {}, s.log)
 		s.write(text)
 		spec, err := config.Load(file)
 		if err != nil {
@@ -149,6 +150,7 @@ func play(t *testing.T, text string, story func(*stage)) {
 		go s.toPath.Run(ctx)
 		go s.toAddress.Run(ctx)
 		go s.toPeers.Run(ctx)
+		go s.toRouters.Run(ctx)
 		story(s)
 		s.stop()
 		synctest.Wait() // nobody hangs when the daemon ends

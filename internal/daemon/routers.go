@@ -5,8 +5,10 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -15,6 +17,56 @@ import (
 	"github.com/weir-lb/weir/internal/report"
 	"github.com/weir-lb/weir/internal/vrrp"
 )
+
+// keyring is the target of virtual routers: the keys of their directors are read here, where that can be tried again.
+type keyring struct {
+	follow func([]vrrp.Want)
+	made   []model.VRRPWant    // that run; of them nothing is read again
+	keys   map[string]keysRead // by file
+}
+
+type keysRead struct {
+	revision uint64
+	keys     vrrp.Keys
+}
+
+func (t *keyring) Apply(_ context.Context, wants []model.VRRPWant) error {
+	if t.made != nil && reflect.DeepEqual(t.made, wants) {
+		return nil
+	}
+	out, read := []vrrp.Want{}, map[string]keysRead{}
+	var errs []error
+	for _, want := range wants {
+		of, err := t.read(want.Auth.KeyFile, want.Revision)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("vrrp %s: %w", want.Name, err))
+		}
+		if err != nil && len(of.keys) == 0 && want.Fault == "" { // who has had keys goes on with them
+			want.Fault = err.Error()
+		}
+		read[want.Auth.KeyFile] = of
+		out = append(out, vrrp.Want{VRRPWant: want, Keys: of.keys})
+	}
+	t.follow(out)
+	t.keys, t.made = read, wants
+	if len(errs) > 0 {
+		t.made = nil
+	}
+	return errors.Join(errs...)
+}
+
+// read reads a file once a revision: what somebody writes to it meanwhile is not wanted yet.
+func (t *keyring) read(file string, revision uint64) (keysRead, error) {
+	before, known := t.keys[file]
+	if file == "" || known && before.revision == revision {
+		return before, nil
+	}
+	keys, err := vrrp.LoadKeys(file)
+	if err != nil {
+		return before, err
+	}
+	return keysRead{revision, keys}, nil
+}
 
 // lessor knows the lease of an address: an earlier daemon may have renewed it.
 type lessor interface {

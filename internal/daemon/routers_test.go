@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/model"
@@ -383,4 +386,54 @@ func TestAllEndsWithVirtualRoutersThatFail(t *testing.T) {
 	if err != broken {
 		t.Errorf("%v, want %v", err, broken)
 	}
+}
+
+// TestKeysOfVirtualRoutersAreReadAgainWithEachRevision, and until they can be; who has had some goes on with them.
+func TestKeysOfVirtualRoutersAreReadAgainWithEachRevision(t *testing.T) {
+	var followed []string
+	ring := &keyring{follow: func(wants []vrrp.Want) {
+		for _, w := range wants {
+			followed = append(followed, fmt.Sprint(w.Name, " ", w.Keys, " ", w.Fault != ""))
+		}
+	}}
+	file := filepath.Join(t.TempDir(), "vrrp.key")
+	wants := []model.VRRPWant{{VirtualRouter: model.VirtualRouter{Name: "plain"}},
+		{VirtualRouter: model.VirtualRouter{Name: "front", Auth: model.VRRPAuth{KeyFile: file}}, Revision: 1}}
+	write := func(id int) {
+		t.Helper()
+		key := strings.Repeat(fmt.Sprintf("%02x", id), 31) + "ff"
+		if err := os.WriteFile(file, []byte(fmt.Sprint(id, " ", key)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(what string, expected ...string) {
+		t.Helper()
+		followed = nil
+		if err := ring.Apply(t.Context(), slices.Clone(wants)); err != nil {
+			followed = append(followed, "error")
+		}
+		if diff := cmp.Diff(expected, followed); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	run("there is no file", "plain [] false", "front [] true", "error")
+	run("still none", "plain [] false", "front [] true", "error")
+	write(7)
+	run("there is one", "plain [] false", "front [key 7] false")
+	write(8)
+	run("nobody has reloaded")
+	wants[1].Source = netip.MustParseAddr("192.0.2.2")
+	run("something else is wanted", "plain [] false", "front [key 7] false")
+	wants[1].Revision = 2
+	run("reloaded", "plain [] false", "front [key 8] false")
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	wants[1].Revision = 3
+	run("others can read it", "plain [] false", "front [key 8] false", "error")
+	write(9)
+	if err := os.Chmod(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run("mended", "plain [] false", "front [key 9] false")
 }

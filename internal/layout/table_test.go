@@ -27,14 +27,14 @@ var table = map[string][]string{
 	"internal/sched":    {"internal/model"},
 	"internal/plan":     {"internal/model"},
 	"internal/report":   {"internal/model", "internal/packet"},
-	"internal/config":   {"internal/model", "internal/suggest", "internal/trust", "internal/connsync"}, // which knows what a key is
+	"internal/config":   {"internal/model", "internal/suggest", "internal/trust", "internal/connsync", "internal/vrrp"}, // which know what a key is
 	"internal/importer": {"internal/model"},
 
 	// What goes on.
 	"internal/program":       {"internal/trust"},
 	"internal/health":        {"internal/model", "internal/program", "internal/trust"},
 	"internal/notify":        {"internal/model", "internal/program", "internal/trust"},
-	"internal/vrrp":          {"internal/model", "internal/packet", "internal/urgent"},
+	"internal/vrrp":          {"internal/model", "internal/packet", "internal/trust", "internal/urgent"},
 	"internal/bfd":           {"internal/model", "internal/urgent"},
 	"internal/connsync":      {"internal/model", "internal/trust"},
 	"internal/connsync/ipvs": {"internal/model"},

@@ -27,6 +27,36 @@ type VirtualRouter struct {
 	Group        string         // of virtual routers that are master together or not at all; "": it stands alone
 	Track        []Track        // what else decides; its whole group has it
 	VirtualMAC   bool           // the addresses are at a MAC of the virtual router's own, whoever is master
+	Auth         VRRPAuth       // by which adverts of its directors are known
+}
+
+// VRRPAuth is how adverts are signed, and whose are believed (draft-cassen-vrrp-auth-hmac). The zero value is not at all.
+type VRRPAuth struct {
+	KeyFile string // path of the file with the keys that all directors have; "": there are none
+	Mode    VRRPAuthMode
+}
+
+// VRRPAuthMode is how far signing has got. On all directors one step after the other is taken.
+type VRRPAuthMode uint8
+
+const (
+	AuthEnforce    VRRPAuthMode = iota // signed, and what is not is not believed
+	AuthPermissive                     // signed; what is not is believed, too
+	AuthReceive                        // not signed; what others sign must be right
+)
+
+var vrrpAuthModes = map[VRRPAuthMode]string{AuthEnforce: "enforce", AuthPermissive: "permissive", AuthReceive: "receive-only"}
+
+func (m VRRPAuthMode) String() string { return vrrpAuthModes[m] }
+
+// ParseVRRPAuthMode is the inverse of VRRPAuthMode.String.
+func ParseVRRPAuthMode(s string) (VRRPAuthMode, bool) {
+	for m, name := range vrrpAuthModes {
+		if name == s {
+			return m, true
+		}
+	}
+	return 0, false
 }
 
 // MAC is where the addresses are (RFC 9568 section 7.3); zero: at that of the master's interface.
@@ -132,6 +162,8 @@ type VRRPSeen struct {
 	Priority uint8  // of that master's adverts
 	Unsaid   string // why no advert gets away of one that is or would be master; "": they do
 	Conflict string // somebody else's adverts that cannot be right: "192.0.2.9 advertises id 51 with other addresses (…)"; "": none of late
+
+	ConflictFix string // the way out of it; "": another id, or the same on all directors
 }
 
 // VRRPWant is a virtual router as it shall run. Its Source is chosen, unless there is a fault, and its Priority is what
@@ -144,4 +176,6 @@ type VRRPWant struct {
 	Tracked string // what is wrong with what it tracks, and what that does to the priority; "": nothing is
 	Unknown string // why it is not known how something stands that it tracks, which stays as it was; "": it is
 	Waits   string // why it takes over from no master who lives, although the Spec lets it; "": nothing keeps it from that
+	// Revision is that of the configuration where there are keys: with another one they are read again.
+	Revision uint64
 }

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -17,6 +18,9 @@ func virtualRouters(spec model.Spec, seen model.Seen, standings map[model.Servic
 	network, ofGroups := seen.Network, groupTracks(spec.VirtualRouters)
 	for _, r := range spec.VirtualRouters {
 		want := model.VRRPWant{VirtualRouter: r, Written: r.Priority}
+		if r.Auth.KeyFile != "" {
+			want.Revision = spec.Revision
+		}
 		link, wrong := linkOf(network, r.Interface)
 		want.Link, want.Fault = link.Index, wrong
 		if want.Fault == "" {
@@ -212,7 +216,7 @@ func routerProblems(spec model.Spec, routers []model.VRRPWant, seen map[string]m
 		}
 		if now.Conflict != "" {
 			out = append(out, model.Problem{What: what + " is in conflict", Why: now.Conflict,
-				Fix: fmt.Sprintf("give it another `id:` than %d on all of its directors, or have all of them say the same", r.ID)})
+				Fix: cmp.Or(now.ConflictFix, fmt.Sprintf("give it another `id:` than %d on all of its directors, or have all of them say the same", r.ID))})
 		}
 		if link, ok := linkByIndex(network, r.Link); ok {
 			out = append(out, strays(spec, r.VirtualRouter, link)...)

@@ -28,7 +28,8 @@ type Router struct {
 	MasterPriority uint8 // of the one that advertises; 0: that is this director, or nobody is known
 	Addresses      []netip.Prefix
 	MAC            model.MAC // where they are; zero: at that of the master's interface
-	Conflict       string    // what somebody on the link advertises that cannot be right; "": nothing of late
+	Auth           model.VRRPAuth
+	Conflict       string // what somebody on the link advertises that cannot be right; "": nothing of late
 	Counts         RouterCounts
 }
 
@@ -51,7 +52,7 @@ func routers(in Input) (out []Router) {
 			State: seen.State, Since: seen.Since, Why: waiting(want, seen), Priority: want.Priority,
 			Written: want.Written, Tracked: want.Tracked, Group: want.Group,
 			Master: seen.Master, MasterPriority: seen.Priority,
-			Addresses: want.Addresses, MAC: want.MAC(), Conflict: seen.Conflict, Counts: counts,
+			Addresses: want.Addresses, MAC: want.MAC(), Auth: want.Auth, Conflict: seen.Conflict, Counts: counts,
 		})
 	}
 	return out

@@ -43,6 +43,9 @@ func virtualRouters(in report.Snapshot) []api.VirtualRouter {
 		if r.Master.IsValid() {
 			one.Master, one.MasterPriority = r.Master.String(), &r.MasterPriority
 		}
+		if r.Auth.KeyFile != "" {
+			one.Auth = r.Auth.Mode.String()
+		}
 		if r.MAC != (model.MAC{}) {
 			one.MAC = net.HardwareAddr(r.MAC[:]).String()
 		}

@@ -22,6 +22,7 @@ import (
 //	| v2: Auth type | Interval, s   |          Checksum             |
 //	+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //	|          Addresses; v2: 8 bytes of authentication             |
+//	|          Trailer, if it is signed                             |
 type advert struct {
 	version   model.VRRPVersion
 	id        uint8
@@ -30,6 +31,8 @@ type advert struct {
 	addresses []netip.Addr
 	auth      auth               // of version 2
 	checksum  model.VRRPChecksum // of version 3 over IPv4: how it was read, or is to be made
+	trailer   *trailer           // nil: it is not signed
+	text      []byte             // of one that is heard, as it came
 }
 
 // way is how an advert went.
@@ -71,20 +74,32 @@ func parse(b []byte, w way) (advert, Reason) {
 
 func (a advert) parse3(b []byte, w way) (advert, Reason) {
 	size := len(w.source.AsSlice())
-	if len(b) != headLength+int(b[3])*size {
+	end := headLength + int(b[3])*size
+	if !isWhole(b, end) {
 		return advert{}, ReasonLength
 	}
+	covered := b
+	if w.source.Is4() {
+		covered = b[:end]
+	}
 	var ok bool
-	if a.checksum, ok = readChecksum(b, w); !ok {
+	if a.checksum, ok = readChecksum(covered, w); !ok {
 		return advert{}, ReasonChecksum
 	}
 	a.interval = time.Duration(binary.BigEndian.Uint16(b[4:])&mostInterval) * centisecond
-	a.addresses = parseAddresses(b[headLength:], size)
-	return a.sound()
+	a.addresses = parseAddresses(b[headLength:end], size)
+	return a.sound(b[end:])
 }
 
-// sound refuses what would leave nothing to be master of, or no time to be one.
-func (a advert) sound() (advert, Reason) {
+// isWhole says whether an advert that ends there does so, or with a trailer.
+func isWhole(b []byte, end int) bool { return len(b) == end || len(b) == end+trailerLength }
+
+// sound refuses what would leave nothing to be master of, or no time to be one, and what is no trailer behind it.
+func (a advert) sound(behind []byte) (advert, Reason) {
+	var why Reason
+	if a.trailer, why = parseTrailer(behind); why != Taken {
+		return advert{}, why
+	}
 	switch {
 	case len(a.addresses) == 0:
 		return advert{}, ReasonCount // RFC 9568 section 5.2.5
@@ -127,18 +142,30 @@ func pseudoHeader(w way, length int) []byte {
 
 // bytes is the advert as it goes this way.
 func (a advert) bytes(w way) []byte {
-	if a.version == model.VRRP2 {
-		return a.bytes2()
-	}
-	b := a.head()
-	binary.BigEndian.PutUint16(b[4:], uint16(a.interval/centisecond))
-	b = appendAddresses(b, a.addresses)
-	covered := b
-	if w.source.Is6() || a.checksum != model.ChecksumMessage {
+	b := a.message()
+	end := len(b)
+	b = a.trailer.append(b)
+	var covered []byte
+	switch {
+	case w.source.Is6():
 		covered = append(pseudoHeader(w, len(b)), b...)
+	case a.version == model.VRRP3 && a.checksum != model.ChecksumMessage:
+		covered = append(pseudoHeader(w, end), b[:end]...)
+	default:
+		covered = b[:end]
 	}
 	binary.BigEndian.PutUint16(b[checksumAt:], packet.Checksum(covered))
 	return b
+}
+
+// message is the advert without its checksum and its trailer.
+func (a advert) message() []byte {
+	if a.version == model.VRRP2 {
+		return a.message2()
+	}
+	b := a.head()
+	binary.BigEndian.PutUint16(b[4:], uint16(a.interval/centisecond))
+	return appendAddresses(b, a.addresses)
 }
 
 func (a advert) head() []byte {

@@ -3,7 +3,6 @@
 package vrrp
 
 import (
-	"encoding/binary"
 	"time"
 
 	"github.com/weir-lb/weir/internal/packet"
@@ -28,21 +27,19 @@ func (a advert) parse2(b []byte) (advert, Reason) {
 	const size = 4
 	end := headLength + int(b[3])*size
 	switch {
-	case len(b) != end+authLength:
+	case !isWhole(b, end+authLength):
 		return advert{}, ReasonLength
-	case packet.Checksum(b) != 0:
+	case packet.Checksum(b[:end+authLength]) != 0:
 		return advert{}, ReasonChecksum
 	}
 	a.auth = auth{b[4], [authLength]byte(b[end:])}
 	a.interval = time.Duration(b[5]) * time.Second
 	a.addresses = parseAddresses(b[headLength:end], size)
-	return a.sound()
+	return a.sound(b[end+authLength:])
 }
 
-func (a advert) bytes2() []byte {
+func (a advert) message2() []byte {
 	b := a.head()
 	b[4], b[5] = a.auth.kind, byte(a.interval/time.Second)
-	b = append(appendAddresses(b, a.addresses), a.auth.data[:]...)
-	binary.BigEndian.PutUint16(b[checksumAt:], packet.Checksum(b))
-	return b
+	return append(appendAddresses(b, a.addresses), a.auth.data[:]...)
 }

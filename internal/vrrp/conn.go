@@ -32,12 +32,12 @@ type heard struct {
 }
 
 const (
-	groupID    = 0x12                     // of the group in IPv4 and in IPv6
-	control    = 0xc0                     // CS6, of control traffic of networks (RFC 4594)
-	priority   = 6                        // of the queue: what TOS CS6 alone would not reach is below 7, which needs rights
-	buffer     = 64 << 10                 // of the socket; a hundred adverts: later ones are the newer ones' business
-	most       = 60 + headLength + 255*16 // bytes of an advert, with the header of IPv4
-	mostAtOnce = 256                      // messages read before time is looked at again
+	groupID    = 0x12                                     // of the group in IPv4 and in IPv6
+	control    = 0xc0                                     // CS6, of control traffic of networks (RFC 4594)
+	priority   = 6                                        // of the queue: what TOS CS6 alone would not reach is below 7, which needs rights
+	buffer     = 64 << 10                                 // of the socket; a hundred adverts: later ones are the newer ones' business
+	most       = 60 + headLength + 255*16 + trailerLength // bytes of an advert, with the header of IPv4
+	mostAtOnce = 256                                      // messages read before time is looked at again
 )
 
 // family is how IPv4 and IPv6 differ.
@@ -59,7 +59,7 @@ func familyOf(router model.VirtualRouter) family {
 }
 
 // open makes the socket. It hears adverts of the router's id only.
-func open(want model.VRRPWant) (*conn, error) {
+func open(want Want) (*conn, error) {
 	if err := checkSource(want); err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (c *conn) drain() {
 	}
 }
 
-func (c *conn) prepare(want model.VRRPWant) error {
+func (c *conn) prepare(want Want) error {
 	filter := c.family.filter(want.ID)
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	return errors.Join(

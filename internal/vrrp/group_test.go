@@ -381,7 +381,7 @@ func TestWhoBeginsDoesNotObeyWhatWasDecidedBefore(t *testing.T) {
 // TestGroupIsThatOfBeforeIfAnyOfItGoesOn, and what a group of the same name had decided is nothing to another one.
 func TestGroupIsThatOfBeforeIfAnyOfItGoesOn(t *testing.T) {
 	r := NewRunner(nil, slog.New(slog.DiscardHandler))
-	follows := func(wants ...model.VRRPWant) *group {
+	follows := func(wants ...Want) *group {
 		r.groups = r.groupsOf(wants)
 		if _, err := r.all(wants); err != nil {
 			t.Fatal(err)
@@ -389,8 +389,8 @@ func TestGroupIsThatOfBeforeIfAnyOfItGoesOn(t *testing.T) {
 		r.assemble(wants)
 		return r.groups["pair"]
 	}
-	wanted := func(name string, id uint8, group string) model.VRRPWant {
-		return model.VRRPWant{VirtualRouter: of(100, func(r *model.VirtualRouter) { r.Name, r.ID, r.Group = name, id, group })}
+	wanted := func(name string, id uint8, group string) Want {
+		return Want{VRRPWant: model.VRRPWant{VirtualRouter: of(100, func(r *model.VirtualRouter) { r.Name, r.ID, r.Group = name, id, group })}}
 	}
 	first := follows(wanted("front", 51, "pair"), wanted("back", 52, "pair"), wanted("alone", 53, ""))
 	if follows(wanted("front", 61, "pair"), wanted("back", 52, "pair"), wanted("alone", 53, "")) != first {

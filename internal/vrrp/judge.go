@@ -11,9 +11,9 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// judge says whether an advert of the virtual router's id is one of it (RFC 9568 section 7.1). own are the addresses
-// that adverts of this one come from.
-func judge(router model.VirtualRouter, own netip.Addr, a advert, w way) Reason {
+// judgeWay says whether an advert of the virtual router's id comes from whom it may, as it may (RFC 9568 section 7.1).
+// own is the address that adverts of this one come from.
+func judgeWay(router model.VirtualRouter, own netip.Addr, a advert, w way) Reason {
 	switch {
 	case w.source == own:
 		return ReasonOwn
@@ -23,6 +23,13 @@ func judge(router model.VirtualRouter, own netip.Addr, a advert, w way) Reason {
 		return ReasonPeer
 	case a.version != router.Version:
 		return ReasonVersion
+	}
+	return Taken
+}
+
+// judge says whether an advert that is believed is one of the virtual router.
+func judge(router model.VirtualRouter, a advert) Reason {
+	switch {
 	case a.auth.kind != authNone:
 		return ReasonAuth
 	case a.version == model.VRRP2 && a.interval != router.Advertise:
@@ -45,23 +52,40 @@ func sameAddresses(a, b []netip.Addr) bool {
 	return slices.Equal(slices.SortedFunc(slices.Values(a), netip.Addr.Compare), slices.SortedFunc(slices.Values(b), netip.Addr.Compare))
 }
 
-// conflict says of a whole and well made advert that does not count what cannot be right with it; "": it may be
+// conflict is what cannot be right with adverts of somebody else. The zero value is none.
+type conflict struct {
+	what string
+	fix  string // "": another id, or the same on all
+}
+
+// conflictOf says of a whole and well made advert that does not count what cannot be right with it; none: it may be
 // nobody's mistake.
-func conflict(router model.VirtualRouter, a advert, w way, why Reason) string {
-	who := fmt.Sprintf("%s advertises id %d ", w.source, a.id)
+func conflictOf(router model.VirtualRouter, a advert, w way, why Reason) conflict {
+	who, file := fmt.Sprintf("%s advertises id %d ", w.source, a.id), router.Auth.KeyFile
+	sameKeys := fmt.Sprintf("have the same keys in %s on all directors, and run `weir reload` there; without it %s is nobody whom this director knows", file, w.source)
 	switch why {
 	case ReasonVersion:
-		return who + fmt.Sprintf("in version %d, here it is version %d", a.version, router.Version)
+		return conflict{what: who + fmt.Sprintf("in version %d, here it is version %d", a.version, router.Version)}
 	case ReasonAuth:
-		return who + "with a password, here there is none"
+		return conflict{what: who + "with a password, here there is none"}
 	case ReasonInterval:
-		return who + fmt.Sprintf("every %s, here it is every %s", a.interval, router.Advertise)
+		return conflict{what: who + fmt.Sprintf("every %s, here it is every %s", a.interval, router.Advertise)}
 	case ReasonAddresses:
-		return who + fmt.Sprintf("with other addresses (%s)", listed(a.addresses))
+		return conflict{what: who + fmt.Sprintf("with other addresses (%s)", listed(a.addresses))}
 	case ReasonOwner:
-		return who + "whose addresses are this host's own"
+		return conflict{what: who + "whose addresses are this host's own"}
+	case ReasonSigned:
+		return conflict{who + "and signs that, here there is no key", "write `auth:` on this director as it is there, and run `weir reload`"}
+	case ReasonUnsigned:
+		return conflict{who + "and does not sign that, here there is a key", fmt.Sprintf("write `auth:` there as it is here, or find out who that is; until all sign, `mode: %s` believes it", model.AuthPermissive)}
+	case ReasonKey:
+		return conflict{who + fmt.Sprintf("and signs that with key %d, which is not in %s", a.trailer.key, file), sameKeys}
+	case ReasonHMAC:
+		return conflict{who + fmt.Sprintf("and signs that with another key %d than %s has", a.trailer.key, file), sameKeys}
+	case ReasonStale:
+		return conflict{who + "as of an earlier time: its clock is wrong, or somebody repeats it", "set the clocks of all directors (NTP), or find out who repeats adverts"}
 	}
-	return ""
+	return conflict{}
 }
 
 // listed names the first few: there may be 255.

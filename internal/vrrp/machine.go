@@ -52,6 +52,7 @@ type machine struct {
 	rivals   int            // adverts of others in a row, who hold themselves for master
 	rivalAt  time.Time      // when there was the latest
 
+	guard     guard              // of whom it believes
 	checksum  model.VRRPChecksum // that others had last
 	conflicts struct {
 		latest time.Time // when there last was the one that is told
@@ -89,7 +90,7 @@ const (
 )
 
 func newMachine(want model.VirtualRouter, own netip.Addr) *machine {
-	return &machine{want: want, own: own, checksum: model.ChecksumPseudo}
+	return &machine{want: want, own: own, guard: newGuard(), checksum: model.ChecksumPseudo}
 }
 
 // start is the RFC's Startup event. Nothing is begun within StartDelay, nor as long as there is a fault.
@@ -196,8 +197,7 @@ func (m *machine) rise(now time.Time, why string) []deed {
 }
 
 func (m *machine) enter(now time.Time, state model.VRRPState, why string) []deed {
-	conflict := m.seen.Conflict
-	m.seen = model.VRRPSeen{State: state, Since: now, Why: why, Conflict: conflict}
+	m.seen = model.VRRPSeen{State: state, Since: now, Why: why, Conflict: m.seen.Conflict, ConflictFix: m.seen.ConflictFix}
 	m.waits, m.resigned = false, ""
 	return []deed{{kind: tell}}
 }
@@ -242,7 +242,7 @@ func (m *machine) stay(now time.Time) {
 		m.enter(now, model.VRRPBackup, "nobody heard that it is master")
 		return
 	}
-	m.before.Conflict = m.seen.Conflict
+	m.before.Conflict, m.before.ConflictFix = m.seen.Conflict, m.seen.ConflictFix
 	m.seen = m.before
 }
 
@@ -276,8 +276,8 @@ func (m *machine) turn() time.Duration {
 
 // hear takes an advert of the virtual router's id in, and says whether it counts.
 func (m *machine) hear(now time.Time, a advert, w way) ([]deed, Reason) {
-	if why := judge(m.want, m.own, a, w); why != Taken {
-		return m.clash(now, conflict(m.want, a, w, why)), why
+	if why := m.judge(now, a, w); why != Taken {
+		return m.clash(now, conflictOf(m.want, a, w, why)), why
 	}
 	m.learn(a)
 	switch {
@@ -291,6 +291,17 @@ func (m *machine) hear(now time.Time, a advert, w way) ([]deed, Reason) {
 		return m.hearAsMaster(now, a, w.source), Taken
 	}
 	return nil, Taken
+}
+
+// judge looks first at whose it is: what it says is nothing to who does not believe it.
+func (m *machine) judge(now time.Time, a advert, w way) Reason {
+	if why := judgeWay(m.want, m.own, a, w); why != Taken {
+		return why
+	}
+	if why := m.guard.admit(now, a, w.source); why != Taken {
+		return why
+	}
+	return judge(m.want, a)
 }
 
 func (m *machine) learn(a advert) {
@@ -396,7 +407,7 @@ func (m *machine) defend(now time.Time, a advert, w way) []deed {
 	if a.priority == 0 {
 		return nil
 	}
-	do := m.clash(now, conflict(m.want, a, w, ReasonOwner))
+	do := m.clash(now, conflictOf(m.want, a, w, ReasonOwner))
 	if a.priority == owner || m.hasAsserted(now) { // two owners shall not shout each other down
 		return do
 	}
@@ -413,20 +424,21 @@ func (m *machine) rival(now time.Time, a advert, from netip.Addr) []deed {
 	if m.rivals++; m.rivals < rivalsTold {
 		return nil
 	}
-	return m.clash(now, fmt.Sprintf("%s advertises id %d with priority %d, as if it were master: it may not hear this one", from, a.id, a.priority))
+	return m.clash(now, conflict{what: fmt.Sprintf("%s advertises id %d with priority %d, as if it were master: it may not hear this one", from, a.id, a.priority)})
 }
 
 // clash knows a conflict, and reports whether it is another one than is told. Many at once are no reason to tell
 // more often.
-func (m *machine) clash(now time.Time, text string) []deed {
-	if text == m.seen.Conflict {
+func (m *machine) clash(now time.Time, c conflict) []deed {
+	if c.what == m.seen.Conflict {
 		m.conflicts.latest = now
 		return nil
 	}
-	if text == "" || m.seen.Conflict != "" && now.Before(m.conflicts.told.Add(conflictEvery)) {
+	if c.what == "" || m.seen.Conflict != "" && now.Before(m.conflicts.told.Add(conflictEvery)) {
 		return nil
 	}
-	m.seen.Conflict, m.conflicts.latest, m.conflicts.told = text, now, now
+	m.seen.Conflict, m.seen.ConflictFix = c.what, c.fix
+	m.conflicts.latest, m.conflicts.told = now, now
 	return []deed{{kind: tell}}
 }
 
@@ -441,7 +453,7 @@ func (m *machine) forget(now time.Time) []deed {
 	if !isDue(m.conflictEnds(), now) {
 		return nil
 	}
-	m.seen.Conflict = ""
+	m.seen.Conflict, m.seen.ConflictFix = "", ""
 	return []deed{{kind: tell}}
 }
 

@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/vrrp"
 )
 
@@ -99,9 +98,17 @@ func direct(wants string) error {
 }
 
 func follow(runner *vrrp.Runner, text string) error {
-	var wants []model.VRRPWant
+	var wants []vrrp.Want
 	if err := json.Unmarshal([]byte(text), &wants); err != nil {
 		return err
+	}
+	for i := range wants {
+		if file := wants[i].Auth.KeyFile; file != "" {
+			var err error
+			if wants[i].Keys, err = vrrp.LoadKeys(file); err != nil {
+				return err
+			}
+		}
 	}
 	runner.Follow(wants)
 	return nil

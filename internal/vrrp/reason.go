@@ -2,7 +2,8 @@
 
 package vrrp
 
-// Reason is why an advert that was heard does not count (RFC 9568 section 7.1, RFC 3768 section 7.1). One of another
+// Reason is why an advert that was heard does not count (RFC 9568 section 7.1, RFC 3768 section 7.1; of signatures
+// guard.go). One of another
 // virtual router's id is not for this one, and no reason.
 type Reason uint8
 
@@ -21,13 +22,21 @@ const (
 	ReasonInterval                  // version 2: not that of the virtual router; version 3: none
 	ReasonAddresses                 // of other addresses than the virtual router's
 	ReasonOwner                     // the addresses are this host's own: nobody else is master of them
+	ReasonSigned                    // it is signed, and here there is no key
+	ReasonUnsigned                  // it is not, and here there is one
+	ReasonTrailer                   // what is behind it is no signature of a kind that is known
+	ReasonKey                       // signed with a key that is not in the file
+	ReasonHMAC                      // changed under way, or signed by somebody who has not the key
+	ReasonStale                     // of an earlier time than its sender's is by now
+	ReasonReplay                    // it was here already, or a later one was
 	reasons                         // their number
 )
 
 var reasonNames = [reasons]string{
 	Taken: "taken", ReasonTTL: "ttl", ReasonVersion: "version", ReasonType: "type", ReasonLength: "length", ReasonCount: "count",
 	ReasonChecksum: "checksum", ReasonOwn: "own", ReasonDestination: "destination", ReasonPeer: "peer", ReasonAuth: "auth",
-	ReasonInterval: "interval", ReasonAddresses: "addresses", ReasonOwner: "owner",
+	ReasonInterval: "interval", ReasonAddresses: "addresses", ReasonOwner: "owner", ReasonSigned: "signed", ReasonUnsigned: "unsigned",
+	ReasonTrailer: "trailer", ReasonKey: "key", ReasonHMAC: "hmac", ReasonStale: "stale", ReasonReplay: "replay",
 }
 
 func (r Reason) String() string { return reasonNames[r] }

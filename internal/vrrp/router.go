@@ -34,7 +34,7 @@ type router struct {
 	leased Leased // it begins as master while its lease holds; nil: it does not; never changed while it runs
 
 	// Of its own goroutine.
-	want    model.VRRPWant
+	want    Want
 	machine *machine
 	bond    bond           // with its group
 	conn    *conn          // nil: there is none
@@ -53,13 +53,13 @@ type identity struct {
 	is4     bool
 }
 
-func identityOf(want model.VRRPWant) identity {
+func identityOf(want Want) identity {
 	return identity{want.Interface, want.ID, want.Version, want.Addresses[0].Addr().Is4()}
 }
 
 // order is one of these.
 type order struct {
-	want     *model.VRRPWant
+	want     *Want
 	group    *group // with want
 	released bool
 	stepDown chan<- error
@@ -69,14 +69,16 @@ type order struct {
 // retryEvery is how often a socket is tried to open.
 const retryEvery = 200 * time.Millisecond
 
-func newRouter(want model.VRRPWant, g *group, n *news, lease Lease, log *slog.Logger) (*router, error) {
+func newRouter(want Want, g *group, n *news, lease Lease, log *slog.Logger) (*router, error) {
 	b, err := urgent.NewBell()
 	if err != nil {
 		return nil, err
 	}
-	return &router{log: log.With("vrrp", want.Name), news: n, lease: lease, bell: b, orders: make(chan order, 16), done: make(chan struct{}),
+	r := &router{log: log.With("vrrp", want.Name), news: n, lease: lease, bell: b, orders: make(chan order, 16), done: make(chan struct{}),
 		id: identityOf(want), want: want, machine: newMachine(want.VirtualRouter, netip.Addr{}),
-		bond: bond{member: &member{name: want.Name, ring: b.Ring}, group: g}}, nil
+		bond: bond{member: &member{name: want.Name, ring: b.Ring}, group: g}}
+	r.machine.guard.follow(want.VirtualRouter, want.Keys)
+	return r, nil
 }
 
 // tell gives it an order, unless it has ended, and says whether it did.
@@ -91,7 +93,7 @@ func (r *router) tell(o order) bool {
 }
 
 // is says whether what is wanted is this virtual router, for others on the link.
-func (r *router) is(want model.VRRPWant) bool {
+func (r *router) is(want Want) bool {
 	return r.id == identityOf(want)
 }
 
@@ -234,6 +236,7 @@ func (r *router) hear(now time.Time, h heard) {
 	var deeds []deed
 	a, why := parse(h.text, h.way)
 	if why == Taken {
+		a.text = h.text
 		deeds, why = r.machine.hear(now, a, h.way)
 	}
 	r.tally.heard[why].Add(1)
@@ -268,11 +271,12 @@ func (r *router) follow(now time.Time, o order) {
 	}
 }
 
-func (r *router) become(now time.Time, want model.VRRPWant) {
+func (r *router) become(now time.Time, want Want) {
 	if want.Link != r.want.Link || want.VirtualMAC != r.want.VirtualMAC || !slices.Equal(want.Peers, r.want.Peers) {
 		r.hangUp()
 	}
 	r.want = want
+	r.machine.guard.follow(want.VirtualRouter, want.Keys)
 	r.moveSource()
 	r.settle(now)
 }
@@ -370,7 +374,7 @@ func (r *router) complain(what string, err error, before string) string {
 
 // advertise sends an advert. Where that fails because its source has gone, there is a fault.
 func (r *router) advertise(now time.Time, priority uint8) {
-	sent, err := r.send(priority)
+	sent, err := r.send(now, priority)
 	if err != nil {
 		r.tally.unsent.Add(1)
 	}
@@ -390,9 +394,9 @@ func (r *router) advertise(now time.Time, priority uint8) {
 
 var errNoSocket = errors.New("there is no socket")
 
-func (r *router) send(priority uint8) (sent int, err error) {
+func (r *router) send(now time.Time, priority uint8) (sent int, err error) {
 	if r.conn == nil {
 		return 0, errNoSocket
 	}
-	return r.conn.send(r.machine.advert(priority))
+	return r.conn.send(r.machine.guard.sign(now, r.machine.advert(priority), r.conn.own))
 }

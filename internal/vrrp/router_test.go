@@ -25,7 +25,7 @@ func (stuck) Handle(context.Context, slog.Record) error { select {} }
 func unthreaded(log *slog.Logger) (*router, *[]time.Duration) {
 	asked := &[]time.Duration{}
 	lease := func(_ string, holds time.Duration) error { *asked = append(*asked, holds); return nil }
-	want := model.VRRPWant{VirtualRouter: of(100)}
+	want := Want{VRRPWant: model.VRRPWant{VirtualRouter: of(100)}}
 	return &router{log: log, news: newNews(), lease: lease, want: want, machine: newMachine(want.VirtualRouter, left)}, asked
 }
 
@@ -37,7 +37,7 @@ func TestNoAdvertWaitsForTheLogOrForNews(t *testing.T) {
 		defer close(done)
 		for i := range 10000 {
 			r.failed = r.complain("an advert was not sent", errors.New([]string{"busy", "not permitted"}[i%2]), r.failed)
-			r.do(time.Now(), r.machine.clash(time.Now(), netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}).String()))
+			r.do(time.Now(), r.machine.clash(time.Now(), conflict{what: netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}).String()}))
 		}
 	}()
 	select {

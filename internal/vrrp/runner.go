@@ -13,6 +13,12 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
+// Want is a virtual router as it shall run, and the keys of its directors.
+type Want struct {
+	model.VRRPWant
+	Keys Keys
+}
+
 // Runner runs each virtual router that it follows.
 //
 //	Follow ──► Run ──► router (one thread each) ──► news ──► out
@@ -21,7 +27,7 @@ import (
 type Runner struct {
 	log    *slog.Logger
 	lease  Lease
-	follow chan []model.VRRPWant // a mailbox: the newest list
+	follow chan []Want // a mailbox: the newest list
 	news   *news
 
 	mu      sync.Mutex
@@ -51,11 +57,11 @@ type Lease func(name string, holds time.Duration) error
 
 // NewRunner makes one that follows nobody yet.
 func NewRunner(lease Lease, log *slog.Logger) *Runner {
-	return &Runner{log: log, lease: lease, follow: make(chan []model.VRRPWant, 1), news: newNews(), routers: map[string]*router{}, groups: map[string]*group{}}
+	return &Runner{log: log, lease: lease, follow: make(chan []Want, 1), news: newNews(), routers: map[string]*router{}, groups: map[string]*group{}}
 }
 
 // Follow says which virtual routers shall run, and how. The newest list wins.
-func (r *Runner) Follow(wants []model.VRRPWant) {
+func (r *Runner) Follow(wants []Want) {
 	wants = slices.Clone(wants)
 	for {
 		select {
@@ -102,7 +108,7 @@ func (r *Runner) handOut(out func(Change)) {
 }
 
 // become starts and ends routers until exactly those run that are wanted.
-func (r *Runner) become(wants []model.VRRPWant) error {
+func (r *Runner) become(wants []Want) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.groups = r.groupsOf(wants)
@@ -133,7 +139,7 @@ func (r *Runner) become(wants []model.VRRPWant) error {
 
 // groupsOf are the groups that are named. One is that of before where any of it goes on: what it has decided is nothing
 // to routers that have yet to begin.
-func (r *Runner) groupsOf(wants []model.VRRPWant) map[string]*group {
+func (r *Runner) groupsOf(wants []Want) map[string]*group {
 	out := map[string]*group{}
 	for _, want := range wants {
 		switch name, before := want.Group, r.groups[want.Group]; {
@@ -148,7 +154,7 @@ func (r *Runner) groupsOf(wants []model.VRRPWant) map[string]*group {
 }
 
 // goingOn is the virtual router that is the wanted one already; nil: none is.
-func (r *Runner) goingOn(want model.VRRPWant) *router {
+func (r *Runner) goingOn(want Want) *router {
 	if old := r.routers[want.Name]; old != nil && !old.ending && old.is(want) {
 		return old
 	}
@@ -156,7 +162,7 @@ func (r *Runner) goingOn(want model.VRRPWant) *router {
 }
 
 // assemble lets each group know its members.
-func (r *Runner) assemble(wants []model.VRRPWant) {
+func (r *Runner) assemble(wants []Want) {
 	members := map[string][]*member{}
 	for _, want := range wants {
 		members[want.Group] = append(members[want.Group], r.routers[want.Name].bond.member)
@@ -169,7 +175,7 @@ func (r *Runner) assemble(wants []model.VRRPWant) {
 }
 
 // all returns what makes each of them run as it is wanted, up to one that cannot be made.
-func (r *Runner) all(wants []model.VRRPWant) (begin []func(), err error) {
+func (r *Runner) all(wants []Want) (begin []func(), err error) {
 	for _, want := range wants {
 		next, err := r.one(want)
 		if err != nil {
@@ -181,7 +187,7 @@ func (r *Runner) all(wants []model.VRRPWant) (begin []func(), err error) {
 }
 
 // one returns what makes one of them run as it is wanted.
-func (r *Runner) one(want model.VRRPWant) (begin func(), err error) {
+func (r *Runner) one(want Want) (begin func(), err error) {
 	g := r.groups[want.Group]
 	if same := r.goingOn(want); same != nil {
 		return func() { same.tell(order{want: &want, group: g}) }, nil

@@ -11,7 +11,7 @@ import (
 )
 
 // checkSource says why adverts cannot come from where they shall.
-func checkSource(want model.VRRPWant) error {
+func checkSource(want Want) error {
 	if !want.Source.IsValid() {
 		return fmt.Errorf("interface %s: there is no address that adverts could come from", want.Interface)
 	}
