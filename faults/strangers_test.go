@@ -104,7 +104,8 @@ func sleep(ctx context.Context, pause time.Duration) error {
 }
 
 // forged: a stranger sends adverts that look right, without authentication: of his own, as if he were the backup, and
-// as if the master said goodbye. Who is on the link can do that; it must not be a secret.
+// as if the master said goodbye. Who is on the link can do that; it must not be a secret. Then the directors begin to
+// sign, change their keys, and he tries again: signed_test.go.
 func forged(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 15,
@@ -112,11 +113,16 @@ func forged(weir string) faults.Fault {
 			{Name: alarm, Unit: "adverts", Bar: 1, Timely: true},
 			{Name: oneOwner, Unit: faults.Seconds, Bar: 1},
 			{Name: failedNew, Unit: "connections"},
+			{Name: signedMoves, Unit: "takeovers"},
+			{Name: signedUncounted, Unit: "reasons"},
+			{Name: signedUntold, Unit: "directors"},
 		},
 		Beside: "three adverts cost the clients of keepalived 2.2.7 5.2 s, with adverts each second",
-		Prepare: func(t *testing.T, _ faults.Size) faults.Run {
-			p := newPair(t, weir, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "true"})
-			return suffers(t, p.isFooled)
+		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			plain := lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "true"}
+			p := newPair(t, weir, plain)
+			s := signing{p, plain, size.Of(500, 10_000)}
+			return suffers(t, p.isFooled, s.isNotFooled)
 		},
 	}
 }

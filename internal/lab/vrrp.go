@@ -5,6 +5,8 @@ package lab
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -14,6 +16,7 @@ type Redundancy struct {
 	Advertise time.Duration
 	Preempt   string // as the configuration has it: true, false, {delay: 1m}
 	Unicast   bool   // they talk to each other alone; otherwise to whoever is on the front LAN
+	Signed    string // mode of auth, with the keys of WriteRouterKeys; "": adverts are not signed
 }
 
 // RouterID is that of the virtual routers of the VIP, one of each family.
@@ -57,12 +60,28 @@ func (l *Lab) virtualAddresses(f Family) string {
 	return fmt.Sprintf("%q, %q", LinkLocal, netip.PrefixFrom(l.VIP.IPv6, front.ipv6.Bits()))
 }
 
-// talks says between whom adverts go.
+// talks says between whom adverts go, and how they are known.
 func (l *Lab) talks(d *Director, r Redundancy, f Family) string {
-	if !r.Unicast {
-		return ""
+	out := ""
+	if r.Unicast {
+		out = fmt.Sprintf(", source: %q, peers: [%s]", d.Address.In(f), l.peers(d, f))
 	}
-	return fmt.Sprintf(", source: %q, peers: [%s]", d.Address.In(f), l.peers(d, f))
+	if r.Signed != "" {
+		out += fmt.Sprintf(", auth: {key_file: %q, mode: %s}", l.routerKeys(), r.Signed)
+	}
+	return out
+}
+
+// routerKeys is the file with the keys of virtual routers of all directors. Each reads it when it reloads.
+func (l *Lab) routerKeys() string { return filepath.Join(l.room.dir, "vrrp.key") }
+
+// WriteRouterKeys has it have these lines.
+func (l *Lab) WriteRouterKeys(text string) error {
+	const mode = 0o600
+	if err := os.WriteFile(l.routerKeys(), []byte(text), mode); err != nil || l.confined == nil {
+		return err
+	}
+	return l.confined.own(l.routerKeys())
 }
 
 // peers are the addresses of the other directors.
