@@ -87,6 +87,15 @@ func (s *sharing) peer(ctx context.Context, d *lab.Director) (api.Peer, error) {
 // loses cuts the master off while nobody speaks, and says how many connections are lost when all do, with the other one
 // for their master. The one that was cut off is backup, and in sync, when it returns.
 func (s *sharing) loses(ctx context.Context, r roles, m *faults.Measured, part string) error {
+	return s.losesThen(ctx, r, m, part, func() error { return nil })
+}
+
+// losesThen lets something happen when the other one is master, before all speak.
+func (s *sharing) losesThen(ctx context.Context, r roles, m *faults.Measured, part string, happen func() error) error {
+	before := s.takenOver(ctx, r.backup)
+	if s.roles(ctx) != r {
+		before = -1
+	}
 	err := inOrder(
 		func() error { return s.lab.Unplug(&r.master.Node) },
 		func() error { return r.master.Signal(syscall.SIGSTOP) },
@@ -95,6 +104,9 @@ func (s *sharing) loses(ctx context.Context, r roles, m *faults.Measured, part s
 	if err == nil {
 		_, err = s.becomes(ctx, r.backup, "master")
 	}
+	if err == nil {
+		err = happen()
+	}
 	if err != nil {
 		return err
 	}
@@ -102,13 +114,34 @@ func (s *sharing) loses(ctx context.Context, r roles, m *faults.Measured, part s
 	if err != nil {
 		return err
 	}
-	note(m, part, float64(outcome.Lost), "")
+	said := ""
+	if n := s.takenOver(ctx, r.backup) - before; before < 0 || n != 1 {
+		said = "the machine let the directors take over by themselves" // what the one knows that was not cut off says nothing
+	}
+	note(m, part, float64(outcome.Lost), said)
 	s.load.Close()
 	if err := s.returns(ctx, r.master); err != nil {
 		return err
 	}
 	_, err = s.inSync(ctx)
 	return err
+}
+
+// takenOver is how often a director has become master of one virtual router; -1: it does not say so.
+func (s *sharing) takenOver(ctx context.Context, d *lab.Director) int {
+	events, err := s.daemons[d].Events(ctx)
+	if err != nil {
+		return -1
+	}
+	times := map[string]int{}
+	most := 0
+	for _, e := range events {
+		if e.Kind == "vrrp_master" {
+			times[e.Router]++
+			most = max(most, times[e.Router])
+		}
+	}
+	return most
 }
 
 // loseSync has the switches lose so much of a hundred of what the directors tell each other of connections, until hear.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -24,7 +25,7 @@ func (d *Dataplane) Apply(ctx context.Context, want model.DataplaneWant) error {
 	if services != nil {
 		d.tables = nil // what was remembered of the maps may be wrong: read it again next time
 	}
-	return errors.Join(services, d.applyLeases(want.Leased), d.applyDetours(want.Detours), d.applyInterfaces(want.Interfaces))
+	return errors.Join(services, d.applyLeases(want.Leased), d.applyDetours(want.Detours), d.applyInterfaces(want.Interfaces), d.bindWaiting(time.Now()))
 }
 
 func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant, own []model.Addr) error {

@@ -20,6 +20,7 @@ type syncer struct {
 	mu        sync.Mutex
 	programs  *syncerParts // nil: not loaded
 	directory *directory   // nil: not read
+	unbound   unbound
 
 	// changesMu guards where Changes goes on.
 	changesMu sync.Mutex

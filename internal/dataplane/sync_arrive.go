@@ -5,6 +5,7 @@ package dataplane
 import (
 	"fmt"
 	"slices"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -16,10 +17,16 @@ import (
 const arriveAttempts = 3
 
 // Insert makes what is here as another director told. What is served here already is left alone; what is new is
-// taken all the same: after a takeover the last news of the master before may still be under way.
+// taken all the same: after a takeover the last news of the master before may still be under way. What is refused for its
+// service or server comes in with that, unless it has ended.
 func (d *Dataplane) Insert(records []model.Record) (out model.Arrived, err error) {
 	d.syncer.mu.Lock()
 	defer d.syncer.mu.Unlock()
+	return d.insert(records, time.Now())
+}
+
+// insert is Insert; the caller has the lock.
+func (d *Dataplane) insert(records []model.Record, now time.Time) (out model.Arrived, err error) {
 	dir, err := d.directoryNow()
 	if err != nil {
 		return out, err
@@ -30,6 +37,7 @@ func (d *Dataplane) Insert(records []model.Record) (out model.Arrived, err error
 		if err != nil {
 			return out, err
 		}
+		d.syncer.unbound.note(r, why, now)
 		if why != 0 {
 			out.Refuse(why)
 			continue
@@ -43,6 +51,7 @@ func (d *Dataplane) Insert(records []model.Record) (out model.Arrived, err error
 func (d *Dataplane) End(ids []model.Identity) (out model.Arrived, err error) {
 	d.syncer.mu.Lock()
 	defer d.syncer.mu.Unlock()
+	d.syncer.unbound.forget(ids)
 	var all []syncerArrival
 	for _, id := range ids {
 		var a syncerArrival
