@@ -6,6 +6,7 @@
 #pragma once
 
 #include "conn.h"
+#include "director.h"
 #include "maps.h"
 #include "mss.h"
 #include "nat.h"
@@ -177,9 +178,18 @@ static __always_inline enum verdict forward_by_method(struct packet *p)
 	return VERDICT_NO_SERVER;
 }
 
+/* forward_ends: the server is this host, or another director has chosen it, whatever is known of the flow here. */
+static __always_inline bool forward_ends(const struct packet *p)
+{
+	__u8 flags = p->server->flags;
+
+	return flags & SERVER_LOCAL ||
+	       (flags & SERVER_BESIDE_LOCAL && director_chose(p->ctx, p->server->service) != NOBODY);
+}
+
 static __always_inline enum verdict forward_to_server(struct packet *p)
 {
-	if (p->server->flags & SERVER_LOCAL)
+	if (forward_ends(p))
 		return VERDICT_LOCAL;
 	enum verdict v = forward_allowed(p);
 	if (v != VERDICT_CONTINUE)

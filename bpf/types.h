@@ -121,6 +121,7 @@ enum service_flag {
 	SERVICE_PERSISTENT = 16,       /* a client's connections go to one server: template.h */
 	SERVICE_EXPIRE_QUIESCENT = 32, /* a template that leads to a server of weight 0 is not followed */
 	SERVICE_ONE_PACKET = 64,       /* UDP: each datagram is scheduled for itself, and begins no connection */
+	SERVICE_LOCAL = 128,           /* one of its servers is this host: director.h */
 };
 
 /* Value of `services` and `ranges`. Written by Go. */
@@ -182,6 +183,8 @@ enum server_flag {
 	SERVER_QUIESCED = 8, /* weight 0: it keeps its connections, and takes no new ones */
 	SERVER_REUSE_CLOSING = 16, /* its service's: a SYN begins another connection where one side has closed */
 	SERVER_REUSE_KEPT = 32,    /* its service's: a SYN goes to the same server even where both sides have closed */
+	SERVER_BESIDE_LOCAL = 64,  /* its service's SERVICE_LOCAL */
+	SERVER_LINGERS = 128, /* not served any more, but not all clients know: what they send goes where it belongs */
 };
 
 /* What becomes of the connections of a server that was taken out of its service. The names are the config's. */
@@ -289,6 +292,13 @@ struct interface {
 struct vlan_key {
 	__u32 ifindex;
 	__u32 vlan; /* id, 1..4094 */
+};
+
+/* Key of `directors`: a server by DR of a service of which this host is one, too. Written by Go. */
+struct director_key {
+	__u32 service; /* id */
+	__u8 mac[6];
+	__u8 pad[2]; /* zero: it is part of the key */
 };
 
 enum xdp_mode {

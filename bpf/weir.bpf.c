@@ -13,6 +13,7 @@
 #include "conn.h"
 #include "create.h"
 #include "csum_bytes.h"
+#include "director.h"
 #include "finish.h"
 #include "forward.h"
 #include "fragment.h"
@@ -45,14 +46,22 @@ static __always_inline __u64 follow(struct packet *p)
 	return next;
 }
 
-/* pick sets p->server: where the client's template leads, or else the one whose turn it is. */
+/* chosen is this host, where another director has chosen it. */
+static __always_inline __u64 chosen(const struct packet *p)
+{
+	return p->service->flags & SERVICE_LOCAL ? director_chose(p->ctx, p->service->id) : NOBODY;
+}
+
+/* pick sets p->server: whom another director has chosen, or where the client's template leads, or else the one whose turn it is. */
 static __always_inline void pick(struct packet *p)
 {
-	bool persistent = is_persistent(p->service);
-	__u64 next = persistent ? follow(p) : NOBODY;
+	__u64 next = chosen(p);
+	bool persistent = next == NOBODY && is_persistent(p->service);
 
+	if (persistent)
+		next = follow(p);
 	p->template = persistent && next == NOBODY;
-	trace_template(next == NOBODY ? 0 : TRACE_FOLLOWED);
+	trace_template(persistent && next != NOBODY ? TRACE_FOLLOWED : 0);
 	if (next == NOBODY)
 		next = sched_next(p);
 	sched_set(p, next);
@@ -186,6 +195,7 @@ static __always_inline enum verdict hashed(enum verdict v)
 {
 	switch (v) {
 	case VERDICT_UNKNOWN_CONNECTION:
+	case VERDICT_NOT_SERVING:
 		return VERDICT_HASHED_UNKNOWN;
 	case VERDICT_HALF_OPEN:
 		return VERDICT_HASHED_HALF_OPEN;
@@ -197,10 +207,22 @@ static __always_inline enum verdict hashed(enum verdict v)
 }
 
 /*
+ * by_no_hash: not to NAT servers, since their answers could not be told from what they send to those who ask them
+ * directly; and of what is not served here only what clients send who do not know yet who is master.
+ */
+static __always_inline bool by_no_hash(const struct packet *p, enum verdict v)
+{
+	const struct server *server = p->server;
+
+	if (!server || (server->forwarding == FORWARDING_NAT && !(server->flags & SERVER_LOCAL)))
+		return true;
+	return v == VERDICT_NOT_SERVING && (!(server->flags & SERVER_LINGERS) || martian(&p->flow));
+}
+
+/*
  * by_hash: what has no connection, and gets none, goes to the server that the hash of its flow names, and
  * all packets of the flow do. Nothing is remembered of them. Not so what is in pieces, since later ones do
- * not say of which flow they are; nor to NAT servers: their answers could not be told from what they send
- * to those who ask them directly.
+ * not say of which flow they are.
  */
 static __always_inline enum verdict by_hash(struct packet *p, enum verdict v)
 {
@@ -209,7 +231,7 @@ static __always_inline enum verdict by_hash(struct packet *p, enum verdict v)
 	if (!exit || p->kind != KIND_WHOLE || !(p->service->flags & SERVICE_FORWARD_UNKNOWN))
 		return v;
 	sched_by_hash(p);
-	if (!p->server || (p->server->forwarding == FORWARDING_NAT && !(p->server->flags & SERVER_LOCAL))) {
+	if (by_no_hash(p, v)) {
 		p->server = NULL;
 		return v;
 	}
@@ -283,7 +305,7 @@ static __always_inline enum verdict resume(struct packet *p)
 	p->server = server_find(p->server_id, p->conn->server_generation);
 	if (!p->server)
 		return starts_connection(p) ? anew(p) : VERDICT_SERVER_GONE;
-	if (!(p->server->flags & SERVER_SERVING))
+	if (!(p->server->flags & (SERVER_SERVING | SERVER_LINGERS)))
 		return VERDICT_NOT_SERVING;
 	p->forwarding = p->conn->forwarding;
 	enum verdict v = VERDICT_CONTINUE;

@@ -30,7 +30,7 @@ func direct(ctx context.Context, s *stage, args []string) (string, error) {
 		"log":        func(context.Context, *stage, []string) (string, error) { return readText(d.Log) },
 		"stop":       func(context.Context, *stage, []string) (string, error) { return "", d.Stop() },
 		"kill":       func(context.Context, *stage, []string) (string, error) { return "", d.Kill() },
-		"serve":      func(ctx context.Context, s *stage, _ []string) (string, error) { return "", s.lab.ServeOn(ctx, d) },
+		"serve":      func(ctx context.Context, s *stage, _ []string) (string, error) { return "", s.serveOn(ctx, d) },
 		"privileges": func(context.Context, *stage, []string) (string, error) { return privileges(d.PID()) },
 		"hangup":     func(context.Context, *stage, []string) (string, error) { return "", d.Signal(syscall.SIGHUP) },
 	})
@@ -39,6 +39,14 @@ func direct(ctx context.Context, s *stage, args []string) (string, error) {
 // ready waits until packets follow the configuration and every server is reachable.
 func ready(ctx context.Context, d *lab.Director) func() error {
 	return func() error { return d.WaitReady(ctx) }
+}
+
+// serveOn lets a director serve as a real server does.
+func (s *stage) serveOn(ctx context.Context, d *lab.Director) error {
+	return inOrder(
+		func() error { return s.lab.ServeOn(ctx, d) },
+		func() error { return s.startEcho(ctx, &d.Node) },
+	)
 }
 
 // share adds to a file of the story that the director shares its connections with the others.
@@ -104,7 +112,7 @@ func directorArgs(d *lab.Director, args []string) []string {
 	run := []string{"--run", d.Run}
 	all := slices.Concat(run, []string{"--bpffs", d.BPFFS, "--state", d.State})
 	return withDirectories(args, map[string][]string{
-		"run": all, "cleanup": all,
+		"run": all, "cleanup": all, "realserver": {"--state", d.State},
 		"status": run, "services": run, "servers": run, "connections": run, "counters": run, "explain": run, "trace": run, "reload": run, "notify": run, "events": run, "vrrp": run, "failover": run, "sync": run,
 	}[args[0]])
 }

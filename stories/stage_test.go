@@ -112,7 +112,7 @@ func buildLab(ctx context.Context, s *stage, args []string) (string, error) {
 		return "", err
 	}
 	for _, server := range s.lab.Servers {
-		if err := s.startEcho(ctx, server); err != nil {
+		if err := s.startEcho(ctx, &server.Node); err != nil {
 			return "", fmt.Errorf("%s: start TCP echo: %w", server.Name, err)
 		}
 	}
@@ -168,14 +168,14 @@ func number(text string) (int, error) {
 	return n, nil
 }
 
-// startEcho sends back what comes over TCP, on every address of a server: the lab's own echo
+// startEcho sends back what comes over TCP, on every address of a host: the lab's own echo
 // speaks UDP.
-func (s *stage) startEcho(ctx context.Context, server *lab.Server) error {
+func (s *stage) startEcho(ctx context.Context, node *lab.Node) error {
 	for network, host := range map[string]string{"tcp4": "0.0.0.0", "tcp6": "::"} {
 		var config net.ListenConfig
 		config.SetMultipathTCP(false)
 		var listener net.Listener
-		err := server.Do(func() (err error) {
+		err := node.Do(func() (err error) {
 			listener, err = config.Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(lab.EchoPort)))
 			return err
 		})

@@ -23,7 +23,7 @@ func words() map[string]word {
 		"lab": buildLab, // lab SHAPE [METHOD] [directors N] [servers N] [mtu N] [tunnel TYPE] [mss SIZE]; the servers serve
 
 		// director_test.go
-		"director": direct, // director [NAME] start|launch|configure|share FILE, or stop|kill|restart|hangup|log|privileges|serve
+		"director": direct, // director [NAME] start|launch|configure|share FILE, or stop|kill|restart|hangup|log|privileges, or serve: as a real server, but for the VIP
 		"weir":     weir,   // weir ARG...: the command line, on the first director; elsewhere: on HOST weir ARG...
 
 		// client_test.go

@@ -78,6 +78,12 @@ type lessor interface {
 func recall(seen *model.Seen, spec model.Spec, path lessor, put []model.VIP, now time.Time) (err error) {
 	seen.VRRP, err = resumed(path, spec, now)
 	seen.Balanced, seen.Held = namesOf(seen.VRRP), holders(spec.VirtualRouters, put)
+	seen.Ceased = map[string]time.Time{}
+	for name := range seen.Held {
+		if !seen.Balanced[name] {
+			seen.Ceased[name] = now
+		}
+	}
 	maps.Copy(seen.Held, seen.Balanced)
 	return err
 }
@@ -208,6 +214,7 @@ func (d *daemon) resign(ctx context.Context) (before *state, some bool) {
 		for name, seen := range s.VRRP {
 			if seen.State == model.VRRPMaster {
 				s.VRRP[name] = model.VRRPSeen{State: model.VRRPInit, Since: time.Now(), Why: "weir stops"}
+				s.Ceased = ceased(s.Ceased, name, seen, s.VRRP[name])
 			}
 		}
 		before = d.state.Load()
@@ -244,6 +251,7 @@ func (d *daemon) routerChanged(c vrrp.Change) {
 		if s.VRRP == nil {
 			s.VRRP = map[string]model.VRRPSeen{}
 		}
+		s.Ceased = ceased(s.Ceased, c.Name, s.VRRP[c.Name], c.Seen)
 		s.VRRP[c.Name] = c.Seen
 		if delete(d.parting, c.Name); c.Seen.State != model.VRRPMaster {
 			d.parting[c.Name] = true
@@ -253,6 +261,19 @@ func (d *daemon) routerChanged(c vrrp.Change) {
 			d.target.Announce(addressesOf(d.spec, c.Name))
 		}
 	})
+}
+
+// ceased notes when a virtual router was master last.
+func ceased(before map[string]time.Time, name string, was, is model.VRRPSeen) map[string]time.Time {
+	if was.State != model.VRRPMaster || is.State == model.VRRPMaster {
+		return before
+	}
+	out := maps.Clone(before)
+	if out == nil {
+		out = map[string]time.Time{}
+	}
+	out[name] = is.Since
+	return out
 }
 
 func addressesOf(spec model.Spec, router string) (out []model.Addr) {

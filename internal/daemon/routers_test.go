@@ -174,6 +174,34 @@ func TestWhatAnEarlierDaemonHeldIsKnown(t *testing.T) {
 		if held := fmt.Sprint(slices.Sorted(maps.Keys(seen.Held))); master != c.master || held != c.held {
 			t.Errorf("%s: master of %s, holds those of %s, want %s and %s", c.name, master, held, c.master, c.held)
 		}
+		for name := range seen.Held {
+			if _, ceased := seen.Ceased[name]; ceased == (seen.VRRP[name].State == model.VRRPMaster) {
+				t.Errorf("%s: %s is master or has ceased to be, not both: %v, %v", c.name, name, seen.VRRP[name], seen.Ceased)
+			}
+		}
+	}
+}
+
+func TestWhenItWasMasterLastIsKnown(t *testing.T) {
+	at := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	var got map[string]time.Time
+	was := model.VRRPSeen{}
+	for i, c := range []struct {
+		state model.VRRPState
+		want  time.Time
+	}{
+		{model.VRRPBackup, time.Time{}},
+		{model.VRRPMaster, time.Time{}},
+		{model.VRRPBackup, at.Add(2 * time.Second)},
+		{model.VRRPFault, at.Add(2 * time.Second)},
+		{model.VRRPMaster, at.Add(2 * time.Second)},
+		{model.VRRPFault, at.Add(5 * time.Second)},
+	} {
+		is := model.VRRPSeen{State: c.state, Since: at.Add(time.Duration(i) * time.Second)}
+		got = ceased(got, "front", was, is)
+		if was = is; !got["front"].Equal(c.want) {
+			t.Errorf("step %d, %s: ceased at %v, want %v", i, c.state, got["front"], c.want)
+		}
 	}
 }
 

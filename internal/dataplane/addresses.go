@@ -19,23 +19,28 @@ func readAddresses(m *ebpf.Map) (addressCounts, error) {
 
 // applyAddresses makes a map of addresses equal to want; have is what it is known to hold.
 func applyAddresses(m *ebpf.Map, have, want addressCounts) error {
-	for address, count := range want {
-		if have[address] == count {
+	return applyMap(m, have, want, func(a pathAddr) string { return fromAddr(a).String() })
+}
+
+// applyMap makes a map equal to want, in which no value is 0; have is what it is known to hold.
+func applyMap[K comparable, V uint32 | uint64](m *ebpf.Map, have, want map[K]V, text func(K) string) error {
+	for key, value := range want {
+		if have[key] == value {
 			continue
 		}
-		if err := m.Put(&address, count); err != nil {
-			return fmt.Errorf("%s: %w", fromAddr(address), err)
+		if err := m.Put(&key, value); err != nil {
+			return fmt.Errorf("%s: %w", text(key), err)
 		}
-		have[address] = count
+		have[key] = value
 	}
-	for address := range have {
-		if want[address] > 0 {
+	for key := range have {
+		if want[key] > 0 {
 			continue
 		}
-		if err := ignoreMissing(m.Delete(&address)); err != nil {
-			return fmt.Errorf("%s: %w", fromAddr(address), err)
+		if err := ignoreMissing(m.Delete(&key)); err != nil {
+			return fmt.Errorf("%s: %w", text(key), err)
 		}
-		delete(have, address)
+		delete(have, key)
 	}
 	return nil
 }

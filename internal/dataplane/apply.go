@@ -47,7 +47,7 @@ func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant
 			errs = append(errs, fmt.Errorf("service %s: %w", want.Key, err))
 		}
 	}
-	errs = append(errs, d.removeServices(wants), d.removeKeys(wants), d.applyAddresses(wants, own), d.settleFree())
+	errs = append(errs, d.removeServices(wants), d.removeKeys(wants), d.applyAddresses(wants, own), d.applyDirectors(wants), d.settleFree())
 	return errors.Join(errs...)
 }
 

@@ -30,6 +30,7 @@ const (
 	benchMapConns              = "conns"
 	benchMapConnsBefore        = "conns_before"
 	benchMapCounters           = "counters"
+	benchMapDirectors          = "directors"
 	benchMapEvents             = "events"
 	benchMapFragments          = "fragments"
 	benchMapFrame              = "frame"
@@ -156,6 +157,7 @@ type benchMapSpecs struct {
 	Conns        *ebpf.MapSpec `ebpf:"conns"`
 	ConnsBefore  *ebpf.MapSpec `ebpf:"conns_before"`
 	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Directors    *ebpf.MapSpec `ebpf:"directors"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
 	Frame        *ebpf.MapSpec `ebpf:"frame"`
@@ -256,6 +258,7 @@ type benchMaps struct {
 	Conns        *ebpf.Map `ebpf:"conns"`
 	ConnsBefore  *ebpf.Map `ebpf:"conns_before"`
 	Counters     *ebpf.Map `ebpf:"counters"`
+	Directors    *ebpf.Map `ebpf:"directors"`
 	Events       *ebpf.Map `ebpf:"events"`
 	Fragments    *ebpf.Map `ebpf:"fragments"`
 	Frame        *ebpf.Map `ebpf:"frame"`
@@ -294,6 +297,7 @@ func (m *benchMaps) Close() error {
 		m.Conns,
 		m.ConnsBefore,
 		m.Counters,
+		m.Directors,
 		m.Events,
 		m.Fragments,
 		m.Frame,

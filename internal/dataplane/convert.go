@@ -136,6 +136,9 @@ func serviceFlags(w model.ServiceWant) uint8 {
 	if w.OnePacket {
 		flags |= pathServiceFlagSERVICE_ONE_PACKET
 	}
+	if _, ok := localServer(w); ok {
+		flags |= pathServiceFlagSERVICE_LOCAL
+	}
 	return uint8(flags)
 }
 
@@ -180,6 +183,12 @@ func serverFlags(w model.ServerWant, service model.ServiceWant) uint8 {
 	}
 	if w.Weight == 0 {
 		flags |= pathServerFlagSERVER_QUIESCED
+	}
+	if _, ok := localServer(service); ok {
+		flags |= pathServerFlagSERVER_BESIDE_LOCAL
+	}
+	if service.Lingers {
+		flags |= pathServerFlagSERVER_LINGERS
 	}
 	return uint8(flags)
 }

@@ -5,6 +5,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 
@@ -70,14 +71,28 @@ func (x *explaining) isMartian() (bool, error) {
 
 // refused is the way of a packet without a connection that comes to no scheduler; false: it does.
 func (x *explaining) refused() (model.Way, bool, error) {
-	if !x.has(pathServiceFlagSERVICE_SERVING) {
-		return way(pathVerdictVERDICT_NOT_SERVING, ""), true, nil
-	}
 	martian, err := x.isMartian()
 	if err != nil {
 		return model.Way{}, false, fmt.Errorf("read vips: %w", err)
 	}
+	if !x.has(pathServiceFlagSERVICE_SERVING) {
+		return x.unserved(martian), true, nil
+	}
 	return way(pathVerdictVERDICT_MARTIAN, fmt.Sprintf("no client has the address %s", x.flow.Client.Addr())), martian, nil
+}
+
+// unserved is the way of a packet to a service that another director has: the hash may lead it where that one sends it.
+func (x *explaining) unserved(martian bool) model.Way {
+	lingers := slices.ContainsFunc(x.servers, func(c candidate) bool { return has(c.server, pathServerFlagSERVER_LINGERS) })
+	if !lingers || martian {
+		return way(pathVerdictVERDICT_NOT_SERVING, "")
+	}
+	return x.byHash(pathVerdictVERDICT_NOT_SERVING, pathVerdictVERDICT_HASHED_UNKNOWN, "another director has the service since a moment ago; ")
+}
+
+// goesOn: packets of a server's connections go to it.
+func goesOn(s pathServer) bool {
+	return has(s, pathServerFlagSERVER_SERVING|pathServerFlagSERVER_LINGERS)
 }
 
 // resume says of the connection what becomes of its packets, and whether one may begin another connection
@@ -130,7 +145,7 @@ func (x *explaining) gone() string {
 func (x *explaining) onward(server pathServer, forwarding pathForwarding) model.Way {
 	v, reason := forwarded(server, forwarding), "it has the connection"
 	switch leaving := pathLeaving(server.Leaving); {
-	case !has(server, pathServerFlagSERVER_SERVING):
+	case !goesOn(server):
 		return way(pathVerdictVERDICT_NOT_SERVING, "")
 	case leaving == pathLeavingLEAVING_DRAIN:
 		reason += ", and is leaving: drain"
@@ -144,7 +159,7 @@ func (x *explaining) onward(server pathServer, forwarding pathForwarding) model.
 
 // beginsAnew: a SYN begins another connection in place of this one: begins_anew and leave of bpf/weir.bpf.c.
 func (x *explaining) beginsAnew(server pathServer) bool {
-	if x.flow.Protocol == model.UDP || !has(server, pathServerFlagSERVER_SERVING) {
+	if x.flow.Protocol == model.UDP || !goesOn(server) {
 		return false
 	}
 	kept := has(server, pathServerFlagSERVER_REUSE_KEPT)

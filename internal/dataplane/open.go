@@ -163,6 +163,7 @@ func (d *Dataplane) shared() map[string]*ebpf.Map {
 		"tellings": p.Tellings, "scratch": p.Scratch, "timeouts": p.Timeouts,
 		"nearest": p.Nearest, "near_sets": p.NearSets, "ranges": p.Ranges, "hosts": p.Hosts, "templates": p.Templates,
 		"questions": p.Questions, "asking": p.Asking, "leased": p.Leased, "leases": p.Leases, "check_answers": p.CheckAnswers,
+		"directors": p.Directors,
 	}
 }
 

@@ -91,6 +91,13 @@ type pathCounters struct {
 	BytesOut    uint64
 }
 
+type pathDirectorKey struct {
+	_       structs.HostLayout
+	Service uint32
+	Mac     [6]uint8
+	Pad     [2]uint8
+}
+
 type pathEvent struct {
 	_       structs.HostLayout
 	Kind    uint32
@@ -395,6 +402,8 @@ const (
 	pathServerFlagSERVER_QUIESCED      pathServerFlag = 8
 	pathServerFlagSERVER_REUSE_CLOSING pathServerFlag = 16
 	pathServerFlagSERVER_REUSE_KEPT    pathServerFlag = 32
+	pathServerFlagSERVER_BESIDE_LOCAL  pathServerFlag = 64
+	pathServerFlagSERVER_LINGERS       pathServerFlag = 128
 )
 
 type pathService struct {
@@ -418,6 +427,7 @@ const (
 	pathServiceFlagSERVICE_PERSISTENT       pathServiceFlag = 16
 	pathServiceFlagSERVICE_EXPIRE_QUIESCENT pathServiceFlag = 32
 	pathServiceFlagSERVICE_ONE_PACKET       pathServiceFlag = 64
+	pathServiceFlagSERVICE_LOCAL            pathServiceFlag = 128
 )
 
 type pathServiceKey struct {
@@ -575,6 +585,7 @@ const (
 	pathMapConns              = "conns"
 	pathMapConnsBefore        = "conns_before"
 	pathMapCounters           = "counters"
+	pathMapDirectors          = "directors"
 	pathMapEvents             = "events"
 	pathMapFragments          = "fragments"
 	pathMapHalfOpen           = "half_open"
@@ -690,6 +701,7 @@ type pathMapSpecs struct {
 	Conns        *ebpf.MapSpec `ebpf:"conns"`
 	ConnsBefore  *ebpf.MapSpec `ebpf:"conns_before"`
 	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Directors    *ebpf.MapSpec `ebpf:"directors"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
 	HalfOpen     *ebpf.MapSpec `ebpf:"half_open"`
@@ -781,6 +793,7 @@ type pathMaps struct {
 	Conns        *ebpf.Map `ebpf:"conns"`
 	ConnsBefore  *ebpf.Map `ebpf:"conns_before"`
 	Counters     *ebpf.Map `ebpf:"counters"`
+	Directors    *ebpf.Map `ebpf:"directors"`
 	Events       *ebpf.Map `ebpf:"events"`
 	Fragments    *ebpf.Map `ebpf:"fragments"`
 	HalfOpen     *ebpf.Map `ebpf:"half_open"`
@@ -817,6 +830,7 @@ func (m *pathMaps) Close() error {
 		m.Conns,
 		m.ConnsBefore,
 		m.Counters,
+		m.Directors,
 		m.Events,
 		m.Fragments,
 		m.HalfOpen,

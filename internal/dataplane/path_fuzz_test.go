@@ -218,7 +218,7 @@ func mended(random *rand.Rand, frame []byte) []byte {
 func shaken(random *rand.Rand, want model.DataplaneWant) model.DataplaneWant {
 	return changed(want, func(s *model.ServiceWant) {
 		if random.IntN(20) == 0 {
-			s.Serving = false
+			s.Serving, s.Lingers = false, random.IntN(2) == 0
 		}
 		if random.IntN(3) == 0 {
 			s.Persistence = anyPersistence(random, s.Key.Address)

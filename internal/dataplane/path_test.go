@@ -242,6 +242,24 @@ func (tb *table) sctp(f family) {
 	tb.add(name+"to the same port by NAT", in(same.open(), natIn), in(same.more(), natIn))
 }
 
+// twoBoxes: what another director has sent is for this host, whatever is known of the flow here.
+func (tb *table) twoBoxes(f family) {
+	name := func(s string) string { return fmt.Sprintf("ipv%d two boxes, %s", f, s) }
+	talk := func() talk { return tb.talk(f, oddHost, oddTwoBoxes, model.TCP) }
+	sent := func(layers packet.Layers) packet.Layers { return returned(layers, directorHost) }
+	c := talk()
+	tb.add(name("of a client"), in(c.open(), dr), in(c.more(), dr), fromBack(sent(c.more()), local), in(c.more(), dr))
+	c = talk()
+	tb.add(name("of a director"), fromBack(sent(c.open()), local), fromBack(sent(c.more()), local), in(c.more(), local))
+	tb.add(name("without a connection"), in(talk().more(), hashedUnknown), fromBack(sent(talk().more()), local))
+	tb.add(name("of a server of others"), fromBack(returned(talk().open(), 1), dr))
+	tb.add(name("last hop"), fromBack(ttl(sent(talk().open()), 1), local))
+	c = tb.talk(f, oddHost, oddLingering, model.TCP)
+	tb.add(name("not served any more"), in(c.open(), hashedUnknown), in(c.more(), hashedUnknown), fromBack(sent(c.open()), local), fromBack(sent(c.more()), local))
+	c.client = c.service
+	tb.add(name("not served any more, of nobody"), in(c.open(), notServing))
+}
+
 // odd services have something the matter.
 func (tb *table) odd(f family) {
 	name := func(s string) string { return fmt.Sprintf("ipv%d %s", f, s) }
@@ -253,6 +271,7 @@ func (tb *table) odd(f family) {
 	here := tb.talk(f, oddHost, oddLocal, model.TCP)
 	tb.add(name("local server"), in(here.open(), local), in(here.more(), local))
 	tb.add(name("not serving"), in(open(oddBackup), notServing))
+	tb.twoBoxes(f)
 	tb.unknownOdd(f)
 	outer := map[family]int{4: 20, 6: 40}[f]
 	for i, overhead := range []int{0, outer, outer + 12} {

@@ -164,7 +164,12 @@ const (
 	oddLocalNAT
 	oddBounded // two connections may be half open
 	oddBoundedNAT
+	oddTwoBoxes  // this host, of weight 0, and a server that is a director, too
+	oddLingering // the same, served a moment ago
 )
+
+// directorHost is a server that balances, too.
+const directorHost = 85
 
 // Hosts of VIPs with a service for any port; the second has one for port 80 too.
 const (
@@ -262,6 +267,12 @@ func oddServices(f family) []model.ServiceWant {
 	}
 	backup := odd(oddBackup, toServer(f, 60, oddBackup, model.DR))
 	backup.Serving = false
+	twoBoxes := func(port uint16) model.ServiceWant {
+		here := with(toServer(f, 84, port, model.DR), func(w *model.ServerWant) { w.Local, w.Weight = true, 0 })
+		return odd(port, toServer(f, directorHost, port, model.DR), here)
+	}
+	lingering := twoBoxes(oddLingering)
+	lingering.Serving, lingering.Lingers = false, true
 	pass := odd(oddPass, toServer(f, 76, oddPass, model.DR))
 	pass.Unknown = model.PassUnknown
 	weighted := odd(oddWRR)
@@ -292,6 +303,7 @@ func oddServices(f family) []model.ServiceWant {
 		odd(oddNATAny, toServer(f, 72, model.AnyPort, model.NAT)),
 		weighted, pass, bounded(odd(oddBounded, toServer(f, 78, oddBounded, model.DR))),
 		bounded(odd(oddBoundedNAT, toServer(f, 79, 8080, model.NAT))),
+		twoBoxes(oddTwoBoxes), lingering,
 		odd(oddLocalNAT, with(toServer(f, 77, 1, model.NAT), func(w *model.ServerWant) { w.Local = true })),
 		odd(oddMixed, toServer(f, 73, oddMixed, model.NAT), toServer(f, 74, oddMixed, model.TUN), toServer(f, 75, oddMixed, model.DR)),
 	}

@@ -119,11 +119,12 @@ const (
 	forever                 // outlives the daemon and its version: who lays it out otherwise is refused
 )
 
-// keepOf: read-only data is made anew with each load, rings are empty most of the time, checks begin anew. Connections,
+// keepOf: read-only data is made anew with each load, rings are empty most of the time, checks begin anew, and other
+// directors are told before the program runs. Connections,
 // counts, and what they point at must not be lost.
 func keepOf(name string) keep {
 	switch name {
-	case "events", "held_frames", "tellings", "scratch", "conns_before", "check_answers":
+	case "events", "held_frames", "tellings", "scratch", "conns_before", "check_answers", "directors":
 		return forThisRun
 	case "verdicts", "signs", "fragments", "nearest", "near_sets", "questions", "asking", "leased", "leases":
 		return byItsLayout

@@ -25,6 +25,7 @@ type tables struct {
 	vips       addressCounts
 	natServers addressCounts
 	hosts      addressCounts
+	directors  map[pathDirectorKey]uint64
 	serviceIDs ids
 	serverIDs  ids
 	records    records
@@ -149,6 +150,9 @@ func (d *Dataplane) readAddresses(t *tables) (err error) {
 	}
 	if t.hosts, err = readAddresses(d.path.Hosts); err != nil {
 		return fmt.Errorf("read hosts: %w", err)
+	}
+	if t.directors, err = readMap[pathDirectorKey, uint64](d.path.Directors); err != nil {
+		return fmt.Errorf("read directors: %w", err)
 	}
 	return nil
 }

@@ -107,6 +107,7 @@ const (
 	tracedMapConns              = "conns"
 	tracedMapConnsBefore        = "conns_before"
 	tracedMapCounters           = "counters"
+	tracedMapDirectors          = "directors"
 	tracedMapEvents             = "events"
 	tracedMapFragments          = "fragments"
 	tracedMapHalfOpen           = "half_open"
@@ -234,6 +235,7 @@ type tracedMapSpecs struct {
 	Conns        *ebpf.MapSpec `ebpf:"conns"`
 	ConnsBefore  *ebpf.MapSpec `ebpf:"conns_before"`
 	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Directors    *ebpf.MapSpec `ebpf:"directors"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	Fragments    *ebpf.MapSpec `ebpf:"fragments"`
 	HalfOpen     *ebpf.MapSpec `ebpf:"half_open"`
@@ -337,6 +339,7 @@ type tracedMaps struct {
 	Conns        *ebpf.Map `ebpf:"conns"`
 	ConnsBefore  *ebpf.Map `ebpf:"conns_before"`
 	Counters     *ebpf.Map `ebpf:"counters"`
+	Directors    *ebpf.Map `ebpf:"directors"`
 	Events       *ebpf.Map `ebpf:"events"`
 	Fragments    *ebpf.Map `ebpf:"fragments"`
 	HalfOpen     *ebpf.Map `ebpf:"half_open"`
@@ -376,6 +379,7 @@ func (m *tracedMaps) Close() error {
 		m.Conns,
 		m.ConnsBefore,
 		m.Counters,
+		m.Directors,
 		m.Events,
 		m.Fragments,
 		m.HalfOpen,

@@ -17,7 +17,7 @@ func (t *twin) forward(p parsed, c *twinConn) outcome {
 	to := c.server.want
 	room := to.MTU - overhead(c)
 	switch {
-	case to.Local:
+	case to.Local, c.server.service.chosen(p) != nil:
 		c.server.countIn(p)
 		return p.ends(local)
 	case p.quote == nil && p.hop().mac == to.MAC && to.Next == to.Key.Address:

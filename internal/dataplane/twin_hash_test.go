@@ -30,7 +30,7 @@ func (t *twin) byHash(p parsed, s *twinService, v verdict) outcome {
 	}
 	o := t.forward(p, connection(p, server))
 	if o.verdict == dr || o.verdict == tun {
-		o.verdict = map[verdict]verdict{unknownConnection: hashedUnknown, halfOpen: hashedHalfOpen, connFull: hashedFull}[v]
+		o.verdict = map[verdict]verdict{unknownConnection: hashedUnknown, notServing: hashedUnknown, halfOpen: hashedHalfOpen, connFull: hashedFull}[v]
 	}
 	return o
 }

@@ -130,7 +130,7 @@ func (t *twin) errorOf(p parsed, c *twinConn) outcome {
 		return p.ends(icmpLowMTU)
 	case c.server.gone:
 		return p.ends(serverGone)
-	case !c.server.service.want.Serving:
+	case !c.server.service.goesOn():
 		return p.ends(notServing)
 	case c.server.want.Leaving > model.Drain:
 		return p.ends(serverLeft)

@@ -215,7 +215,7 @@ func (t *twin) connected(p parsed, c *twinConn) outcome {
 }
 
 func (t *twin) known(p parsed, c *twinConn) outcome {
-	if !c.server.gone && !c.server.service.want.Serving {
+	if !c.server.gone && !c.server.service.goesOn() {
 		return p.ends(notServing)
 	}
 	if c.server.gone || c.isOver(p) {
@@ -230,6 +230,9 @@ func (t *twin) known(p parsed, c *twinConn) outcome {
 	}
 	return t.onward(p, c)
 }
+
+// goesOn: connections of the service go on.
+func (s *twinService) goesOn() bool { return s.want.Serving || s.want.Lingers }
 
 // onward is for what goes on as its connection goes.
 func (t *twin) onward(p parsed, c *twinConn) outcome {
@@ -251,6 +254,8 @@ func (t *twin) fresh(p parsed) outcome {
 	switch {
 	case s == nil:
 		return p.ends(noService)
+	case !s.want.Serving && s.want.Lingers && !t.isMartian(p.from, p.to):
+		return t.byHash(p, s, notServing)
 	case !s.want.Serving:
 		return p.ends(notServing)
 	case t.isMartian(p.from, p.to):
@@ -302,7 +307,7 @@ func (t *twin) serviceAt(address netip.Addr, f flow) *twinService {
 
 func (t *twin) schedule(p parsed, s *twinService) outcome {
 	for range natPicks {
-		server, isNew := t.pick(p.flow, s)
+		server, isNew := t.pick(p, s)
 		if server == nil {
 			return p.ends(noServer)
 		}
@@ -340,8 +345,12 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 	return p.ends(natClash)
 }
 
-// pick is where the client's template leads, or else whose turn it is.
-func (t *twin) pick(f flow, s *twinService) (server *twinServer, isNew bool) {
+// pick is this host, where another director says so; where the client's template leads; or else whose turn it is.
+func (t *twin) pick(p parsed, s *twinService) (server *twinServer, isNew bool) {
+	if server := s.chosen(p); server != nil {
+		return server, false
+	}
+	f := p.flow
 	if server := t.followed(f, s); server != nil {
 		return server, false
 	}
@@ -350,6 +359,19 @@ func (t *twin) pick(f flow, s *twinService) (server *twinServer, isNew bool) {
 		return nil, false
 	}
 	return s.servers[slot.Server], true
+}
+
+// chosen is the server that is this host, where the frame is of another server by DR: that one is a director, too.
+func (s *twinService) chosen(p parsed) *twinServer {
+	here := slices.IndexFunc(s.servers, func(o *twinServer) bool { return o.want.Local && o.want.Leaving == 0 })
+	sent := func(o *twinServer) bool {
+		w := o.want
+		return !w.Local && w.Forwarding == model.DR && w.Next == w.Key.Address && w.MAC != model.MAC{} && w.MAC == p.hop().mac
+	}
+	if here < 0 || !slices.ContainsFunc(s.servers, sent) {
+		return nil
+	}
+	return s.servers[here]
 }
 
 func connection(p parsed, server *twinServer) *twinConn {

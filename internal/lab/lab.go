@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -188,12 +189,13 @@ func (l *Lab) Serve(ctx context.Context) error {
 	return nil
 }
 
-// ServeOn makes a director a real server too: it has a web server, the lab's own, and a UDP echo.
+// ServeOn makes a director a real server too: it has a web server and a UDP echo.
 func (l *Lab) ServeOn(ctx context.Context, d *Director) error {
-	s := &Server{Node: d.Node, lab: l}
+	s := &Server{Node: d.Node, lab: l, dir: filepath.Join(l.room.dir, d.Name, "serving")}
 	l.local = append(l.local, s)
 	return inOrder(
-		func() error { return s.startOwnWeb(ctx) },
+		func() error { return l.room.make(s.dir) },
+		func() error { return s.startWeb(ctx) },
 		func() error { return s.startEcho(ctx) },
 	)
 }

@@ -24,11 +24,12 @@ type Seen struct {
 	Standings   map[ServiceKey]Standing     // by the last plan
 	Ejections   map[ServiceServer]Ejection  // by the last plan
 	Maintenance MaintenanceFiles
-	Claims      map[Addr]Claim      // of others to virtual addresses that this host holds
-	VRRP        map[string]VRRPSeen // by the name of the virtual router
-	Balanced    map[string]bool     // virtual routers whose services the data plane serves, by name
-	Served      map[string]bool     // the same of those that it serves, or may serve still
-	Held        map[string]bool     // those whose addresses are there, or may be
+	Claims      map[Addr]Claim       // of others to virtual addresses that this host holds
+	VRRP        map[string]VRRPSeen  // by the name of the virtual router
+	Ceased      map[string]time.Time // until when those were master here that are not any more, by name
+	Balanced    map[string]bool      // virtual routers whose services the data plane serves, by name
+	Served      map[string]bool      // the same of those that it serves, or may serve still
+	Held        map[string]bool      // those whose addresses are there, or may be
 	Sync        SyncSeen
 	PeerSince   map[Addr]time.Time // since when who connections are shared with is one, by the last plan
 	TableHigh   bool               // the connection table is nearly full, or was and has not much room yet

@@ -58,10 +58,11 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		Problems: slices.Concat(problems(spec, network), routerProblems(spec, routers, seen.VRRP, network), syncProblems(sync, seen.Sync),
 			claimProblems(spec, seen.Claims), maintenanceProblems(spec, seen.Maintenance)),
 	}
-	retire(desired.Dataplane.Services, leased, balancing)
+	lingering, heard := lingering(seen.Ceased, now)
+	retire(desired.Dataplane.Services, leased, balancing, lingering)
 	virtualMACs(interfaces, routers, balancing)
 	narrow(desired.Dataplane.Services, seen, now)
 	dismiss(desired.Dataplane.Services, spec, seen.Left, now)
 	next := earlier(earlier(nextForgotten(seen, now), nextDeadline(spec, seen.Left, now)), earlier(ready, nextTold(spec, seen, now)))
-	return desired, earlier(next, earlier(nextStep(pools), nextMaintenance(spec, now)))
+	return desired, earlier(earlier(next, heard), earlier(nextStep(pools), nextMaintenance(spec, now)))
 }

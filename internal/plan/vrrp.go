@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -154,14 +155,37 @@ func routerVIPs(spec model.Spec, holding map[string]bool) (out []model.VIP) {
 	return out
 }
 
+// lingers is for how long clients may send to a director that is not master any more: the new one announces the
+// addresses ten times in as many seconds.
+const lingers = 10 * time.Second
+
+// lingering are the virtual routers that were master here a moment ago, and when that will be long ago for the next one.
+func lingering(ceased map[string]time.Time, now time.Time) (out map[string]bool, next time.Time) {
+	out = map[string]bool{}
+	for name, at := range ceased {
+		if until := at.Add(lingers); now.Before(until) {
+			out[name] = true
+			next = earlier(next, until)
+		}
+	}
+	return out, next
+}
+
 // retire leaves to the kernel what another director balances: services with an address of a virtual router that is
 // not served here. All else is as the master has it, so that nothing is to be done but this when it becomes one.
-func retire(services []model.ServiceWant, leased map[model.Addr]string, balancing map[string]bool) {
+//
+// A host that is a real server, too, has the address still, and its kernel would reset the connections of the other
+// servers, whose clients have not heard of the new master yet. So these go on for a while.
+func retire(services []model.ServiceWant, leased map[model.Addr]string, balancing, lingering map[string]bool) {
 	for i := range services {
-		services[i].Serving = !slices.ContainsFunc(services[i].Keys(), func(k model.ServiceKey) bool {
-			router, ok := leased[k.Address]
-			return ok && !balancing[router]
-		})
+		s := &services[i]
+		s.Serving, s.Lingers = true, slices.ContainsFunc(s.Servers, func(w model.ServerWant) bool { return w.Local })
+		for _, k := range s.Keys() {
+			if router, ok := leased[k.Address]; ok && !balancing[router] {
+				s.Serving, s.Lingers = false, s.Lingers && lingering[router]
+			}
+		}
+		s.Lingers = s.Lingers && !s.Serving
 	}
 }
 

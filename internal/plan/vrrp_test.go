@@ -214,6 +214,49 @@ func TestTheProgramIsWhereTheMasterWillBe(t *testing.T) {
 	}
 }
 
+// TestServiceLingersWhereThisHostIsAServer: its kernel has the address still, and would reset others' connections.
+func TestServiceLingersWhereThisHostIsAServer(t *testing.T) {
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	s := spec("192.0.2.10", server("198.51.100.11", model.DR), server("198.51.100.12", model.DR))
+	s.VirtualRouters = []model.VirtualRouter{virtualRouter("VI_1", "192.0.2.10/24")}
+	both, one := network("198.51.100.11", "198.51.100.12"), network("198.51.100.11", "198.51.100.12")
+	one.Routes[netip.MustParseAddr("198.51.100.12")] = model.Route{Link: 1, Local: true}
+	for _, c := range []struct {
+		name    string
+		network model.Network
+		state   model.VRRPState
+		ago     time.Duration // since it was master last; 0: it never was
+		want    string
+		next    time.Duration // from now
+	}{
+		{"master", one, model.VRRPMaster, 5 * time.Second, "serves", 5 * time.Second},
+		{"backup from the start", one, model.VRRPBackup, 0, "", 0},
+		{"backup since a moment ago", one, model.VRRPBackup, time.Millisecond, "lingers", 9999 * time.Millisecond},
+		{"just long enough", one, model.VRRPBackup, 10 * time.Second, "", 0},
+		{"no server", both, model.VRRPBackup, time.Millisecond, "", 9999 * time.Millisecond},
+		{"fault", one, model.VRRPFault, time.Second, "lingers", 9 * time.Second},
+	} {
+		seen := model.Seen{Network: c.network, VRRP: inState("VI_1", c.state), Ceased: map[string]time.Time{}}
+		if c.ago > 0 {
+			seen.Ceased["VI_1"] = now.Add(-c.ago)
+		}
+		desired, next := plan.Make(s, seen, now)
+		got := ""
+		switch service := desired.Dataplane.Services[0]; {
+		case service.Serving:
+			got = "serves"
+		case service.Lingers:
+			got = "lingers"
+		}
+		if got != c.want {
+			t.Errorf("%s: it %q, want %q", c.name, got, c.want)
+		}
+		if c.next == 0 && !next.IsZero() || c.next > 0 && !next.Equal(now.Add(c.next)) {
+			t.Errorf("%s: next at %v, want %v", c.name, next, now.Add(c.next))
+		}
+	}
+}
+
 // TestServesOnlyWhenMasterOfAllItsAddresses: half a service would answer clients of the other half's master.
 func TestServesOnlyWhenMasterOfAllItsAddresses(t *testing.T) {
 	s := spec("192.0.2.10")
