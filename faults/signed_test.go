@@ -13,9 +13,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/weir-lb/weir/api"
 	"github.com/weir-lb/weir/faults"
 	"github.com/weir-lb/weir/internal/lab"
 	"github.com/weir-lb/weir/internal/packet"
@@ -38,9 +40,6 @@ type signing struct {
 // isNotFooled has the directors begin to sign, resign once each, and change their keys. All of that a stranger hears. Then
 // he says what he can.
 func (s signing) isNotFooled(ctx context.Context, m *faults.Measured) error {
-	if err := s.anew(ctx); err != nil {
-		return err
-	}
 	e, err := newEar(s.lab.Stranger)
 	if err != nil {
 		return err
@@ -76,12 +75,12 @@ func (s signing) beginToSign(ctx context.Context, key string) error {
 	for _, mode := range []string{"receive-only", "permissive", "enforce"} {
 		signed := s.plain
 		signed.Signed = mode
-		for _, d := range s.lab.Directors {
+		for i, d := range s.lab.Directors {
 			s.config[d] = "services:\n" + s.lab.MoreServices("fresh", "tcp", lab.FreshPort) + s.lab.VirtualRouters(d, signed)
 			if err := d.Configure(s.config[d]); err != nil {
 				return err
 			}
-			if err := s.reloads(ctx, d); err != nil {
+			if err := s.reloads(ctx, d, i); err != nil {
 				return err
 			}
 		}
@@ -95,8 +94,8 @@ func (s signing) changeKeys(ctx context.Context, old, next string) error {
 		if err := s.lab.WriteRouterKeys(text); err != nil {
 			return err
 		}
-		for _, d := range s.lab.Directors {
-			if err := s.reloads(ctx, d); err != nil {
+		for i, d := range s.lab.Directors {
+			if err := s.reloads(ctx, d, i); err != nil {
 				return err
 			}
 		}
@@ -104,9 +103,9 @@ func (s signing) changeKeys(ctx context.Context, old, next string) error {
 	return nil
 }
 
-// reloads has a director read its configuration, and waits for longer than a backup waits for adverts.
-func (s signing) reloads(ctx context.Context, d *lab.Director) error {
-	if _, err := s.daemons[d].Reload(ctx); err != nil {
+// reloads has a director read its configuration. The first one of the two is for longer alone with it than a backup waits.
+func (s signing) reloads(ctx context.Context, d *lab.Director, number int) error {
+	if _, err := s.daemons[d].Reload(ctx); err != nil || number > 0 {
 		return err
 	}
 	return sleep(ctx, 4*s.plain.Advertise)
@@ -189,26 +188,40 @@ func (s signing) isPlagued(ctx context.Context, m *faults.Measured, e *ear, r ro
 			m.Figures[signedUncounted]++
 		}
 	}
-	return errors.Join(err, s.areTold(ctx, m))
+	return errors.Join(err, s.areTold(ctx, m, e, r))
 }
 
-// areTold wants each director to say in its status who is not believed, and what to do.
-func (s signing) areTold(ctx context.Context, m *faults.Measured) error {
-	note(m, signedUntold, 0, "")
-	for _, d := range s.lab.Directors {
-		status, err := s.daemons[d].Status(ctx)
-		if err != nil {
+// areTold wants each director to say in its status who is not believed, and what to do. What was told when he did not
+// need a key yet is said for ten seconds before anything else is.
+func (s signing) areTold(ctx context.Context, m *faults.Measured, e *ear, r roles) error {
+	const patience = 15 * time.Second
+	a := master(s.lab.Stranger.Address.IPv4, 255, s.lab.VIP.IPv4)
+	for end := time.Now().Add(patience); ; {
+		if err := errors.Join(e.shout(a), sleep(ctx, s.plain.Advertise)); err != nil {
 			return err
 		}
-		told := false
-		for _, problem := range status.Problems {
-			told = told || strings.Contains(problem.Why, "sign") && strings.Contains(problem.Why, "192.0.2.") && problem.Fix != ""
+		untold := 0
+		for _, d := range []*lab.Director{r.master, r.backup} {
+			status, err := s.daemons[d].Status(ctx)
+			if err != nil {
+				return err
+			}
+			if !isNamed(status.Problems, a.from) {
+				untold++
+			}
 		}
-		if !told {
-			m.Figures[signedUntold]++
+		if untold == 0 || time.Now().After(end) {
+			note(m, signedUntold, float64(untold), "")
+			return nil
 		}
 	}
-	return nil
+}
+
+// isNamed says whether a problem says who does not sign, and what to do.
+func isNamed(problems []api.Problem, who netip.Addr) bool {
+	return slices.ContainsFunc(problems, func(p api.Problem) bool {
+		return strings.HasPrefix(p.Why, who.String()+" advertises id 51 and does not sign that") && p.Fix != ""
+	})
 }
 
 // resigned says whether the last word of priority 0 is among what was heard.
