@@ -21,6 +21,7 @@ type mailbox struct {
 type mail struct {
 	items   []item
 	torn    bool // there were more
+	all     bool // and that was all that had changed
 	role    Role // 0: as before
 	want    *Want
 	flushes []chan<- struct{} // to be closed when the peer has all that this director has told

@@ -112,6 +112,31 @@ func TestCutIsMendedSoon(t *testing.T) {
 	t.Logf("equal %s after a cut of a minute, %d connections were ended", took, backup.hookTo(master).tally.pruned.Load())
 }
 
+// TestNobodyIsInSyncBeforeHeIs: after a cut, or while its master does not hear it and so tells it nothing, a backup does
+// not say that it has what it has not. A better one would take over with it.
+func TestNobodyIsInSyncBeforeHeIs(t *testing.T) {
+	for name, silence := range map[string]func(w *world, backup *node, on bool){
+		"cut":        func(w *world, _ *node, on bool) { w.cut = on },
+		"unheard of": func(w *world, backup *node, on bool) { w.mute = map[bool]*node{true: backup}[on] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, master, backup := pair(t, 14)
+			w.fill(master, 2000)
+			w.until(2*time.Second, "equal", func() bool { return backup.inSync() && differ(master, backup) == 0 })
+			silence(w, backup, true)
+			w.live(master, 10*time.Second, 900)
+			if backup.inSync() {
+				t.Errorf("in sync in silence, and %d connections differ", differ(master, backup))
+			}
+			silence(w, backup, false)
+			w.until(2*time.Second, "in sync", backup.inSync)
+			if master.digests() != backup.digests() {
+				t.Errorf("in sync after it, and %d connections differ", differ(master, backup))
+			}
+		})
+	}
+}
+
 // TestShortCutNeedsNoCopy: what is kept is sent again, and nothing else.
 func TestShortCutNeedsNoCopy(t *testing.T) {
 	w, master, backup := pair(t, 5)

@@ -165,8 +165,11 @@ func (p *peer) read(ctx context.Context, m mail) {
 		p.link.change(now, i)
 	}
 	if m.torn {
-		p.link.sender.torn = true
+		p.link.sender.lose()
 		p.link.tally.dropped.Add(1)
+	}
+	if m.all {
+		p.link.sender.collected()
 	}
 	if m.role != 0 {
 		p.do(ctx, p.link.serve(now, m.role))

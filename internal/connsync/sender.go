@@ -23,7 +23,8 @@ type sender struct {
 	latest uint64   // position of what was sent last
 	kept   []kept   // the last is of that position, unless they are none
 	again  []uint64 // positions to be sent again, each once
-	torn   bool     // something was not said that the peer should know
+	torn   bool     // something was not said that the peer should know, and the position behind latest tells it so
+	behind bool     // since it is open not all that has changed before was said
 	pace   budget
 
 	request uint32 // that was heard last
@@ -101,17 +102,31 @@ func (s *sender) turn(now time.Time, open bool) {
 	}
 	s.open = open
 	if open {
-		s.digestDue = now
+		s.digestDue, s.behind = now, true
 		return
 	}
-	s.torn = s.queue.clear() > 0 || len(s.kept) > 0 || s.torn
-	s.kept, s.again, s.wanted, s.walk, s.asked = nil, nil, nil, nil, false
+	s.queue.clear()
+	s.wanted, s.walk, s.asked = nil, nil, false
+	s.lose()
 }
+
+// lose is that something was not said: the next position stays empty, so that the peer knows. While it is closed nothing
+// is said at all, so closing is a loss: the peer may hear greetings all the time, and must not believe that it has all.
+func (s *sender) lose() {
+	if !s.torn {
+		s.torn = true
+		s.latest++
+	}
+	s.kept, s.again = nil, nil
+}
+
+// collected is that all that had changed was said.
+func (s *sender) collected() { s.behind = false }
 
 // forget is that the peer has begun anew: it asks with numbers of its own, and knows that it knows nothing.
 func (s *sender) forget(now time.Time) {
 	s.turn(now, false)
-	s.request, s.torn = 0, false
+	s.request = 0
 }
 
 // room is how much more of what has changed it takes.
@@ -135,7 +150,7 @@ func (s *sender) change(now time.Time, i item) {
 		s.walk.note(maphash.Comparable(s.seed, i.record.Identity()))
 	}
 	if !s.queue.put(now, i) {
-		s.torn = true
+		s.lose()
 		s.tally.dropped.Add(1)
 	}
 }
@@ -200,7 +215,6 @@ func (s *sender) tick(now time.Time) (out []message, begin *sliceSet) {
 	s.pace.refill(now)
 	s.feed.refill(now)
 	out = s.repeat(now)
-	s.mend()
 	if s.wanted != nil {
 		s.walk, s.wanted = s.wanted, nil
 		begin = &s.walk.slices
@@ -236,15 +250,6 @@ func (s *sender) repeat(now time.Time) (out []message) {
 	return out
 }
 
-// mend leaves a position empty where something was not said.
-func (s *sender) mend() {
-	if s.torn {
-		s.torn = false
-		s.latest++
-		s.kept, s.again = nil, nil
-	}
-}
-
 // hurry is that somebody waits until the peer has what it is told by now.
 func (s *sender) hurry() { s.urgent = s.queue.next() }
 
@@ -272,6 +277,7 @@ func (s *sender) mark(now time.Time, e edge) message {
 // keep gives a message the next position.
 func (s *sender) keep(now time.Time, m message) message {
 	s.latest++
+	s.torn = false
 	s.kept = append(s.kept, kept{message: m, since: now})
 	if len(s.kept) > mostKept {
 		s.kept = s.kept[1:]
@@ -323,10 +329,13 @@ func (s *sender) walkEnds(failed bool) {
 	}
 }
 
-// wantsDigests says whether the peer is to get some.
+// wantsDigests says whether the peer is to get some. They leave out what it was not told yet, so they say nothing before
+// it was told what has changed while nobody listened.
 func (s *sender) wantsDigests(now time.Time) bool {
-	return s.open && s.role.serves() && (s.asked || isDue(s.digestDue, now))
+	return s.digests() && (s.asked || isDue(s.digestDue, now))
 }
+
+func (s *sender) digests() bool { return s.open && !s.behind && s.role.serves() }
 
 // digested sends them, behind all that has changed before.
 func (s *sender) digested(now time.Time, all Digests) []message {
@@ -352,7 +361,7 @@ func (s *sender) deadline(digesting bool) time.Time {
 		return time.Time{}
 	}
 	first := s.sends()
-	if !digesting && s.role.serves() {
+	if !digesting && s.digests() {
 		first = earliest(first, s.digestDue)
 		if s.asked {
 			first = s.pace.at
@@ -368,7 +377,7 @@ func (s *sender) deadline(digesting bool) time.Time {
 func (s *sender) sends() time.Time {
 	at := s.queue.due(s.wait())
 	switch {
-	case s.torn, s.wanted != nil, len(s.again) > 0:
+	case s.wanted != nil, len(s.again) > 0:
 		at = s.pace.at
 	case s.walk != nil && s.walk.fed && s.queue.first >= s.walk.until:
 		return s.pace.at

@@ -268,10 +268,16 @@ func (s *Sync) collectSome(ctx context.Context) (left, error) {
 		p.tell(items)
 	}
 	s.tellAlso(records)
-	if err == nil && full {
+	switch {
+	case err != nil || ctx.Err() != nil:
+		return noneLeft, err
+	case full:
 		return someLeft, nil
 	}
-	return noneLeft, err
+	for _, p := range s.all() {
+		p.box.put(func(m *mail) { m.all = true })
+	}
+	return noneLeft, nil
 }
 
 func (s *Sync) tellAlso(records []model.Record) {

@@ -25,6 +25,7 @@ type world struct {
 	loss, double float64
 	delay        time.Duration // the longest
 	cut          bool
+	mute         *node                           // what it says is lost; nil: nobody
 	heard        func(to *node, datagram []byte) // nil, or sees all that is sent
 }
 
@@ -163,6 +164,7 @@ func (n *node) collect() {
 		for _, id := range n.gone {
 			h.change(n.w.now, endedItem(id))
 		}
+		h.sender.collected()
 	}
 	clear(n.dirty)
 	n.gone = nil
@@ -234,7 +236,7 @@ func (w *world) send(from, to *node, datagram []byte) {
 		if w.rand.Float64() < w.double {
 			times++
 		}
-		if w.cut || w.rand.Float64() < w.loss {
+		if w.cut || from == w.mute || w.rand.Float64() < w.loss {
 			continue
 		}
 		w.air = append(w.air, flying{w.now.Add(time.Duration(w.rand.Int64N(int64(w.delay) + 1))), from, to, datagram})
