@@ -10,7 +10,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 
 # What `make generate` and the check of its result need, and what the tests use as peers.
 CLANG_PACKAGES := $(CLANG) $(FORMAT) llvm-16 libbpf-dev linux-libc-dev
-TEST_PACKAGES  := nginx-light curl iproute2 ethtool procps strace systemd mandoc apache2-bin squid vsftpd openssh-server nftables tcpdump openssl redis-server unbound dovecot-imapd dovecot-pop3d python3-aiosmtpd \
+TEST_PACKAGES  := nginx-light curl iproute2 ethtool procps strace stress-ng systemd mandoc apache2-bin squid vsftpd openssh-server nftables tcpdump openssl redis-server unbound dovecot-imapd dovecot-pop3d python3-aiosmtpd \
 	mariadb-server postgresql slapd freeradius kamailio sip-tester python3-grpcio keepalived frr
 
 .PHONY: build

@@ -13,6 +13,7 @@ var catalogue = map[int]string{
 	6:  "power loss",
 	7:  "planned switchover",
 	8:  "link flaps",
+	10: "CPU starved",
 	11: "one-way partition",
 	12: "partition",
 	13: "adverts lost",

@@ -29,6 +29,7 @@ type Runner struct {
 	lease  Lease
 	follow chan []Want // a mailbox: the newest list
 	news   *news
+	locked sync.Once // the memory, as soon as there is a virtual router
 
 	mu      sync.Mutex
 	routers map[string]*router // by name; those that end are among them until they have
@@ -109,6 +110,9 @@ func (r *Runner) handOut(out func(Change)) {
 
 // become starts and ends routers until exactly those run that are wanted.
 func (r *Runner) become(wants []Want) error {
+	if len(wants) > 0 {
+		r.locked.Do(r.lock)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.groups = r.groupsOf(wants)
@@ -135,6 +139,13 @@ func (r *Runner) become(wants []Want) error {
 		}
 	}
 	return nil
+}
+
+// lock: where memory may not be locked, adverts are sent as well as can be.
+func (r *Runner) lock() {
+	if err := lockMemory(); err != nil {
+		r.log.Info("adverts may wait for memory that the kernel has taken away", "error", err)
+	}
 }
 
 // groupsOf are the groups that are named. One is that of before where any of it goes on: what it has decided is nothing
