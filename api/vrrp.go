@@ -24,6 +24,8 @@ type VirtualRouter struct {
 	Addresses      []string          `json:"addresses" nullable:"false" doc:"What the master has, each with the length of the network that comes with it."`
 	MAC            string            `json:"mac,omitempty" doc:"The virtual router's own, where the addresses are, whoever is master; absent: they are at that of the master's interface."`
 	Auth           string            `json:"auth,omitempty" enum:"enforce,permissive,receive-only" doc:"How adverts are signed, and whose are believed; absent: they are not signed."`
+	Silent         string            `json:"silent,omitempty" doc:"What of its paths and witnesses says nothing that should; absent: nothing of that kind."`
+	Held           string            `json:"held,omitempty" doc:"Why it does not take over from a master who is silent; absent: nothing keeps it from that."`
 	Conflict       string            `json:"conflict,omitempty" doc:"What somebody advertises that cannot be right; absent: nothing of late."`
 	Sent           uint64            `json:"sent" doc:"Adverts sent."`
 	Unsent         uint64            `json:"unsent" doc:"Adverts that the kernel did not take."`

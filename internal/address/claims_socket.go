@@ -141,7 +141,7 @@ func (b *book) question(h holding) ([]byte, bool) {
 			packet.ARP{Operation: packet.ARPRequest, SenderMAC: link.MAC, Sender: netip.IPv4Unspecified(), Target: address}), true
 	}
 	source, ok := b.askerOn(link)
-	group := solicitedNode(address)
+	group := packet.SolicitedNode(address)
 	return packet.Build(packet.Ethernet{Source: link.MAC, Destination: packet.MulticastMAC(group)},
 		packet.IPv6{Source: source, Destination: group, HopLimit: 255}, packet.ICMPv6{},
 		packet.NeighbourSolicitation{Target: address, SourceMAC: link.MAC}), ok
@@ -156,11 +156,4 @@ func (b *book) askerOn(link model.Link) (model.Addr, bool) {
 		}
 	}
 	return netip.IPv6Unspecified(), false
-}
-
-// solicitedNode is the group in which whoever has an address hears questions for it (RFC 4291 section 2.7.1).
-func solicitedNode(address model.Addr) model.Addr {
-	group, low := netip.MustParseAddr("ff02::1:ff00:0").As16(), address.As16()
-	copy(group[13:], low[13:])
-	return netip.AddrFrom16(group)
 }

@@ -136,6 +136,15 @@ func dump(spec model.Spec) string {
 		if r.Group != "" {
 			fmt.Fprintf(&b, "  group %s\n", r.Group)
 		}
+		for _, p := range r.Paths {
+			fmt.Fprintf(&b, "  path by %s from %s to %s of %s\n", p.Interface, p.Source, p.Peer, p.Director)
+		}
+		if len(r.Witness) > 0 {
+			fmt.Fprintf(&b, "  witness %s\n", r.Witness)
+		}
+		if f := r.Fence; f.Path != "" {
+			fmt.Fprintf(&b, "  fence %s %q as %q within %s, failed: %s\n", f.Path, model.SplitArguments(f.Args), f.User, f.Timeout, f.Failed)
+		}
 		for _, t := range r.Track {
 			fmt.Fprintf(&b, "  track %s %+v weight %d\n", t.Of.Kind(), t.Of, t.Weight)
 		}

@@ -41,11 +41,14 @@ type router struct {
 	id      *yaml.Node
 	preempt *yaml.Node
 	group   *yaml.Node
+	fence   *yaml.Node
 
 	tracks    []placedTrack
 	addresses []placedAddress
 	peers     []placedAddress
 	source    placedAddress
+	witness   []placedAddress
+	steady    []placedAddress // of its paths
 }
 
 // isOwner tells whether its addresses are this host's own.
@@ -95,6 +98,7 @@ func (s scope) virtualRouter(n *yaml.Node, number int) router {
 	out.Auth = s.routerAuth(values["auth"])
 	out.VirtualMAC = s.virtualMAC(values["mac"], out)
 	s.complainIf(out.preempt, ownerPreempts(out))
+	s.splitBrain(values, &out)
 	out.Group = s.routerGroup(out.group)
 	out.tracks = s.tracks(values["track"], out)
 	for _, t := range out.tracks {
@@ -339,6 +343,7 @@ func routerNode(r model.VirtualRouter) *yaml.Node {
 	if r.Auth.KeyFile != "" {
 		pairs = append(pairs, pair{"auth", authNode(r.Auth)})
 	}
+	pairs = append(pairs, splitBrainPairs(r)...)
 	if r.Group != "" {
 		pairs = append(pairs, pair{"group", textNode(r.Group)})
 	}

@@ -16,6 +16,7 @@ func (f *file) checkRouters(routers []router, services []service) {
 	f.checkRouterAddresses(routers)
 	f.checkAddressCount(routers)
 	f.checkFixed(routers)
+	f.checkSplitBrain(routers)
 	f.checkGroups(routers)
 	f.checkTracks(routers, services)
 	owners := ownersOf(routers)

@@ -18,7 +18,7 @@ const (
 )
 
 var routerKeys = vocabulary{
-	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum", "mac", "auth", "group", "track"},
+	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum", "mac", "auth", "paths", "witness", "fence", "group", "track"},
 	foreign: map[string]string{
 		"<<":                         "merge keys are not supported: write the keys out",
 		"virtual_router_id":          `write "id: 51"`,
@@ -48,6 +48,14 @@ var routerKeys = vocabulary{
 		"vrrp_strict":                "leave it out: what the RFC forbids is refused, but for peers, and IPv6 without a link-local address",
 		"use_vmac":                   `write "mac: virtual"`,
 		"vmac":                       `write "mac: virtual"`,
+		"path":                       `write "paths: [{interface: eth1, peer: 10.9.0.3}]"`,
+		"heartbeat":                  `write "paths: [{interface: eth1, peer: 10.9.0.3}]"`,
+		"heartbeats":                 `write "paths: [{interface: eth1, peer: 10.9.0.3}]"`,
+		"witnesses":                  `write "witness: [192.0.2.1]"`,
+		"ping":                       `write "witness: [192.0.2.1]"`,
+		"quorum_address":             `write "witness: [192.0.2.1]"`,
+		"stonith":                    `write "fence: /etc/weir/fence"`,
+		"fencing":                    `write "fence: /etc/weir/fence"`,
 		"use_ipvlan":                 `leave it out: addresses are on the interface, or with "mac: virtual" at a MAC of their own`,
 		"vmac_xmit_base":             `leave it out: with "mac: virtual" adverts come from that MAC, so that switches learn where it is`,
 		"track_interface":            `write "track: [{interface: eth1}]"`,

@@ -152,5 +152,13 @@ func logRouter(log *slog.Logger, e model.Event) {
 		log.Error("somebody else's adverts cannot be right", "why", e.Reason)
 	case model.ConflictEnd:
 		log.Info("nobody's adverts are wrong any more")
+	case model.HeldBegin:
+		log.Error("this director does not take over from a master who is silent", "why", e.Reason)
+	case model.HeldEnd:
+		log.Info("nothing keeps this director from taking over any more")
+	case model.SilentBegin:
+		log.Warn("a path or a witness is silent", "why", e.Reason)
+	case model.SilentEnd:
+		log.Info("paths and witnesses say what they should again")
 	}
 }

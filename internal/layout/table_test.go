@@ -34,7 +34,7 @@ var table = map[string][]string{
 	"internal/program":       {"internal/trust"},
 	"internal/health":        {"internal/model", "internal/program", "internal/trust"},
 	"internal/notify":        {"internal/model", "internal/program", "internal/trust"},
-	"internal/vrrp":          {"internal/model", "internal/packet", "internal/trust", "internal/urgent"},
+	"internal/vrrp":          {"internal/model", "internal/packet", "internal/program", "internal/trust", "internal/urgent"},
 	"internal/bfd":           {"internal/model", "internal/urgent"},
 	"internal/connsync":      {"internal/model", "internal/trust"},
 	"internal/connsync/ipvs": {"internal/model"},

@@ -45,6 +45,11 @@ const (
 	ConflictBegin EventKind = "vrrp_conflict_begin" // somebody on the link advertises what cannot be right
 	ConflictEnd   EventKind = "vrrp_conflict_end"
 
+	HeldBegin   EventKind = "vrrp_held_begin" // this director does not take over from a silent master, for want of a witness or of its fence
+	HeldEnd     EventKind = "vrrp_held_end"
+	SilentBegin EventKind = "vrrp_silent_begin" // a path or a witness says nothing that should
+	SilentEnd   EventKind = "vrrp_silent_end"
+
 	SyncReached EventKind = "sync_ready" // this director and a peer have all connections of each other: one could take over from the other
 	SyncLost    EventKind = "sync_lost"  // a peer is silent, or does not get done telling
 )
@@ -53,7 +58,7 @@ const (
 func EventKinds() []EventKind {
 	return []EventKind{ServerDown, ServerUp, ServiceDown, ServiceUp, PanicBegin, PanicEnd, MaintenanceBegin, MaintenanceEnd,
 		CertificateEnds, CertificateRenewed, VRRPToMaster, VRRPToBackup, VRRPToFault, ConflictBegin, ConflictEnd,
-		SyncReached, SyncLost}
+		HeldBegin, HeldEnd, SilentBegin, SilentEnd, SyncReached, SyncLost}
 }
 
 // Severity says how much an event matters; more is graver.
@@ -82,7 +87,7 @@ func ParseSeverity(text string) (Severity, bool) {
 // Begins tells whether what happened lasts until another event ends it.
 func (k EventKind) Begins() bool {
 	switch k {
-	case ServerDown, ServiceDown, PanicBegin, CertificateEnds, VRRPToFault, ConflictBegin, SyncLost:
+	case ServerDown, ServiceDown, PanicBegin, CertificateEnds, VRRPToFault, ConflictBegin, HeldBegin, SilentBegin, SyncLost:
 		return true
 	}
 	return false
@@ -94,9 +99,9 @@ func (e Event) IsOfService() bool { return e.Router == "" && !e.Peer.IsValid() }
 // Severity of an event is that of its kind.
 func (e Event) Severity() Severity {
 	switch e.Kind {
-	case ServerDown, CertificateEnds, VRRPToMaster, VRRPToFault, SyncLost:
+	case ServerDown, CertificateEnds, VRRPToMaster, VRRPToFault, SilentBegin, SyncLost:
 		return Warning
-	case ServiceDown, PanicBegin, ConflictBegin:
+	case ServiceDown, PanicBegin, ConflictBegin, HeldBegin:
 		return Critical
 	}
 	return Info

@@ -28,6 +28,9 @@ type VirtualRouter struct {
 	Track        []Track        // what else decides; its whole group has it
 	VirtualMAC   bool           // the addresses are at a MAC of the virtual router's own, whoever is master
 	Auth         VRRPAuth       // by which adverts of its directors are known
+	Paths        []VRRPPath     // adverts go by these, too, and are heard by them
+	Witness      []Addr         // neighbours on its interface, one of which must answer before it takes over from a silent master; empty: nobody is asked
+	Fence        Fence          // what a silent master is made harmless by before; zero: nothing
 }
 
 // VRRPAuth is how adverts are signed, and whose are believed (draft-cassen-vrrp-auth-hmac). The zero value is not at all.
@@ -58,6 +61,42 @@ func ParseVRRPAuthMode(s string) (VRRPAuthMode, bool) {
 	}
 	return 0, false
 }
+
+// VRRPPath is another way to one other director, such as a cable between the two: who is silent on all of them is dead.
+type VRRPPath struct {
+	Interface string
+	Peer      Addr // where the other director is there
+	Director  Addr // the same one on the virtual router's own interface, by which it is known
+	Source    Addr // of adverts; zero: the interface's address in the network of the peer
+}
+
+// Fence is a program that makes a silent master harmless, as STONITH does.
+type Fence struct {
+	Path    string // "": there is none
+	Args    string // joined: JoinArguments
+	User    string // who it runs as; "": as weir does
+	Timeout time.Duration
+	Failed  FenceFailed
+}
+
+// FenceFailed is what a backup does when its fence has failed.
+type FenceFailed uint8
+
+const (
+	FenceStay     FenceFailed = iota // it stays backup until somebody is heard again
+	FenceTakeover                    // it takes over all the same
+)
+
+var fenceFailed = map[FenceFailed]string{FenceStay: "stay", FenceTakeover: "takeover"}
+
+func (f FenceFailed) String() string { return fenceFailed[f] }
+
+// DefaultFenceTimeout is what a fence has that says nothing of it: the power of a machine is off in less.
+const DefaultFenceTimeout = 30 * time.Second
+
+// Doubtful is the priority in the adverts of a master whose witness has fallen silent: whoever has one that answers is
+// the better master. It is nobody's who has a witness.
+const Doubtful = 1
 
 // MAC is where the addresses are (RFC 9568 section 7.3); zero: at that of the master's interface.
 func (r VirtualRouter) MAC() MAC {
@@ -161,6 +200,8 @@ type VRRPSeen struct {
 	Master   Addr   // who advertises, as a backup hears it; zero: nobody is known, or it is this one
 	Priority uint8  // of that master's adverts
 	Unsaid   string // why no advert gets away of one that is or would be master; "": they do
+	Silent   string // what of its paths and witnesses says nothing that should: "eth1 brings no advert of 192.0.2.2"; "": all is well
+	Held     string // why it does not take over from a master who is silent: "no witness answers (192.0.2.1): …"; "": nothing keeps it from that
 	Conflict string // somebody else's adverts that cannot be right: "192.0.2.9 advertises id 51 with other addresses (…)"; "": none of late
 
 	ConflictFix string // the way out of it; "": another id, or the same on all directors
@@ -170,12 +211,20 @@ type VRRPSeen struct {
 // is left of the one that is written.
 type VRRPWant struct {
 	VirtualRouter
-	Link    int    // index of its interface; 0: there is none
-	Fault   string // why it can take no part; "": it can
-	Written uint8  // the priority that the config has
-	Tracked string // what is wrong with what it tracks, and what that does to the priority; "": nothing is
-	Unknown string // why it is not known how something stands that it tracks, which stays as it was; "": it is
-	Waits   string // why it takes over from no master who lives, although the Spec lets it; "": nothing keeps it from that
+	Link    int       // index of its interface; 0: there is none
+	Fault   string    // why it can take no part; "": it can
+	Written uint8     // the priority that the config has
+	Tracked string    // what is wrong with what it tracks, and what that does to the priority; "": nothing is
+	Unknown string    // why it is not known how something stands that it tracks, which stays as it was; "": it is
+	Ways    []VRRPWay // its Paths
+	Waits   string    // why it takes over from no master who lives, although the Spec lets it; "": nothing keeps it from that
 	// Revision is that of the configuration where there are keys: with another one they are read again.
 	Revision uint64
+}
+
+// VRRPWay is a path as it shall be used. Its Source is chosen, unless there is a fault.
+type VRRPWay struct {
+	VRRPPath
+	Link  int    // index of its interface; 0: there is none
+	Fault string // why it cannot be used; "": it can
 }

@@ -60,6 +60,8 @@ var changeWords = []word{
 	{model.PanicBegin, "service in panic", "services in panic"},
 	{model.CertificateEnds, "certificate to renew", "certificates to renew"},
 	{model.ConflictBegin, "conflict of virtual routers", "conflicts of virtual routers"},
+	{model.HeldBegin, "virtual router held back", "virtual routers held back"},
+	{model.SilentBegin, "virtual router less guarded", "virtual routers less guarded"},
 	{model.VRRPToFault, "virtual router in fault", "virtual routers in fault"},
 	{model.SyncLost, "director out of sync", "directors out of sync"},
 	{model.VRRPToMaster, "virtual router master", "virtual routers master"},
@@ -71,6 +73,8 @@ var changeWords = []word{
 	{model.MaintenanceBegin, "in maintenance", "in maintenance"},
 	{model.MaintenanceEnd, "out of maintenance", "out of maintenance"},
 	{model.ConflictEnd, "conflict over", "conflicts over"},
+	{model.HeldEnd, "virtual router held back no more", "virtual routers held back no more"},
+	{model.SilentEnd, "virtual router guarded again", "virtual routers guarded again"},
 	{model.SyncReached, "director in sync", "directors in sync"},
 }
 
@@ -80,6 +84,8 @@ var stillWords = []word{
 	{model.PanicBegin, "service in panic", "services in panic"},
 	{model.CertificateEnds, "certificate to renew", "certificates to renew"},
 	{model.ConflictBegin, "conflict of virtual routers", "conflicts of virtual routers"},
+	{model.HeldBegin, "virtual router held back", "virtual routers held back"},
+	{model.SilentBegin, "virtual router less guarded", "virtual routers less guarded"},
 	{model.VRRPToFault, "virtual router in fault", "virtual routers in fault"},
 	{model.SyncLost, "director out of sync", "directors out of sync"},
 }
@@ -178,6 +184,14 @@ func became(kind model.EventKind) string {
 		return "is in conflict"
 	case model.ConflictEnd:
 		return "is in conflict no more"
+	case model.HeldBegin:
+		return "is held back from taking over from a silent master"
+	case model.HeldEnd:
+		return "is held back no more"
+	case model.SilentBegin:
+		return "is less guarded against two masters"
+	case model.SilentEnd:
+		return "is guarded again"
 	case model.SyncReached:
 		return "is in sync"
 	case model.SyncLost:
@@ -198,6 +212,10 @@ func (m message) still(e model.Event) string {
 		head = "still in fault"
 	case model.ConflictBegin:
 		head = "still in conflict"
+	case model.HeldBegin:
+		head = "still held back"
+	case model.SilentBegin:
+		head = "still less guarded"
 	case model.SyncLost:
 		head = "still out of sync"
 	}

@@ -56,6 +56,8 @@ const (
 	panics
 	certificates
 	conflicts
+	helds
+	silences
 )
 
 func subjectOf(e model.Event) subject {
@@ -67,6 +69,10 @@ func subjectOf(e model.Event) subject {
 		out.topic = certificates
 	case model.ConflictBegin, model.ConflictEnd:
 		out.topic = conflicts
+	case model.HeldBegin, model.HeldEnd:
+		out.topic = helds
+	case model.SilentBegin, model.SilentEnd:
+		out.topic = silences
 	}
 	return out
 }

@@ -152,8 +152,13 @@ func labelsOf(e model.Event, host string) map[string]string {
 
 func routerLabels(e model.Event, host string) map[string]string {
 	out := map[string]string{"alertname": "WeirRouterFault", "instance": host, "router": e.Router, "severity": model.Warning.String()}
-	if subjectOf(e).topic == conflicts {
+	switch subjectOf(e).topic {
+	case conflicts:
 		out["alertname"], out["severity"] = "WeirRouterConflict", model.Critical.String()
+	case helds:
+		out["alertname"], out["severity"] = "WeirRouterHeld", model.Critical.String()
+	case silences:
+		out["alertname"] = "WeirRouterSilent"
 	}
 	return out
 }

@@ -59,6 +59,13 @@ func UnsolicitedNA(mac [6]byte, ip netip.Addr) []byte {
 		NeighbourAdvertisement{Target: ip, TargetMAC: mac, Override: true})
 }
 
+// SolicitedNode is the group in which whoever has an address hears questions for it (RFC 4291 section 2.7.1).
+func SolicitedNode(address netip.Addr) netip.Addr {
+	group, low := netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 11: 1, 12: 0xff}).As16(), address.As16()
+	copy(group[13:], low[13:])
+	return netip.AddrFrom16(group)
+}
+
 // MulticastMAC is the Ethernet address of an IPv6 multicast group (RFC 2464 section 7).
 func MulticastMAC(group netip.Addr) MAC {
 	a := group.As16()

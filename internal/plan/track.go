@@ -59,7 +59,7 @@ func track(want *model.VRRPWant, tracks []model.Track, s sight) {
 	want.Fault = cmp.Or(want.Fault, strings.Join(faults, "; "))
 	want.Tracked, want.Unknown = strings.Join(append(wrongs, faults...), "; "), strings.Join(unknown, "; ")
 	if change != 0 {
-		want.Priority = uint8(min(max(int(want.Written)+change, leastPriority), mostPriority))
+		want.Priority = uint8(min(max(int(want.Written)+change, leastOf(want.VirtualRouter)), mostPriority))
 	}
 }
 
@@ -68,6 +68,14 @@ const (
 	leastPriority = 1
 	mostPriority  = 254
 )
+
+// leastOf: the lowest one says something else where there are witnesses.
+func leastOf(r model.VirtualRouter) int {
+	if len(r.Witness) > 0 {
+		return model.Doubtful + 1
+	}
+	return leastPriority
+}
 
 // weigh is what something that is tracked changes the priority by, and what is wrong with it; "": nothing is, as far as
 // is known.

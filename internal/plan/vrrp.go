@@ -34,10 +34,47 @@ func virtualRouters(spec model.Spec, seen model.Seen, standings map[model.Servic
 		if r.Group != "" {
 			tracks = ofGroups[r.Group]
 		}
+		want.Ways = waysOf(spec, r, network)
 		track(&want, tracks, sight{seen, standings, interfaces})
 		out = append(out, want)
 	}
 	return out
+}
+
+// waysOf are its paths with their interfaces as they are now. One that cannot be used is no fault: the others are there.
+func waysOf(spec model.Spec, r model.VirtualRouter, network model.Network) (out []model.VRRPWay) {
+	for _, p := range r.Paths {
+		way := model.VRRPWay{VRRPPath: p}
+		link, found := linkByName(network, p.Interface)
+		way.Link = link.Index
+		switch {
+		case !found:
+			way.Fault = "interface " + p.Interface + " is missing"
+		case !link.Up:
+			way.Fault = "interface " + p.Interface + " is down"
+		default:
+			way.Source, way.Fault = wayFrom(spec, p, network, link)
+		}
+		out = append(out, way)
+	}
+	return out
+}
+
+// wayFrom is the address of a path that adverts come from: the given one, or that in the network of the peer, from where
+// alone he can be reached with a TTL of 255.
+func wayFrom(spec model.Spec, p model.VRRPPath, network model.Network, link model.Link) (source model.Addr, fault string) {
+	if p.Source.IsValid() {
+		if !holds(network, p.Source) {
+			fault = "source " + p.Source.String() + " is no address of this host"
+		}
+		return p.Source, fault
+	}
+	for _, own := range link.Prefixes {
+		if own.Contains(p.Peer) && own.Addr() != p.Peer && stays(spec, own.Addr()) {
+			return own.Addr(), ""
+		}
+	}
+	return source, fmt.Sprintf("interface %s has no address in a network with %s", p.Interface, p.Peer)
 }
 
 // sourceOf is the address that adverts come from: the given one, or the first of the interface's that stays with this
@@ -238,6 +275,13 @@ func routerProblems(spec model.Spec, routers []model.VRRPWant, seen map[string]m
 			out = append(out, model.Problem{What: what + " does not know how something stands that it tracks", Why: r.Unknown,
 				Fix: "remove the cause; weir tries again by itself, and until then what was known counts"})
 		}
+		if now.Held != "" {
+			out = append(out, model.Problem{What: what + " does not take over from a master who is silent", Why: now.Held, Fix: heldFix(r)})
+		}
+		if now.Silent != "" {
+			out = append(out, model.Problem{What: what + " is less guarded against two masters than it should be", Why: now.Silent,
+				Fix: "repair the path, or see whether the witness lives (`weir vrrp` on the other director shows the same from there); what is not meant any more, take out of `paths:` and `witness:`"})
+		}
 		if now.Conflict != "" {
 			out = append(out, model.Problem{What: what + " is in conflict", Why: now.Conflict,
 				Fix: cmp.Or(now.ConflictFix, fmt.Sprintf("give it another `id:` than %d on all of its directors, or have all of them say the same", r.ID))})
@@ -247,6 +291,15 @@ func routerProblems(spec model.Spec, routers []model.VRRPWant, seen map[string]m
 		}
 	}
 	return out
+}
+
+// heldFix: what holds it back is an answer, the want of one, or a program.
+func heldFix(r model.VRRPWant) string {
+	fix := "see what the other director says (`weir vrrp`): if it is master, mend the way of its adverts; if it is dead and this one is not cut off, correct `witness:` and `weir reload`"
+	if r.Fence.Path != "" {
+		fix += "; when the other one is surely off, `systemctl restart weir` here takes over without the fence"
+	}
+	return fix
 }
 
 // faultOf is why a virtual router takes no part; "": it does.

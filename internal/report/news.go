@@ -22,6 +22,8 @@ type Told struct {
 
 	Routers   map[string]RouterTold
 	Conflicts map[string]time.Time // by the name of the virtual router
+	Held      map[string]time.Time // the same
+	Silent    map[string]time.Time // the same
 	Peers     map[model.Addr]PeerTold
 }
 
@@ -37,10 +39,10 @@ func News(told Told, in Input, began time.Time) ([]model.Event, Told) {
 	n := news{in: in, began: began, before: told, wants: serverWants(in.Desired.Dataplane),
 		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceServer]Rested{}, map[model.ServiceKey]time.Time{},
 			map[model.ServiceServer]time.Time{}, map[model.ServiceKey]bool{}, map[string]RouterTold{}, map[string]time.Time{},
-			map[model.Addr]PeerTold{}}}
+			map[string]time.Time{}, map[string]time.Time{}, map[model.Addr]PeerTold{}}}
 	for _, router := range in.Desired.VRRP {
 		n.router(router)
-		n.conflict(router)
+		n.troubles(router)
 	}
 	for _, peer := range in.Desired.Sync.Peers {
 		n.peer(peer)

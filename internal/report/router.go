@@ -29,6 +29,8 @@ type Router struct {
 	Addresses      []netip.Prefix
 	MAC            model.MAC // where they are; zero: at that of the master's interface
 	Auth           model.VRRPAuth
+	Silent         string // what of its paths and witnesses says nothing that should; "": nothing of that kind
+	Held           string // why it does not take over from a silent master; "": nothing keeps it from that
 	Conflict       string // what somebody on the link advertises that cannot be right; "": nothing of late
 	Counts         RouterCounts
 }
@@ -52,7 +54,7 @@ func routers(in Input) (out []Router) {
 			State: seen.State, Since: seen.Since, Why: waiting(want, seen), Priority: want.Priority,
 			Written: want.Written, Tracked: want.Tracked, Group: want.Group,
 			Master: seen.Master, MasterPriority: seen.Priority,
-			Addresses: want.Addresses, MAC: want.MAC(), Auth: want.Auth, Conflict: seen.Conflict, Counts: counts,
+			Addresses: want.Addresses, MAC: want.MAC(), Auth: want.Auth, Silent: seen.Silent, Held: seen.Held, Conflict: seen.Conflict, Counts: counts,
 		})
 	}
 	return out
@@ -60,6 +62,9 @@ func routers(in Input) (out []Router) {
 
 // waiting is why a virtual router is in its state, and what keeps it from taking over from the master whom it hears.
 func waiting(want model.VRRPWant, seen model.VRRPSeen) string {
+	if seen.Silent != "" {
+		seen.Why += "; " + seen.Silent
+	}
 	if want.Waits == "" || seen.State != model.VRRPBackup || seen.Priority >= want.Priority || !seen.Master.IsValid() {
 		return seen.Why
 	}
@@ -111,17 +116,24 @@ func (n *news) router(want model.VRRPWant) {
 	n.events = append(n.events, e)
 }
 
-// conflict tells when somebody else's adverts cannot be right, and when that is over.
-func (n *news) conflict(want model.VRRPWant) {
+// troubles tells when somebody else's adverts cannot be right, when this director is held back, and when a path or a
+// witness is silent; and when that is over.
+func (n *news) troubles(want model.VRRPWant) {
 	seen := n.in.Seen.VRRP[want.Name]
-	since, told := n.before.Conflicts[want.Name]
+	n.trouble(want, seen.Conflict, n.before.Conflicts, n.now.Conflicts, model.ConflictBegin, model.ConflictEnd)
+	n.trouble(want, seen.Held, n.before.Held, n.now.Held, model.HeldBegin, model.HeldEnd)
+	n.trouble(want, seen.Silent, n.before.Silent, n.now.Silent, model.SilentBegin, model.SilentEnd)
+}
+
+func (n *news) trouble(want model.VRRPWant, why string, before, now map[string]time.Time, begins, ends model.EventKind) {
+	since, told := before[want.Name]
 	switch {
-	case seen.Conflict != "":
-		e := routerEvent(want, model.ConflictBegin)
-		e.Time, e.Reason = n.in.Now, seen.Conflict
-		begin(n, n.before.Conflicts, n.now.Conflicts, want.Name, n.in.Now, e)
+	case why != "":
+		e := routerEvent(want, begins)
+		e.Time, e.Reason = n.in.Now, why
+		begin(n, before, now, want.Name, n.in.Now, e)
 	case told:
-		e := routerEvent(want, model.ConflictEnd)
+		e := routerEvent(want, ends)
 		e.Time, e.Since = n.in.Now, since
 		n.events = append(n.events, e)
 	}

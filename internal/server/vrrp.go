@@ -34,6 +34,8 @@ func virtualRouters(in report.Snapshot) []api.VirtualRouter {
 			Tracked:     r.Tracked,
 			Group:       r.Group,
 			Addresses:   []string{},
+			Silent:      r.Silent,
+			Held:        r.Held,
 			Conflict:    r.Conflict,
 			Sent:        r.Counts.Sent,
 			Unsent:      r.Counts.Unsent,

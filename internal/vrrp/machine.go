@@ -38,12 +38,17 @@ type machine struct {
 	begins  time.Time // nothing is begun before: StartDelay after the start, whatever happened since; zero: it has begun once
 
 	// Of a backup.
-	active  time.Duration // from advert to advert of the master (Active_Adver_Interval)
-	heard   time.Time     // since when the master is missed
-	cause   string        // why it will be master, if it is not for silence
-	latest  time.Time     // when the master that it knows was heard
-	preempt time.Time     // when it stops to give way to a master of lower priority; zero: there was none
-	gaveWay bool          // it was asked to step down, and takes over from nobody who lives
+	active       time.Duration // from advert to advert of the master (Active_Adver_Interval)
+	heard        time.Time     // since when the master is missed
+	cause        string        // why it will be master, if it is not for silence
+	latest       time.Time     // when the master that it knows was heard
+	lost         netip.Addr    // who that was, also when he is silent; zero: it has heard none
+	lostPriority uint8
+	met          time.Time // when this one stepped back for him, being master too; zero: it was none
+	left         bool      // he has said that he is none any more
+	outranks     bool      // he lives, and is of a lower priority
+	preempt      time.Time // when it stops to give way to a master of lower priority; zero: there was none
+	gaveWay      bool      // it was asked to step down, and takes over from nobody who lives
 
 	// Of a master.
 	said     time.Time      // when an advert last got away; zero: none has since it rose
@@ -52,7 +57,11 @@ type machine struct {
 	rivals   int            // adverts of others in a row, who hold themselves for master
 	rivalAt  time.Time      // when there was the latest
 
-	guard     guard              // of whom it believes
+	guard     guard // of whom it believes
+	paths     paths
+	reviews   time.Time // when a path may have fallen silent; zero: none can
+	witness   witness
+	fence     fence
 	checksum  model.VRRPChecksum // that others had last
 	conflicts struct {
 		latest time.Time // when there last was the one that is told
@@ -87,10 +96,14 @@ const (
 	advertise deedKind = iota + 1 // send an advert
 	tell                          // what is seen is something else now
 	announce                      // the neighbours are to be told again whose the addresses are
+	ask                           // witnesses are to be asked, and who has the address
+	fenceOff                      // the silent master is to be made harmless
 )
 
 func newMachine(want model.VirtualRouter, own netip.Addr) *machine {
-	return &machine{want: want, own: own, guard: newGuard(), checksum: model.ChecksumPseudo}
+	m := &machine{want: want, own: own, guard: newGuard(), checksum: model.ChecksumPseudo}
+	m.seats()
+	return m
 }
 
 // start is the RFC's Startup event. Nothing is begun within StartDelay, nor as long as there is a fault.
@@ -133,12 +146,14 @@ func (m *machine) isOwner() bool { return m.want.Priority == owner && !m.gaveWay
 // await waits for a master of whom nothing is known.
 func (m *machine) await(now time.Time) {
 	m.active, m.heard, m.cause, m.preempt = m.want.Advertise, now, "", time.Time{}
+	m.lost, m.lostPriority, m.met = netip.Addr{}, 0, time.Time{}
+	m.calm()
 	m.due = now.Add(m.down())
 }
 
 // deadline is when tick is to be called; zero: not before something else happens.
 func (m *machine) deadline() (first time.Time) {
-	for _, t := range []time.Time{m.due, m.goodbye, m.conflictEnds()} {
+	for _, t := range []time.Time{m.due, m.goodbye, m.conflictEnds(), m.questionDue(), m.reviews} {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
@@ -148,23 +163,28 @@ func (m *machine) deadline() (first time.Time) {
 
 // tick does what is due.
 func (m *machine) tick(now time.Time) []deed {
-	do := m.forget(now)
+	do := append(m.forget(now), m.question(now)...)
+	do = append(do, m.act(now)...)
+	return append(do, m.review(now)...)
+}
+
+func (m *machine) act(now time.Time) []deed {
 	if isDue(m.goodbye, now) {
-		return append(do, m.released(now)...)
+		return m.released(now)
 	}
 	if !isDue(m.due, now) {
-		return do
+		return nil
 	}
 	switch {
 	case m.seen.State == model.VRRPMaster || m.parting():
 		m.again(now)
-		return append(do, deed{advertise, m.want.Priority})
+		return []deed{{advertise, m.says()}}
 	case m.seen.State == model.VRRPInit:
-		return append(do, m.begin(now, "it has just begun")...)
+		return m.begin(now, "it has just begun")
 	case m.others.keeps != "":
-		return append(do, m.wait(now)...)
+		return m.wait(now)
 	}
-	return append(do, m.rise(now, m.missing(now))...)
+	return m.takeOver(now)
 }
 
 func isDue(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
@@ -193,11 +213,15 @@ func (m *machine) rise(now time.Time, why string) []deed {
 	m.due, m.cause = now.Add(m.want.Advertise), why
 	m.before, m.said = m.seen, time.Time{}
 	m.gaveWay, m.rivals, m.asserted = false, 0, time.Time{}
+	m.witness.trusted = m.answersLately(now)
 	return append([]deed{{advertise, m.want.Priority}}, m.enter(now, model.VRRPMaster, why)...)
 }
 
 func (m *machine) enter(now time.Time, state model.VRRPState, why string) []deed {
-	m.seen = model.VRRPSeen{State: state, Since: now, Why: why, Conflict: m.seen.Conflict, ConflictFix: m.seen.ConflictFix}
+	if m.seen.State == model.VRRPMaster && state != m.seen.State { // what was silent then says nothing of now
+		m.witness.unheard, m.witness.doubt = 0, false
+	}
+	m.seen = model.VRRPSeen{State: state, Since: now, Why: why, Conflict: m.seen.Conflict, ConflictFix: m.seen.ConflictFix, Silent: m.seen.Silent}
 	m.waits, m.resigned = false, ""
 	return []deed{{kind: tell}}
 }
@@ -243,6 +267,7 @@ func (m *machine) stay(now time.Time) {
 		return
 	}
 	m.before.Conflict, m.before.ConflictFix = m.seen.Conflict, m.seen.ConflictFix
+	m.before.Silent = m.seen.Silent
 	m.seen = m.before
 }
 
@@ -257,12 +282,14 @@ func earlier(a, b time.Time) time.Time {
 func (m *machine) down() time.Duration { return 3*m.active + m.skew() }
 
 // skew lets the higher of two backups be first. In version 2 it does not depend on the interval.
-func (m *machine) skew() time.Duration {
+func (m *machine) skew() time.Duration { return m.skewOf(m.want.Priority) }
+
+func (m *machine) skewOf(priority uint8) time.Duration {
 	of := m.active
 	if m.want.Version == model.VRRP2 {
 		of = time.Second
 	}
-	return time.Duration(256-int(m.want.Priority)) * of / 256
+	return time.Duration(256-int(priority)) * of / 256
 }
 
 // turn is how long it waits when the master has let go: a skew, in which a higher backup would be first (section 6.4.2).
@@ -274,12 +301,13 @@ func (m *machine) turn() time.Duration {
 	return m.skew()
 }
 
-// hear takes an advert of the virtual router's id in, and says whether it counts.
+// hear takes an advert of the virtual router's id in that came on its own interface, and says whether it counts.
 func (m *machine) hear(now time.Time, a advert, w way) ([]deed, Reason) {
-	if why := m.judge(now, a, w); why != Taken {
-		return m.clash(now, conflictOf(m.want, a, w, why)), why
-	}
-	m.learn(a)
+	return m.hearBy(now, a, w, via{ownLink, m.own})
+}
+
+// heed does what an advert asks for.
+func (m *machine) heed(now time.Time, a advert, w way) ([]deed, Reason) {
 	switch {
 	case m.seen.State == model.VRRPMaster && m.isOwner():
 		return m.defend(now, a, w), ReasonOwner
@@ -294,8 +322,8 @@ func (m *machine) hear(now time.Time, a advert, w way) ([]deed, Reason) {
 }
 
 // judge looks first at whose it is: what it says is nothing to who does not believe it.
-func (m *machine) judge(now time.Time, a advert, w way) Reason {
-	if why := judgeWay(m.want, m.own, a, w); why != Taken {
+func (m *machine) judge(now time.Time, a advert, w way, by via) Reason {
+	if why := judgeWay(m.of(by), by.own, a, w); why != Taken {
 		return why
 	}
 	if why := m.guard.admit(now, a, w.source); why != Taken {
@@ -318,22 +346,31 @@ func (m *machine) hearAsBackup(now time.Time, a advert, from netip.Addr) []deed 
 	case a.priority == 0:
 		m.resigned = fmt.Sprintf("%s has stepped down", from)
 		m.due, m.heard, m.cause, m.waits = now.Add(m.turn()), now, m.resigned, false
+		m.left, m.outranks = true, false
 		m.latest = time.Time{} // whoever comes now is the master
 		return nil
 	case m.givesWay(now, a):
 		m.active, m.heard, m.cause, m.resigned = a.interval, now, "", ""
+		m.calm()
 		m.due = now.Add(m.down())
 		m.rest()
 		return append(m.silence(""), m.follow(now, a, from)...) // it need say nothing
 	default: // what is missed stays missed, until this one is master
 		m.cause = fmt.Sprintf("its priority %d is above %d of %s", m.want.Priority, a.priority, from)
+		m.left, m.outranks = false, true
+		if a.priority == model.Doubtful && len(m.want.Witness) > 0 { // what comes before it may have waited for ARP
+			m.due = now
+		}
 	}
 	return m.follow(now, a, from)
 }
 
 // givesWay says whether the master of an advert may stay it.
 func (m *machine) givesWay(now time.Time, a advert) bool {
-	if a.priority >= m.want.Priority || !m.want.Preempt || m.gaveWay {
+	if a.priority == model.Doubtful && len(m.want.Witness) > 0 && !m.gaveWay {
+		return !m.answersLately(now)
+	}
+	if m.isDeaf(now) || a.priority >= m.want.Priority || !m.want.Preempt || m.gaveWay {
 		m.preempt = time.Time{}
 		return true
 	}
@@ -349,7 +386,10 @@ func (m *machine) follow(now time.Time, a advert, from netip.Addr) []deed {
 	if known.IsValid() && known != from && now.Before(m.latest.Add(m.down())) && !beats(a.priority, from, m.seen.Priority, known) {
 		return nil
 	}
-	m.latest = now
+	m.latest, m.lost, m.lostPriority = now, from, a.priority
+	if known != from {
+		m.paths.since = now
+	}
 	if known == from && m.seen.Priority == a.priority {
 		return nil
 	}
@@ -367,8 +407,8 @@ func (m *machine) hearAsMaster(now time.Time, a advert, from netip.Addr) []deed 
 	switch {
 	case a.priority == 0:
 		m.due = now.Add(m.want.Advertise)
-		return []deed{{advertise, m.want.Priority}}
-	case beats(a.priority, from, m.want.Priority, m.own):
+		return []deed{{advertise, m.says()}}
+	case beats(a.priority, from, m.says(), m.own):
 		return m.yield(now, a, from)
 	}
 	return append(m.assert(now), m.rival(now, a, from)...)
@@ -376,7 +416,10 @@ func (m *machine) hearAsMaster(now time.Time, a advert, from netip.Addr) []deed 
 
 func (m *machine) yield(now time.Time, a advert, from netip.Addr) []deed {
 	why := fmt.Sprintf("a master of priority %d (%s) advertises", a.priority, from)
-	if a.priority == m.want.Priority {
+	switch {
+	case m.witness.doubt:
+		why += ", and no witness answers here"
+	case a.priority == m.want.Priority:
 		why = fmt.Sprintf("a master of the same priority %d and a greater address (%s) advertises", a.priority, from)
 	}
 	m.await(now)
@@ -384,6 +427,7 @@ func (m *machine) yield(now time.Time, a advert, from netip.Addr) []deed {
 	m.due = now.Add(m.down())
 	do := m.enter(now, model.VRRPBackup, why)
 	m.follow(now, a, from)
+	m.met = now
 	return do
 }
 
@@ -394,7 +438,7 @@ func (m *machine) assert(now time.Time) []deed {
 		return nil
 	}
 	m.asserted, m.due = now, now.Add(m.want.Advertise)
-	return []deed{{advertise, m.want.Priority}, {kind: announce}}
+	return []deed{{advertise, m.says()}, {kind: announce}}
 }
 
 func (m *machine) hasAsserted(now time.Time) bool {
@@ -417,8 +461,11 @@ func (m *machine) defend(now time.Time, a advert, w way) []deed {
 
 // rival counts adverts of a master that does not give way: it may not hear this one.
 func (m *machine) rival(now time.Time, a advert, from netip.Addr) []deed {
-	if now.Sub(m.rivalAt) > rivalsTold*2*a.interval {
+	switch since := now.Sub(m.rivalAt); {
+	case since > rivalsTold*2*a.interval:
 		m.rivals = 0
+	case since < a.interval/2 && len(m.want.Paths) > 0:
+		return nil // the same one, by another path
 	}
 	m.rivalAt = now
 	if m.rivals++; m.rivals < rivalsTold {
@@ -513,6 +560,10 @@ func (m *machine) released(now time.Time) []deed {
 func (m *machine) become(now time.Time, want model.VirtualRouter, own netip.Addr, fault string) []deed {
 	was := m.want
 	m.want, m.own = want, own
+	if !slices.Equal(was.Paths, want.Paths) {
+		m.paths = paths{since: now}
+		m.seats()
+	}
 	delayed := !m.begins.IsZero() && was.StartDelay != want.StartDelay
 	if delayed {
 		m.begins = m.begins.Add(want.StartDelay - was.StartDelay)
@@ -553,7 +604,7 @@ func (m *machine) advertiseChange(now time.Time, was model.VirtualRouter) []deed
 		return nil
 	}
 	m.due = now.Add(m.want.Advertise)
-	return []deed{{advertise, m.want.Priority}}
+	return []deed{{advertise, m.says()}}
 }
 
 // waitOtherwise waits as long as the new priority and interval say since what was heard.

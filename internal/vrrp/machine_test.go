@@ -22,6 +22,8 @@ type tale struct {
 	mute  string // why no advert gets away; "": they do
 	told  model.VRRPSeen
 	log   []string
+
+	there map[netip.Addr]model.MAC // who answers
 }
 
 func of(priority uint8, change ...func(*model.VirtualRouter)) model.VirtualRouter {
@@ -51,6 +53,10 @@ func (b *tale) do(deeds []deed) {
 		switch d.kind {
 		case advertise:
 			b.sends(fmt.Sprintf("%s sends %d", at, d.priority))
+		case ask:
+			b.asks(at)
+		case fenceOff:
+			b.log = append(b.log, fmt.Sprintf("%s fences %s", at, b.lost))
 		case announce:
 			b.log = append(b.log, fmt.Sprintf("%s announces", at))
 		case tell:

@@ -3,6 +3,7 @@
 package vrrp
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,13 +37,17 @@ type router struct {
 	// Of its own goroutine.
 	want    Want
 	machine *machine
-	bond    bond           // with its group
-	conn    *conn          // nil: there is none
-	retry   time.Time      // when to open it again; zero: not by itself
-	told    model.VRRPSeen // last
-	failed  string         // what the last advert did not get away for
-	unheld  string         // what the last lease was not taken for
-	over    bool           // it ends when the addresses are let go of
+	bond    bond               // with its group
+	conn    *conn              // nil: there is none
+	ways    []*conn            // by its further paths, in their order; nil: there is none
+	asker   *asker             // of its neighbours; nil: they were not asked yet
+	retry   time.Time          // when to open again what could not be; zero: not by itself
+	told    model.VRRPSeen     // last
+	failed  string             // what the last advert did not get away for
+	unheld  string             // what the last lease was not taken for
+	unasked string             // what the neighbours were not asked for
+	fence   context.CancelFunc // ends the one that runs; nil: none was begun
+	over    bool               // it ends when the addresses are let go of
 }
 
 // identity is what a virtual router is for others on the link.
@@ -63,7 +68,8 @@ type order struct {
 	group    *group // with want
 	released bool
 	stepDown chan<- error
-	end      string // why
+	fenced   *string // why the fence failed; "": it did not
+	end      string  // why
 }
 
 // retryEvery is how often a socket is tried to open.
@@ -138,10 +144,14 @@ func (r *router) run(after <-chan struct{}) {
 	r.hurry()
 	r.begin(time.Now())
 	for !r.over || r.machine.parting() {
-		r.bell.Wait(r.deadline(), r.socket())
+		r.bell.Wait(r.deadline(), r.sockets()...)
 		r.turn(time.Now())
 	}
 	r.hangUp()
+	r.hangUpWays()
+	if r.fence != nil {
+		r.fence()
+	}
 }
 
 // hurry remarks that adverts have no priority, where they have none.
@@ -153,6 +163,7 @@ func (r *router) hurry() {
 
 func (r *router) begin(now time.Time) {
 	r.bond.fault = r.hindrance(now)
+	r.do(now, r.machine.hinder(now, r.openWays(now)))
 	r.machine.own = r.own()
 	if r.bond.fault == "" && r.goesOn() {
 		r.do(now, r.machine.resume(now))
@@ -183,7 +194,7 @@ func (r *router) goesOn() bool {
 func (r *router) turn(now time.Time) {
 	r.listen(now)
 	r.obey(now)
-	if r.conn == nil && isDue(r.retry, now) {
+	if isDue(r.retry, now) {
 		r.settle(now)
 	}
 	if r.over { // the others of its group go on without it
@@ -199,17 +210,22 @@ func (r *router) does(now time.Time) func([]deed) { return func(deeds []deed) { 
 
 func (r *router) deadline() time.Time {
 	at := r.machine.deadline()
-	if r.conn == nil && !r.retry.IsZero() && (at.IsZero() || r.retry.Before(at)) {
+	if !r.retry.IsZero() && (at.IsZero() || r.retry.Before(at)) {
 		return r.retry
 	}
 	return at
 }
 
-func (r *router) socket() int {
-	if r.conn == nil {
-		return -1
+func (r *router) sockets() (out []int) {
+	for _, c := range append([]*conn{r.conn}, r.ways...) {
+		if c != nil {
+			out = append(out, c.fd)
+		}
 	}
-	return r.conn.fd
+	if r.asker != nil {
+		out = append(out, r.asker.fd)
+	}
+	return out
 }
 
 func (r *router) own() netip.Addr {
@@ -220,24 +236,43 @@ func (r *router) own() netip.Addr {
 }
 
 func (r *router) listen(now time.Time) {
+	r.listenTo(now, ownLink, func() *conn { return r.conn })
+	for i := range r.ways {
+		r.listenTo(now, i+1, func() *conn { return r.ways[i] })
+	}
 	for range mostAtOnce {
-		if r.conn == nil {
+		if r.asker == nil {
 			return
 		}
-		h, ok := r.conn.receive()
+		address, mac, ok := r.asker.receive()
 		if !ok {
 			return
 		}
-		r.hear(now, h)
+		r.machine.answer(now, address, mac)
 	}
 }
 
-func (r *router) hear(now time.Time, h heard) {
+// listenTo reads what has come by a path. What it says may close it.
+func (r *router) listenTo(now time.Time, path int, by func() *conn) {
+	for range mostAtOnce {
+		c := by()
+		if c == nil {
+			return
+		}
+		h, ok := c.receive()
+		if !ok {
+			return
+		}
+		r.hear(now, h, via{path, c.own})
+	}
+}
+
+func (r *router) hear(now time.Time, h heard, by via) {
 	var deeds []deed
 	a, why := parse(h.text, h.way)
 	if why == Taken {
 		a.text = h.text
-		deeds, why = r.machine.hear(now, a, h.way)
+		deeds, why = r.machine.hearBy(now, a, h.way, by)
 	}
 	r.tally.heard[why].Add(1)
 	r.do(now, deeds)
@@ -265,6 +300,8 @@ func (r *router) follow(now time.Time, o order) {
 		deeds, err := r.machine.stepDown(now)
 		r.do(now, deeds)
 		o.stepDown <- err
+	case o.fenced != nil:
+		r.machine.fenced(now, *o.fenced)
 	default:
 		r.over = true
 		r.do(now, r.machine.release(now, o.end))
@@ -274,6 +311,9 @@ func (r *router) follow(now time.Time, o order) {
 func (r *router) become(now time.Time, want Want) {
 	if want.Link != r.want.Link || want.VirtualMAC != r.want.VirtualMAC || !slices.Equal(want.Peers, r.want.Peers) {
 		r.hangUp()
+	}
+	if !slices.Equal(want.Ways, r.want.Ways) {
+		r.hangUpWays()
 	}
 	r.want = want
 	r.machine.guard.follow(want.VirtualRouter, want.Keys)
@@ -300,6 +340,7 @@ func (r *router) settle(now time.Time) {
 	}
 	r.bond.fault = r.hindrance(now)
 	r.do(now, r.machine.become(now, r.want.VirtualRouter, r.own(), r.bond.hindrance(r.machine)))
+	r.do(now, r.machine.hinder(now, r.openWays(now)))
 }
 
 // hindrance is why it can take no part; "": it can, and has a socket.
@@ -320,11 +361,49 @@ func (r *router) hindrance(now time.Time) string {
 	return ""
 }
 
+// openWays opens the further paths that are closed, and says of each path why it cannot be used. None of them is needed.
+func (r *router) openWays(now time.Time) []string {
+	faults := make([]string, 1+len(r.want.Ways))
+	if len(r.ways) != len(r.want.Ways) {
+		r.ways = make([]*conn, len(r.want.Ways))
+	}
+	for i, way := range r.want.Ways {
+		if r.ways[i] != nil || way.Fault != "" {
+			faults[i+1] = way.Fault
+			continue
+		}
+		var err error
+		if r.ways[i], err = open(alongside(r.want, way)); err != nil {
+			r.ways[i], r.retry, faults[i+1] = nil, now.Add(retryEvery), err.Error()
+		}
+	}
+	return faults
+}
+
+// alongside is the virtual router as it would be if a path was its own interface.
+func alongside(want Want, way model.VRRPWay) Want {
+	want.Interface, want.Link, want.Source, want.Peers, want.VirtualMAC = way.Interface, way.Link, way.Source, []netip.Addr{way.Peer}, false
+	return want
+}
+
 func (r *router) hangUp() {
 	if r.conn != nil {
 		r.conn.close()
 		r.conn = nil
 	}
+	if r.asker != nil {
+		r.asker.close()
+		r.asker = nil
+	}
+}
+
+func (r *router) hangUpWays() {
+	for _, way := range r.ways {
+		if way != nil {
+			way.close()
+		}
+	}
+	r.ways = nil
 }
 
 func (r *router) do(now time.Time, deeds []deed) {
@@ -332,6 +411,10 @@ func (r *router) do(now time.Time, deeds []deed) {
 		switch {
 		case d.kind == advertise:
 			r.advertise(now, d.priority)
+		case d.kind == ask:
+			r.unasked = r.complain("neighbours were not asked", r.ask(), r.unasked)
+		case d.kind == fenceOff:
+			r.fenceOff()
 		case d.kind == announce || r.told != r.machine.seen:
 			r.change(d.kind == announce)
 		}
@@ -394,9 +477,54 @@ func (r *router) advertise(now time.Time, priority uint8) {
 
 var errNoSocket = errors.New("there is no socket")
 
+// send sends an advert by all paths: one that is cut costs the others nothing.
 func (r *router) send(now time.Time, priority uint8) (sent int, err error) {
-	if r.conn == nil {
+	a, errs := r.machine.advert(priority), []error(nil)
+	for _, c := range append([]*conn{r.conn}, r.ways...) {
+		if c == nil {
+			continue
+		}
+		n, err := c.send(r.machine.guard.sign(now, a, c.own)) // each has a source of its own
+		sent += n
+		errs = append(errs, err)
+	}
+	if len(errs) == 0 {
 		return 0, errNoSocket
 	}
-	return r.conn.send(r.machine.guard.sign(now, r.machine.advert(priority), r.conn.own))
+	return sent, errors.Join(errs...)
+}
+
+// ask asks the witnesses whether they are there, and everybody who has the address.
+func (r *router) ask() (err error) {
+	if r.conn == nil {
+		return errNoSocket
+	}
+	if r.asker == nil {
+		if r.asker, err = openAsker(r.want.Link, r.conn.own.Is4()); err != nil {
+			r.asker = nil
+			return err
+		}
+	}
+	about := r.want.Witness
+	if r.machine.seen.State == model.VRRPBackup {
+		about = append(slices.Clone(about), r.machine.asked())
+	}
+	return r.asker.ask(r.conn.own, about)
+}
+
+// fenceOff runs the program that makes the silent master harmless. Adverts wait for nobody meanwhile.
+func (r *router) fenceOff() {
+	of := fencing{r.want.VRRPWant, r.machine.lost, r.machine.cause}
+	ctx, cancel := context.WithCancel(context.Background())
+	if r.fence != nil {
+		r.fence()
+	}
+	r.fence = cancel
+	r.news.remark(func() {
+		r.log.Warn("a silent master is made harmless", "master", of.master, "program", of.want.Fence.Path, "why", of.why)
+	})
+	go func() {
+		failure := of.run(ctx)
+		r.tell(order{fenced: &failure})
+	}()
 }

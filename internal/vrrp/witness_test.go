@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+var (
+	gateway = netip.MustParseAddr("192.0.2.254")
+	theMAC  = model.MAC{2, 0, 0, 0, 0, 2}
+)
+
+func witnessed(r *model.VirtualRouter) {
+	r.Witness, r.Advertise = []netip.Addr{gateway}, 100*time.Millisecond
+}
+
+// asks: who is there answers at once.
+func (b *tale) asks(time.Duration) {
+	for address, mac := range b.there {
+		b.answer(b.now, address, mac)
+	}
+}
+
+func (b *tale) answers(address netip.Addr) *tale {
+	if b.there == nil {
+		b.there = map[netip.Addr]model.MAC{}
+	}
+	b.there[address] = theMAC
+	return b
+}
+
+func (b *tale) isGone(address netip.Addr) *tale { delete(b.there, address); return b }
+
+// hearsFor is a master's adverts for a while.
+func (b *tale) hearsFor(d time.Duration, from netip.Addr, priority uint8) *tale {
+	b.t.Helper()
+	for end := b.now.Add(d); b.now.Before(end); b.pass(100 * time.Millisecond) {
+		b.hears(from, quick(priority))
+	}
+	return b
+}
+
+// quick is an advert of a master that has one every 100 ms.
+func quick(priority uint8) advert {
+	return said(priority, func(a *advert) { a.interval = 100 * time.Millisecond })
+}
+
+func (b *tale) is(state model.VRRPState, why string) *tale {
+	b.t.Helper()
+	if b.seen.State != state || !strings.Contains(b.seen.Why, why) {
+		b.t.Fatalf("it is %s: %s, want %s: %s\n%s", b.seen.State, b.seen.Why, state, why, strings.Join(b.log, "\n"))
+	}
+	return b
+}
+
+// The master dies: nobody answers for the address any more, and the witness does.
+func TestWitnessLetsABackupTakeOverInTime(t *testing.T) {
+	b := begun(t, of(200, witnessed)).answers(gateway).hearsFor(10*time.Second, right, 210)
+	silent := b.heard
+	b.pass(400*time.Millisecond).is(model.VRRPMaster, "no advert of 192.0.2.2 for 330ms")
+	if took := b.seen.Since.Sub(silent); took > 340*time.Millisecond {
+		t.Errorf("after %s", took)
+	}
+	if b.seen.Held != "" || b.seen.Silent != "" {
+		t.Errorf("%+v", b.seen)
+	}
+}
+
+// The heartbeat is cut, and the LAN lives: the master answers for the address. When he does not any more, he is dead.
+func TestWhoHearsThatTheMasterLivesStaysBackup(t *testing.T) {
+	b := begun(t, of(100, witnessed)).answers(gateway).hearsFor(10*time.Second, right, 150)
+	b.answers(vip).pass(time.Hour).is(model.VRRPBackup, "no advert of 192.0.2.2 for 361ms, but 02:00:00:00:00:02 answers for 192.0.2.100: a master lives, and his adverts do not come here")
+	if b.seen.Held == "" {
+		t.Error("nobody is told")
+	}
+	b.isGone(vip).pass(time.Second).is(model.VRRPMaster, "no advert of 192.0.2.2")
+	if b.seen.Held != "" {
+		t.Errorf("%+v", b.seen)
+	}
+}
+
+// What a dead master's kernel answered while his lease held is no sign of life.
+func TestAnswersWithinTheLeaseAreNone(t *testing.T) {
+	b := begun(t, of(100, witnessed)).answers(gateway).answers(vip).hearsFor(10*time.Second, right, 150)
+	lease := machine{want: of(150, witnessed), active: 100 * time.Millisecond}
+	b.pass(b.heard.Add(lease.down()).Sub(b.now)).isGone(vip)
+	b.pass(300*time.Millisecond).is(model.VRRPMaster, "no advert of 192.0.2.2 for 361ms")
+}
+
+// It is cut off: neither master nor witness. When the cable is in again it hears the master, and nothing has happened.
+func TestWhoIsCutOffStaysBackup(t *testing.T) {
+	b := begun(t, of(100, witnessed)).answers(gateway).hearsFor(10*time.Second, right, 150).forgets()
+	b.isGone(gateway).pass(30*time.Second).is(model.VRRPBackup, "but no witness answers (192.0.2.254): this director may be cut off")
+	b.answers(gateway).hearsFor(time.Second, right, 150).is(model.VRRPBackup, "there is a master again")
+	if b.seen.Held != "" || b.seen.Master != right {
+		t.Errorf("%+v", b.seen)
+	}
+	b.pass(time.Second).is(model.VRRPMaster, "no advert of 192.0.2.2")
+}
+
+// An answer of before the cut is none: it came when the master was heard, too.
+func TestAnswersOfBeforeTheSilenceAreNone(t *testing.T) {
+	b := begun(t, of(200, witnessed)).answers(gateway).hearsFor(10*time.Second, right, 210)
+	b.answer(b.now.Add(-50*time.Millisecond), gateway, theMAC)
+	b.isGone(gateway).pass(10*time.Second).is(model.VRRPBackup, "no witness answers")
+	b.answers(gateway).pass(200*time.Millisecond).is(model.VRRPMaster, "no advert")
+}
+
+// A dead witness must not stop both for ever: what was silent while the master was heard proves nothing, and what has
+// died with him is waited for a minute.
+func TestDeadWitnessStopsNobodyForEver(t *testing.T) {
+	b := begun(t, of(100, witnessed)).hearsFor(10*time.Second, right, 150)
+	if b.seen.Silent != "no witness answers (192.0.2.254)" {
+		t.Errorf("it tells %q", b.seen.Silent)
+	}
+	b.pass(500*time.Millisecond).is(model.VRRPMaster, "no advert of 192.0.2.2 for 361ms, and no witness answers")
+
+	b = begun(t, of(100, witnessed)).answers(gateway).hearsFor(10*time.Second, right, 150)
+	b.isGone(gateway).pass(50*time.Second).is(model.VRRPBackup, "no witness answers")
+	b.pass(20*time.Second).is(model.VRRPMaster, ", and no witness answers")
+
+	b = begun(t, of(100, witnessed)).pass(50*time.Second).is(model.VRRPBackup, "no witness answers") // both have just begun
+	b.pass(20*time.Second).is(model.VRRPMaster, ", and no witness answers")
+}
+
+// Who is told by the master himself needs no witness.
+func TestResignedMasterNeedsNoWitness(t *testing.T) {
+	b := begun(t, of(200, witnessed)).hearsFor(time.Second, right, 210)
+	b.answers(vip).hears(right, quick(0)).pass(50*time.Millisecond).is(model.VRRPMaster, "192.0.2.2 has stepped down")
+}
+
+func TestBetterPriorityNeedsNoWitness(t *testing.T) {
+	b := begun(t, of(200, witnessed)).answers(vip).hearsFor(time.Second, right, 100)
+	b.is(model.VRRPMaster, "its priority 200 is above 100 of 192.0.2.2")
+}
+
+// A master stays it without a witness, since that may be dead; but whoever has one is better, and his adverts say so.
+// When it answers again and no other master is heard, his priority is back.
+func TestMasterWithoutWitnessLeavesTheAddressesToWhoHasOne(t *testing.T) {
+	b := begun(t, of(150, witnessed)).answers(gateway).pass(10*time.Second).is(model.VRRPMaster, "")
+	b.isGone(gateway).forgets().pass(8 * time.Second)
+	b.is(model.VRRPMaster, "").mustSay(model.Doubtful)
+	if want := "no witness answers (192.0.2.254); adverts say priority 1 until one has again"; b.seen.Silent != want {
+		t.Errorf("it tells %q, want %q", b.seen.Silent, want)
+	}
+	b.answers(gateway).pass(5 * time.Second)
+	b.mustSay(150)
+
+	b.isGone(gateway).pass(8*time.Second).hears(right, quick(100))
+	b.is(model.VRRPBackup, "a master of priority 100 (192.0.2.2) advertises, and no witness answers here")
+}
+
+func (b *tale) mustSay(priority uint8) {
+	b.t.Helper()
+	if said := b.says(); said != priority {
+		b.t.Fatalf("its adverts say %d, want %d", said, priority)
+	}
+}
+
+// Of a master who is in doubt a backup takes over if it has a witness, and only then: whatever preempt says.
+func TestDoubtfulMasterIsRelievedByWhoHasAWitness(t *testing.T) {
+	idle := func(r *model.VirtualRouter) { witnessed(r); r.Preempt = false }
+	begun(t, of(100, idle)).answers(gateway).hearsFor(3*time.Second, right, model.Doubtful).is(model.VRRPMaster, "its priority 100 is above 1 of 192.0.2.2")
+	begun(t, of(100, witnessed)).hearsFor(10*time.Second, right, model.Doubtful).is(model.VRRPBackup, "it has just begun")
+}
+
+// Adverts of before his doubt may come late, since they waited for ARP: who stepped back for them is master again at once.
+func TestAdvertsThatWaitedForARPMoveNothing(t *testing.T) {
+	b := begun(t, of(100, witnessed)).answers(gateway).pass(10*time.Second).is(model.VRRPMaster, "")
+	b.hears(right, quick(150)).is(model.VRRPBackup, "a master of priority 150")
+	b.hears(right, quick(model.Doubtful)).pass(0).is(model.VRRPMaster, "its priority 100 is above 1 of 192.0.2.2")
+}
+
+// TestTwoDirectorsOfADeadWitness: nothing moves for it.
+func TestTwoDirectorsOfADeadWitness(t *testing.T) {
+	b := begun(t, of(150, witnessed)).pass(time.Minute+10*time.Second).is(model.VRRPMaster, "")
+	b.pass(time.Minute).mustSay(150) // it has never answered: that means nothing
+}
+
+// Both were masters: the heartbeat and all else between the two was cut, and both had their witness. One is left.
+func TestSplitBrainHealsToOneThatAnnouncesItself(t *testing.T) {
+	better, worse := begun(t, of(150, witnessed)).answers(gateway), begun(t, of(100, witnessed)).answers(gateway)
+	better.pass(10*time.Second).is(model.VRRPMaster, "").forgets()
+	worse.pass(10*time.Second).is(model.VRRPMaster, "").forgets()
+	better.hears(right, quick(100)).reads("10s sends 150", "10s announces")
+	worse.hears(right, quick(150)).reads("10s backup: a master of priority 150 (192.0.2.2) advertises")
+}
