@@ -32,6 +32,11 @@ func (f *fence) calm() {
 	f.done, f.failure = false, ""
 }
 
+// lets says whether it has run, and the director may take over.
+func (f fence) lets(as model.Fence) bool {
+	return f.done && (f.failure == "" || as.Failed == model.FenceTakeover)
+}
+
 // fences says whether somebody is to be made harmless first: only a master who was heard, and did not say that he is
 // none. Of two that were masters and meet, both may step back, and neither shall shoot for that.
 func (m *machine) fences() bool {

@@ -187,11 +187,34 @@ func (m *machine) state(now time.Time, fault string) statement {
 	case m.parting():
 		out.keeps, out.until = "lets go of its addresses", m.goodbye
 	case m.hasBetter(now):
-		out.keeps, out.until, out.hears = "hears its master "+m.seen.Master.String(), m.due, true
+		out.keeps, out.until, out.hears = "hears its master "+m.seen.Master.String(), m.due, !m.isGuarded()
 	case m.seen.State == model.VRRPBackup && m.seen.Unsaid != "":
 		out.keeps, out.until, out.mute = "cannot advertise: "+m.seen.Unsaid, m.due, true
+	case m.seen.State == model.VRRPBackup && m.isGuarded():
+		out.keeps, out.until = m.unready(now)
 	}
 	return out
+}
+
+// isGuarded says whether it has more to do than to wait, before it takes over from a master who is silent.
+func (m *machine) isGuarded() bool { return len(m.want.Witness) > 0 || m.want.Fence.Path != "" }
+
+// unready is why it would not take over yet, and until when at least; "": it would.
+func (m *machine) unready(now time.Time) (why string, until time.Time) {
+	probing, because := m.probing(now), m.objection(now)
+	switch {
+	case m.left || m.outranks:
+		return "", time.Time{}
+	case m.cause == "" && now.Before(m.due):
+		return "misses nobody yet", m.due
+	case !probing.IsZero():
+		return "asks who has its address", probing
+	case because != "":
+		return "holds back: " + because, m.due
+	case m.fences() && !m.fence.lets(m.want.Fence):
+		return "has a fence, which has not made the master harmless", m.due
+	}
+	return "", time.Time{}
 }
 
 // hasBetter says whether it is backup of a master that it hears, and leaves the addresses to.
@@ -201,6 +224,9 @@ func (m *machine) hasBetter(now time.Time) bool {
 
 // wait is for the others of its group: one keeps them from being master, so this one is not either.
 func (m *machine) wait(now time.Time) []deed {
+	if because := m.objection(now); because != "" && m.probing(now).IsZero() {
+		return m.hold(now, because)
+	}
 	m.cause = m.missing(now)
 	if m.due = m.others.until; !m.due.After(now) {
 		m.due = now.Add(m.want.Advertise)

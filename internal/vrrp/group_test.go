@@ -44,6 +44,10 @@ type post struct {
 	begun   bool
 	mute    string    // why no advert gets away
 	fault   string    // of its own
+	blind   bool      // no witness answers
+	lives   bool      // somebody answers for its address
+	fences  int       // how often its fence was begun
+	fails   string    // how that ends
 	release time.Time // when its addresses are gone; zero: nobody takes them away
 	told    model.VRRPSeen
 }
@@ -121,9 +125,25 @@ func (p *post) do(deeds []deed) {
 		case d.kind == advertise:
 			p.wire = append(p.wire, letter{p.now.Add(time.Millisecond), p, p.machine.advert(d.priority)})
 			p.do(p.machine.advertised(p.now))
+		case d.kind == ask:
+			p.asks()
+		case d.kind == fenceOff:
+			p.fences++
+			p.machine.fenced(p.now, p.fails)
 		case d.kind == tell && p.machine.seen != p.told:
 			p.tells()
 		}
+	}
+}
+
+func (p *post) asks() {
+	for _, w := range p.machine.want.Witness {
+		if !p.blind {
+			p.machine.answer(p.now, w, theMAC)
+		}
+	}
+	if p.lives {
+		p.machine.answer(p.now, p.machine.asked(), theMAC)
 	}
 }
 
@@ -493,5 +513,79 @@ func (v *village) happens() {
 		v.mends()
 	case 6:
 		p.release = p.now // as if nothing had been there
+	}
+}
+
+// with changes what the virtual routers of a link are.
+func (v *village) with(link int, change func(*model.VirtualRouter)) *village {
+	for _, p := range v.posts() {
+		if p.link == link {
+			change(&p.machine.want)
+		}
+	}
+	return v
+}
+
+func gated(r *model.VirtualRouter) { r.Witness = []netip.Addr{gateway} }
+
+// isCut: the first box hears and says nothing any more.
+func (v *village) isCut() *village {
+	for link := range linkNames {
+		v.cut[cable{"lb1", "lb2", link}], v.cut[cable{"lb2", "lb1", link}] = true, true
+	}
+	return v
+}
+
+// What one of a group has to ask first, or to do, all wait for: nobody takes it along before.
+func TestGroupWaitsForTheWitnessOfOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		change  func(*model.VirtualRouter)
+		now     func(*post)
+		then    func(*post)
+		masters int // of the second box, before
+		fences  int
+	}{
+		"its witness answers":         {gated, func(*post) {}, func(*post) {}, 2, 0},
+		"no witness answers":          {gated, func(p *post) { p.blind = true }, func(p *post) { p.blind = false }, 0, 0},
+		"the master lives":            {gated, func(p *post) { p.lives = true }, func(p *post) { p.lives = false }, 0, 0},
+		"its fence works":             {fenced, func(*post) {}, func(*post) {}, 2, 1},
+		"its fence fails":             {fenced, func(p *post) { p.fails = "no power" }, nil, 0, 1},
+		"its witness comes first":     {func(r *model.VirtualRouter) { gated(r); fenced(r) }, func(p *post) { p.blind = true }, func(p *post) { p.blind = false }, 0, 1},
+		"it is dead for long":         {gated, func(p *post) { p.blind = true }, func(p *post) { p.pass(time.Minute) }, 0, 0},
+		"the fence has failed: go on": {func(r *model.VirtualRouter) { fenced(r); r.Fence.Failed = model.FenceTakeover }, func(p *post) { p.fails = "no power" }, nil, 2, 1},
+	} {
+		for link := range linkNames {
+			t.Run(fmt.Sprintf("%s, %s", linkNames[link], name), func(t *testing.T) {
+				v := newVillage(t, 150, 100).with(link, c.change).begins().pass(20 * time.Second)
+				second := v.boxes[1]
+				c.now(second.posts[link])
+				if v.isCut().pass(10 * time.Second); second.masters() != c.masters {
+					t.Fatalf("it is master of %d:\n\t%s", second.masters(), strings.Join(v.log, "\n\t"))
+				}
+				if c.then != nil {
+					c.then(second.posts[link])
+					if v.pass(10 * time.Second); second.masters() != len(linkNames) {
+						t.Errorf("it is master of %d:\n\t%s", second.masters(), strings.Join(v.log, "\n\t"))
+					}
+				}
+				if fences := second.posts[link].fences; fences != c.fences {
+					t.Errorf("it has fenced %d times", fences)
+				}
+			})
+		}
+	}
+}
+
+// Each has witnesses that are dead: they do not wait for one another for ever.
+func TestGroupOfDeadWitnessesIsMasterAfterAWhile(t *testing.T) {
+	v := newVillage(t, 150, 100).with(0, gated).with(1, gated).begins().pass(20 * time.Second)
+	for _, p := range v.boxes[1].posts {
+		p.blind = true
+	}
+	if v.isCut().pass(30 * time.Second); v.boxes[1].masters() != 0 {
+		t.Fatal("they have not waited")
+	}
+	if v.pass(40 * time.Second); v.boxes[1].masters() != 2 {
+		t.Errorf("master of %d:\n\t%s", v.boxes[1].masters(), strings.Join(v.log, "\n\t"))
 	}
 }
