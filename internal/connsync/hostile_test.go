@@ -4,6 +4,7 @@ package connsync
 
 import (
 	"bytes"
+	"hash/maphash"
 	"maps"
 	"math/rand/v2"
 	"testing"
@@ -393,4 +394,40 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 	w.until(2*time.Second, "the backup knows that something is missing", func() bool { return !backup.inSync() })
 	w.until(5*time.Second, "equal", func() bool { return backup.inSync() && differ(master, backup) == 0 })
+}
+
+// TestSlowPeerIsWaitedFor if it is alone: nothing that was sent is given up, and the rest stays in the table. Of several
+// peers nobody waits for one.
+func TestSlowPeerIsWaitedFor(t *testing.T) {
+	for _, sole := range []bool{true, false} {
+		w, now := newWorld(t, 31), begun
+		s := newSender(sole, &tally{}, maphash.MakeSeed())
+		s.become(now, RoleAll)
+		s.turn(now, true)
+		told := 0
+		tell := func() {
+			for range 130 {
+				for ; s.room() > 0 && s.queue.len() < 2000; told++ {
+					s.change(now, item{record: w.connection(5*told+1, "ESTABLISHED")})
+				}
+				s.tick(now)
+				if now = now.Add(10 * time.Millisecond); s.waits() && isDue(s.deadline(true), now) {
+					t.Fatal("it spins")
+				}
+			}
+		}
+		tell()
+		first := s.first()
+		switch {
+		case sole && (first != 1 || len(s.kept) != mostKept || s.queue.len() == 0):
+			t.Errorf("alone: the first of %d that are kept is %d, %d changes wait", len(s.kept), first, s.queue.len())
+		case !sole && first == 1:
+			t.Error("not alone, and waited for")
+		}
+		s.acknowledge(s.latest)
+		tell()
+		if s.first() == first {
+			t.Error("it does not go on")
+		}
+	}
 }

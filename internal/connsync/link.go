@@ -93,7 +93,7 @@ const (
 
 func newLink(now time.Time, with settings) *link {
 	t, seed := &tally{}, maphash.MakeSeed()
-	l := &link{with: with, tally: t, role: RoleNone, sender: newSender(t, seed), receiver: newReceiver(with.sole, t, seed), helloDue: now}
+	l := &link{with: with, tally: t, role: RoleNone, sender: newSender(with.sole, t, seed), receiver: newReceiver(with.sole, t, seed), helloDue: now}
 	l.challenge = l.ask()
 	return l
 }

@@ -25,6 +25,7 @@ type sender struct {
 	again  []uint64 // positions to be sent again, each once
 	torn   bool     // something was not said that the peer should know, and the position behind latest tells it so
 	behind bool     // since it is open not all that has changed before was said
+	sole   bool     // there is no other peer, which would have to wait for this one
 	pace   budget
 
 	request uint32 // that was heard last
@@ -67,7 +68,9 @@ type walk struct {
 const (
 	// What has changed waits for more of its kind, but not long.
 	queueWait = 20 * time.Millisecond
-	mostKept  = 1 << 12 // datagrams; what lies further back is compared instead
+	// Datagrams. What lies further back is compared instead; but a peer that is alone is waited for: what has changed
+	// stays marked in the table, and is not lost however slow the peer is. A walk over all would make it slower still.
+	mostKept = 1 << 12
 	// The stream's pace, in datagrams a second, leaves room on a link of 1 Gbit/s, and at most so many go at once.
 	streamPace, streamBurst = 20_000, 128
 	// A walk's, in records: 100,000 in a second, as 20 Mbit/s.
@@ -75,12 +78,13 @@ const (
 	// A walk waits while there is more in the queue: what changes goes first.
 	walkQueue   = 2 * mostItems
 	digestEvery = 5 * time.Second
+	digestAgain = 500 * time.Millisecond
 	resendAfter = 10 * time.Millisecond // a datagram is not sent again sooner
 	mostTold    = 1 << 20
 )
 
-func newSender(t *tally, seed maphash.Seed) *sender {
-	return &sender{role: RoleNone, queue: newQueue(), pace: newBudget(streamPace, streamBurst), feed: newBudget(walkPace, walkBurst),
+func newSender(sole bool, t *tally, seed maphash.Seed) *sender {
+	return &sender{sole: sole, role: RoleNone, queue: newQueue(), pace: newBudget(streamPace, streamBurst), feed: newBudget(walkPace, walkBurst),
 		tally: t, seed: seed}
 }
 
@@ -215,13 +219,13 @@ func (s *sender) tick(now time.Time) (out []message, begin *sliceSet) {
 	s.pace.refill(now)
 	s.feed.refill(now)
 	out = s.repeat(now)
-	if s.wanted != nil {
+	if s.wanted != nil && !s.waits() {
 		s.walk, s.wanted = s.wanted, nil
 		begin = &s.walk.slices
 		out = append(out, s.mark(now, edgeBegin))
 	}
 	out = append(out, s.flush(now, s.wait())...)
-	if w := s.walk; w != nil && w.fed && s.queue.first >= w.until {
+	if w := s.walk; w != nil && w.fed && s.queue.first >= w.until && !s.waits() {
 		edge := edgeEnd
 		if w.failed {
 			edge = edgeFailed
@@ -263,12 +267,15 @@ func (s *sender) wait() time.Duration {
 
 // flush sends what has waited as long as it may.
 func (s *sender) flush(now time.Time, wait time.Duration) (out []message) {
-	for isDue(s.queue.due(wait), now) && s.pace.take() {
+	for isDue(s.queue.due(wait), now) && !s.waits() && s.pace.take() {
 		c := changes{position: s.latest + 1, items: s.queue.pack()}
 		out = append(out, s.keep(now, message{kindChanges, c.body()}))
 	}
 	return out
 }
+
+// waits says whether the peer has to catch up first.
+func (s *sender) waits() bool { return s.sole && len(s.kept) >= mostKept }
 
 func (s *sender) mark(now time.Time, e edge) message {
 	return s.keep(now, message{kindMark, mark{s.latest + 1, e, s.walk.request, s.walk.slices}.body()})
@@ -335,7 +342,9 @@ func (s *sender) wantsDigests(now time.Time) bool {
 	return s.digests() && (s.asked || isDue(s.digestDue, now))
 }
 
-func (s *sender) digests() bool { return s.open && !s.behind && s.role.serves() }
+func (s *sender) digests() bool {
+	return s.open && !s.behind && s.role.serves() && s.queue.len() < walkQueue
+}
 
 // digested sends them, behind all that has changed before.
 func (s *sender) digested(now time.Time, all Digests) []message {
@@ -345,6 +354,10 @@ func (s *sender) digested(now time.Time, all Digests) []message {
 	s.pace.refill(now)
 	out := s.flush(now, 0)
 	s.asked, s.digestDue = false, now.Add(digestEvery)
+	if s.queue.len() > 0 { // they count what the peer cannot have
+		s.digestDue = now.Add(digestAgain)
+		return out
+	}
 	s.round++
 	for half := range uint8(2) {
 		d := digests{position: s.latest, round: s.round, half: half}
@@ -377,6 +390,8 @@ func (s *sender) deadline(digesting bool) time.Time {
 func (s *sender) sends() time.Time {
 	at := s.queue.due(s.wait())
 	switch {
+	case s.waits() && len(s.again) == 0: // for the peer, which is heard
+		return time.Time{}
 	case s.wanted != nil, len(s.again) > 0:
 		at = s.pace.at
 	case s.walk != nil && s.walk.fed && s.queue.first >= s.walk.until:
