@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/weir-lb/weir/internal/model"
+)
+
+// set is a reading of the host's clock as it would be, had somebody set it by so many seconds: what time.Now returns
+// has a second clock in it, which goes on (package time, Monotonic Clocks). Both are packed into one word.
+func set(reading time.Time, by time.Duration) time.Time {
+	wall := (*uint64)(unsafe.Pointer(&reading))
+	*wall += uint64(int64(by/time.Second)) << 30
+	return reading
+}
+
+func TestAClockIsSet(t *testing.T) {
+	now := time.Now()
+	for _, by := range []time.Duration{time.Hour, -time.Hour, day, -day} {
+		later := set(now.Add(second), by)
+		if later.Sub(now) != second || later.Round(0).Sub(now.Round(0)) != second+by {
+			t.Errorf("by %s: %s later by one clock, %s by the other", by, later.Sub(now), later.Round(0).Sub(now.Round(0)))
+		}
+	}
+}
+
+// duellist is a director on a link with others: his machine, and the clock of his host.
+type duellist struct {
+	*machine
+	step  time.Duration
+	rises int
+}
+
+// duel is directors who sign, and hear each other, with what each does.
+type duel struct {
+	t     *testing.T
+	now   time.Time
+	all   []*duellist
+	heard map[Reason]int
+	log   [][]byte // adverts, as they went over the wire, and who sent them
+	from  []netip.Addr
+}
+
+func newDuel(t *testing.T, change func(*model.VirtualRouter)) *duel {
+	d := &duel{t: t, now: time.Now(), heard: map[Reason]int{}}
+	for i, own := range []netip.Addr{left, right} {
+		m := newMachine(of(uint8(200-100*i), change), own)
+		m.guard.follow(m.want, keysOf(t, draftKey))
+		d.all = append(d.all, &duellist{machine: m})
+	}
+	for _, each := range d.all {
+		d.do(each, each.start(d.now, ""))
+	}
+	return d
+}
+
+func (d *duel) do(each *duellist, deeds []deed) {
+	for _, one := range deeds {
+		if one.kind != advertise {
+			continue
+		}
+		now := set(d.now, each.step)
+		w := way{each.own, group4, hops}
+		text := each.guard.sign(now, each.advert(one.priority), each.own).bytes(w)
+		d.log, d.from = append(d.log, text), append(d.from, each.own)
+		d.do(each, each.advertised(now))
+		for _, other := range d.all {
+			if other != each {
+				d.heard[d.tells(other, text, w)]++
+			}
+		}
+	}
+}
+
+// tells is what becomes of a message that comes to a director.
+func (d *duel) tells(to *duellist, text []byte, w way) Reason {
+	a, why := parse(text, w)
+	if why != Taken {
+		return why
+	}
+	a.text = text
+	before := to.seen.State
+	deeds, why := to.hear(set(d.now, to.step), a, w)
+	d.do(to, deeds)
+	to.count(before)
+	return why
+}
+
+func (m *duellist) count(before model.VRRPState) {
+	if before != model.VRRPMaster && m.seen.State == model.VRRPMaster {
+		m.rises++
+	}
+}
+
+func (d *duel) pass(lasts time.Duration) {
+	for end := d.now.Add(lasts); d.now.Before(end); d.now = d.now.Add(10 * time.Millisecond) {
+		for _, each := range d.all {
+			before, now := each.seen.State, set(d.now, each.step)
+			if isDue(each.deadline(), now) {
+				d.do(each, each.tick(now))
+				each.count(before)
+			}
+		}
+	}
+}
+
+// TestNoTakeoverWhenAClockIsSet (fault 41): the master's clock, the backup's, or both, an hour or a day forward or back,
+// again and again, with adverts of each interval: nobody takes over, no advert is refused, and what was recorded before
+// is refused after each.
+func TestNoTakeoverWhenAClockIsSet(t *testing.T) {
+	for _, every := range []time.Duration{100 * time.Millisecond, second, 10 * second} {
+		for who := range 3 {
+			d := newDuel(t, func(r *model.VirtualRouter) { r.Advertise = every })
+			d.pass(10 * every)
+			if d.all[0].rises != 1 || d.all[1].rises != 0 {
+				t.Fatalf("they rise %d and %d times", d.all[0].rises, d.all[1].rises)
+			}
+			for i, step := range []time.Duration{time.Hour, 0, -time.Hour, 0, day, -day, day, 0} {
+				what := fmt.Sprintf("adverts each %s, clocks %d set to %s, the %d. time", every, who, step, i)
+				for n := range d.all {
+					if who == n || who == 2 {
+						d.all[n].step = step
+					}
+				}
+				recorded := len(d.log)
+				d.pass(10 * every)
+				if d.all[0].rises != 1 || d.all[1].rises != 0 || d.all[1].seen.Master != left {
+					t.Fatalf("%s: they rise %d and %d times, and the backup knows %s", what, d.all[0].rises, d.all[1].rises, d.all[1].seen.Master)
+				}
+				for n, text := range d.log[:recorded] {
+					for _, each := range d.all {
+						if why := d.tells(each, text, way{d.from[n], group4, hops}); why == Taken {
+							t.Fatalf("%s: a recording is believed", what)
+						}
+					}
+				}
+			}
+			if d.heard[Taken] == 0 || len(d.heard) > 1 {
+				t.Errorf("adverts each %s, clocks %d: %v", every, who, d.heard)
+			}
+		}
+	}
+}
+
+// TestWhoBeginsWithAWrongClock, an hour or a day, while the other one lives: each believes the other in the end, and the
+// better one is master. A clock that is behind is not noticed. To one that is ahead the other's adverts are a recording,
+// until he has heard of it: so it misses him once.
+func TestWhoBeginsWithAWrongClock(t *testing.T) {
+	for _, wrong := range []time.Duration{0, time.Hour, -time.Hour, day, -day} {
+		for begins := range 2 {
+			d := newDuel(t, func(*model.VirtualRouter) {})
+			d.pass(10 * second)
+			stays := d.all[1-begins]
+			want, own := d.all[begins].want, d.all[begins].own
+			d.all = []*duellist{stays}
+			d.pass(10 * second)
+			m := newMachine(want, own)
+			m.guard.follow(m.want, keysOf(t, draftKey))
+			back := &duellist{machine: m, step: wrong}
+			d.all = append(d.all, back)
+			d.do(back, back.start(set(d.now, wrong), ""))
+			d.pass(20 * second)
+			better, worse := back, stays
+			if begins == 1 {
+				better, worse = stays, back
+			}
+			if better.seen.State != model.VRRPMaster || worse.seen.State != model.VRRPBackup || worse.seen.Master != left {
+				t.Errorf("%s wrong, of director %d: %s and %s: %v", wrong, begins, better.seen.State, worse.seen.State, d.heard)
+			}
+			refused, missed := d.heard[ReasonStale]+d.heard[ReasonReplay], 0
+			if wrong > 0 {
+				missed = 4 // as many as come in three intervals and a skew
+			}
+			if refused > missed {
+				t.Errorf("%s wrong, of director %d: %d adverts are refused: %v", wrong, begins, refused, d.heard)
+			}
+		}
+	}
+}
