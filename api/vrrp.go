@@ -26,6 +26,7 @@ type VirtualRouter struct {
 	Auth           string            `json:"auth,omitempty" enum:"enforce,permissive,receive-only" doc:"How adverts are signed, and whose are believed; absent: they are not signed."`
 	Silent         string            `json:"silent,omitempty" doc:"What of its paths and witnesses says nothing that should; absent: nothing of that kind."`
 	Held           string            `json:"held,omitempty" doc:"Why it does not take over from a master who is silent; absent: nothing keeps it from that."`
+	Routes         []string          `json:"routes,omitempty" doc:"What the master has among its routes besides, as ip route has it; absent: nothing."`
 	Conflict       string            `json:"conflict,omitempty" doc:"What somebody advertises that cannot be right; absent: nothing of late."`
 	Sent           uint64            `json:"sent" doc:"Adverts sent."`
 	Unsent         uint64            `json:"unsent" doc:"Adverts that the kernel did not take."`

@@ -23,11 +23,11 @@ type change struct {
 	Old     string       `json:"old,omitempty"`    // sysctl: the value before weir; route: its advmss, 0 for none
 	Link    string       `json:"link,omitempty"`   // address: the name of the link, for people
 	Index   int          `json:"index,omitempty"`  // of the link; the kernel never uses it again, so it cannot mean another one
-	Prefix  netip.Prefix `json:"prefix,omitzero"`  // address, route, check-route
-	Address model.Addr   `json:"address,omitzero"` // neighbour
+	Prefix  netip.Prefix `json:"prefix,omitzero"`  // address, route, check-route, virtual-route
+	Address model.Addr   `json:"address,omitzero"` // neighbour; virtual-route: its next hop
 	MAC     model.MAC    `json:"mac,omitzero"`     // virtual-mac: the device's
-	Table   uint32       `json:"table,omitempty"`  // route: with Prefix, Index and the next two, which one it is
-	Metric  uint32       `json:"metric,omitempty"` // route
+	Table   uint32       `json:"table,omitempty"`  // route, virtual-route: with Prefix, Index and the next two, which one it is
+	Metric  uint32       `json:"metric,omitempty"` // route, virtual-route
 	TOS     uint8        `json:"tos,omitempty"`    // route
 }
 
@@ -43,6 +43,8 @@ const (
 	clsactChange    changeKind = "clsact"          // a qdisc on a link
 	filterChange    changeKind = "check-filter"    // on a link's clsact
 	deviceChange    changeKind = "virtual-mac"     // a macvlan by the name of Path, upon a link
+
+	virtualRouteChange changeKind = "virtual-route" // of a virtual router
 )
 
 func (c change) String() string {
@@ -62,6 +64,8 @@ func (c change) String() string {
 		return fmt.Sprintf("%s to %s on interface %d", c.Kind, c.Prefix, c.Index)
 	case clsactChange, filterChange:
 		return fmt.Sprintf("%s on interface %d", c.Kind, c.Index)
+	case virtualRouteChange:
+		return fmt.Sprintf("route to %s on interface %d", c.Prefix, c.Index)
 	case deviceChange:
 		return fmt.Sprintf("interface %s on %s", c.Path, c.Link)
 	}
@@ -107,6 +111,8 @@ func (c change) undo(handle *netlink.Handle) error {
 		err = c.undoFilter(handle)
 	case deviceChange:
 		err = c.undoDevice(handle)
+	case virtualRouteChange:
+		err = c.undoVirtualRoute(handle)
 	default:
 		err = fmt.Errorf("unknown kind of change %q", c.Kind)
 	}

@@ -20,9 +20,6 @@ import (
 // /etc/iproute2/rt_protos).
 const Protocol = 119
 
-// virtualProtocol is the same of the routes of virtual routers.
-const virtualProtocol = 120
-
 // applyDetours makes the detours of checks those that are wanted.
 func (t *Target) applyDetours(handle *netlink.Handle, links []model.Link, want model.AddressWant) error {
 	t.detoursMend.replaced()

@@ -19,19 +19,11 @@ const (
 func dump[T any](read func() ([]T, error)) ([]T, error) {
 	for try := 1; ; try++ {
 		list, err := read()
-		if !interrupted(err, try) {
+		if !errors.Is(err, netlink.ErrDumpInterrupted) || try == dumpTries {
 			return list, err
 		}
-	}
-}
-
-// interrupted tells whether a reading is to be repeated, and waits for that.
-func interrupted(err error, try int) bool {
-	again := errors.Is(err, netlink.ErrDumpInterrupted) && try < dumpTries
-	if again {
 		time.Sleep(time.Duration(try) * dumpPause)
 	}
-	return again
 }
 
 func dumpLinks(handle *netlink.Handle) ([]netlink.Link, error) {

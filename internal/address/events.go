@@ -23,6 +23,7 @@ type event struct {
 	hop  model.Hop    // neighbour…, and addressGone: the address, on its link
 	mac  model.MAC    // neighbourKnown
 	to   netip.Prefix // routeChanged
+	ours bool         // routeChanged: one of a virtual router is gone
 }
 
 type eventKind uint8
@@ -132,7 +133,7 @@ func parseRouteEvent(m syscall.NetlinkMessage) (event, bool) {
 	case err != nil:
 		return event{kind: networkChanged}, true
 	case r.head.Protocol != Protocol:
-		return event{kind: routeChanged, to: r.destination()}, true
+		return event{kind: routeChanged, to: r.destination(), ours: !added && r.head.Protocol == virtualProtocol}, true
 	case added: // nobody but weir makes one, and no server is behind it
 		return event{}, false
 	}

@@ -23,10 +23,11 @@ import (
 //	      ──► rxvlan.go      VLAN tags stay in the frame
 //	      ──► devices.go     interfaces with virtual MACs
 //	      ──► vips.go        addresses   ──► announce.go    gratuitous ARP and NA, again and again
+//	      ──► virtual_routes.go
 //	      ──► neighbours.go  managed entries
 //	      ──► detours.go     routes to aliases, and a filter, for checks through VIPs (filter.go)
-//	Run   ──► the repeats of announcements, addresses again that somebody took away, neighbours that the kernel gave
-//	          up, and detours that were lost
+//	Run   ──► the repeats of announcements, addresses and routes again that somebody took away, neighbours that the
+//	          kernel gave up, and detours that were lost
 type Target struct {
 	journal *Journal
 	program func() (model.Program, error) // of checks
@@ -38,6 +39,7 @@ type Target struct {
 
 	mu          sync.Mutex // guards what follows
 	vips        keptVIPs
+	routes      keptRoutes
 	announced   map[holding]announcement
 	paced       time.Time // before it no more is announced
 	neighbours  map[model.Hop]kept
@@ -78,6 +80,7 @@ func (t *Target) Apply(_ context.Context, want model.AddressWant) error {
 		t.applySysctls(handle, links, want),
 		t.applyRxVLAN(links, want.RxVLANOff),
 		t.applyVIPs(handle, links, want.VIPs),
+		t.applyRoutes(handle, links, want.Routes),
 		t.applyNeighbours(handle, want.Neighbours),
 		t.applyDetours(handle, links, want),
 	)
@@ -118,7 +121,7 @@ func (t *Target) watch(ctx context.Context, handle *netlink.Handle, news *subscr
 			if !ok {
 				return news.err
 			}
-			if e.kind == networkChanged || e.kind == routeChanged { // makes nothing due, and routers tell of many routes
+			if e.kind == networkChanged || e.kind == routeChanged && !e.ours { // makes nothing due, and routers tell of many routes
 				continue
 			}
 			t.hear(e, down, time.Now())
@@ -146,8 +149,10 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 			t.announceAgain(e.link, now)
 			t.resetNeighbours(func(hop model.Hop) bool { return hop.Link == e.link })
 			t.loseDetours(now)
+			t.loseRoutes(now)
 		}
 	case addressGone:
+		t.loseRoutes(now) // the kernel takes those along that have it for their source, or that led by its network
 		if _, held := t.vips.held[holding{e.hop.Link, e.hop.Address}]; held {
 			t.vips.mend.lose(now)
 		}
@@ -155,11 +160,14 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 		t.retryNeighbour(e.hop)
 	case neighbourGone:
 		t.resetNeighbours(func(hop model.Hop) bool { return hop == e.hop })
+	case routeChanged:
+		t.loseRoutes(now)
 	case detourGone:
 		t.loseDetours(now)
 	case overrun:
 		t.resetNeighbours(func(model.Hop) bool { return true })
 		t.loseDetours(now)
+		t.loseRoutes(now)
 		t.vips.mend.lose(now)
 	}
 }
@@ -168,8 +176,8 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 func (t *Target) work(handle *netlink.Handle, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := errors.Join(t.mendVIPs(handle, now), t.announce(handle, now), t.setDueNeighbours(handle, now), t.mendDetours(handle, now)); err != nil {
-		t.log.Warn("addresses, neighbours and ways of checks", "err", err)
+	if err := errors.Join(t.mendVIPs(handle, now), t.mendRoutes(handle, now), t.announce(handle, now), t.setDueNeighbours(handle, now), t.mendDetours(handle, now)); err != nil {
+		t.log.Warn("addresses, routes, neighbours and ways of checks", "err", err)
 	}
 }
 
@@ -177,7 +185,7 @@ func (t *Target) work(handle *netlink.Handle, now time.Time) {
 func (t *Target) nextDue(now time.Time) <-chan time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	first := earlier(earlier(t.detoursMend.due, t.vips.mend.due), t.announceDue())
+	first := earlier(earlier(earlier(t.detoursMend.due, t.vips.mend.due), t.routes.mend.due), t.announceDue())
 	for _, k := range t.neighbours {
 		first = earlier(first, k.due())
 	}

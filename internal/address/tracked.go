@@ -4,7 +4,9 @@ package address
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -14,8 +16,7 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// readTracked looks which of the routes are there. It walks over all of the host's, which may be a million, and so reads
-// no more than the beginning of those that nobody asks for, and keeps none.
+// readTracked looks which of the routes are there.
 func readTracked(tracked []model.TrackRoute, links []model.Link) (map[model.TrackRoute]bool, error) {
 	if len(tracked) == 0 {
 		return nil, nil
@@ -24,49 +25,73 @@ func readTracked(tracked []model.TrackRoute, links []model.Link) (map[model.Trac
 	for _, l := range links {
 		names[l.Index] = l.Name
 	}
-	for try := 1; ; try++ {
-		out, err := walkTracked(tracked, names)
-		if !interrupted(err, try) {
-			return out, err
-		}
-	}
-}
-
-func walkTracked(tracked []model.TrackRoute, names map[int]string) (map[model.TrackRoute]bool, error) {
-	out := map[model.TrackRoute]bool{}
+	out, byTable := map[model.TrackRoute]bool{}, map[routeFilter][]model.TrackRoute{}
 	for _, t := range tracked {
-		out[t] = false
+		of := routeFilter{family: family(t.To), table: t.Table}
+		out[t], byTable[of] = false, append(byTable[of], t)
 	}
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		var asked []model.TrackRoute
-		for _, t := range tracked {
-			if t.To.Addr().Is4() == (family == unix.AF_INET) {
-				asked = append(asked, t)
-			}
-		}
-		if len(asked) == 0 {
-			continue
-		}
-		err := eachRoute(family, func(raw []byte) {
-			for _, t := range asked {
-				out[t] = out[t] || isTracked(raw, t, names)
-			}
+	for of, asked := range byTable {
+		there, err := walkRoutes(of, func(raw []byte) ([]model.TrackRoute, bool) {
+			found := slices.DeleteFunc(slices.Clone(asked), func(t model.TrackRoute) bool { return !isTracked(raw, t, names) })
+			return found, len(found) > 0
 		})
 		if err != nil {
-			return nil, fmt.Errorf("list routes: %w", err)
+			return nil, err
+		}
+		for _, t := range slices.Concat(there...) {
+			out[t] = true
 		}
 	}
 	return out, nil
 }
 
-// eachRoute hands out the routes of a family one by one.
-func eachRoute(family uint8, each func(raw []byte)) error {
-	request := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
-	request.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family}})
-	return request.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE, func(raw []byte) bool {
-		each(raw)
-		return true
+// routeFilter narrows down what the kernel lists: of a million routes those of one table, or of one protocol.
+type routeFilter struct {
+	family   uint8
+	table    uint32 // 0: all
+	protocol uint8  // 0: whoever has made them
+}
+
+func family(p netip.Prefix) uint8 {
+	if p.Addr().Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// walkRoutes returns what is picked of the routes, of which it keeps nothing else.
+func walkRoutes[T any](of routeFilter, pick func(raw []byte) (T, bool)) ([]T, error) {
+	socket, err := nl.Subscribe(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("netlink: %w", err)
+	}
+	defer socket.Close()
+	if err := unix.SetsockoptInt(socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1); err != nil { // or it lists all
+		return nil, fmt.Errorf("netlink: %w", err)
+	}
+	out, err := dump(func() ([]T, error) {
+		var out []T
+		request := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
+		request.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: socket}}
+		request.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: of.family, Protocol: of.protocol}})
+		if of.table != 0 {
+			request.AddData(nl.NewRtAttr(unix.RTA_TABLE, nl.Uint32Attr(of.table)))
+		}
+		err := request.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE, func(raw []byte) bool {
+			if one, ok := pick(raw); ok {
+				out = append(out, one)
+			}
+			return true
+		})
+		return out, err
 	})
+	switch {
+	case errors.Is(err, unix.ENOENT): // nobody has put anything into that table
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("list routes: %w", err)
+	}
+	return out, nil
 }
 
 // isTracked tells whether a route is the one that is asked for, and leads there.

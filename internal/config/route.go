@@ -144,3 +144,114 @@ func trackRouteNode(t model.TrackRoute) *yaml.Node {
 	}
 	return mapNode(pairs...)
 }
+
+// maxVirtualRoutes is how many a virtual router may have: more belong to a routing daemon.
+const maxVirtualRoutes = 255
+
+// placedRoute is a route of a virtual router, and where it stands.
+type placedRoute struct {
+	model.VirtualRoute
+	node *yaml.Node
+}
+
+// virtualRoutes reads what the master has among its routes.
+func (s scope) virtualRoutes(n *yaml.Node, of router) (out []placedRoute) {
+	if n == nil {
+		return nil
+	}
+	items := s.list(n, "routes")
+	s.complainIf(n, emptyList(n, "routes", "leave it out: then the master has none of its own"))
+	for i, item := range items {
+		if i == maxVirtualRoutes {
+			s.complain(item, mistake{fmt.Sprintf("more than %d routes", maxVirtualRoutes), "have a routing daemon bring them, and track one of them"})
+			break
+		}
+		if one, ok := s.in("routes").virtualRoute(item, of); ok {
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// virtualRoute is a destination on the link, or a map.
+func (s scope) virtualRoute(n *yaml.Node, of router) (out placedRoute, ok bool) {
+	values := s.routeValues(n, `write "{to: 10.8.0.0/16, via: 192.0.2.1}"`, virtualRouteKeys)
+	if values == nil {
+		return out, false
+	}
+	out.node, out.Table = n, model.MainTable
+	if out.To, ok = s.routeTo(values["to"]); !ok {
+		return out, false
+	}
+	out.Via = s.routeVia(values["via"], out.To)
+	if via := values["via"]; via != nil && hasAddress(of, out.Via) {
+		s.complain(via, mistake{fmt.Sprintf("via: %s is an address of the virtual router itself", out.Via), "write that of the router behind which the destination is"})
+	}
+	if link := values["interface"]; link != nil {
+		out.Interface, _ = s.interfaceName(link)
+	}
+	out.Source = s.routeSource(values["source"], out.To)
+	if metric := values["metric"]; metric != nil {
+		number, _ := s.number(metric, "metric", 0, math.MaxInt32)
+		out.Metric = uint32(number)
+	}
+	if table := values["table"]; table != nil {
+		out.Table = s.routeTable(table)
+	}
+	return out, true
+}
+
+// routeSource is zero without one, and after a complaint. Whether this host has it shows when it is used.
+func (s scope) routeSource(n *yaml.Node, to netip.Prefix) model.Addr {
+	if n == nil {
+		return model.Addr{}
+	}
+	text, ok := s.text(n, "source")
+	if !ok {
+		return model.Addr{}
+	}
+	source, m := parseOneOnLink(text)
+	if m == nil && source.Is4() != to.Addr().Is4() {
+		m = &mistake{fmt.Sprintf("%s for a route to %s", familyName(source), to), "write one of its family"}
+	}
+	s.in("source").complainIf(n, m)
+	if m != nil {
+		return model.Addr{}
+	}
+	return source
+}
+
+// checkVirtualRoutes refuses two that the kernel takes for one: a director may be master of both.
+func (f *file) checkVirtualRoutes(routers []router) {
+	type known struct {
+		to            netip.Prefix
+		table, metric uint32
+	}
+	first := map[known]placedRoute{}
+	for _, r := range routers {
+		for _, route := range r.routes {
+			here := known{route.To, route.Table, route.KernelMetric()}
+			if before, twice := first[here]; twice {
+				f.complain(at(route.node), mistake{fmt.Sprintf("%s: routes: the destination %s is that in line %d, with the same metric", r.label, route.To, before.node.Line),
+					`keep one, or write another "metric:": the lowest is taken`})
+				continue
+			}
+			first[here] = route
+		}
+	}
+}
+
+// virtualRouteNode is short for a destination alone.
+func virtualRouteNode(r model.VirtualRoute) *yaml.Node {
+	pairs := routePairs(r.To, r.Via, r.Interface, r.Table)
+	if r.Source.IsValid() {
+		pairs = append(pairs, pair{"source", addressNode(r.Source)})
+	}
+	if r.Metric != 0 {
+		pairs = append(pairs, pair{"metric", numberNode(int(r.Metric))})
+	}
+	if len(pairs) == 1 {
+		return pairs[0].value
+	}
+	return mapNode(pairs...)
+}

@@ -145,6 +145,9 @@ func dump(spec model.Spec) string {
 		if f := r.Fence; f.Path != "" {
 			fmt.Fprintf(&b, "  fence %s %q as %q within %s, failed: %s\n", f.Path, model.SplitArguments(f.Args), f.User, f.Timeout, f.Failed)
 		}
+		for _, route := range r.Routes {
+			fmt.Fprintf(&b, "  route %s\n", route)
+		}
 		for _, t := range r.Track {
 			fmt.Fprintf(&b, "  track %s %+v weight %d\n", t.Of.Kind(), t.Of, t.Weight)
 		}

@@ -44,6 +44,7 @@ type router struct {
 	fence   *yaml.Node
 
 	tracks    []placedTrack
+	routes    []placedRoute
 	addresses []placedAddress
 	peers     []placedAddress
 	source    placedAddress
@@ -103,6 +104,10 @@ func (s scope) virtualRouter(n *yaml.Node, number int) router {
 	out.tracks = s.tracks(values["track"], out)
 	for _, t := range out.tracks {
 		out.Track = append(out.Track, t.Track)
+	}
+	out.routes = s.virtualRoutes(values["routes"], out)
+	for _, r := range out.routes {
+		out.Routes = append(out.Routes, r.VirtualRoute)
 	}
 	return out
 }
@@ -349,6 +354,9 @@ func routerNode(r model.VirtualRouter) *yaml.Node {
 	}
 	if len(r.Track) > 0 {
 		pairs = append(pairs, pair{"track", listNode(r.Track, trackNode)})
+	}
+	if len(r.Routes) > 0 {
+		pairs = append(pairs, pair{"routes", listNode(r.Routes, virtualRouteNode)})
 	}
 	return mapNode(pairs...)
 }

@@ -19,6 +19,7 @@ func (f *file) checkRouters(routers []router, services []service) {
 	f.checkSplitBrain(routers)
 	f.checkGroups(routers)
 	f.checkTracks(routers, services)
+	f.checkVirtualRoutes(routers)
 	owners := ownersOf(routers)
 	f.checkServersOfRouters(owners, services)
 	for _, s := range services {

@@ -12,13 +12,13 @@ const (
 	asGroup  = `write "group: pair" in each virtual router that is to be master with others`
 	asAuth   = `write "auth: {key_file: /etc/weir/vrrp.key}"`
 	noAuth   = "leave it out: its password is there for everybody on the link to read, and no advert with one is believed; " + asAuth
-	noRoutes = "a host's routes stay as they are"
+	noRules  = "the host's rules (ip rule) stay as they are, on every director"
 	noRepeat = "leave it out: a new master announces its addresses ten times in ten seconds, then every minute"
 	noStop   = "nobody is told when weir ends by itself; what else happens is told under \"notify:\""
 )
 
 var routerKeys = vocabulary{
-	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum", "mac", "auth", "paths", "witness", "fence", "group", "track"},
+	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum", "mac", "auth", "paths", "witness", "fence", "group", "track", "routes"},
 	foreign: map[string]string{
 		"<<":                         "merge keys are not supported: write the keys out",
 		"virtual_router_id":          `write "id: 51"`,
@@ -71,8 +71,9 @@ var routerKeys = vocabulary{
 		"auth_type":                  noAuth,
 		"auth_pass":                  noAuth,
 		"auth_hmac":                  asAuth + `; its file has the same keys, each behind its id: "1 hex:…"`,
-		"virtual_routes":             notYet + noRoutes,
-		"virtual_rules":              notYet + noRoutes,
+		"virtual_routes":             `write "routes: [{to: 10.8.0.0/16, via: 192.0.2.1}]"`,
+		"route":                      `write "routes: [{to: 10.8.0.0/16, via: 192.0.2.1}]"`,
+		"virtual_rules":              notYet + noRules,
 		"garp_master_delay":          noRepeat,
 		"garp_master_repeat":         noRepeat,
 		"garp_master_refresh":        noRepeat,
@@ -126,6 +127,31 @@ var trackRouteKeys = vocabulary{
 		"source": "leave it out: a route with any source will do",
 	}),
 }
+
+var virtualRouteKeys = vocabulary{
+	known: []string{"to", "via", "interface", "source", "metric", "table"},
+	foreign: joined(routeForeign, map[string]string{
+		"src":         `write "source: 192.0.2.10"`,
+		"preference":  `write "metric: 50"`,
+		"priority":    `write "metric: 50"`,
+		"blackhole":   notYet + noRoute,
+		"unreachable": notYet + noRoute,
+		"prohibit":    notYet + noRoute,
+		"type":        notYet + noRoute,
+		"multipath":   notYet + "one next hop to a destination; several that share the load belong to a routing daemon",
+		"onlink":      notYet + "write a route to the next hop itself before it: {to: 198.51.100.1, interface: eth1}",
+		"scope":       "leave it out: the kernel's is right",
+		"tos":         notYet + "a host's rules (ip rule) can choose a table by it",
+		"mtu":         notYet + "the MTU of the way is found out as always",
+		"advmss":      notYet + "the MTU of the way is found out as always",
+		"proto":       "leave it out: it is 120, by which weir knows its own",
+		"protocol":    "leave it out: it is 120, by which weir knows its own",
+		"track":       "leave it out: what else decides stands under the virtual router's own \"track:\"",
+		"no_track":    "leave it out: what else decides stands under the virtual router's own \"track:\"",
+	}),
+}
+
+const noRoute = "what leads nowhere is no different on a master: put it there on every director"
 
 // routeForeign are iproute2's words, and keepalived's.
 var routeForeign = map[string]string{

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net"
@@ -254,7 +255,10 @@ func (d *daemon) tellNow(e event) {
 
 // networkSeen is urgent where it may be that another director has to be master.
 func (d *daemon) networkSeen(n model.Network) {
-	tell := d.telling(func(s model.Seen) bool { return maps.Equal(s.Network.Tracked, n.Tracked) })
+	tell := d.tell
+	if s := d.state.Load(); s != nil && !maps.Equal(s.seen.Network.Tracked, n.Tracked) {
+		tell = d.tellNow
+	}
 	tell(func(s *model.Seen) { s.Network = n })
 }
 
@@ -310,7 +314,9 @@ func (d *daemon) pathDone(want model.DataplaneWant, err error) {
 func (d *daemon) addressDone(want model.AddressWant, err error) {
 	blocked, put := d.target.Blocked(), d.journal.VIPs()
 	tell := d.telling(func(s model.Seen) bool { return maps.Equal(s.Held, want.Routers) })
+	unrouted, err := apart(err)
 	tell(func(s *model.Seen) {
+		s.Unrouted = unrouted
 		d.detours.address, d.detours.blocked = want.Detours, blocked
 		d.detoured(s)
 		s.Applied.Address = text(err)
@@ -319,6 +325,24 @@ func (d *daemon) addressDone(want model.AddressWant, err error) {
 		}
 		d.letGo()
 	})
+}
+
+// apart takes what is wrong with routes out of what is wrong with addresses: it has a way out of its own.
+func apart(err error) (unrouted address.Unrouted, other error) {
+	switch of := err.(type) {
+	case address.Unrouted:
+		return of, nil
+	case interface{ Unwrap() []error }: // joined
+		var others []error
+		for _, one := range of.Unwrap() {
+			routes, rest := apart(one)
+			if others = append(others, rest); routes != nil {
+				unrouted = routes
+			}
+		}
+		return unrouted, errors.Join(others...)
+	}
+	return nil, err
 }
 
 func text(err error) string {

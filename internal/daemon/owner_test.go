@@ -292,3 +292,25 @@ func TestReloadDoesNotWaitForADaemonThatEnded(t *testing.T) {
 		}
 	})
 }
+
+// TestRoutesThatAreMissingAreToldApart from what else is wrong with addresses.
+func TestRoutesThatAreMissingAreToldApart(t *testing.T) {
+	route := model.RouteWant{Router: "front", VirtualRoute: model.VirtualRoute{To: netip.MustParsePrefix("0.0.0.0/0")}}
+	missing, busy := address.Unrouted{route: {Why: "taken", Taken: true}}, errors.New("busy")
+	for _, c := range []struct {
+		err      error
+		unrouted int
+		says     string
+	}{
+		{nil, 0, ""},
+		{busy, 0, "busy"},
+		{missing, 1, ""},
+		{errors.Join(missing), 1, ""},
+		{errors.Join(busy, errors.Join(errors.New("gone"), missing)), 1, "busy\ngone"},
+	} {
+		unrouted, other := apart(c.err)
+		if len(unrouted) != c.unrouted || text(other) != c.says {
+			t.Errorf("%v: %v, %v", c.err, unrouted, other)
+		}
+	}
+}

@@ -31,6 +31,7 @@ type Problem struct {
 type AddressWant struct {
 	VIPs       []VIP
 	Routers    map[string]bool // the virtual routers whose addresses are among them
+	Routes     []RouteWant     // of virtual routers
 	Neighbours []Hop           // kept resolved by the kernel (managed entries)
 	Forward4   []string        // interfaces on which IPv4 forwarding is on: bpf_fib_lookup refuses without it
 	Forward6   []string        // the same of IPv6
@@ -46,6 +47,12 @@ type VIP struct {
 	Interface string // "lo": it has no connected route, so nobody is told about it
 	MAC       MAC    // where it is, on a device of its own upon the interface; zero: at the interface's
 	Bits      int    // of the subnet that comes with it, as keepalived's virtual_ipaddress has it; 0: none, it is a /32 or /128
+}
+
+// RouteWant is a route that this host shall have, as long as nobody else has put one in its place. It has an interface.
+type RouteWant struct {
+	VirtualRoute
+	Router string // the virtual router's name
 }
 
 // DataplaneWant is what internal/dataplane makes true.

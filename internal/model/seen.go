@@ -24,12 +24,13 @@ type Seen struct {
 	Standings   map[ServiceKey]Standing     // by the last plan
 	Ejections   map[ServiceServer]Ejection  // by the last plan
 	Maintenance MaintenanceFiles
-	Claims      map[Addr]Claim       // of others to virtual addresses that this host holds
-	VRRP        map[string]VRRPSeen  // by the name of the virtual router
-	Ceased      map[string]time.Time // until when those were master here that are not any more, by name
-	Balanced    map[string]bool      // virtual routers whose services the data plane serves, by name
-	Served      map[string]bool      // the same of those that it serves, or may serve still
-	Held        map[string]bool      // those whose addresses are there, or may be
+	Claims      map[Addr]Claim             // of others to virtual addresses that this host holds
+	VRRP        map[string]VRRPSeen        // by the name of the virtual router
+	Ceased      map[string]time.Time       // until when those were master here that are not any more, by name
+	Balanced    map[string]bool            // virtual routers whose services the data plane serves, by name
+	Served      map[string]bool            // the same of those that it serves, or may serve still
+	Held        map[string]bool            // those whose addresses are there, or may be
+	Unrouted    map[RouteWant]RouteTrouble // those that were wanted last and are not there
 	Sync        SyncSeen
 	PeerSince   map[Addr]time.Time // since when who connections are shared with is one, by the last plan
 	TableHigh   bool               // the connection table is nearly full, or was and has not much room yet
@@ -108,6 +109,12 @@ type Attachment struct {
 	Mode      XDPMode // XDPNative or XDPGeneric
 	Reason    string  // why it is not native, or why there is none
 	Attached  bool
+}
+
+// RouteTrouble is why a route is not there.
+type RouteTrouble struct {
+	Why   string
+	Taken bool // somebody else's is there
 }
 
 // Applied is what the targets made of the plan's last wish.

@@ -3,7 +3,7 @@
 // Package plan is the policy on the way down: Make turns what is wanted (Spec) and what was seen
 // into what the kernel shall hold (Desired). It is pure; it reads no file, no clock and no kernel.
 // Read this file first, then interfaces.go (and vlan.go), servers.go (and pool.go, health.go, sorry.go, quorum.go,
-// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), vrrp.go, track.go, sync.go, detours.go, claims.go, and problems.go.
+// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), vrrp.go, routes.go, track.go, sync.go, detours.go, claims.go, and problems.go.
 package plan
 
 import (
@@ -32,6 +32,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		Address: model.AddressWant{
 			VIPs:       append(vips(spec, network), routerVIPs(spec, holding)...),
 			Routers:    holding,
+			Routes:     routerRoutes(spec, holding),
 			Neighbours: neighbours(all, network),
 			Forward4:   forward(all, interfaces, is4),
 			Forward6:   forward(all, interfaces, is6),
@@ -55,7 +56,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		Resting:   resting,
 		VRRP:      routers,
 		Sync:      sync,
-		Problems: slices.Concat(problems(spec, network), routerProblems(spec, routers, seen.VRRP, network), syncProblems(sync, seen.Sync),
+		Problems: slices.Concat(problems(spec, network), routerProblems(spec, routers, seen.VRRP, network), routeProblems(seen.Unrouted), syncProblems(sync, seen.Sync),
 			claimProblems(spec, seen.Claims), maintenanceProblems(spec, seen.Maintenance)),
 	}
 	lingering, heard := lingering(seen.Ceased, now)

@@ -365,3 +365,33 @@ func TestProblemsOfVirtualRouters(t *testing.T) {
 		}
 	}
 }
+
+// TestRoutesAreWhereTheAddressesAre: a master has them as soon as it may hold the addresses, on its interface unless
+// another one is written, and what is in their way is told with a way out.
+func TestRoutesAreWhereTheAddressesAre(t *testing.T) {
+	r := virtualRouter("VI_1", "192.0.2.10/24")
+	every := model.VirtualRoute{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("192.0.2.1"), Table: model.MainTable}
+	other := model.VirtualRoute{To: netip.MustParsePrefix("203.0.113.0/24"), Interface: "eth1", Metric: 7, Table: 100}
+	r.Routes = []model.VirtualRoute{every, other}
+	every.Interface = "eth0"
+	both := []model.RouteWant{{VirtualRoute: every, Router: "VI_1"}, {VirtualRoute: other, Router: "VI_1"}}
+	for state, want := range map[model.VRRPState][]model.RouteWant{model.VRRPBackup: nil, model.VRRPFault: nil, model.VRRPMaster: both} {
+		if diff := cmp.Diff(want, withRouters(inState("VI_1", state), r).Address.Routes, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", state, diff)
+		}
+	}
+	s := spec("192.0.2.10", server("198.51.100.11", model.DR))
+	s.VirtualRouters = []model.VirtualRouter{r}
+	desired, _ := plan.Make(s, model.Seen{Network: network("198.51.100.11"), Unrouted: map[model.RouteWant]model.RouteTrouble{
+		both[0]: {Why: "this host has one: by static", Taken: true}, both[1]: {Why: "network is unreachable"},
+	}}, time.Time{})
+	want := []model.Problem{
+		{What: "virtual router VI_1: route 0.0.0.0/0 via 192.0.2.1 dev eth0 is not there", Why: "this host has one: by static",
+			Fix: "remove that one (ip route del), or write another `metric:` beside that of VI_1"},
+		{What: "virtual router VI_1: route 203.0.113.0/24 dev eth1 table 100 metric 7 is not there", Why: "network is unreachable",
+			Fix: "correct `routes:` of VI_1: its next hop must be in a network of its interface; weir tries again by itself"},
+	}
+	if diff := cmp.Diff(want, desired.Problems); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -31,6 +31,7 @@ type Router struct {
 	Auth           model.VRRPAuth
 	Silent         string // what of its paths and witnesses says nothing that should; "": nothing of that kind
 	Held           string // why it does not take over from a silent master; "": nothing keeps it from that
+	Routes         []model.VirtualRoute
 	Conflict       string // what somebody on the link advertises that cannot be right; "": nothing of late
 	Counts         RouterCounts
 }
@@ -54,7 +55,7 @@ func routers(in Input) (out []Router) {
 			State: seen.State, Since: seen.Since, Why: waiting(want, seen), Priority: want.Priority,
 			Written: want.Written, Tracked: want.Tracked, Group: want.Group,
 			Master: seen.Master, MasterPriority: seen.Priority,
-			Addresses: want.Addresses, MAC: want.MAC(), Auth: want.Auth, Silent: seen.Silent, Held: seen.Held, Conflict: seen.Conflict, Counts: counts,
+			Addresses: want.Addresses, MAC: want.MAC(), Auth: want.Auth, Silent: seen.Silent, Held: seen.Held, Routes: want.Routes, Conflict: seen.Conflict, Counts: counts,
 		})
 	}
 	return out

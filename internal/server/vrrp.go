@@ -54,6 +54,9 @@ func virtualRouters(in report.Snapshot) []api.VirtualRouter {
 		for _, p := range r.Addresses {
 			one.Addresses = append(one.Addresses, p.String())
 		}
+		for _, route := range r.Routes {
+			one.Routes = append(one.Routes, route.String())
+		}
 		maps.Copy(one.Discarded, r.Counts.Discarded)
 		out = append(out, one)
 	}
