@@ -130,6 +130,16 @@ var golden = map[string]any{
 		},
 		{Name: "back", Interface: "eth1", ID: 52, Version: 2, AdvertiseMS: 1000, State: "init", Priority: 255, Written: 255, Addresses: []string{"10.0.0.1/24"}, Discarded: map[string]uint64{}},
 	},
+	"bfd": api.BFD{
+		Sessions: []api.BFDSession{
+			{
+				Name: "uplink", Interface: "eth0", Peer: "192.0.2.1", Source: "192.0.2.2", State: "up", Since: time.Date(2026, 11, 25, 12, 3, 11, 0, time.UTC),
+				Why: "192.0.2.1 is heard, and hears this one", IntervalMS: 100, DetectMS: 500, Sent: 1, Unsent: 2, Received: 3, Discarded: map[string]uint64{"ttl": 4},
+			},
+			{Name: "new", Interface: "eth7", Peer: "fe80::1", State: "down", Why: "interface eth7 is missing", IntervalMS: 1000, Discarded: map[string]uint64{}},
+		},
+		Strangers: map[string]uint64{"session": 5},
+	},
 	"sync": []api.Peer{
 		{
 			Peer: "192.0.2.3", Dialect: "weir", State: "in sync", Since: time.Date(2026, 11, 25, 12, 3, 11, 0, time.UTC), Why: "all slices agree", Role: "master",

@@ -189,6 +189,11 @@ func (c *Client) VirtualRouters(ctx context.Context) ([]api.VirtualRouter, error
 	return ask[[]api.VirtualRouter](ctx, c, http.MethodGet, "/v1/vrrp")
 }
 
+// BFD lists the neighbours that are watched, in the order of the configuration.
+func (c *Client) BFD(ctx context.Context) (api.BFD, error) {
+	return ask[api.BFD](ctx, c, http.MethodGet, "/v1/bfd")
+}
+
 // Sync lists the directors that connections are shared with, in the order of the configuration.
 func (c *Client) Sync(ctx context.Context) ([]api.Peer, error) {
 	return ask[[]api.Peer](ctx, c, http.MethodGet, "/v1/sync")

@@ -113,7 +113,7 @@ func directorArgs(d *lab.Director, args []string) []string {
 	all := slices.Concat(run, []string{"--bpffs", d.BPFFS, "--state", d.State})
 	return withDirectories(args, map[string][]string{
 		"run": all, "cleanup": all, "realserver": {"--state", d.State}, "doctor": slices.Concat(run, []string{"--bpffs", d.BPFFS}),
-		"status": run, "services": run, "servers": run, "connections": run, "counters": run, "explain": run, "trace": run, "reload": run, "notify": run, "events": run, "vrrp": run, "failover": run, "sync": run,
+		"status": run, "services": run, "servers": run, "connections": run, "counters": run, "explain": run, "trace": run, "reload": run, "notify": run, "events": run, "vrrp": run, "failover": run, "bfd": run, "sync": run,
 	}[args[0]])
 }
 

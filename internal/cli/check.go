@@ -65,10 +65,10 @@ func checkFile(file string) (summary string, err error) {
 			}
 		}
 	}
-	return fmt.Sprintf("%s: ok, %s, %s%s%s\n%s: connections: room for %s, %s of kernel memory%s%s%s%s",
-		file, count(len(spec.Services), "service"), count(servers, "server"), virtualRouters(spec), sharing(spec),
+	return fmt.Sprintf("%s: ok, %s, %s%s%s%s\n%s: connections: room for %s, %s of kernel memory%s%s%s%s%s",
+		file, count(len(spec.Services), "service"), count(servers, "server"), virtualRouters(spec), watched(spec), sharing(spec),
 		file, model.Grouped(uint64(spec.Connections.Size)), memory(spec.Connections.Memory()),
-		notAsked(file, spec), blind(file, spec), vrrpRemarks(file, spec), syncRemarks(file, spec)), nil
+		notAsked(file, spec), blind(file, spec), vrrpRemarks(file, spec), bfdRemarks(file, spec), syncRemarks(file, spec)), nil
 }
 
 // notAsked names the services whose servers nobody asks, although nobody said that it should be so.

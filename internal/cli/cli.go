@@ -77,7 +77,7 @@ func New(env Env) *cobra.Command {
 func commands(env Env) []*cobra.Command {
 	return []*cobra.Command{
 		statusCommand(env), servicesCommand(env), serversCommand(env), connectionsCommand(env),
-		explainCommand(env), traceCommand(env), countersCommand(env), eventsCommand(env), notifyCommand(env), vrrpCommand(env), syncCommand(env), checkCommand(env), doctorCommand(env), versionCommand(env),
+		explainCommand(env), traceCommand(env), countersCommand(env), eventsCommand(env), notifyCommand(env), vrrpCommand(env), bfdCommand(env), syncCommand(env), checkCommand(env), doctorCommand(env), versionCommand(env),
 		runCommand(env), reloadCommand(env), failoverCommand(env), realserverCommand(env), cleanupCommand(env),
 	}
 }

@@ -72,6 +72,7 @@ var daemons = map[string]map[string]answer{
 		"GET /v1/notices":                     {200, notices},
 		"GET /v1/events":                      {200, events},
 		"GET /v1/vrrp":                        {200, routers},
+		"GET /v1/bfd":                         {200, sessions},
 		"GET /v1/sync":                        {200, peers},
 		"POST /v1/vrrp/step-down":             {200, api.SteppedDown{Routers: []string{"front", "side"}}},
 		"POST /v1/vrrp/step-down?router=side": {200, api.SteppedDown{Routers: []string{"side"}}},
@@ -106,6 +107,7 @@ var daemons = map[string]map[string]answer{
 		"GET /v1/notices":     {200, []api.Notice{}},
 		"GET /v1/events":      {200, []api.Event{}},
 		"GET /v1/vrrp":        {200, []api.VirtualRouter{}},
+		"GET /v1/bfd":         {200, api.BFD{Sessions: []api.BFDSession{}, Strangers: map[string]uint64{}}},
 		"GET /v1/sync":        {200, []api.Peer{}},
 		"POST /v1/vrrp/step-down": {409, api.Error{
 			Status: 409, Detail: "this director is master of no virtual router, so it has nothing to leave to another one; `weir vrrp` shows how they stand",
@@ -134,6 +136,23 @@ var routers = []api.VirtualRouter{
 		Why: "interface eth7 is missing", Priority: 100, Written: 100, Addresses: []string{"192.0.2.12/32"}, Discarded: map[string]uint64{},
 	},
 	{Name: "new", Interface: "eth1", ID: 55, Version: 3, AdvertiseMS: 1000, State: "init", Priority: 100, Written: 100, Addresses: []string{"192.0.2.13/32"}, Discarded: map[string]uint64{}},
+}
+
+var sessions = api.BFD{
+	Sessions: []api.BFDSession{
+		{
+			Name: "uplink", Interface: "eth0", Peer: "192.0.2.1", Source: "192.0.2.2", State: "up", Since: at(3, 11), Why: "192.0.2.1 is heard, and hears this one",
+			IntervalMS: 100, DetectMS: 500, Sent: 72000, Received: 71000, Discarded: map[string]uint64{"ttl": 3, "auth": 1, "version": 0},
+		},
+		{
+			Name: "local", Interface: "eth1", Peer: "fe80::1", Source: "fe80::2", State: "init", Since: at(5, 11), Why: "fe80::1 is heard, and does not say yet that it hears this one",
+			IntervalMS: 1000, DetectMS: 3000, Sent: 12, Received: 12, Discarded: map[string]uint64{},
+		},
+		{
+			Name: "lost", Interface: "eth7", Peer: "192.0.2.3", State: "down", Since: at(3, 12), Why: "interface eth7 is missing", IntervalMS: 1000, Discarded: map[string]uint64{},
+		},
+	},
+	Strangers: map[string]uint64{"session": 7},
 }
 
 var peers = []api.Peer{

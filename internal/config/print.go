@@ -57,6 +57,9 @@ func specPairs(spec model.Spec) []pair {
 	if ranges := spec.Aliases.Written(); len(ranges) > 0 {
 		out = append(out, pair{"check_aliases", listNode(ranges, func(p netip.Prefix) *yaml.Node { return textNode(p.String()) })})
 	}
+	if len(spec.BFD) > 0 {
+		out = append(out, pair{"bfd", listNode(spec.BFD, sessionNode)})
+	}
 	if len(spec.VirtualRouters) > 0 {
 		out = append(out, pair{"vrrp", listNode(spec.VirtualRouters, routerNode)})
 	}

@@ -26,7 +26,9 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 	aliases := top.aliases(values["check_aliases"])
 	f.checkAliases(services, aliases)
 	routers := top.virtualRouters(values["vrrp"])
-	f.checkRouters(routers, services)
+	sessions := top.sessions(values["bfd"])
+	f.checkSessions(sessions, routers)
+	f.checkRouters(routers, services, sessions)
 	sync := top.sync(values["sync"])
 	f.checkSync(sync, routers, services)
 	return model.Spec{
@@ -37,6 +39,7 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 		API:            model.API{Unix: top.api(values["api"])},
 		Notify:         top.notify(values["notify"], services),
 		Aliases:        aliases,
+		BFD:            plainSessions(sessions),
 		VirtualRouters: plainRouters(routers),
 		Sync:           sync.Sync,
 	}

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/suggest"
 )
 
 // placedTrack is something that a virtual router tracks, and where it stands.
@@ -21,7 +22,7 @@ type placedTrack struct {
 
 // trackWords are the kinds of what can be tracked, as the file names them.
 func trackWords() []string {
-	return []string{"interface", "service", "dataplane", "exec", "file", "route"}
+	return []string{"interface", "service", "dataplane", "exec", "file", "route", "bfd"}
 }
 
 // tracks reads what a virtual router tracks. Services are looked for when all are known: checkTracks.
@@ -131,6 +132,12 @@ func (s scope) tracked(kind string, values map[string]*yaml.Node, of router) mod
 			return nil
 		}
 		return model.TrackService{Name: name}
+	case "bfd":
+		name, ok := s.text(n, "bfd")
+		if !ok {
+			return nil
+		}
+		return model.TrackBFD{Name: name}
 	case "dataplane":
 		if !isNull(n) && (n.Kind != yaml.MappingNode || len(n.Content) > 0) {
 			s.complain(n, mistake{"nothing is said behind it", `write "- dataplane", or "{dataplane: {}, weight: -50}"`})
@@ -202,15 +209,22 @@ func (s scope) refusePace(values map[string]*yaml.Node, kind string) {
 	}
 }
 
-// checkTracks finds the services that are named.
-func (f *file) checkTracks(routers []router, services []service) {
+// checkTracks finds the services and sessions that are named.
+func (f *file) checkTracks(routers []router, services []service, sessions []session) {
 	keys := map[string]model.ServiceKey{}
 	var names []string
 	for _, s := range services {
 		keys[s.Name], names = s.Key, append(names, s.Name)
 	}
+	var bfd []string
+	for _, s := range sessions {
+		bfd = append(bfd, s.Name)
+	}
 	for _, r := range routers {
 		for i, t := range r.tracks {
+			if of, ok := t.Of.(model.TrackBFD); ok && !slices.Contains(bfd, of.Name) {
+				f.complain(at(t.node), mistake{fmt.Sprintf("%s: track: there is no bfd %s", r.label, label(of.Name)), sessionHint(of.Name, bfd)})
+			}
 			if of, ok := t.Of.(model.TrackService); ok {
 				key, known := keys[of.Name]
 				if !known {
@@ -220,6 +234,13 @@ func (f *file) checkTracks(routers []router, services []service) {
 			}
 		}
 	}
+}
+
+func sessionHint(name string, known []string) string {
+	if meant := suggest.Closest(name, known); meant != "" {
+		return fmt.Sprintf("did you mean %q?", meant)
+	}
+	return fmt.Sprintf(`write "bfd: [{name: %s, interface: eth0, peer: 192.0.2.1}]" beside "vrrp:"`, label(name))
 }
 
 // checkGroups refuses groups of which two directors could each have a part, or nobody would be one.
@@ -278,6 +299,8 @@ func trackNode(t model.Track) *yaml.Node {
 		pairs = []pair{{"dataplane", mapNode()}}
 	case model.TrackExec:
 		pairs = checkPairs(of.Check)
+	case model.TrackBFD:
+		pairs = []pair{{"bfd", textNode(of.Name)}}
 	case model.TrackRoute:
 		pairs = []pair{{"route", trackRouteNode(of)}}
 	case model.TrackFile:

@@ -128,6 +128,9 @@ func dump(spec model.Spec) string {
 	if spec.Aliases != (model.Aliases{}) {
 		fmt.Fprintf(&b, "aliases %s\n", spec.Aliases.Written())
 	}
+	for _, s := range spec.BFD {
+		fmt.Fprintf(&b, "bfd %s: %s peer %s source %s interval %s multiplier %d\n", s.Name, s.Interface, s.Peer, s.Source, s.Interval, s.Multiplier)
+	}
 	for _, r := range spec.VirtualRouters {
 		fmt.Fprintf(&b, "virtual router %s: %s id %d version %d priority %d advertise %s addresses %s\n",
 			r.Name, r.Interface, r.ID, r.Version, r.Priority, r.Advertise, r.Addresses)

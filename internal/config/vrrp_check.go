@@ -10,7 +10,7 @@ import (
 )
 
 // checkRouters looks at virtual routers together, and at what they share with services.
-func (f *file) checkRouters(routers []router, services []service) {
+func (f *file) checkRouters(routers []router, services []service, sessions []session) {
 	f.checkRouterNames(routers)
 	f.checkRouterIDs(routers)
 	f.checkRouterAddresses(routers)
@@ -18,7 +18,7 @@ func (f *file) checkRouters(routers []router, services []service) {
 	f.checkFixed(routers)
 	f.checkSplitBrain(routers)
 	f.checkGroups(routers)
-	f.checkTracks(routers, services)
+	f.checkTracks(routers, services, sessions)
 	f.checkVirtualRoutes(routers)
 	owners := ownersOf(routers)
 	f.checkServersOfRouters(owners, services)
@@ -70,11 +70,24 @@ type onLink struct {
 	link    string // "": on all
 }
 
-func (r router) place(a netip.Addr) onLink {
+func (r router) place(a netip.Addr) onLink { return placeOn(r.Interface, a) }
+
+func placeOn(link string, a netip.Addr) onLink {
 	if a.IsLinkLocalUnicast() && a.Is6() {
-		return onLink{a, r.Interface}
+		return onLink{a, link}
 	}
 	return onLink{address: a}
+}
+
+// routersAt says with whom an address moves, link-local ones too.
+func routersAt(routers []router) map[onLink]router {
+	owners := map[onLink]router{}
+	for _, r := range routers {
+		for _, a := range r.addresses {
+			owners[r.place(a.Addr())] = r
+		}
+	}
+	return owners
 }
 
 func (f *file) checkRouterAddresses(routers []router) {
@@ -112,12 +125,7 @@ func (f *file) checkAddressCount(routers []router) {
 
 // checkFixed refuses a peer or a source that moves with another virtual router; with its own is refused as it is read.
 func (f *file) checkFixed(routers []router) {
-	owners := map[onLink]router{}
-	for _, r := range routers {
-		for _, a := range r.addresses {
-			owners[r.place(a.Addr())] = r
-		}
-	}
+	owners := routersAt(routers)
 	for _, r := range routers {
 		for _, peer := range r.peers {
 			if owner, moves := owners[r.place(peer.Addr())]; moves {

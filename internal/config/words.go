@@ -8,7 +8,7 @@ import "github.com/weir-lb/weir/internal/model"
 // here by name, so that nobody wonders why it does nothing.
 
 var fileKeys = vocabulary{
-	known: []string{"interfaces", "services", "connections", "maintenance_dir", "api", "notify", "check_aliases", "vrrp", "sync"},
+	known: []string{"interfaces", "services", "connections", "maintenance_dir", "api", "notify", "check_aliases", "bfd", "vrrp", "sync"},
 	foreign: map[string]string{
 		"<<":                   "merge keys are not supported: write the keys out",
 		"virtual_server":       `write "services:" and one item for each`,
@@ -21,7 +21,7 @@ var fileKeys = vocabulary{
 		"vrrp_track_process":   notYet + asProgram,
 		"vrrp_track_file":      asTrack + "[{file: /run/weir/priority}]",
 		"track_file":           asTrack + "[{file: /run/weir/priority}]",
-		"bfd_instance":         "not in this version yet: adverts every 10ms tell as soon who is gone",
+		"bfd_instance":         `write "bfd:" and one item for each`,
 		"lvs_sync_daemon":      `write "sync: {ipvs: {interface: eth0, id: 1}}" beside directors of LVS, "peers:" in it between weirs`,
 		"connsync":             `write "sync:"`,
 		"conntrackd":           `write "sync:"`,

@@ -62,7 +62,7 @@ var routerKeys = vocabulary{
 		"track_script":               `write "track: [{exec: /etc/weir/check-uplink}]"`,
 		"track_process":              notYet + asProgram,
 		"track_file":                 `write "track: [{file: /run/weir/priority}]": the number in it is what the priority changes by`,
-		"track_bfd":                  notYet + "adverts every 10ms tell as soon who is gone",
+		"track_bfd":                  `write "track: [{bfd: uplink}]"`,
 		"dont_track_primary":         "leave it out: without its own interface a virtual router cannot advertise",
 		"sync_group":                 `write "group: pair"`,
 		"key_file":                   asAuth,
@@ -93,7 +93,7 @@ var routerKeys = vocabulary{
 const asProgram = `ask what it is for, by a program: "track: [{exec: /etc/weir/check-app}]"`
 
 var trackKeys = vocabulary{
-	known: []string{"interface", "service", "dataplane", "exec", "file", "route", "weight", "interval", "timeout", "rise", "fall", "fast"},
+	known: []string{"interface", "service", "dataplane", "exec", "file", "route", "bfd", "weight", "interval", "timeout", "rise", "fall", "fast"},
 	later: map[string]string{
 		"process": asProgram,
 	},
@@ -113,6 +113,7 @@ var trackAlone = vocabulary{
 	known: []string{"dataplane"},
 	foreign: map[string]string{
 		"interface": `write "interface: eth1"`,
+		"bfd":       `write "bfd: " and the name of a session`,
 		"service":   `write "service: " and its name`,
 		"exec":      `write "exec: /etc/weir/check-uplink"`,
 		"file":      `write "file: /run/weir/priority"`,

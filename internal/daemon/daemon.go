@@ -30,6 +30,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weir-lb/weir/internal/address"
+	"github.com/weir-lb/weir/internal/bfd"
 	"github.com/weir-lb/weir/internal/config"
 	"github.com/weir-lb/weir/internal/connsync"
 	"github.com/weir-lb/weir/internal/connsync/ipvs"
@@ -172,6 +173,7 @@ func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *addres
 		began:    time.Now(),
 		target:   address.NewTarget(journal, path.CheckProgram, o.Log),
 		vrrp:     vrrp.NewRunner(renew(path), o.Log),
+		bfd:      bfd.NewRunner(o.Log),
 		peers:    connsync.New(path, o.Log),
 		lvs:      ipvs.NewRunner(path, o.Log),
 		events:   make(chan event),
@@ -209,6 +211,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		func(ctx context.Context) error { return d.claims.Run(ctx, d.claimed) },
 		d.watchHealth,
 		d.notifier.Run,
+		func(ctx context.Context) error { return d.bfd.Run(ctx, d.sessionChanged) },
 		func(ctx context.Context) error { return d.peers.Run(ctx, d.peerTurned) },
 		func(ctx context.Context) error { return d.lvs.Run(ctx, d.lvsFault) },
 		func(ctx context.Context) error {

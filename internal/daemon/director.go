@@ -181,6 +181,7 @@ func (d *daemon) readings() (report.Readings, error) {
 		out.Verdicts = append(out.Verdicts, report.VerdictCount(v))
 	}
 	out.VRRP = fromRouters(d.vrrp.Counts())
+	out.BFD = fromSessions(d.bfd.Counts())
 	out.Sync = d.syncReadings(time.Now())
 	out.Notices = fromNotices(d.notifier.Counts())
 	return out, nil

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/address"
+	"github.com/weir-lb/weir/internal/bfd"
 	"github.com/weir-lb/weir/internal/connsync"
 	"github.com/weir-lb/weir/internal/connsync/ipvs"
 	"github.com/weir-lb/weir/internal/dataplane"
@@ -51,6 +52,7 @@ type daemon struct {
 	kept      keeper // of what monitor has found out
 	notifier  *notify.Notifier
 	vrrp      *vrrp.Runner
+	bfd       *bfd.Runner
 	release   func(router string) // vrrp's Released
 	target    *address.Target
 	peers     *connsync.Sync
@@ -216,6 +218,9 @@ func (d *daemon) want(desired model.Desired) {
 	}
 	if !reflect.DeepEqual(before.VRRP, desired.VRRP) {
 		d.toRouters.Want(desired.VRRP)
+	}
+	if !reflect.DeepEqual(before.BFD, desired.BFD) {
+		d.bfd.Follow(desired.BFD)
 	}
 	if !reflect.DeepEqual(before.Sync, desired.Sync) { // so it is, too, when the services are others
 		d.toPeers.Want(sharing{desired.Sync, sumOf(d.spec.Services)})

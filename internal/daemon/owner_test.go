@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/address"
+	"github.com/weir-lb/weir/internal/bfd"
 	"github.com/weir-lb/weir/internal/config"
 	"github.com/weir-lb/weir/internal/connsync"
 	"github.com/weir-lb/weir/internal/connsync/ipvs"
@@ -125,6 +126,7 @@ func play(t *testing.T, text string, story func(*stage)) {
 			vrrp:     vrrp.NewRunner(func(string, time.Duration) error { return nil }, slog.New(slog.DiscardHandler)),
 			release:  func(router string) { s.released.told(router) },
 			parting:  map[string]bool{},
+			bfd:      bfd.NewRunner(slog.New(slog.DiscardHandler)),
 			peers:    connsync.New(nil, slog.New(slog.DiscardHandler)),
 			lvs:      ipvs.NewRunner(nil, slog.New(slog.DiscardHandler)),
 		}

@@ -16,6 +16,7 @@ type Desired struct {
 	Ejections map[ServiceServer]Ejection
 	Resting   map[ServiceServer]Rest // who is in maintenance; without a server: all of a service
 	VRRP      []VRRPWant             // in the order of the Spec
+	BFD       []BFDWant              // in the order of the Spec
 	Sync      SyncWant
 	Problems  []Problem // what keeps the Spec from being served as it is written
 }

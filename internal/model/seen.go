@@ -26,6 +26,7 @@ type Seen struct {
 	Maintenance MaintenanceFiles
 	Claims      map[Addr]Claim             // of others to virtual addresses that this host holds
 	VRRP        map[string]VRRPSeen        // by the name of the virtual router
+	BFD         map[string]BFDSeen         // by the name of the session, of those of the last plan
 	Ceased      map[string]time.Time       // until when those were master here that are not any more, by name
 	Balanced    map[string]bool            // virtual routers whose services the data plane serves, by name
 	Served      map[string]bool            // the same of those that it serves, or may serve still

@@ -18,6 +18,7 @@ type Spec struct {
 	Notify      []Notice // who is told of what happens
 	Aliases     Aliases  // from which checks through virtual addresses take theirs
 
+	BFD            []BFDSession
 	VirtualRouters []VirtualRouter // empty: this is the only director
 	Sync           Sync            // of its connections with other directors
 }

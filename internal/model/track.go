@@ -69,6 +69,11 @@ type TrackRoute struct {
 
 func (TrackRoute) Kind() string { return "route" }
 
+// TrackBFD is right while the session is up, or its peer has switched it off.
+type TrackBFD struct{ Name string }
+
+func (TrackBFD) Kind() string { return "bfd" }
+
 // MainTable is the table of routes by which packets go, unless a rule says otherwise.
 const MainTable = 254
 

@@ -218,7 +218,7 @@ type VRRPWant struct {
 	Tracked string    // what is wrong with what it tracks, and what that does to the priority; "": nothing is
 	Unknown string    // why it is not known how something stands that it tracks, which stays as it was; "": it is
 	Ways    []VRRPWay // its Paths
-	Waits   string    // why it takes over from no master who lives, although the Spec lets it; "": nothing keeps it from that
+	Waits   string    // when it takes over from a master who lives, which the Spec lets it: "when bfd uplink has come up"; "": nothing keeps it from that
 	// Revision is that of the configuration where there are keys: with another one they are read again.
 	Revision uint64
 }

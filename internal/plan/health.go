@@ -64,6 +64,7 @@ func Remember(seen model.Seen, desired model.Desired, now time.Time) model.Seen 
 	seen.InPool, seen.Standings, seen.Ejections = pool, desired.Standings, desired.Ejections
 	seen.Balanced, seen.Served, seen.Held = handedOver(seen, desired)
 	seen.PeerSince = peerSince(desired.Sync.Peers, seen.PeerSince, now)
+	seen.BFD = stillSessions(desired.BFD, seen.BFD)
 	seen.Sync.Peers = stillPeers(desired.Sync.Peers, seen.Sync.Peers)
 	return seen
 }

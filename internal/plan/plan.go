@@ -3,7 +3,7 @@
 // Package plan is the policy on the way down: Make turns what is wanted (Spec) and what was seen
 // into what the kernel shall hold (Desired). It is pure; it reads no file, no clock and no kernel.
 // Read this file first, then interfaces.go (and vlan.go), servers.go (and pool.go, health.go, sorry.go, quorum.go,
-// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), vrrp.go, routes.go, track.go, sync.go, detours.go, claims.go, and problems.go.
+// eject.go, slow_start.go, maintenance.go, pathmtu.go, leaving.go), vrrp.go, routes.go, track.go, bfd.go, sync.go, detours.go, claims.go, and problems.go.
 package plan
 
 import (
@@ -23,7 +23,8 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 	resting := resting(all, seen, now)
 	pools := pools(all, seen, resting, now)
 	standings := standings(all, pools)
-	routers, sync := virtualRouters(spec, seen, standings, interfaces), syncing(spec, network)
+	bfd := sessions(spec, network)
+	routers, sync := virtualRouters(spec, seen, standings, interfaces, bfd), syncing(spec, network)
 	unready, ready := unready(spec, seen, now)
 	restrain(routers, unready)
 	leased := spec.Leased()
@@ -55,8 +56,9 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 		Ejections: ofServers(all, pools, func(p pool) map[model.ServerKey]model.Ejection { return p.ejections }),
 		Resting:   resting,
 		VRRP:      routers,
+		BFD:       bfd,
 		Sync:      sync,
-		Problems: slices.Concat(problems(spec, network), routerProblems(spec, routers, seen.VRRP, network), routeProblems(seen.Unrouted), syncProblems(sync, seen.Sync),
+		Problems: slices.Concat(problems(spec, network), routerProblems(spec, routers, seen.VRRP, network), routeProblems(seen.Unrouted), bfdProblems(bfd, seen.BFD), syncProblems(sync, seen.Sync),
 			claimProblems(spec, seen.Claims), maintenanceProblems(spec, seen.Maintenance)),
 	}
 	lingering, heard := lingering(seen.Ceased, now)

@@ -103,14 +103,21 @@ func unready(spec model.Spec, seen model.Seen, now time.Time) (why string, next 
 	return why, next
 }
 
-// restrain keeps virtual routers from taking over from a master who lives while connections would be lost by it. Who has
-// the addresses for his own has no choice about it (RFC 9568 section 6.1).
+// restrain keeps virtual routers from taking over from a master who lives while connections would be lost by it.
 func restrain(routers []model.VRRPWant, why string) {
-	const owner = 255
 	for i := range routers {
-		if r := &routers[i]; why != "" && r.Preempt && r.Priority != owner {
-			r.Preempt, r.Waits = false, why
+		if why != "" {
+			hold(&routers[i], "when connections are in sync: "+why)
 		}
+	}
+}
+
+// hold keeps a virtual router from taking over from a master who lives; when says until when. Who has the addresses for
+// his own has no choice about it (RFC 9568 section 6.1).
+func hold(r *model.VRRPWant, when string) {
+	const owner = 255
+	if when != "" && r.Preempt && r.Priority != owner {
+		r.Preempt, r.Waits = false, when
 	}
 }
 

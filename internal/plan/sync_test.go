@@ -83,27 +83,27 @@ func (h *host) reads(want ...string) {
 
 func TestNobodyTakesOverBeforeHeHasTheConnections(t *testing.T) {
 	newHost(t, shared(lb2)).pass(time.Second).sees(lb2, model.SyncJoining).pass(10*time.Minute).sees(lb2, model.SyncReady).pass(time.Minute).reads(
-		"12:00:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
-		"12:00:01 preempts false: connections are not in sync with 192.0.2.3 yet",
+		"12:00:00 preempts false: when connections are in sync: 192.0.2.3 is silent, and waited for 30s",
+		"12:00:01 preempts false: when connections are in sync: connections are not in sync with 192.0.2.3 yet",
 		"12:10:01 preempts true")
 }
 
 func TestWhoSaysNothingIsWaitedForNotForLong(t *testing.T) {
 	newHost(t, shared(lb2)).pass(time.Hour).reads(
-		"12:00:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
+		"12:00:00 preempts false: when connections are in sync: 192.0.2.3 is silent, and waited for 30s",
 		"12:00:30 preempts true")
 	newHost(t, shared(lb2)).sees(lb2, model.SyncReady).pass(time.Minute).sees(lb2, model.SyncSilent).pass(time.Hour).reads(
-		"12:00:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
+		"12:00:00 preempts false: when connections are in sync: 192.0.2.3 is silent, and waited for 30s",
 		"12:00:00 preempts true",
-		"12:01:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
+		"12:01:00 preempts false: when connections are in sync: 192.0.2.3 is silent, and waited for 30s",
 		"12:01:30 preempts true")
 }
 
 func TestAllPeersAreWaitedFor(t *testing.T) {
 	newHost(t, shared(lb2, lb3)).pass(time.Second).sees(lb3, model.SyncReady).pass(20*time.Second).sees(lb2, model.SyncJoining).
 		pass(time.Minute).sees(lb2, model.SyncReady).reads(
-		"12:00:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
-		"12:00:21 preempts false: connections are not in sync with 192.0.2.3 yet",
+		"12:00:00 preempts false: when connections are in sync: 192.0.2.3 is silent, and waited for 30s",
+		"12:00:21 preempts false: when connections are in sync: connections are not in sync with 192.0.2.3 yet",
 		"12:01:21 preempts true")
 }
 
@@ -117,11 +117,11 @@ func TestAPeerThatIsAddedIsWaitedForFromThenOn(t *testing.T) {
 	h.spec = shared(lb2, lb3)
 	h.plan()
 	h.pass(time.Hour).reads(
-		"12:00:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
+		"12:00:00 preempts false: when connections are in sync: 192.0.2.3 is silent, and waited for 30s",
 		"12:00:00 preempts true",
-		"13:00:00 preempts false: 192.0.2.4 is silent, and waited for 30s",
+		"13:00:00 preempts false: when connections are in sync: 192.0.2.4 is silent, and waited for 30s",
 		"13:00:30 preempts true",
-		"14:00:00 preempts false: 192.0.2.4 is silent, and waited for 30s",
+		"14:00:00 preempts false: when connections are in sync: 192.0.2.4 is silent, and waited for 30s",
 		"14:00:30 preempts true")
 }
 
@@ -137,10 +137,10 @@ func TestWhoIsNoPeerAnyMoreIsForgotten(t *testing.T) {
 	h.spec = shared(lb2, lb3)
 	h.plan()
 	h.pass(time.Minute).reads(
-		"12:00:00 preempts false: 192.0.2.3 is silent, and waited for 30s",
-		"12:00:00 preempts false: 192.0.2.4 is silent, and waited for 30s",
+		"12:00:00 preempts false: when connections are in sync: 192.0.2.3 is silent, and waited for 30s",
+		"12:00:00 preempts false: when connections are in sync: 192.0.2.4 is silent, and waited for 30s",
 		"12:00:00 preempts true",
-		"12:00:00 preempts false: 192.0.2.4 is silent, and waited for 30s",
+		"12:00:00 preempts false: when connections are in sync: 192.0.2.4 is silent, and waited for 30s",
 		"12:00:30 preempts true")
 }
 

@@ -17,6 +17,7 @@ type sight struct {
 	model.Seen
 	standings  map[model.ServiceKey]model.Standing
 	interfaces []model.InterfaceWant
+	sessions   []model.BFDWant
 }
 
 // groupTracks is what all of each group track, each once: they have one priority, or two directors might each be master
@@ -58,6 +59,7 @@ func track(want *model.VRRPWant, tracks []model.Track, s sight) {
 	}
 	want.Fault = cmp.Or(want.Fault, strings.Join(faults, "; "))
 	want.Tracked, want.Unknown = strings.Join(append(wrongs, faults...), "; "), strings.Join(unknown, "; ")
+	hold(want, s.bfdAwaited(tracks))
 	if change != 0 {
 		want.Priority = uint8(min(max(int(want.Written)+change, leastOf(want.VirtualRouter)), mostPriority))
 	}
@@ -117,6 +119,8 @@ func (s sight) wrong(t model.Track) string {
 		return s.execWrong(t, of)
 	case model.TrackRoute:
 		return s.routeWrong(of)
+	case model.TrackBFD:
+		return s.bfdWrong(of)
 	}
 	return ""
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // virtualRouters are those of the Spec, each with its interface as it is now, and what keeps it from taking part.
-func virtualRouters(spec model.Spec, seen model.Seen, standings map[model.ServiceKey]model.Standing, interfaces []model.InterfaceWant) []model.VRRPWant {
+func virtualRouters(spec model.Spec, seen model.Seen, standings map[model.ServiceKey]model.Standing, interfaces []model.InterfaceWant, sessions []model.BFDWant) []model.VRRPWant {
 	var out []model.VRRPWant
 	network, ofGroups := seen.Network, groupTracks(spec.VirtualRouters)
 	for _, r := range spec.VirtualRouters {
@@ -35,7 +35,7 @@ func virtualRouters(spec model.Spec, seen model.Seen, standings map[model.Servic
 			tracks = ofGroups[r.Group]
 		}
 		want.Ways = waysOf(spec, r, network)
-		track(&want, tracks, sight{seen, standings, interfaces})
+		track(&want, tracks, sight{seen, standings, interfaces, sessions})
 		out = append(out, want)
 	}
 	return out

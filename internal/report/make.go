@@ -4,6 +4,7 @@ package report
 
 import (
 	"cmp"
+	"maps"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -26,6 +27,8 @@ func Make(in Input) Snapshot {
 		Revision:    in.Desired.Dataplane.Revision,
 		Applied:     in.Seen.Applied.Revision,
 		Routers:     routers(in),
+		Sessions:    sessions(in),
+		Strangers:   maps.Clone(in.Readings.BFD.Strangers),
 		Peers:       peers(in),
 		Connections: Usage{in.Readings.Conns, in.Readings.ConnSize, in.Readings.ConnMemory},
 		Interfaces:  interfaces(in),

@@ -223,7 +223,7 @@ func TestWhoWaitsForConnectionsSaysSo(t *testing.T) {
 		{model.VRRPSeen{State: model.VRRPMaster, Why: "nobody else is there"}, "nobody else is there"},
 	} {
 		in := virtual(map[string]model.VRRPSeen{"VI_1": c.seen}, "VI_1")
-		in.Desired.VRRP[0].Waits = "connections are not in sync with 192.0.2.3 yet"
+		in.Desired.VRRP[0].Waits = "when connections are in sync: connections are not in sync with 192.0.2.3 yet"
 		if got := report.Make(in).Routers[0].Why; got != c.want {
 			t.Errorf("%+v: %s", c.seen, got)
 		}

@@ -21,6 +21,7 @@ type Readings struct {
 	Verdicts   []VerdictCount          // in the order of the path, those that are 0 too
 	Notices    []NoticeCount           // in the order of the configuration
 	VRRP       map[string]RouterCounts // by the name of the virtual router
+	BFD        BFDReadings
 	Sync       SyncReadings
 }
 

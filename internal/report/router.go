@@ -69,7 +69,7 @@ func waiting(want model.VRRPWant, seen model.VRRPSeen) string {
 	if want.Waits == "" || seen.State != model.VRRPBackup || seen.Priority >= want.Priority || !seen.Master.IsValid() {
 		return seen.Why
 	}
-	return seen.Why + "; it takes over when connections are in sync: " + want.Waits
+	return seen.Why + "; it takes over " + want.Waits
 }
 
 // role is master where this director is that of all virtual routers, and backup where it is of none.

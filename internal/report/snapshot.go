@@ -30,10 +30,12 @@ type Snapshot struct {
 	Role        Role
 	Interfaces  []Interface // by name
 	Connections Usage
-	Services    []Service // in the order of the configuration
-	Servers     []Server  // service by service, in the order of the configuration, those last that are leaving
-	Routers     []Router  // in the order of the configuration
-	Peers       []Peer    // in the order of the configuration, directors of LVS last
+	Services    []Service         // in the order of the configuration
+	Servers     []Server          // service by service, in the order of the configuration, those last that are leaving
+	Routers     []Router          // in the order of the configuration
+	Sessions    []Session         // of BFD, in the order of the configuration
+	Strangers   map[string]uint64 // packets of BFD for none of them, by why they did not count
+	Peers       []Peer            // in the order of the configuration, directors of LVS last
 	Verdicts    []VerdictCount
 	Notices     []NoticeCount   // in the order of the configuration
 	Events      []model.Event   // the oldest first

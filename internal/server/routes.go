@@ -54,6 +54,7 @@ func (s *Server) look(routes huma.API) {
 	get(s, routes, "verdicts", "What the names in the counters mean, in the order of the path", verdicts)
 	get(s, routes, "events", "What has happened to servers, services, virtual routers and other directors, the oldest first", events)
 	get(s, routes, "vrrp", "Virtual routers, in the order of the configuration", virtualRouters)
+	get(s, routes, "bfd", "Neighbours that are watched by BFD, in the order of the configuration", bfd)
 	get(s, routes, "sync", "Directors that connections are shared with, in the order of the configuration", peers)
 	get(s, routes, "notices", "Who is told what, and how that goes, in the order of the configuration", notices)
 }

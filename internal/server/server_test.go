@@ -178,6 +178,15 @@ func example() director {
 				{Name: "side", State: model.VRRPMaster},
 				{Name: "none"},
 			},
+			Sessions: []report.Session{
+				{
+					Name: "uplink", Interface: "eth0", Peer: netip.MustParseAddr("192.0.2.1"), Source: netip.MustParseAddr("192.0.2.2"), State: model.BFDUp,
+					Since: time.Date(2026, 1, 2, 12, 3, 11, 0, time.UTC), Why: "192.0.2.1 is heard, and hears this one", Interval: 100 * time.Millisecond, Detects: 500 * time.Millisecond,
+					Counts: report.BFDCounts{Sent: 1, Unsent: 2, Received: 3, Discarded: map[string]uint64{"ttl": 4}},
+				},
+				{Name: "new", Interface: "eth7", Peer: netip.MustParseAddr("fe80::1"), Why: "interface eth7 is missing", Interval: time.Second},
+			},
+			Strangers: map[string]uint64{"session": 5},
 			Peers: []report.Peer{
 				{
 					Name: "192.0.2.3", Dialect: report.DialectWeir, State: report.PeerInSync, Since: time.Date(2026, 1, 2, 12, 3, 11, 0, time.UTC),
@@ -307,6 +316,7 @@ func TestAnswersKeepTheirForm(t *testing.T) {
 		"notices":            "/v1/notices",
 		"events":             "/v1/events",
 		"vrrp":               "/v1/vrrp",
+		"bfd":                "/v1/bfd",
 		"sync":               "/v1/sync",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -330,6 +340,7 @@ func TestDirectorOfNothingAnswersEmptyLists(t *testing.T) {
 		"/v1/notices":           "[]\n",
 		"/v1/events":            "[]\n",
 		"/v1/vrrp":              "[]\n",
+		"/v1/bfd":               "{\"sessions\":[],\"strangers\":{}}\n",
 		"/v1/sync":              "[]\n",
 	} {
 		if _, got := ask(t, director{}, "GET", target, nil); got != want {
@@ -349,14 +360,14 @@ func TestDescriptionListsEveryRequest(t *testing.T) {
 	for _, want := range []string{
 		"get /v1/status", "get /v1/services", "get /v1/servers", "get /v1/connections",
 		"delete /v1/connections", "get /v1/connections/count", "get /v1/explain", "get /v1/trace", "get /v1/counters", "get /v1/verdicts", "post /v1/reload",
-		"get /v1/events", "get /v1/notices", "post /v1/notices/{number}/test", "get /v1/vrrp", "get /v1/sync", "post /v1/vrrp/step-down",
+		"get /v1/events", "get /v1/notices", "post /v1/notices/{number}/test", "get /v1/vrrp", "get /v1/bfd", "get /v1/sync", "post /v1/vrrp/step-down",
 	} {
 		method, path, _ := strings.Cut(want, " ")
 		if description.Paths[path][method].Summary == "" {
 			t.Errorf("%s is not described", want)
 		}
 	}
-	if len(description.Paths) != 16 {
+	if len(description.Paths) != 17 {
 		t.Errorf("%d paths", len(description.Paths))
 	}
 }
