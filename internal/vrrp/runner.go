@@ -83,7 +83,7 @@ func (r *Runner) Run(ctx context.Context, out func(Change)) error {
 		case <-stop:
 			stop, ended = nil, r.endAll()
 		case wants := <-r.follow:
-			if stop == nil {
+			if stop == nil || ctx.Err() != nil { // of both, chance may have this heard first
 				continue
 			}
 			if failed = r.become(wants); failed != nil {
