@@ -166,7 +166,7 @@ func example() director {
 					Name: "front", Interface: "eth0", ID: 51, Version: model.VRRP3, Advertise: 100 * time.Millisecond,
 					State: model.VRRPMaster, Since: time.Date(2026, 1, 2, 12, 3, 11, 0, time.UTC), Why: "no advert of 192.0.2.2 for 3.609s",
 					Priority: 100, Written: 150, Tracked: "service web has no server that is healthy (-50)", Group: "pair", Auth: model.VRRPAuth{KeyFile: "/etc/weir/vrrp.key", Mode: model.AuthPermissive},
-					Routes: []model.VirtualRoute{{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("10.0.0.1"), Interface: "eth1", Metric: 50, Table: 100}},
+					Routes:    []model.VirtualRoute{{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("10.0.0.1"), Interface: "eth1", Metric: 50, Table: 100}},
 					Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")},
 					Counts:    report.RouterCounts{Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}},
 				},
