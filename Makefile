@@ -98,7 +98,7 @@ generate:
 	$(GO) generate ./internal/dataplane
 
 # bench measures nanoseconds a packet beside a MAC swap in the same run, then LVS's headlines and what checks
-# cost in the lab, one after the other, and keeps the figures. Some of them: make bench BENCHES=./bench ONLY=checks
+# and connection sync cost in the lab, one after the other, and keeps the figures. Some of them: make bench BENCHES=./bench ONLY=checks
 BENCHES := ./internal/dataplane ./bench
 .PHONY: bench
 bench: export WEIR_BENCH = $(CURDIR)/bench/results.json

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package bench keeps what `make bench` has measured, in results.json, and its own tests measure
-// LVS's two headlines in the lab, what the balancer costs, and what goes past it; and what checks cost. What a packet
-// costs is measured beside the path, in internal/dataplane, and kept through here too.
+// LVS's two headlines in the lab, what the balancer costs, and what goes past it; what checks cost, and what connection
+// sync does. What a packet costs is measured beside the path, in internal/dataplane, and kept through here too.
 //
 // It judges no speed: a slower figure than the last one is shown, and replaces it. Read this file
 // first, then headline_test.go.

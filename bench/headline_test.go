@@ -45,6 +45,7 @@ func TestBench(t *testing.T) {
 	}{
 		{"headline", "LVS's headlines", headlines},
 		{"checks", "checks", checks},
+		{"sync", "connection sync", connectionSync},
 	} {
 		t.Run(g.name, func(t *testing.T) {
 			figures := g.measure(t)

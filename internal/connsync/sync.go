@@ -31,6 +31,7 @@ type Sync struct {
 	flushes chan flush
 	news    *news
 	failed  string // for what it is not known what has changed; of the collector
+	found   int    // changes in this round; of the collector
 
 	mu    sync.Mutex
 	role  Role
@@ -48,11 +49,14 @@ type Want struct {
 }
 
 // collectEvery is how often it is asked what has changed: so long a connection may be known here alone. Where that takes
-// long, it is asked less often, so that it does not take more than a quarter of a CPU. What counts is the CPU's time: on a
+// long, it is asked less often, so that it does not take more than a quarter of a CPU, or half of one where much is found:
+// what begins is to be told at once. What counts is the CPU's time: on a
 // machine that has much else to do the clock's would make it even later.
 const (
 	collectEvery = 50 * time.Millisecond
 	collectShare = 4
+	muchFound    = 1000 // in a round
+	muchShare    = 2
 	mostCollects = 1 << 13
 	roomEvery    = 2 * time.Millisecond
 )
@@ -202,9 +206,13 @@ func (s *Sync) collect(ctx context.Context) {
 		case f := <-s.flushes:
 			waits = &f
 		}
-		began := threadTime()
+		began, share := threadTime(), time.Duration(collectShare)
+		s.found = 0
 		s.collectAll(ctx, waits)
-		timer.Reset(max(collectEvery, (collectShare-1)*(threadTime()-began)))
+		if s.found >= muchFound {
+			share = muchShare
+		}
+		timer.Reset(max(collectEvery, (share-1)*(threadTime()-began)))
 	}
 }
 
@@ -281,6 +289,7 @@ func (s *Sync) collectSome(ctx context.Context) (left, error) {
 		p.tell(items)
 	}
 	s.tellAlso(records)
+	s.found += len(records)
 	switch {
 	case err != nil || ctx.Err() != nil:
 		return noneLeft, err
