@@ -151,6 +151,17 @@ func virtual(changes ...func(*model.VirtualRouter)) func(*doctor.Facts) {
 	}
 }
 
+// watched adds a session of BFD.
+func watched(changes ...func(*model.BFDSession)) func(*doctor.Facts) {
+	return func(f *doctor.Facts) {
+		s := model.BFDSession{Name: "uplink", Interface: "eth0", Peer: addr("192.0.2.77"), Interval: 100 * time.Millisecond, Multiplier: 5}
+		for _, change := range changes {
+			change(&s)
+		}
+		f.Spec.BFD = append(f.Spec.BFD, s)
+	}
+}
+
 func link(index int, change func(*model.Link)) func(*doctor.Facts) {
 	return func(f *doctor.Facts) {
 		for i := range f.Network.Links {
@@ -316,6 +327,12 @@ var tests = []struct {
 	{"a virtual router with peers, and no multicast", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Peers = []netip.Addr{addr("192.0.2.2")} }), device(front, func(d *address.Device) { d.Multicast = false })}, api.LevelOK, "", ""},
 	{"a fault is told once", "config", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Interface = "eth7" })}, api.LevelOK, "", ""},
 	{"a virtual router and no CAP_SYS_NICE", "capabilities", []func(*doctor.Facts){running, virtual(), without(unix.CAP_SYS_NICE)}, api.LevelWarning, "the daemon (pid 4711) has no CAP_SYS_NICE", "systemctl edit weir"},
+	{"a session of BFD and no CAP_SYS_NICE", "capabilities", []func(*doctor.Facts){running, watched(), without(unix.CAP_SYS_NICE)}, api.LevelWarning, "has no CAP_SYS_NICE", "systemctl edit weir"},
+	{"a session of BFD", "config", []func(*doctor.Facts){watched()}, api.LevelOK, "", ""},
+	{"a session of BFD on no interface", "config", []func(*doctor.Facts){watched(func(s *model.BFDSession) { s.Interface = "eth7" })}, api.LevelError, "interface eth7 is missing", "remove the cause, or correct `bfd:`"},
+	{"a virtual router that tracks it", "vrrp", []func(*doctor.Facts){watched(func(s *model.BFDSession) { s.Interface = "eth7" }), virtual(func(r *model.VirtualRouter) {
+		r.Track = []model.Track{{Of: model.TrackBFD{Name: "uplink"}}}
+	})}, api.LevelError, "front: bfd uplink: interface eth7 is missing", "ip -brief link; ip route # what `track:` of front names, or leave that out"},
 	{"no CAP_SYS_NICE, and no virtual router", "capabilities", []func(*doctor.Facts){without(unix.CAP_SYS_NICE)}, api.LevelOK, "", ""},
 	{"an interface without weir beside a virtual router", "arp", []func(*doctor.Facts){virtual(), third}, api.LevelWarning, "eth2 answers ARP for 192.0.2.10", "sysctl -w net/ipv4/conf/eth2/arp_ignore=1"},
 	{"one that answers for its own addresses alone", "arp", []func(*doctor.Facts){virtual(), third, set("net/ipv4/conf/eth2/arp_ignore", "1")}, api.LevelOK, "", ""},

@@ -53,9 +53,9 @@ func capabilities(h host) []api.Finding {
 			out = append(out, found(api.LevelError, whose+" has no "+n.name, n.why, fix)...)
 		}
 	}
-	if h.Spec != nil && len(h.Spec.VirtualRouters) > 0 && !h.has(unix.CAP_SYS_NICE) {
+	if h.Spec != nil && len(h.Spec.VirtualRouters)+len(h.Spec.BFD) > 0 && !h.has(unix.CAP_SYS_NICE) {
 		out = append(out, found(api.LevelWarning, whose+" has no CAP_SYS_NICE",
-			"the threads that send adverts of virtual routers do not run before others: where this host is busy they are late, and another director takes over", fix)...)
+			"the threads that send adverts of virtual routers, and packets of BFD, do not run before others: where this host is busy they are late, and another director takes over", fix)...)
 	}
 	if len(out) == 0 && !h.has(unix.CAP_PERFMON) {
 		out = found(api.LevelNote, whose+" has no CAP_PERFMON",
