@@ -129,6 +129,7 @@ var routers = []api.VirtualRouter{
 		Name: "back", Interface: "eth1", ID: 52, Version: 2, AdvertiseMS: 1000, State: "backup", Since: at(5, 11),
 		Why: "a master of priority 200 (10.0.0.2) advertises", Priority: 100, Written: 150, Tracked: "service web has no server that is healthy (-50)", Group: "pair", Auth: "enforce", Routes: []string{"0.0.0.0/0 via 10.0.0.1", "10.8.0.0/16 dev eth2"}, Master: "10.0.0.2", MasterPriority: new(uint8(200)),
 		Addresses: []string{"10.0.0.254/24"}, Received: 720, Discarded: map[string]uint64{},
+		Silent: "eth2 to 10.9.0.3 brings no advert of 10.0.0.2, who is heard otherwise", Held: "no witness answers (10.0.0.1): this director may be cut off",
 		Conflict: "10.0.0.9 advertises id 52 with other addresses (10.0.0.77)",
 	},
 	{

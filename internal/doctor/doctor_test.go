@@ -325,6 +325,11 @@ var tests = []struct {
 	{"an IPv6 virtual router without a link-local address", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Addresses = []netip.Prefix{prefix("fe80::10/64")} }), link(front, func(l *model.Link) { l.MAC = model.MAC{0x52, 0x54, 0, 0x12, 0x34, 0x56} })}, api.LevelError, "no link-local address", "sysctl -w net/ipv6/conf/eth0/disable_ipv6=0 && ip address replace fe80::5054:ff:fe12:3456/64 dev eth0"},
 	{"a virtual router without multicast", "vrrp", []func(*doctor.Facts){virtual(), device(front, func(d *address.Device) { d.Multicast = false })}, api.LevelWarning, "eth0 says that it has no multicast", "ip link set dev eth0 multicast on"},
 	{"a virtual router with peers, and no multicast", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Peers = []netip.Addr{addr("192.0.2.2")} }), device(front, func(d *address.Device) { d.Multicast = false })}, api.LevelOK, "", ""},
+	{"a virtual router with a path that is missing", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) {
+		r.Paths = []model.VRRPPath{{Interface: "eth7", Peer: addr("10.9.0.3"), Director: addr("192.0.2.3")}}
+	})}, api.LevelWarning, "front: no advert goes to 10.9.0.3 by eth7: interface eth7 is missing", "ip -brief address # and bring eth7 up"},
+	{"a virtual router with a witness elsewhere", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Witness = []netip.Addr{addr("203.0.113.1")} })}, api.LevelWarning, "witness 203.0.113.1 is in no network of eth0", "ip route show default # and name a neighbour on eth0"},
+	{"a virtual router with a witness on the link", "vrrp", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Witness = []netip.Addr{addr("192.0.2.77")} })}, api.LevelOK, "", ""},
 	{"a fault is told once", "config", []func(*doctor.Facts){virtual(func(r *model.VirtualRouter) { r.Interface = "eth7" })}, api.LevelOK, "", ""},
 	{"a virtual router and no CAP_SYS_NICE", "capabilities", []func(*doctor.Facts){running, virtual(), without(unix.CAP_SYS_NICE)}, api.LevelWarning, "the daemon (pid 4711) has no CAP_SYS_NICE", "systemctl edit weir"},
 	{"a session of BFD and no CAP_SYS_NICE", "capabilities", []func(*doctor.Facts){running, watched(), without(unix.CAP_SYS_NICE)}, api.LevelWarning, "has no CAP_SYS_NICE", "systemctl edit weir"},

@@ -32,6 +32,8 @@ func virtualRouters(h host) []api.Finding {
 	var out []api.Finding
 	for _, r := range h.desired.VRRP {
 		out = append(out, h.hindered(r)...)
+		out = append(out, hinderedWays(r)...)
+		out = append(out, h.unaskable(r)...)
 	}
 	return orFine(out, "virtual routers can take part: %d", len(h.desired.VRRP))
 }
@@ -46,6 +48,32 @@ func (h host) hindered(r model.VRRPWant) []api.Finding {
 			fmt.Sprintf("ip link set dev %s multicast on # or, where its network has none, `peers:` of %s", r.Interface, r.Name))
 	}
 	return nil
+}
+
+// hinderedWays are further paths that cannot be used.
+func hinderedWays(r model.VRRPWant) (out []api.Finding) {
+	for _, way := range r.Ways {
+		if way.Fault != "" {
+			out = append(out, found(api.LevelWarning, fmt.Sprintf("virtual router %s: no advert goes to %s by %s: %s", r.Name, way.Peer, way.Interface, way.Fault),
+				"when its other paths are cut, the backup takes a master who lives for dead",
+				fmt.Sprintf("ip -brief address # and bring %s up with an address in a network with %s, or correct `paths:` of %s", way.Interface, way.Peer, r.Name))...)
+		}
+	}
+	return out
+}
+
+// unaskable are witnesses that are no neighbours: nobody answers a question for them on the link.
+func (h host) unaskable(r model.VRRPWant) (out []api.Finding) {
+	link := h.link(r.Link)
+	for _, w := range r.Witness {
+		near := slices.ContainsFunc(link.Prefixes, func(n netip.Prefix) bool { return n.Contains(w) })
+		if r.Fault == "" && !near && !w.IsLinkLocalUnicast() {
+			out = append(out, found(api.LevelWarning, fmt.Sprintf("virtual router %s: witness %s is in no network of %s", r.Name, w, r.Interface),
+				"it is asked by ARP or neighbour solicitation, so it never answers, and whoever is cut off takes over",
+				fmt.Sprintf("ip route show default # and name a neighbour on %s, such as the gateway, under `witness:` of %s", r.Interface, r.Name))...)
+		}
+	}
+	return out
 }
 
 // mend is the way out of a virtual router's fault.

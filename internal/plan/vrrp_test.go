@@ -350,6 +350,8 @@ func TestProblemsOfVirtualRouters(t *testing.T) {
 		{"what only it knows", good, model.VRRPSeen{State: model.VRRPFault, Why: "no socket"}, "virtual router VI_1 is in fault: no socket"},
 		{"mute", good, model.VRRPSeen{State: model.VRRPBackup, Unsaid: "not permitted"}, "virtual router VI_1 cannot advertise: not permitted"},
 		{"conflict", good, model.VRRPSeen{Conflict: "192.0.2.9 advertises"}, "virtual router VI_1 is in conflict: 192.0.2.9 advertises"},
+		{"held back", good, model.VRRPSeen{Held: "no witness answers"}, "virtual router VI_1 does not take over from a master who is silent: no witness answers"},
+		{"a silent path", good, model.VRRPSeen{Silent: "eth1 brings no advert"}, "virtual router VI_1 is less guarded against two masters than it should be: eth1 brings no advert"},
 		{"outside", far, model.VRRPSeen{}, "virtual router VI_1: address 203.0.113.99: no network of eth0 has it: nobody there asks for it, and only a route leads to it"},
 		{"with its network", own, model.VRRPSeen{}, ""},
 	} {
@@ -393,5 +395,44 @@ func TestRoutesAreWhereTheAddressesAre(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, desired.Problems); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestPathsHaveTheAddressInTheNetworkOfTheirPeer: whoever is elsewhere is not reached with a TTL of 255. None of them is
+// needed, so one that cannot be used is no fault.
+func TestPathsHaveTheAddressInTheNetworkOfTheirPeer(t *testing.T) {
+	on := network()
+	on.Links = append(on.Links, model.Link{Index: 7, Name: "cross", Up: true, Prefixes: prefixes("203.0.113.2/24", "10.9.0.2/24", "fe80::2/64")},
+		model.Link{Index: 8, Name: "dark"})
+	path := func(link, peer, source string) model.VRRPPath {
+		p := model.VRRPPath{Interface: link, Peer: netip.MustParseAddr(peer), Director: netip.MustParseAddr("192.0.2.3")}
+		if source != "" {
+			p.Source = netip.MustParseAddr(source)
+		}
+		return p
+	}
+	for _, c := range []struct {
+		name   string
+		path   model.VRRPPath
+		link   int
+		source string
+		fault  string
+	}{
+		{"behind another address", path("cross", "10.9.0.3", ""), 7, "10.9.0.2", ""},
+		{"IPv6", path("cross", "fe80::3", ""), 7, "fe80::2", ""},
+		{"its source", path("cross", "10.9.0.3", "203.0.113.2"), 7, "203.0.113.2", ""},
+		{"no network", path("cross", "10.8.0.3", ""), 7, "invalid IP", "interface cross has no address in a network with 10.8.0.3"},
+		{"a source of another host", path("cross", "10.9.0.3", "10.9.0.4"), 7, "10.9.0.4", "source 10.9.0.4 is no address of this host"},
+		{"down", path("dark", "10.9.0.3", ""), 8, "invalid IP", "interface dark is down"},
+		{"missing", path("eth7", "10.9.0.3", ""), 0, "invalid IP", "interface eth7 is missing"},
+	} {
+		s := spec("192.0.2.10")
+		r := virtualRouter("VI_1", "192.0.2.99/24")
+		r.Paths = []model.VRRPPath{c.path}
+		s.VirtualRouters = []model.VirtualRouter{r}
+		got := desired(s, on).VRRP[0]
+		if way := got.Ways[0]; got.Fault != "" || way.Link != c.link || way.Source.String() != c.source || way.Fault != c.fault {
+			t.Errorf("%s: %+v, and %q", c.name, way, got.Fault)
+		}
 	}
 }

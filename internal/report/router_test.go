@@ -58,14 +58,14 @@ func TestRoleIsThatOfAllVirtualRouters(t *testing.T) {
 
 func TestRoutersSayHowTheyStand(t *testing.T) {
 	in := virtual(map[string]model.VRRPSeen{"VI_1": {
-		State: model.VRRPBackup, Since: now, Why: "192.0.2.2 advertises 200", Master: netip.MustParseAddr("192.0.2.2"), Priority: 200, Conflict: "who?",
+		State: model.VRRPBackup, Since: now, Why: "192.0.2.2 advertises 200", Master: netip.MustParseAddr("192.0.2.2"), Priority: 200, Silent: "eth1 brings nothing", Held: "no witness answers", Conflict: "who?",
 	}}, "VI_1")
 	in.Desired.VRRP[0].Written, in.Desired.VRRP[0].Tracked, in.Desired.VRRP[0].Group = 150, "eth1 is down (-50)", "pair"
 	in.Readings.VRRP = map[string]report.RouterCounts{"VI_1": {Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}}}
 	want := []report.Router{{
 		Name: "VI_1", Interface: "eth0", ID: 51, Version: model.VRRP3, Advertise: 100 * time.Millisecond, State: model.VRRPBackup, Since: now,
-		Why: "192.0.2.2 advertises 200", Priority: 100, Written: 150, Tracked: "eth1 is down (-50)", Group: "pair", Master: netip.MustParseAddr("192.0.2.2"), MasterPriority: 200,
-		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")}, Conflict: "who?",
+		Why: "192.0.2.2 advertises 200; eth1 brings nothing", Priority: 100, Written: 150, Tracked: "eth1 is down (-50)", Group: "pair", Master: netip.MustParseAddr("192.0.2.2"), MasterPriority: 200,
+		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")}, Silent: "eth1 brings nothing", Held: "no witness answers", Conflict: "who?",
 		Counts: report.RouterCounts{Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}},
 	}}
 	same := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
@@ -119,5 +119,25 @@ func TestNewsOfVirtualRouters(t *testing.T) {
 	}
 	if e := all[6]; !e.Since.Equal(conflict.Now) {
 		t.Errorf("the conflict is over: %+v", e)
+	}
+}
+
+// TestNewsOfWhatKeepsAVirtualRouterFromTwoMasters: it is told once, and when it is over.
+func TestNewsOfWhatKeepsAVirtualRouterFromTwoMasters(t *testing.T) {
+	at := func(seen model.VRRPSeen) report.Input {
+		seen.State, seen.Since = model.VRRPBackup, now
+		return virtual(map[string]model.VRRPSeen{"VI_1": seen}, "VI_1")
+	}
+	all := tellEach(t, "a night", now, []report.Input{
+		at(model.VRRPSeen{}), at(model.VRRPSeen{Silent: "eth1 brings nothing"}), at(model.VRRPSeen{Silent: "eth1 brings nothing; no witness answers"}),
+		at(model.VRRPSeen{Held: "no witness answers"}), at(model.VRRPSeen{Held: "somebody answers"}), at(model.VRRPSeen{}),
+	}, []string{
+		"vrrp_backup VI_1", "vrrp_silent_begin VI_1", "", "vrrp_held_begin VI_1, vrrp_silent_end VI_1", "", "vrrp_held_end VI_1",
+	})
+	if e := all[1]; e.Reason != "eth1 brings nothing" || e.Severity() != model.Warning {
+		t.Errorf("%+v", e)
+	}
+	if e := all[2]; e.Reason != "no witness answers" || e.Severity() != model.Critical {
+		t.Errorf("%+v", e)
 	}
 }

@@ -173,7 +173,7 @@ func example() director {
 				{
 					Name: "back", Interface: "eth1", ID: 52, Version: model.VRRP2, Advertise: time.Second, State: model.VRRPBackup,
 					Priority: 100, Master: netip.MustParseAddr("10.0.0.2"), MasterPriority: 200,
-					Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.254/24")}, Conflict: "10.0.0.9 advertises",
+					Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.254/24")}, Silent: "eth2 brings nothing", Held: "no witness answers", Conflict: "10.0.0.9 advertises",
 				},
 				{Name: "side", State: model.VRRPMaster},
 				{Name: "none"},

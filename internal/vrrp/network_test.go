@@ -99,7 +99,12 @@ func (n namespace) run(command string) string {
 // link is the index of eth0.
 func (n namespace) link() int {
 	n.t.Helper()
-	text, _, _ := strings.Cut(n.run("ip -o link show eth0"), ":") // /sys is of the namespace that mounted it
+	return n.index("eth0")
+}
+
+func (n namespace) index(link string) int {
+	n.t.Helper()
+	text, _, _ := strings.Cut(n.run("ip -o link show "+link), ":") // /sys is of the namespace that mounted it
 	index, err := strconv.Atoi(text)
 	if err != nil {
 		n.t.Fatal(err)

@@ -109,3 +109,31 @@ func TestResignationByOnePathIsEnough(t *testing.T) {
 	b.hearsByCable(cableRight, said(0))
 	b.pass(time.Second).is(model.VRRPMaster, "192.0.2.2 has stepped down")
 }
+
+// What comes by a path is signed from its own address there.
+func TestPathsAreSigned(t *testing.T) {
+	b := begun(t, of(100, cabled))
+	keys := keysOf(t, draftKey)
+	b.guard.follow(b.want, keys)
+	signed := func(by netip.Addr) Reason {
+		w := way{cableRight, cableLeft, hops}
+		text := keys[0].secret.sign(said(200), by, sequenceAt(b.now)).bytes(w)
+		a, why := parse(text, w)
+		if why != Taken {
+			t.Fatal(why)
+		}
+		a.text = text
+		deeds, why := b.hearBy(b.now, a, w, via{1, cableLeft})
+		b.do(deeds)
+		return why
+	}
+	if why := signed(right); why != ReasonHMAC {
+		t.Errorf("signed for another way: %s", why)
+	}
+	if why := signed(cableRight); why != Taken || b.seen.Master != right {
+		t.Errorf("%s: %+v", why, b.seen)
+	}
+	if why := b.hearsByCable(cableRight, said(200)); why != ReasonUnsigned {
+		t.Errorf("not signed: %s", why)
+	}
+}
