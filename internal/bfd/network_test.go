@@ -317,6 +317,28 @@ func equal(a, b map[bfd.Reason]uint64) bool {
 	return fmt.Sprint(a) == fmt.Sprint(b)
 }
 
+// TestWhatDoesNotGetAwayIsTold, and counted, until it does.
+func TestWhatDoesNotGetAwayIsTold(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	left.run("nft add table inet cut")
+	left.run("nft add chain inet cut out { type filter hook output priority 0; }")
+	left.run("nft add rule inet cut out udp dport 3784 drop")
+	w := left.watch(left.sessions(1, 2)...)
+	if !waits(func() bool { return strings.Contains(w.seen("v4").Unsaid, "operation not permitted") }) {
+		t.Fatalf("%+v", w.seen("v4"))
+	}
+	if counts := w.order("counts").Counts["v4"]; counts.Unsent == 0 || counts.Sent > 0 {
+		t.Errorf("%+v", counts)
+	}
+	left.run("nft delete table inet cut")
+	right.watch(right.sessions(2, 1)...)
+	w.sees(model.BFDUp, "")
+	if !waits(func() bool { return w.seen("v4").Unsaid == "" }) {
+		t.Errorf("%+v", w.seen("v4"))
+	}
+}
+
 // TestPortOfSomebodyElse is a fault that says whose it may be, and ends by itself.
 func TestPortOfSomebodyElse(t *testing.T) {
 	t.Parallel()
