@@ -24,9 +24,6 @@ func TestLaterWordsAreRefusedByName(t *testing.T) {
 	for _, key := range strings.Fields(`connections`) {
 		check(service, key)
 	}
-	for _, key := range strings.Fields(`process`) {
-		check("services: []\nvrrp: [{name: front, interface: eth0, id: 51, addresses: [192.0.2.10/24], track: [{%s: x}]}]\n", key)
-	}
 	check("services: [{address: 192.0.2.10:80, scheduler: rr, forwarding: tun, tunnel: {type: gue, %s: true}}]", "remcsum")
 }
 

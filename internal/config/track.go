@@ -22,7 +22,7 @@ type placedTrack struct {
 
 // trackWords are the kinds of what can be tracked, as the file names them.
 func trackWords() []string {
-	return []string{"interface", "service", "dataplane", "exec", "file", "route", "bfd"}
+	return []string{"interface", "service", "dataplane", "exec", "file", "route", "bfd", "process"}
 }
 
 // tracks reads what a virtual router tracks. Services are looked for when all are known: checkTracks.
@@ -156,6 +156,8 @@ func (s scope) tracked(kind string, values map[string]*yaml.Node, of router) mod
 		return s.trackFile(values, of)
 	case "route":
 		return s.trackRoute(n)
+	case "process":
+		return s.trackProcess(n)
 	}
 	return nil
 }
@@ -301,6 +303,8 @@ func trackNode(t model.Track) *yaml.Node {
 		pairs = checkPairs(of.Check)
 	case model.TrackBFD:
 		pairs = []pair{{"bfd", textNode(of.Name)}}
+	case model.TrackProcess:
+		pairs = []pair{{"process", trackProcessNode(of)}}
 	case model.TrackRoute:
 		pairs = []pair{{"route", trackRouteNode(of)}}
 	case model.TrackFile:

@@ -153,6 +153,9 @@ func dump(spec model.Spec) string {
 		}
 		for _, t := range r.Track {
 			fmt.Fprintf(&b, "  track %s %+v weight %d\n", t.Of.Kind(), t.Of, t.Weight)
+			if p, ok := t.Of.(model.TrackProcess); ok {
+				fmt.Fprintf(&b, "    name %q command %q quorum %d fork %s terminate %s\n", p.Name, p.Command, p.Quorum, p.ForkDelay, p.TerminateDelay)
+			}
 		}
 	}
 	if s := spec.Sync; len(s.Peers) > 0 {

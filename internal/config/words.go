@@ -18,7 +18,7 @@ var fileKeys = vocabulary{
 		"failover":             `write "vrrp:" and one item for each address that moves`,
 		"vrrp_sync_group":      asGroup,
 		"vrrp_script":          asTrack + "[{exec: /etc/weir/check-uplink}]",
-		"vrrp_track_process":   notYet + asProgram,
+		"vrrp_track_process":   asTrack + "[{process: haproxy}]",
 		"vrrp_track_file":      asTrack + "[{file: /run/weir/priority}]",
 		"track_file":           asTrack + "[{file: /run/weir/priority}]",
 		"bfd_instance":         `write "bfd:" and one item for each`,

@@ -60,7 +60,7 @@ var routerKeys = vocabulary{
 		"vmac_xmit_base":             `leave it out: with "mac: virtual" adverts come from that MAC, so that switches learn where it is`,
 		"track_interface":            `write "track: [{interface: eth1}]"`,
 		"track_script":               `write "track: [{exec: /etc/weir/check-uplink}]"`,
-		"track_process":              notYet + asProgram,
+		"track_process":              `write "track: [{process: haproxy}]"`,
 		"track_file":                 `write "track: [{file: /run/weir/priority}]": the number in it is what the priority changes by`,
 		"track_bfd":                  `write "track: [{bfd: uplink}]"`,
 		"dont_track_primary":         "leave it out: without its own interface a virtual router cannot advertise",
@@ -90,13 +90,8 @@ var routerKeys = vocabulary{
 	},
 }
 
-const asProgram = `ask what it is for, by a program: "track: [{exec: /etc/weir/check-app}]"`
-
 var trackKeys = vocabulary{
-	known: []string{"interface", "service", "dataplane", "exec", "file", "route", "bfd", "weight", "interval", "timeout", "rise", "fall", "fast"},
-	later: map[string]string{
-		"process": asProgram,
-	},
+	known: []string{"interface", "service", "dataplane", "exec", "file", "route", "bfd", "process", "weight", "interval", "timeout", "rise", "fall", "fast"},
 	foreign: map[string]string{
 		"<<":        "merge keys are not supported: write the keys out",
 		"script":    `write "exec: /etc/weir/check-uplink"`,
@@ -118,6 +113,26 @@ var trackAlone = vocabulary{
 		"exec":      `write "exec: /etc/weir/check-uplink"`,
 		"file":      `write "file: /run/weir/priority"`,
 		"route":     `write "route: 0.0.0.0/0"`,
+		"process":   `write "process: haproxy"`,
+	},
+}
+
+var trackProcessKeys = vocabulary{
+	known: []string{"name", "command", "quorum", "fork_delay", "terminate_delay"},
+	foreign: map[string]string{
+		"<<":           "merge keys are not supported: write the keys out",
+		"process":      `write "name: haproxy", or "command: [/usr/sbin/haproxy, -f, /etc/haproxy/b.cfg]"`,
+		"comm":         `write "name: haproxy"`,
+		"cmdline":      `write "command: [/usr/sbin/haproxy, -f, /etc/haproxy/b.cfg]"`,
+		"full_command": `write "command: [/usr/sbin/haproxy, -f, /etc/haproxy/b.cfg]"`,
+		"args":         `write them behind the program: "command: [/usr/sbin/haproxy, -f, /etc/haproxy/b.cfg]"`,
+		"param_match":  "leave it out: a command line has to begin with the words of \"command:\"",
+		"delay":        `write "fork_delay: 2s" and "terminate_delay: 2s"`,
+		"quorum_max":   notYet + "have a program count them: {exec: /etc/weir/check-app}",
+		"min":          `write "quorum: 2"`,
+		"count":        `write "quorum: 2"`,
+		"user":         notYet + "the first words of its command line may tell it from others",
+		"weight":       `write it beside "process:": {process: haproxy, weight: -50}`,
 	},
 }
 

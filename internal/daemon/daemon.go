@@ -39,6 +39,7 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/notify"
 	"github.com/weir-lb/weir/internal/plan"
+	"github.com/weir-lb/weir/internal/process"
 	"github.com/weir-lb/weir/internal/reconcile"
 	"github.com/weir-lb/weir/internal/server"
 	"github.com/weir-lb/weir/internal/vrrp"
@@ -160,28 +161,29 @@ func hasLink(network model.Network, name string) bool {
 // wire makes all parts; nothing runs yet.
 func wire(o Options, spec model.Spec, path *dataplane.Dataplane, journal *address.Journal, memory health.Memory) *daemon {
 	d := &daemon{
-		options:  o,
-		log:      o.Log,
-		path:     path,
-		journal:  journal,
-		observer: address.NewObserver(o.Log),
-		routers:  address.NewPathObserver(o.Log),
-		claims:   address.NewClaimObserver(o.Log),
-		resolver: address.NewResolver(),
-		monitor:  health.NewMonitor(memory, o.Log),
-		notifier: notify.New(o.Log),
-		began:    time.Now(),
-		target:   address.NewTarget(journal, path.CheckProgram, o.Log),
-		vrrp:     vrrp.NewRunner(renew(path), o.Log),
-		bfd:      bfd.NewRunner(o.Log),
-		peers:    connsync.New(path, o.Log),
-		lvs:      ipvs.NewRunner(path, o.Log),
-		events:   make(chan event),
-		urgent:   make(chan event),
-		refusals: make(chan struct{}, 1),
-		edits:    make(chan edit),
-		pulses:   make(chan chan<- pulse),
-		parting:  map[string]bool{},
+		options:   o,
+		log:       o.Log,
+		path:      path,
+		journal:   journal,
+		observer:  address.NewObserver(o.Log),
+		routers:   address.NewPathObserver(o.Log),
+		claims:    address.NewClaimObserver(o.Log),
+		resolver:  address.NewResolver(),
+		monitor:   health.NewMonitor(memory, o.Log),
+		processes: process.NewWatcher(o.Log),
+		notifier:  notify.New(o.Log),
+		began:     time.Now(),
+		target:    address.NewTarget(journal, path.CheckProgram, o.Log),
+		vrrp:      vrrp.NewRunner(renew(path), o.Log),
+		bfd:       bfd.NewRunner(o.Log),
+		peers:     connsync.New(path, o.Log),
+		lvs:       ipvs.NewRunner(path, o.Log),
+		events:    make(chan event),
+		urgent:    make(chan event),
+		refusals:  make(chan struct{}, 1),
+		edits:     make(chan edit),
+		pulses:    make(chan chan<- pulse),
+		parting:   map[string]bool{},
 	}
 	d.release = d.vrrp.Released
 	d.toPath = reconcile.NewLoop("dataplane", &handover{path: path, peers: d.peers, use: d.lvs.Use, log: o.Log}, d.pathDone, o.Log)
@@ -210,6 +212,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		func(ctx context.Context) error { return d.routers.Run(ctx, d.tooBig) },
 		func(ctx context.Context) error { return d.claims.Run(ctx, d.claimed) },
 		d.watchHealth,
+		func(ctx context.Context) error { return d.processes.Run(ctx, d.processesSeen) },
 		d.notifier.Run,
 		func(ctx context.Context) error { return d.bfd.Run(ctx, d.sessionChanged) },
 		func(ctx context.Context) error { return d.peers.Run(ctx, d.peerTurned) },

@@ -23,6 +23,7 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/notify"
 	"github.com/weir-lb/weir/internal/plan"
+	"github.com/weir-lb/weir/internal/process"
 	"github.com/weir-lb/weir/internal/reconcile"
 	"github.com/weir-lb/weir/internal/report"
 	"github.com/weir-lb/weir/internal/vrrp"
@@ -49,6 +50,7 @@ type daemon struct {
 	claims    *address.ClaimObserver
 	resolver  *address.Resolver
 	monitor   *health.Monitor
+	processes *process.Watcher
 	kept      keeper // of what monitor has found out
 	notifier  *notify.Notifier
 	vrrp      *vrrp.Runner
@@ -182,6 +184,7 @@ func (d *daemon) accept(e edit) {
 // follow asks for the ways to all servers, those too that have left, has their checks run, and people told.
 func (d *daemon) follow() {
 	d.monitor.Follow(plan.Checks(d.spec))
+	d.processes.Follow(d.spec.TrackedProcesses())
 	d.notifier.Follow(d.spec.Notify)
 	d.notifier.Known(d.spec.Services, d.spec.VirtualRouters, d.spec.Sync.Peers)
 	d.observer.Follow(plan.WithLeft(d.spec, d.seen.Left).ServerAddresses(), d.spec.TrackedRoutes()...)
@@ -265,6 +268,11 @@ func (d *daemon) networkSeen(n model.Network) {
 		tell = d.tellNow
 	}
 	tell(func(s *model.Seen) { s.Network = n })
+}
+
+// processesSeen is urgent: another director may have to be master.
+func (d *daemon) processesSeen(p model.Processes) {
+	d.tellNow(func(s *model.Seen) { s.Processes = p })
 }
 
 // claimed logs each claim once: it is a problem for as long as it lasts. When it has ended the neighbours are told

@@ -26,6 +26,7 @@ import (
 	"github.com/weir-lb/weir/internal/health"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/notify"
+	"github.com/weir-lb/weir/internal/process"
 	"github.com/weir-lb/weir/internal/reconcile"
 	"github.com/weir-lb/weir/internal/vrrp"
 )
@@ -111,24 +112,25 @@ func play(t *testing.T, text string, story func(*stage)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{t: t}
 		s.daemon = &daemon{
-			options:  Options{Config: file, RunDir: "/run/weir"},
-			log:      slog.New(slog.DiscardHandler),
-			path:     &dataplane.Dataplane{},
-			observer: address.NewObserver(slog.New(slog.DiscardHandler)),
-			claims:   address.NewClaimObserver(slog.New(slog.DiscardHandler)),
-			monitor:  health.NewMonitor(nil, slog.New(slog.DiscardHandler)),
-			notifier: notify.New(slog.New(slog.DiscardHandler)),
-			began:    time.Now(),
-			events:   make(chan event),
-			urgent:   make(chan event),
-			edits:    make(chan edit),
-			pulses:   make(chan chan<- pulse),
-			vrrp:     vrrp.NewRunner(func(string, time.Duration) error { return nil }, slog.New(slog.DiscardHandler)),
-			release:  func(router string) { s.released.told(router) },
-			parting:  map[string]bool{},
-			bfd:      bfd.NewRunner(slog.New(slog.DiscardHandler)),
-			peers:    connsync.New(nil, slog.New(slog.DiscardHandler)),
-			lvs:      ipvs.NewRunner(nil, slog.New(slog.DiscardHandler)),
+			options:   Options{Config: file, RunDir: "/run/weir"},
+			log:       slog.New(slog.DiscardHandler),
+			path:      &dataplane.Dataplane{},
+			observer:  address.NewObserver(slog.New(slog.DiscardHandler)),
+			claims:    address.NewClaimObserver(slog.New(slog.DiscardHandler)),
+			monitor:   health.NewMonitor(nil, slog.New(slog.DiscardHandler)),
+			processes: process.NewWatcher(slog.New(slog.DiscardHandler)),
+			notifier:  notify.New(slog.New(slog.DiscardHandler)),
+			began:     time.Now(),
+			events:    make(chan event),
+			urgent:    make(chan event),
+			edits:     make(chan edit),
+			pulses:    make(chan chan<- pulse),
+			vrrp:      vrrp.NewRunner(func(string, time.Duration) error { return nil }, slog.New(slog.DiscardHandler)),
+			release:   func(router string) { s.released.told(router) },
+			parting:   map[string]bool{},
+			bfd:       bfd.NewRunner(slog.New(slog.DiscardHandler)),
+			peers:     connsync.New(nil, slog.New(slog.DiscardHandler)),
+			lvs:       ipvs.NewRunner(nil, slog.New(slog.DiscardHandler)),
 		}
 		journal, err := address.OpenJournal(filepath.Join(filepath.Dir(file), "host.json"))
 		if err != nil {

@@ -33,6 +33,7 @@ var table = map[string][]string{
 	// What goes on.
 	"internal/program":       {"internal/trust"},
 	"internal/health":        {"internal/model", "internal/program", "internal/trust"},
+	"internal/process":       {"internal/model"},
 	"internal/notify":        {"internal/model", "internal/program", "internal/trust"},
 	"internal/vrrp":          {"internal/model", "internal/packet", "internal/program", "internal/trust", "internal/urgent"},
 	"internal/bfd":           {"internal/model", "internal/urgent"},

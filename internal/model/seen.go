@@ -32,6 +32,7 @@ type Seen struct {
 	Served      map[string]bool            // the same of those that it serves, or may serve still
 	Held        map[string]bool            // those whose addresses are there, or may be
 	Unrouted    map[RouteWant]RouteTrouble // those that were wanted last and are not there
+	Processes   Processes
 	Sync        SyncSeen
 	PeerSince   map[Addr]time.Time // since when who connections are shared with is one, by the last plan
 	TableHigh   bool               // the connection table is nearly full, or was and has not much room yet
@@ -116,6 +117,18 @@ type Attachment struct {
 type RouteTrouble struct {
 	Why   string
 	Taken bool // somebody else's is there
+}
+
+// Processes is how those stand that are tracked.
+type Processes struct {
+	Stand  map[TrackProcess]ProcessStands // absent: nobody has looked
+	Hidden string                         // why they cannot be seen, and stand as they did; "": they can
+}
+
+// ProcessStands is how many processes run, and whether those are enough, and have been for as long as it takes.
+type ProcessStands struct {
+	Count  int
+	Enough bool
 }
 
 // Applied is what the targets made of the plan's last wish.

@@ -3,8 +3,11 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"strings"
+	"time"
 )
 
 // Track is something beside its own link that decides whether a virtual router may be master, or with which priority.
@@ -92,6 +95,22 @@ func routeText(to netip.Prefix, via Addr, link string, table uint32) string {
 		text += fmt.Sprintf(" table %d", table)
 	}
 	return text
+}
+
+// TrackProcess is right while so many processes run that have a name, or whose command line begins so.
+type TrackProcess struct {
+	Name    string // as the kernel knows it: 15 bytes at most; "": Command decides
+	Command string // the first words of the command line, as of JoinArguments; "": Name decides
+	Quorum  int    // so many have to run
+
+	ForkDelay      time.Duration // they count as running when they have done so for this long
+	TerminateDelay time.Duration // they are missed when they have been gone for so long
+}
+
+func (TrackProcess) Kind() string { return "process" }
+
+func (t TrackProcess) String() string {
+	return cmp.Or(t.Name, strings.Join(SplitArguments(t.Command), " "))
 }
 
 // AskNumber reads a whole number from a file on this host. No file says 0, as with keepalived.

@@ -135,11 +135,19 @@ func (s Spec) Leased() map[Addr]string {
 }
 
 // TrackedRoutes are those of all virtual routers, each once.
-func (s Spec) TrackedRoutes() (out []TrackRoute) {
-	known := map[TrackRoute]bool{}
+func (s Spec) TrackedRoutes() []TrackRoute { return tracked[TrackRoute](s) }
+
+// TrackedProcesses are those of all virtual routers, each once.
+func (s Spec) TrackedProcesses() []TrackProcess { return tracked[TrackProcess](s) }
+
+func tracked[T interface {
+	Tracked
+	comparable
+}](s Spec) (out []T) {
+	known := map[T]bool{}
 	for _, r := range s.VirtualRouters {
 		for _, t := range r.Track {
-			if of, ok := t.Of.(TrackRoute); ok && !known[of] {
+			if of, ok := t.Of.(T); ok && !known[of] {
 				known[of], out = true, append(out, of)
 			}
 		}

@@ -43,8 +43,7 @@ func groupTracks(routers []model.VirtualRouter) map[string][]model.Track {
 func track(want *model.VRRPWant, tracks []model.Track, s sight) {
 	change, faults, wrongs, unknown := 0, []string(nil), []string(nil), []string(nil)
 	for _, t := range tracks {
-		key, _ := t.Asks()
-		if why := s.Health[key].Unable; why != "" {
+		if why := s.unable(t); why != "" {
 			unknown = append(unknown, why)
 		}
 		by, wrong := s.weigh(t)
@@ -63,6 +62,15 @@ func track(want *model.VRRPWant, tracks []model.Track, s sight) {
 	if change != 0 {
 		want.Priority = uint8(min(max(int(want.Written)+change, leastOf(want.VirtualRouter)), mostPriority))
 	}
+}
+
+// unable is why it is not known how something stands; "": it is.
+func (s sight) unable(t model.Track) string {
+	if _, ok := t.Of.(model.TrackProcess); ok {
+		return s.Processes.Hidden
+	}
+	key, _ := t.Asks()
+	return s.Health[key].Unable
 }
 
 // What a priority is that is not an owner's, and not of one that resigns (RFC 9568 section 5.2.4).
@@ -121,6 +129,8 @@ func (s sight) wrong(t model.Track) string {
 		return s.routeWrong(of)
 	case model.TrackBFD:
 		return s.bfdWrong(of)
+	case model.TrackProcess:
+		return s.processWrong(of)
 	}
 	return ""
 }
@@ -174,4 +184,17 @@ func (s sight) routeWrong(of model.TrackRoute) string {
 		return ""
 	}
 	return "no route " + of.String()
+}
+
+func (s sight) processWrong(of model.TrackProcess) string {
+	now, known := s.Processes.Stand[of]
+	switch {
+	case !known || now.Enough:
+		return ""
+	case now.Count >= of.Quorum:
+		return fmt.Sprintf("process %s runs for less than %s", of, of.ForkDelay)
+	case of.Quorum == 1:
+		return fmt.Sprintf("process %s does not run", of)
+	}
+	return fmt.Sprintf("process %s runs %d times, not %d", of, now.Count, of.Quorum)
 }

@@ -64,6 +64,12 @@ func TestWhatIsTrackedChangesThePriorityOrIsAFault(t *testing.T) {
 			seen.Network.Tracked = map[model.TrackRoute]bool{uplink: there}
 		}
 	}
+	proxy := model.TrackProcess{Name: "haproxy", Quorum: 2, ForkDelay: 5 * time.Second}
+	runs := func(count int, enough bool) func(*model.Seen) {
+		return func(seen *model.Seen) {
+			seen.Processes.Stand = map[model.TrackProcess]model.ProcessStands{proxy: {Count: count, Enough: enough}}
+		}
+	}
 	bad := model.Health{State: model.HealthDown, Reason: "exec: exit code 1, 3 of 3"}
 	good := func(*model.Seen) {}
 	for _, c := range []struct {
@@ -97,6 +103,16 @@ func TestWhatIsTrackedChangesThePriorityOrIsAFault(t *testing.T) {
 		{"one that is there", uplink, 0, routed(true), outcome{Priority: 100}},
 		{"one that is gone", uplink, 0, routed(false), outcome{100, "no route 0.0.0.0/0 via 203.0.113.1 dev eth1", "no route 0.0.0.0/0 via 203.0.113.1 dev eth1", ""}},
 		{"one that is worth something", uplink, -40, routed(false), outcome{60, "", "no route 0.0.0.0/0 via 203.0.113.1 dev eth1 (-40)", ""}},
+		{"a process before anybody has looked", proxy, 0, good, outcome{Priority: 100}},
+		{"one that runs", proxy, 0, runs(2, true), outcome{Priority: 100}},
+		{"one that is worth something", proxy, 20, runs(2, true), outcome{Priority: 120}},
+		{"one too few", proxy, -20, runs(1, false), outcome{80, "", "process haproxy runs 1 times, not 2 (-20)", ""}},
+		{"one too few for a moment", proxy, -20, runs(1, true), outcome{Priority: 100}},
+		{"enough for a moment", proxy, 0, runs(3, false), outcome{100, "process haproxy runs for less than 5s", "process haproxy runs for less than 5s", ""}},
+		{"the only one", model.TrackProcess{Command: "/usr/sbin/bird\x00-f\x00", Quorum: 1}, 0, func(s *model.Seen) {
+			s.Processes.Stand = map[model.TrackProcess]model.ProcessStands{{Command: "/usr/sbin/bird\x00-f\x00", Quorum: 1}: {}}
+		}, outcome{100, "process /usr/sbin/bird -f does not run", "process /usr/sbin/bird -f does not run", ""}},
+		{"processes that are hidden", proxy, 0, func(s *model.Seen) { s.Processes.Hidden = "hidden" }, outcome{100, "", "", "hidden"}},
 		{"a path that is not there yet", model.TrackDataplane{}, 0, good, outcome{Priority: 100}},
 		{"programs on interfaces", model.TrackDataplane{}, 0, func(s *model.Seen) {
 			s.Attachments = []model.Attachment{{Interface: "eth0", Attached: true}, {Interface: "eth1", Attached: true}}
