@@ -230,6 +230,57 @@ func TestARecordingOfSomebodyUnknownIsRefused(t *testing.T) {
 	}
 }
 
+// TestWhatWasHeldBackIsRefused: adverts that this one has not heard, since the link was cut, are a recording later.
+func TestWhatWasHeldBackIsRefused(t *testing.T) {
+	a, b := newHost(t, left, draftKey), newHost(t, right, draftKey)
+	_, now := live(a, b, epoch, 10)
+	var held []advert
+	for range 30 {
+		held = append(held, a.says(now, 0))
+		now = now.Add(second)
+	}
+	for i, old := range held[:20] {
+		if why := b.hears(now, old, a); why != ReasonStale {
+			t.Errorf("number %d, %s old: %s", i, 30*second-time.Duration(i)*second, why)
+		}
+	}
+	if why := b.hears(now, a.says(now, 200), a); why != Taken {
+		t.Errorf("its sender is %s", why)
+	}
+}
+
+// TestTheTimeIsLearnt: who began with a clock that was years behind knows what is old as soon as he has heard somebody;
+// and who has heard somebody whose clock is ahead believes others whose clock is right.
+func TestTheTimeIsLearnt(t *testing.T) {
+	third := netip.MustParseAddr("192.0.2.3")
+	a, b, c := newHost(t, left, draftKey), newHost(t, right, draftKey), newHost(t, third, draftKey)
+	b.boot(-10 * 366 * day)
+	old := c.says(epoch, 0)
+	_, now := live(a, b, epoch, 60)
+	if why := b.hears(now, old, c); why != ReasonStale {
+		t.Errorf("a minute old: %s", why)
+	}
+	a, b = newHost(t, left, draftKey), newHost(t, right, draftKey)
+	a.boot(day)
+	_, now = live(a, b, epoch, 10)
+	if why := b.hears(now, c.says(now, 100), c); why != Taken {
+		t.Errorf("one whose clock is right: %s", why)
+	}
+}
+
+// TestNumbersStayBesideTheClock, for keepalived's sake, when it is set back a little again and again.
+func TestNumbersStayBesideTheClock(t *testing.T) {
+	h, now := newHost(t, left, draftKey), epoch
+	for i := range 1000 {
+		h.step = -time.Duration(i/10) * second
+		number := h.next(now)
+		if off := number.since(h.clock(now)); off < 0 || off > 2*second {
+			t.Fatalf("after %d steps of 1 s it is off by %s", i/10, off)
+		}
+		now = now.Add(second)
+	}
+}
+
 // TestKeepalivedsClockCounts: it sends the time of its clock; set back from a wrong time, it is believed two adverts later.
 func TestKeepalivedsClockCounts(t *testing.T) {
 	b := newHost(t, right, draftKey)
