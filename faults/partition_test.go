@@ -21,6 +21,7 @@ import (
 const (
 	bothTell  = "both_tell" // from two masters to an alarm on each
 	unsaid    = "unsaid"    // addresses that the master did not announce after the partition
+	witnessed = "witnessed" // takeovers in a partition of adverts alone, with a witness
 	clientSet = "arp_right" // from the end of the partition until the router sends to the master
 )
 
@@ -115,12 +116,17 @@ func partition(weir string) faults.Fault {
 			{Name: unsaid, Unit: "addresses"},
 			{Name: clientSet, Unit: faults.Seconds, Bar: 1},
 			{Name: failedNew, Unit: "connections"},
+			{Name: witnessed, Unit: "takeovers"},
 		},
 		Beside: "keepalived announces nothing after it, in some versions, and clients go on to the wrong one",
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
-			p := newPair(t, weir, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "true"})
+			plain := lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "true"}
+			p := newPair(t, weir, plain)
 			lasts := time.Duration(size.Of(1, 3)) * time.Second
-			return suffers(t, func(ctx context.Context, m *faults.Measured) error { return p.isParted(ctx, m, lasts) })
+			return suffers(t,
+				func(ctx context.Context, m *faults.Measured) error { return p.isParted(ctx, m, lasts) },
+				func(ctx context.Context, m *faults.Measured) error { return p.isPartedWitnessed(ctx, m, plain, lasts) },
+			)
 		},
 	}
 }
@@ -144,6 +150,68 @@ func (p *pair) isParted(ctx context.Context, m *faults.Measured, lasts time.Dura
 	})
 	note(m, failedNew, float64(seen.Failed), "")
 	return err
+}
+
+// isPartedWitnessed is the same partition, and the directors have a witness: the backup asks who has the address, hears
+// the master, and says so.
+func (p *pair) isPartedWitnessed(ctx context.Context, m *faults.Measured, plain lab.Redundancy, lasts time.Duration) error {
+	with := plain
+	with.Witness = true
+	if err := p.reload(ctx, with); err != nil {
+		return err
+	}
+	r, err := p.agreed(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := p.mastered(ctx)
+	if err != nil {
+		return err
+	}
+	err = inOrder(
+		func() error { return p.lab.Lose(&r.master.Node, lab.Adverts, 100) },
+		func() error { return p.lab.Lose(&r.backup.Node, lab.Adverts, 100) },
+		func() error { return p.isHeldBack(ctx, r.backup) },
+		wait(lasts),
+		func() error { _, err := p.heals(ctx, p.lab.Directors...); return err },
+	)
+	if err != nil {
+		return err
+	}
+	after, err := p.mastered(ctx)
+	note(m, witnessed, 0, "")
+	for router, n := range after {
+		m.Figures[witnessed] += float64(n - before[router])
+	}
+	return errors.Join(err, p.reload(ctx, plain))
+}
+
+func (p *pair) reload(ctx context.Context, r lab.Redundancy) error {
+	for _, d := range p.lab.Directors {
+		p.config[d] = "services:\n" + p.lab.MoreServices("fresh", "tcp", lab.FreshPort) + p.lab.VirtualRouters(d, r)
+		if err := d.Configure(p.config[d]); err != nil {
+			return err
+		}
+		if _, err := p.daemons[d].Reload(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isHeldBack waits until a director says of each of its virtual routers that the master lives.
+func (p *pair) isHeldBack(ctx context.Context, d *lab.Director) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("%s does not say that the master lives", d.Name))
+	defer cancel()
+	return eachMoment(ctx, func() (bool, error) {
+		routers, err := p.daemons[d].VirtualRouters(ctx)
+		for _, r := range routers {
+			if !strings.Contains(r.Held, "a master lives") {
+				return false, err
+			}
+		}
+		return len(routers) > 0, err
+	})
 }
 
 // isOne ends the partition, and looks who announces the addresses then, and to whom the router sends.

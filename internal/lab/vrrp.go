@@ -16,6 +16,7 @@ type Redundancy struct {
 	Advertise time.Duration
 	Preempt   string // as the configuration has it: true, false, {delay: 1m}
 	Unicast   bool   // they talk to each other alone; otherwise to whoever is on the front LAN
+	Witness   bool   // before a backup takes over, the router must answer, and nobody for the VIP
 	Signed    string // mode of auth, with the keys of WriteRouterKeys; "": adverts are not signed
 }
 
@@ -65,6 +66,9 @@ func (l *Lab) talks(d *Director, r Redundancy, f Family) string {
 	out := ""
 	if r.Unicast {
 		out = fmt.Sprintf(", source: %q, peers: [%s]", d.Address.In(f), l.peers(d, f))
+	}
+	if r.Witness {
+		out += fmt.Sprintf(", witness: [%q]", l.front().host(routerHost).In(f))
 	}
 	if r.Signed != "" {
 		out += fmt.Sprintf(", auth: {key_file: %q, mode: %s}", l.routerKeys(), r.Signed)
