@@ -537,6 +537,12 @@ func (d *Dataplane) RefreshClients() error {
 		editEntries(d, func(c *pathConn) { c.Seen = now }), editEntries(d, func(r *pathReverse) { r.HopSeen = now }))
 }
 
+// RefreshHops makes every client's next hop look as if it was confirmed just now; how long connections live stays.
+func (d *Dataplane) RefreshHops() error {
+	now := d.now()
+	return editEntries(d, func(r *pathReverse) { r.HopSeen = now })
+}
+
 // CountVerdicts are the counts of Verdicts, in one call.
 func (d *Dataplane) CountVerdicts() ([]uint64, error) {
 	cpus, err := ebpf.PossibleCPU()

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -35,6 +36,7 @@ type testbed struct {
 	seen  []uint64    // verdicts
 	held  int         // frames that wait for their first fragment
 	eyes  *eyes       // that look at each frame; nil: there are none
+	fresh time.Time   // when the clients' hops were made fresh
 }
 
 // newTestbed has a path for size connections that is as if it was just opened. It goes with the test, or to the next.
@@ -205,6 +207,19 @@ func (b *testbed) tend(t testing.TB) {
 	if err := b.path.RefreshClients(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// keepHops is for tests that take long and look at how long connections live: clients' hops stay fresh, which are believed
+// for a minute.
+func (b *testbed) keepHops(t testing.TB) {
+	t.Helper()
+	if time.Since(b.fresh) < 15*time.Second {
+		return
+	}
+	if err := b.path.RefreshHops(); err != nil {
+		t.Fatal(err)
+	}
+	b.fresh = time.Now()
 }
 
 // actions are those of enum xdp_action.
