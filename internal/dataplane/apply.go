@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -39,52 +41,94 @@ func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant
 	}
 	wants = d.tables.withoutStrangers(wants)
 	var errs []error
-	for _, want := range wants {
+	for together := range slices.Chunk(wants, servicesTogether) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := d.putService(want); err != nil {
-			errs = append(errs, fmt.Errorf("service %s: %w", want.Key, err))
-		}
+		errs = append(errs, d.putServices(together))
 	}
 	errs = append(errs, d.removeServices(wants), d.removeKeys(wants), d.applyAddresses(wants, own), d.applyDirectors(wants), d.settleFree())
 	return errors.Join(errs...)
 }
 
-// putService writes how long connections live, and by what clients are known again, then servers, then the table that names them, then the
+// servicesTogether is how many services are written together: so many threads wait for the kernel at most.
+const servicesTogether = 64
+
+// change is a service that is being written.
+type change struct {
+	want  model.ServiceWant
+	entry *serviceEntry
+	table slotSwitch
+	err   error
+}
+
+// putServices writes how long connections live, and by what clients are known again, then servers, then the table that names them, then the
 // service. Then no new connection goes to the servers that leave: they are told so, and those that nobody
 // names any more are taken away.
-func (d *Dataplane) putService(want model.ServiceWant) error {
-	entry, err := d.serviceEntry(want.Key)
-	if err != nil {
-		return err
+//
+// With each switch to another table the kernel waits, until no program looks at the one before any more: once for all
+// that are switched at the same time. A thousand services one after the other would take half a minute.
+func (d *Dataplane) putServices(wants []model.ServiceWant) error {
+	changes := make([]change, len(wants))
+	var switches sync.WaitGroup
+	for i, want := range wants {
+		c := &changes[i]
+		c.want = want
+		if c.err = d.beginService(c); c.err == nil {
+			switches.Go(func() { c.err = d.switchSlots(c.entry.value.Id, c.table) })
+		}
 	}
-	if err := d.putServiceTimeouts(entry, want); err != nil {
-		return err
+	switches.Wait()
+	var errs []error
+	for _, c := range changes {
+		if c.err == nil {
+			c.err = d.endService(c)
+		}
+		if c.err != nil {
+			errs = append(errs, fmt.Errorf("service %s: %w", c.want.Key, c.err))
+		}
 	}
-	template := toTemplate(want, entry.value.Generation)
-	if err := d.putTemplate(entry, template, template.Generation != 0); err != nil {
-		return err
-	}
-	isLeaving := func(w model.ServerWant) bool { return w.Leaving != 0 }
-	if err := d.putServers(entry, want, func(w model.ServerWant) bool { return !isLeaving(w) }); err != nil {
-		return err
-	}
-	if err := d.putSlots(entry, want); err != nil {
-		return err
-	}
-	d.tell(want.Key, entry)
-	if err := d.putServiceValue(entry, want); err != nil {
-		return err
-	}
-	if err := d.putTemplate(entry, template, true); err != nil {
-		return err
-	}
-	if err := d.putServers(entry, want, isLeaving); err != nil {
-		return err
-	}
-	return d.removeServers(entry, want.Servers)
+	return errors.Join(errs...)
 }
+
+// beginService is what comes before the switch to its table.
+func (d *Dataplane) beginService(c *change) (err error) {
+	if c.entry, err = d.serviceEntry(c.want.Key); err != nil {
+		return err
+	}
+	if err := d.putServiceTimeouts(c.entry, c.want); err != nil {
+		return err
+	}
+	template := c.template()
+	if err := d.putTemplate(c.entry, template, template.Generation != 0); err != nil {
+		return err
+	}
+	if err := d.putServers(c.entry, c.want, func(w model.ServerWant) bool { return !isLeaving(w) }); err != nil {
+		return err
+	}
+	c.table, err = d.makeSlots(c.entry, c.want)
+	return err
+}
+
+// endService is what comes behind it.
+func (d *Dataplane) endService(c change) error {
+	c.entry.heads, c.entry.slots = c.table.heads, c.table.slots
+	d.tell(c.want.Key, c.entry)
+	if err := d.putServiceValue(c.entry, c.want); err != nil {
+		return err
+	}
+	if err := d.putTemplate(c.entry, c.template(), true); err != nil {
+		return err
+	}
+	if err := d.putServers(c.entry, c.want, isLeaving); err != nil {
+		return err
+	}
+	return d.removeServers(c.entry, c.want.Servers)
+}
+
+func (c *change) template() pathTemplate { return toTemplate(c.want, c.entry.value.Generation) }
+
+func isLeaving(w model.ServerWant) bool { return w.Leaving != 0 }
 
 // putServers writes those of the servers that are meant.
 func (d *Dataplane) putServers(entry *serviceEntry, want model.ServiceWant, meant func(model.ServerWant) bool) error {

@@ -13,41 +13,44 @@ import (
 	"github.com/weir-lb/weir/internal/sched"
 )
 
-// putSlots switches to new tables of slots with one write, if they differ from those in use.
-func (d *Dataplane) putSlots(entry *serviceEntry, want model.ServiceWant) error {
+// slotSwitch is the switch to other tables of slots.
+type slotSwitch struct {
+	heads, slots []pathSlot
+	inner        *ebpf.Map // nil: those in use are the same
+}
+
+// makeSlots makes tables of slots, if they differ from those in use.
+func (d *Dataplane) makeSlots(entry *serviceEntry, want model.ServiceWant) (slotSwitch, error) {
 	heads := makeHeads(entry, want)
 	if slices.Equal(heads, entry.heads) {
-		return nil
+		return slotSwitch{heads: entry.heads, slots: entry.slots}, nil
 	}
 	slots := whole(append(slices.Clone(heads), makeHash(entry, want)...))
 	if len(entry.slots) > 0 {
 		slots[0].Generation = entry.slots[0].Generation
 	}
-	if !slices.Equal(slots, entry.slots) {
-		if err := d.switchSlots(entry, slots); err != nil {
-			return err
-		}
+	if slices.Equal(slots, entry.slots) {
+		return slotSwitch{heads: heads, slots: slots}, nil
 	}
-	entry.heads = heads
-	return nil
-}
-
-func (d *Dataplane) switchSlots(entry *serviceEntry, slots []pathSlot) error {
 	// Never used before, also where the tables in use could not be read: no position fits by chance.
 	generation, err := d.about.nextGeneration()
 	if err != nil {
-		return err
+		return slotSwitch{}, err
 	}
 	slots[0].Generation = generation
 	inner, err := d.newSlots(slots)
-	if err != nil {
-		return err
+	return slotSwitch{heads, slots, inner}, err
+}
+
+// switchSlots switches to new tables with one write.
+func (d *Dataplane) switchSlots(service uint32, s slotSwitch) error {
+	if s.inner == nil {
+		return nil
 	}
-	defer inner.Close()
-	if err := d.path.Slots.Put(entry.value.Id, inner); err != nil {
+	defer s.inner.Close()
+	if err := d.path.Slots.Put(service, s.inner); err != nil {
 		return fmt.Errorf("slots: %w", err)
 	}
-	entry.slots = slots
 	return nil
 }
 

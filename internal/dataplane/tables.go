@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -86,14 +87,24 @@ func (d *Dataplane) readServices(t *tables) (map[uint32]*serviceEntry, error) {
 			value: value, timeouts: timeouts[value.Id], template: templates[value.Id],
 			servers: map[model.ServerKey]*serverEntry{},
 		}
-		if entry.slots, err = d.readSlots(value.Id); err != nil {
-			return nil, err
-		}
 		t.services[firstKey(value)] = entry
 		t.serviceIDs.keep(value.Id)
 		byID[value.Id] = entry
 	}
-	return byID, nil
+	return byID, d.readAllSlots(byID)
+}
+
+// readAllSlots reads several at once: before Linux 6.8 each look into a map of maps waits for a grace period of RCU.
+func (d *Dataplane) readAllSlots(byID map[uint32]*serviceEntry) error {
+	var group errgroup.Group
+	group.SetLimit(servicesTogether)
+	for id, entry := range byID {
+		group.Go(func() (err error) {
+			entry.slots, err = d.readSlots(id)
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 func (d *Dataplane) readSlots(id uint32) ([]pathSlot, error) {
