@@ -80,7 +80,6 @@ func (m *machine) become(now time.Time, want model.BFDSession, fault string) []c
 	default:
 		m.fault = ""
 		m.enter(now, model.BFDDown, "it could not be watched until a moment ago")
-		m.last = control{} // whatever the peer knows
 	}
 	m.pace()
 	return m.settle(now)

@@ -455,8 +455,10 @@ func TestNothingIsKnownAtTheBeginning(t *testing.T) {
 	}
 
 	s = begins(t)
-	s.hears(peer(model.BFDAdminDown))
-	if s.passes(10 * time.Second); s.m.seen.Begins || !s.m.seen.Off {
+	if s.hears(peer(model.BFDAdminDown)); s.m.seen.Begins || !s.m.seen.Off {
+		t.Errorf("that is known at once: %+v", s.m.seen)
+	}
+	if s.passes(10 * time.Second); !s.m.seen.Off {
 		t.Errorf("it is switched off: %+v", s.m.seen)
 	}
 	s.hears(peer(model.BFDDown))
