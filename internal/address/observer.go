@@ -104,13 +104,15 @@ func (o *Observer) watch(ctx context.Context, v *view, news *subscription, out f
 
 // look hands out what changed, and says when to look again although nothing happens.
 func (o *Observer) look(v *view, out func(model.Network)) <-chan time.Time {
-	changed, err := v.look()
-	if err != nil {
-		o.log.Warn("the network cannot be read, trying again", "err", err)
-		return time.After(retry)
-	}
-	if changed {
-		out(v.network)
+	for _, look := range []func() (bool, error){v.look, v.lookTracked} { // a long table keeps no link's end back
+		changed, err := look()
+		if err != nil {
+			o.log.Warn("the network cannot be read, trying again", "err", err)
+			return time.After(retry)
+		}
+		if changed {
+			out(v.network)
+		}
 	}
 	return nil
 }
@@ -184,17 +186,12 @@ func (v *view) look() (changed bool, err error) {
 		}
 		next.Tracked = v.network.Tracked
 	}
-	if v.staleTracked {
-		if next.Tracked, err = readTracked(v.following.routes, next.Links); err != nil {
-			return false, err
-		}
-	}
 	if v.staleNeighbours {
 		if err := v.readNeighbours(); err != nil {
 			return false, err
 		}
 	}
-	v.staleNetwork, v.staleTracked, v.staleNeighbours = false, false, false
+	v.staleNetwork, v.staleNeighbours = false, false
 	v.hops = nextHops(next)
 	next.Neighbours = only(v.known, v.hops)
 	if sameNetwork(next, v.network) {
@@ -202,6 +199,21 @@ func (v *view) look() (changed bool, err error) {
 	}
 	v.network = next
 	return true, nil
+}
+
+// lookTracked does the same of the routes that are tracked.
+func (v *view) lookTracked() (changed bool, err error) {
+	if !v.staleTracked {
+		return false, nil
+	}
+	next := v.network
+	if next.Tracked, err = readTracked(v.following.routes, next.Links); err != nil {
+		return false, err
+	}
+	v.staleTracked = false
+	changed = !sameNetwork(next, v.network)
+	v.network = next
+	return changed, nil
 }
 
 func (v *view) readNeighbours() error {

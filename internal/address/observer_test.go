@@ -77,6 +77,9 @@ func TestObserverSeesLinksAndRoutes(t *testing.T) {
 	if got := w.last().Routes; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("routes are\n%v\nwant\n%v", got, want)
 	}
+	within(t, "eth0 is up", func() bool { // the kernel tells of a carrier a while after it is there
+		return slices.ContainsFunc(w.last().Links, func(l model.Link) bool { return l.Name == "eth0" && l.Up })
+	})
 	for _, l := range w.last().Links {
 		if l.Name == "eth0" && (!l.Up || l.Loopback || l.MTU != 1500 || l.MAC == model.MAC{} || len(l.Prefixes) < 2) {
 			t.Errorf("eth0 is %+v", l)
