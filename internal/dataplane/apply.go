@@ -40,7 +40,7 @@ func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant
 		d.tables = t
 	}
 	wants = d.tables.withoutStrangers(wants)
-	var errs []error
+	errs := []error{d.applyDirectors(wants)} // of servers that are known, before a way to them is
 	for together := range slices.Chunk(wants, servicesTogether) {
 		if ctx.Err() != nil {
 			return ctx.Err()

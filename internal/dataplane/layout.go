@@ -55,6 +55,8 @@ func layoutName(name string, m *ebpf.MapSpec) string {
 	case "questions":
 		hashType(h, reflect.TypeOf(pathFlow{}))
 		hashType(h, reflect.TypeOf(pathQuestion{}))
+	case "directors":
+		hashType(h, reflect.TypeOf(pathDirectorKey{}))
 	case "fragments":
 		hashType(h, reflect.TypeOf(pathFragmentKey{}))
 		hashType(h, reflect.TypeOf(pathFragment{}))

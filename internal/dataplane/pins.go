@@ -119,14 +119,13 @@ const (
 	forever                 // outlives the daemon and its version: who lays it out otherwise is refused
 )
 
-// keepOf: read-only data is made anew with each load, rings are empty most of the time, checks begin anew, and other
-// directors are told before the program runs. Connections,
+// keepOf: read-only data is made anew with each load, rings are empty most of the time, checks begin anew. Connections,
 // counts, and what they point at must not be lost.
 func keepOf(name string) keep {
 	switch name {
-	case "events", "held_frames", "tellings", "scratch", "conns_before", "check_answers", "directors":
+	case "events", "held_frames", "tellings", "scratch", "conns_before", "check_answers":
 		return forThisRun
-	case "verdicts", "signs", "fragments", "nearest", "near_sets", "questions", "asking", "leased", "leases":
+	case "verdicts", "signs", "fragments", "nearest", "near_sets", "questions", "asking", "leased", "leases", "directors":
 		return byItsLayout
 	}
 	if name[0] == '.' {
