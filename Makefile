@@ -62,7 +62,7 @@ test-root: build
 	$(GO) test -count=1 -p 1 -timeout 15m $(ALONE)
 
 # test-vm proves the oldest kernel that weir supports: the program ring, the demo, a start with few
-# capabilities, VLAN devices and SCTP, that a director of LVS and weir take over each other's connections, and that weir
+# capabilities, VLAN devices and SCTP, a clock that is set under two directors, that a director of LVS and weir take over each other's connections, and that weir
 # and the kernel's IPVS understand each other, on Debian 12's Linux 6.1, in qemu. Its logs are in $(VM)/out.
 VM := test/ipvslab
 .PHONY: test-vm
@@ -72,7 +72,7 @@ test-vm: build $(VM)/.guest/ready
 	mkdir -p $(VM)/out
 	$(GO) test -c -o $(VM)/out/dataplane.test ./internal/dataplane
 	$(GO) test -c -o $(VM)/out/ipvs.test ./internal/connsync/ipvs
-	$(VM)/ipvslab -t 4200 -o $(VM)/out $(VM)/suite $(VM)/capable $(VM)/vlan $(VM)/beside bin/weir bin/weir-lab $(VM)/out/dataplane.test $(VM)/out/ipvs.test
+	$(VM)/ipvslab -t 4200 -o $(VM)/out $(VM)/suite $(VM)/capable $(VM)/vlan $(VM)/beside $(VM)/clock bin/weir bin/weir-lab $(VM)/out/dataplane.test $(VM)/out/ipvs.test
 
 $(VM)/.guest/ready: $(addprefix $(VM)/,setup mkimage init)
 	$(VM)/setup
