@@ -247,11 +247,21 @@ type life struct {
 	mute    bool
 	ended   bool
 	steps   []string
+
+	there, lives bool // the witness answers, and somebody for the address
+	shooting     bool // its fence runs
+	turns        int  // without time that passes: an answer that comes at once makes it look again
 }
 
 func (l *life) take(deeds []deed) {
 	for _, d := range deeds {
 		switch {
+		case d.kind == fenceOff && (l.shooting || l.seen.State != model.VRRPBackup || !l.lost.IsValid()):
+			l.t.Fatalf("%v: it fences %s as %s, while one runs: %t", l.steps, l.lost, l.seen.State, l.shooting)
+		case d.kind == fenceOff:
+			l.shooting = true
+		case d.kind == ask:
+			l.asked()
 		case d.kind == announce && l.seen.State != model.VRRPMaster && !l.mute:
 			l.t.Fatalf("%v: it announces as %s", l.steps, l.seen.State)
 		case d.kind != advertise:
@@ -265,6 +275,15 @@ func (l *life) take(deeds []deed) {
 		default:
 			l.take(l.advertised(l.now))
 		}
+	}
+}
+
+func (l *life) asked() {
+	if l.there {
+		l.answer(l.now, gateway, theMAC)
+	}
+	if l.lives {
+		l.answer(l.now, l.machine.asked(), theMAC)
 	}
 }
 
@@ -284,9 +303,11 @@ func (l *life) check(step string) {
 		l.t.Fatalf("%v: it is master, although nobody has heard it for %s", l.steps, l.now.Sub(l.said))
 	case state == model.VRRPMaster && l.said.IsZero():
 		l.t.Fatalf("%v: it is master, and nobody has heard that", l.steps)
-	case !l.deadline().IsZero() && !l.deadline().After(l.now) && step == "time":
+	case !l.deadline().IsZero() && !l.deadline().After(l.now) && step == "time" && l.turns > 2:
 		l.t.Fatalf("%v: it would turn for ever: due %s", l.steps, l.deadline().Sub(l.now))
-	case l.deadline().IsZero() && state != model.VRRPFault && !l.ended:
+	case state == model.VRRPBackup && l.fence.running != l.shooting:
+		l.t.Fatalf("%v: its fence runs: %t", l.steps, l.shooting)
+	case l.deadline().IsZero() && state != model.VRRPFault && !l.ended && !l.shooting && l.seen.Held == "":
 		l.t.Fatalf("%v: it waits for ever as %s", l.steps, state)
 	}
 }
@@ -299,8 +320,8 @@ func (l *life) pass(d time.Duration) {
 			l.now = end
 			return
 		}
-		if next.After(l.now) {
-			l.now = next
+		if l.turns++; next.After(l.now) {
+			l.now, l.turns = next, 0
 		}
 		l.take(l.tick(l.now))
 		l.check("time")
@@ -316,7 +337,24 @@ func (l *life) wants(change func(*model.VirtualRouter), fault string) {
 
 func (l *life) happens() string {
 	priorities := []uint8{1, 50, 100, 200, 255}
-	switch n := l.dice.IntN(24); {
+	switch n := l.dice.IntN(30); {
+	case n == 24:
+		l.there = !l.there
+		return "a witness answers or not"
+	case n == 25:
+		l.lives = !l.lives
+		return "somebody answers or not"
+	case n == 26 && l.shooting:
+		l.shooting = false
+		l.fenced(l.now, []string{"", "exit code 1"}[l.dice.IntN(2)])
+		return "its fence ends"
+	case n > 26 && len(l.want.Paths) > 0:
+		deeds, _ := l.hearBy(l.now, said([]uint8{0, 1, 50, 100, 200, 255}[l.dice.IntN(6)]), way{cableRight, cableLeft, hops}, via{1, cableLeft})
+		l.take(deeds)
+		return "hears by cable"
+	case n > 23:
+		return "nothing"
+
 	case n < 8:
 		l.pass(time.Duration(l.dice.Int64N(int64(2 * l.want.Advertise))))
 		return "passes"
@@ -368,7 +406,13 @@ func TestMachineKeepsItsPromisesWhateverHappens(t *testing.T) {
 	dice := rand.New(rand.NewPCG(5798, 9568))
 	for range 3000 {
 		router := of([]uint8{1, 100, 254, 255}[dice.IntN(4)], func(r *model.VirtualRouter) { r.StartDelay = time.Duration(dice.IntN(2)) * 5 * time.Second })
-		l := &life{machine: newMachine(router, left), t: t, dice: dice, now: time.Unix(1e9, 0), mute: dice.IntN(5) == 0}
+		if dice.IntN(2) == 0 { // whoever has an address for its own has none of these
+			witnessed(&router)
+			cabled(&router)
+			fenced(&router)
+			router.Advertise = time.Second
+		}
+		l := &life{machine: newMachine(router, left), t: t, there: dice.IntN(2) == 0, dice: dice, now: time.Unix(1e9, 0), mute: dice.IntN(5) == 0}
 		if dice.IntN(4) == 0 {
 			l.take(l.resume(l.now))
 		} else {

@@ -42,6 +42,7 @@ const (
 	// behind one fuse; and if it is this one that is cut off, it serves nobody.
 	witnessPatience = time.Minute
 	heldEvery       = 100 * time.Millisecond // they are asked, at most, while it is held back
+	leastPace       = 5 * time.Millisecond   // that of adverts every 10 ms
 )
 
 // asks says whether neighbours are asked anything.
@@ -57,8 +58,8 @@ func (m *machine) questionDue() time.Time {
 	next := m.witness.asked.Add(witnessEvery)
 	if m.seen.State == model.VRRPBackup {
 		next = earlier(next, later(m.heard.Add(m.active*3/2), m.witness.asked.Add(m.pace())))
-		if probe := m.probeAt(); m.witness.asked.Before(probe) {
-			next = earlier(next, probe)
+		if m.witness.probed.IsZero() {
+			next = earlier(next, m.probeAt())
 		}
 	}
 	return next
@@ -67,7 +68,7 @@ func (m *machine) questionDue() time.Time {
 // pace is how often they are asked while the master is missed.
 func (m *machine) pace() time.Duration {
 	if m.witness.held.IsZero() {
-		return m.active / 2
+		return max(m.active/2, leastPace)
 	}
 	return max(m.active/2, heldEvery)
 }
@@ -83,7 +84,7 @@ func (m *machine) probeAt() time.Time {
 
 // grace is how long an answer may take.
 func (m *machine) grace() time.Duration {
-	return min(max(m.active/10, 5*time.Millisecond), 50*time.Millisecond)
+	return min(max(m.active/10, leastPace), 50*time.Millisecond)
 }
 
 // question asks, if it is time to.
@@ -199,7 +200,7 @@ func (m *machine) objection(now time.Time) string {
 
 // answersNow says whether a witness has answered after the master had fallen silent, and just now.
 func (m *machine) answersNow(now time.Time) bool {
-	return !m.witness.answered.IsZero() && now.Sub(m.witness.answered) <= max(m.active, 2*heldEvery/10)
+	return !m.witness.answered.IsZero() && now.Sub(m.witness.answered) <= max(m.active, 4*leastPace)
 }
 
 // unwitnessed is what is to be said of a takeover that no witness has answered for.
