@@ -231,3 +231,21 @@ func TestManyPeersAreOneComplaint(t *testing.T) {
 		t.Errorf("got %.300v", err)
 	}
 }
+
+// TestVirtualRoutesAreLimited, with one complaint whatever their number.
+func TestVirtualRoutesAreLimited(t *testing.T) {
+	for count, says := range map[int]string{255: "", 300: "more than 255 routes"} {
+		var b strings.Builder
+		b.WriteString("services: []\nvrrp: [{name: front, interface: eth0, id: 51, addresses: [192.0.2.10/24], routes: [")
+		for i := range count {
+			fmt.Fprintf(&b, "10.%d.%d.0/24, ", i/250, i%250)
+		}
+		b.WriteString("]}]\n")
+		_, err := config.Parse("weir.yaml", []byte(b.String()))
+		var complaints *config.Error
+		switch errors.As(err, &complaints); {
+		case says == "" && err != nil, says != "" && (err == nil || len(complaints.Complaints) != 1 || !strings.Contains(err.Error(), says)):
+			t.Errorf("%d: %v", count, err)
+		}
+	}
+}

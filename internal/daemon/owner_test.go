@@ -318,3 +318,21 @@ func TestRoutesThatAreMissingAreToldApart(t *testing.T) {
 		}
 	}
 }
+
+// TestRouteThatIsTrackedIsUrgent: nothing else is waited for when it goes.
+func TestRouteThatIsTrackedIsUrgent(t *testing.T) {
+	const tracking = "vrrp: [{name: front, interface: eth0, id: 51, addresses: [192.0.2.10/24], track: [{route: 0.0.0.0/0}]}]\n" + web
+	play(t, tracking, func(s *stage) {
+		s.see(mac, "192.0.2.11")
+		network := s.state.Load().seen.Network
+		for _, there := range []bool{true, false} {
+			network.Tracked = map[model.TrackRoute]bool{s.spec.TrackedRoutes()[0]: there}
+			start := time.Now()
+			s.networkSeen(network)
+			synctest.Wait()
+			if fault := s.state.Load().desired.VRRP[0].Fault; (fault == "") != there || time.Since(start) > 0 {
+				t.Errorf("there: %t, the fault is %q after %s", there, fault, time.Since(start))
+			}
+		}
+	})
+}
