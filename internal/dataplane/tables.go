@@ -95,7 +95,11 @@ func (d *Dataplane) readServices(t *tables) (map[uint32]*serviceEntry, error) {
 }
 
 // readAllSlots reads several at once: before Linux 6.8 each look into a map of maps waits for a grace period of RCU.
+// A map inside another one is opened with CAP_SYS_ADMIN only. Without it all tables are made anew.
 func (d *Dataplane) readAllSlots(byID map[uint32]*serviceEntry) error {
+	if !d.mayReadSlots(byID) {
+		return nil
+	}
 	var group errgroup.Group
 	group.SetLimit(servicesTogether)
 	for id, entry := range byID {
@@ -107,14 +111,21 @@ func (d *Dataplane) readAllSlots(byID map[uint32]*serviceEntry) error {
 	return group.Wait()
 }
 
+// mayReadSlots tries until one is there: what holds for it holds for all.
+func (d *Dataplane) mayReadSlots(byID map[uint32]*serviceEntry) bool {
+	for id := range byID {
+		if slots, err := d.readSlots(id); slots != nil || err != nil {
+			return !errors.Is(err, unix.EPERM)
+		}
+	}
+	return true
+}
+
 func (d *Dataplane) readSlots(id uint32) ([]pathSlot, error) {
 	var inner *ebpf.Map
 	err := d.path.Slots.Lookup(id, &inner)
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		return nil, nil
-	}
-	if errors.Is(err, unix.EPERM) {
-		return nil, nil // a map inside another one is opened with CAP_SYS_ADMIN only: it is made anew
 	}
 	if err != nil {
 		return nil, fmt.Errorf("slots of %d: %w", id, err)
