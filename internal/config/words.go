@@ -31,6 +31,7 @@ var fileKeys = vocabulary{
 		"emailalert":           `write "notify: [{mail: ops@example.org}]"`,
 		"notify_fifo":          `write "notify: [{fifo: /run/weir/events}]"`,
 		"lvs_notify_fifo":      `write "notify: [{fifo: /run/weir/events}]"`,
+		"vrrp_notify_fifo":     `write "notify: [{fifo: /run/weir/events}]"`,
 		"notifications":        `write "notify:"`,
 		"alerts":               `write "notify:"`,
 		"maintenancedir":       `write "maintenance_dir: /etc/weir/maintenance"`,
