@@ -32,7 +32,7 @@ type witness struct {
 	probed  time.Time // the first question for the address after the lease of the silent master
 	claimed time.Time // the last answer to one
 	claimer model.MAC // whose
-	held    time.Time // since when it is held back for want of a witness
+	held    time.Time // since when it is held back, for want of a witness or since a master lives
 }
 
 const (
@@ -192,7 +192,7 @@ func (m *machine) objection(now time.Time) string {
 		return ""
 	case w.unheard > witnessGone: // it was so while the master was heard
 		return ""
-	case !w.held.IsZero() && now.Sub(w.held) >= witnessPatience:
+	case !w.held.IsZero() && now.Sub(later(w.held, later(w.answered, w.claimed))) >= witnessPatience:
 		return ""
 	}
 	return fmt.Sprintf("no witness answers (%s): this director may be cut off", m.witnesses())

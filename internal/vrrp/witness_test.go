@@ -85,6 +85,14 @@ func TestWhoHearsThatTheMasterLivesStaysBackup(t *testing.T) {
 	}
 }
 
+// The patience is with silence: it begins when the last neighbour has answered, however long one did before.
+func TestHoursOfAnAnsweringMasterAreNoSilence(t *testing.T) {
+	b := begun(t, of(100, witnessed)).answers(gateway).hearsFor(10*time.Second, right, 150)
+	b.answers(vip).pass(time.Hour).is(model.VRRPBackup, "a master lives")
+	b.isGone(gateway).isGone(vip).pass(50*time.Second).is(model.VRRPBackup, "no witness answers")
+	b.pass(20*time.Second).is(model.VRRPMaster, ", and no witness answers")
+}
+
 // What a dead master's kernel answered while his lease held is no sign of life.
 func TestAnswersWithinTheLeaseAreNone(t *testing.T) {
 	b := begun(t, of(100, witnessed)).answers(gateway).answers(vip).hearsFor(10*time.Second, right, 150)
