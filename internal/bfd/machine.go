@@ -62,10 +62,15 @@ func newMachine(now time.Time, want model.BFDSession, discriminator uint32, chan
 	m := &machine{want: want, chance: chance, local: discriminator, peerRx: anyInterval}
 	m.minTx, m.minRx = max(slow, want.Interval), want.Interval
 	m.usesTx, m.usesRx = m.minTx, m.minRx
-	// A peer that is there has been heard by then: it sends as often, and is taken for gone when it has not for so long.
-	m.known = now.Add(time.Duration(want.Multiplier) * m.minTx)
-	m.seen = model.BFDSeen{State: model.BFDDown, Since: now, Why: "it has just begun", Begins: true}
+	m.seen = model.BFDSeen{State: model.BFDDown, Since: now, Why: "it has just begun"}
+	m.begin(now)
 	return m
+}
+
+// begin gives it time to come up. A peer that is there has been heard by then: it sends as often, and is taken for gone
+// when it has not for so long.
+func (m *machine) begin(now time.Time) {
+	m.seen.Begins, m.known = true, now.Add(time.Duration(m.want.Multiplier)*m.minTx)
 }
 
 // become makes it as it is wanted. A fault takes it down at once; the peer finds out by itself.
@@ -134,7 +139,7 @@ func (m *machine) tick(now time.Time) []control {
 	}
 	if isDue(m.known, now) {
 		m.known, m.seen.Begins = time.Time{}, false
-		if m.heard.IsZero() {
+		if m.heard.IsZero() && m.diag != diagExpired {
 			m.seen.Why = fmt.Sprintf("no packet of %s has come", m.want.Peer)
 		}
 	}
@@ -203,6 +208,9 @@ func (m *machine) follow(now time.Time, c control) {
 		}
 		m.seen.Off, m.seen.Begins, m.known = true, false, time.Time{}
 	case at == model.BFDDown && c.state == model.BFDDown:
+		if m.seen.Off { // and on again: it is as new
+			m.begin(now)
+		}
 		m.enter(now, model.BFDInit, fmt.Sprintf("%s is heard, and does not say yet that it hears this one", who))
 	case at == model.BFDDown && c.state == model.BFDInit, at == model.BFDInit && (c.state == model.BFDInit || c.state == model.BFDUp):
 		m.diag = diagNone

@@ -461,9 +461,52 @@ func TestNothingIsKnownAtTheBeginning(t *testing.T) {
 	if s.passes(10 * time.Second); !s.m.seen.Off {
 		t.Errorf("it is switched off: %+v", s.m.seen)
 	}
+}
+
+// TestSwitchedOnAgainIsAsNew: what the peer says on its way up is no failure (RFC 5882 section 3.2), unless it gets no
+// further.
+func TestSwitchedOnAgainIsAsNew(t *testing.T) {
+	slowly := peer(model.BFDDown, func(c *control) { c.minTx = time.Second })
+	off := func() *stage {
+		s := begins(t).comesTo(model.BFDUp)
+		s.hears(peer(model.BFDAdminDown))
+		s.passes(time.Minute)
+		s.hears(slowly)
+		if got := s.m.seen; got.Off || !got.Begins || got.State != model.BFDInit {
+			t.Errorf("it is switched on again: %+v", got)
+		}
+		return s
+	}
+	s := off()
+	s.hears(peer(model.BFDUp))
+	if got := s.m.seen; got.Begins || got.State != model.BFDUp || !s.m.known.IsZero() {
+		t.Errorf("it is up: %+v", got)
+	}
 	s.hears(peer(model.BFDDown))
-	if s.m.seen.Off || s.m.seen.State != model.BFDInit {
-		t.Errorf("it is switched on again: %+v", s.m.seen)
+	if got := s.m.seen; got.Begins || got.State != model.BFDDown {
+		t.Errorf("it was up: %+v", got)
+	}
+
+	s = off()
+	for range 2 {
+		s.passes(time.Second)
+		s.hears(slowly)
+	}
+	if s.passes(time.Second - 1); !s.m.seen.Begins {
+		t.Errorf("it had no time yet: %+v", s.m.seen)
+	}
+	if s.passes(1); s.m.seen.Begins || s.m.seen.State != model.BFDInit {
+		t.Errorf("it had three seconds, as three slow packets need: %+v", s.m.seen)
+	}
+
+	s = off()
+	if s.passes(3 * time.Second); s.m.seen.Begins || s.m.seen.Why != "no packet of 192.0.2.1 for 3s" {
+		t.Errorf("it was heard, once: %+v", s.m.seen)
+	}
+
+	s = off()
+	if s.hears(peer(model.BFDAdminDown)); s.m.seen.Begins || !s.m.seen.Off || !s.m.known.IsZero() {
+		t.Errorf("it is switched off again: %+v", s.m.seen)
 	}
 }
 
@@ -635,6 +678,23 @@ func TestTwoComeUpAndMissEachOther(t *testing.T) {
 	if p.sides[1].diag != diagSignaled {
 		t.Errorf("%d", p.sides[1].diag)
 	}
+}
+
+// TestPeersRestartIsNoFailure: from the end of its daemon until the next one is heard, nobody who tracks the session has
+// a reason to fall.
+func TestPeersRestartIsNoFailure(t *testing.T) {
+	p := newPair(t, 100*time.Millisecond, 100*time.Millisecond)
+	p.run("both up", 2*time.Second, p.both(model.BFDUp))
+	p.send(0, p.sides[0].end(p.now, anyTime))
+	p.run("switched off", time.Second, func() bool { return p.sides[1].seen.Off })
+	p.sides[0] = newMachine(p.now, wanted(), others, always(0))
+	p.send(0, p.sides[0].become(p.now, wanted(), ""))
+	p.run("up again", 3*time.Second, func() bool {
+		if got := p.sides[1].seen; got.State != model.BFDUp && !got.Begins && !got.Off {
+			t.Errorf("it is a failure: %+v", got)
+		}
+		return p.both(model.BFDUp)()
+	})
 }
 
 // TestOneThatBeganAnew is believed: its peer has not missed it yet, and names a session that is gone.

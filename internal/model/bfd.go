@@ -37,7 +37,7 @@ type BFDSeen struct {
 	State    BFDState
 	Since    time.Time
 	Why      string        // it is in this state: "no packet of 192.0.2.1 for 500ms"
-	Begins   bool          // it has just begun, and had no time to come up: nothing is known
+	Begins   bool          // it has just begun, or its peer has switched it on again, and had no time to come up: nothing is known
 	Off      bool          // it is down because the peer has switched it off, which says nothing of the way to it (RFC 5882 section 3.2)
 	Unsaid   string        // why no packet gets away; "": they do
 	Interval time.Duration // from packet to packet of this one, at most

@@ -46,6 +46,8 @@ func TestSessionDecides(t *testing.T) {
 		{"one that is down, and takes off", -30, &down, outcome{70, "", "bfd uplink is down: no packet of 198.51.100.77 for 500ms (-30)", ""}, ends},
 		{"one that was up, and is heard again", -30, &model.BFDSeen{State: model.BFDInit, Why: "heard"}, outcome{70, "", "bfd uplink is not up: heard (-30)", ""}, ends},
 		{"one that the peer has switched off", -30, &model.BFDSeen{Off: true, Why: "198.51.100.77 has switched it off"}, outcome{Priority: 100}, ends},
+		{"one that the peer has switched on again", 0, &model.BFDSeen{State: model.BFDInit, Begins: true, Why: "heard"}, outcome{Priority: 100}, begins},
+		{"one that has not come up since", 0, &model.BFDSeen{State: model.BFDInit, Why: "heard"}, outcome{100, "bfd uplink is not up: heard", "bfd uplink is not up: heard", ""}, ends},
 	} {
 		seen := model.Seen{Network: network("198.51.100.11")}
 		if c.seen != nil {
