@@ -17,7 +17,8 @@ import (
 //
 //	a sender's numbers   grow, whatever becomes of its clock: set forward, they follow; set back, they go on as time passes
 //	an advert of a known sender   is believed when its number is above the one before, by about the time that has passed here
-//	the first one of a sender     when it is of now, by this host's clock as it is or as it was, or of later: a recording is not
+//	the first one of a sender     when it is of now, by this host's clock as it is or as it was, or of later
+//	one that is believed as of now by the clock   must be so by the clock as it was, too: it may have been set back since
 //	a sender that begins anew     goes on above what it hears of others, so one with a wrong clock is believed as well
 type guard struct {
 	keys Keys // none: nothing is signed
@@ -27,7 +28,8 @@ type guard struct {
 	window  time.Duration
 	sent    sequence // the highest number that was sent
 	ahead   reading  // the time that numbers are made of
-	began   reading  // this host's clock as it was, or a sender's that is ahead of it
+	own     reading  // this host's clock as it was, which nobody can set
+	began   reading  // the same, or a sender's that is ahead of it
 	senders []sender // the latest last
 }
 
@@ -46,10 +48,12 @@ const (
 
 func newGuard() guard { return guard{wall: func(now time.Time) time.Time { return now }} }
 
-// begin reads the host's clock once, before anything is signed or believed.
+// begin reads the host's clock once, before anything is signed or believed. Whoever believes nobody that is behind it is
+// not behind it himself, lest he believes nobody who goes on from what he says.
 func (g *guard) begin(now time.Time) {
-	if g.began.at.IsZero() {
-		g.began = reading{g.clock(now), now}
+	if g.own.at.IsZero() {
+		g.own = reading{g.clock(now), now}
+		g.began, g.ahead = g.own, g.own
 	}
 }
 
@@ -77,7 +81,7 @@ func (g *guard) next(now time.Time) sequence {
 	if ahead.near(clock, g.window) {
 		ahead = g.ahead.said
 	}
-	if g.ahead.at.IsZero() || clock.after(ahead) {
+	if clock.after(ahead) {
 		ahead = clock
 	}
 	if number := ahead &^ counted; number.after(g.sent) || g.sent == 0 {
@@ -118,7 +122,7 @@ func (g *guard) admit(now time.Time, a advert, from netip.Addr) Reason {
 
 // judge says whether an advert that is signed is of now.
 func (g *guard) judge(now time.Time, a advert, from netip.Addr) Reason {
-	number, clock := a.trailer.sequence, g.clock(now)
+	number := a.trailer.sequence
 	i := g.sender(from)
 	if i < 0 {
 		return g.first(now, number)
@@ -130,7 +134,7 @@ func (g *guard) judge(now time.Time, a advert, from netip.Addr) Reason {
 		return Taken
 	case number.after(known.latest.said):
 		return g.first(now, number) // it was silent, and its clock has stood still
-	case known.isGone(now) && number.near(clock, g.window) && known.latest.said.after(clock.plus(g.window)):
+	case known.isGone(now) && g.isOfNow(now, number) && known.latest.said.after(g.clock(now).plus(g.window)):
 		return Taken // its clock was ahead, and is right again
 	case known.latest.said.since(number) > g.window:
 		return ReasonStale
@@ -140,10 +144,16 @@ func (g *guard) judge(now time.Time, a advert, from netip.Addr) Reason {
 
 // first judges an advert of somebody of whom nothing is known.
 func (g *guard) first(now time.Time, number sequence) Reason {
-	if number.near(g.clock(now), g.window) || !g.began.now(now).plus(-g.window).after(number) {
+	if g.isOfNow(now, number) || !g.began.now(now).plus(-g.window).after(number) {
 		return Taken
 	}
 	return ReasonStale
+}
+
+// isOfNow is a matter of the host's clock. Set back by an hour, it would have all that was recorded an hour ago be of
+// now, one after the other: so no less than the time is asked for that has passed here, whatever the clock says.
+func (g *guard) isOfNow(now time.Time, number sequence) bool {
+	return number.near(g.clock(now), g.window) && !g.own.now(now).plus(-g.window).after(number)
 }
 
 // isGone says whether an advert of it is missing: who repeats old ones beside the new ones is not it.

@@ -215,6 +215,80 @@ func TestNothingIsBelievedTwice(t *testing.T) {
 	none("begun anew", now.Add(time.Minute))
 }
 
+// TestAClockThatIsSetBackBringsNothingBack: who has a recording of all that a master, now dead, has said for an hour,
+// and repeats it in order to a director whose clock was set back by that hour, is believed by none: neither by one that
+// has heard him, nor by one that has not.
+func TestAClockThatIsSetBackBringsNothingBack(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		a, b := newHost(t, left, draftKey), newHost(t, right, draftKey)
+		b.begin(epoch)
+		recorded, now := []advert(nil), epoch
+		for ; now.Before(epoch.Add(time.Hour)); now = now.Add(second) {
+			said := a.says(now, 200)
+			if recorded = append(recorded, said); !known {
+				continue
+			}
+			if why := b.hears(now, said, a); why != Taken {
+				t.Fatal(why)
+			}
+		}
+		b.step = -time.Hour
+		for i, old := range recorded {
+			if why := b.hears(now.Add(5*second), old, a); why == Taken {
+				t.Errorf("known %v: number %d of an hour ago is believed", known, i)
+				break
+			}
+			now = now.Add(second)
+		}
+	}
+}
+
+// TestAClockThatIsSetRightIsBelieved: the sender's, which was ahead or behind, by a director whose own was right when it
+// began. One whose own was ahead, and is right again, asks for the time that has passed since: of somebody who counts on
+// from nobody, as keepalived does, it believes nothing before that, and must be started again. A weir goes on from what
+// such a director says, and is believed.
+func TestAClockThatIsSetRightIsBelieved(t *testing.T) {
+	for _, c := range []struct {
+		what     string
+		own      time.Duration // by which the hearer's clock is wrong when it begins
+		was      time.Duration // the sender's, while it is heard for the first time
+		known    bool
+		believed bool
+	}{
+		{"it was ahead, and is right", 0, time.Hour, true, true},
+		{"it is right, and was not heard before", 0, 0, false, true},
+		{"the hearer's was behind", -time.Hour, 0, false, true},
+		{"the hearer's was behind, and it was ahead", -time.Hour, time.Hour, true, true},
+		{"the hearer's was ahead", time.Hour, 0, false, false},
+		{"both were ahead", time.Hour, time.Hour, true, false},
+	} {
+		a, b := newHost(t, left, draftKey), newHost(t, right, draftKey)
+		b.boot(c.own)
+		b.begin(epoch)
+		now := epoch
+		if c.known {
+			a.boot(c.was)
+			_, now = live(a, b, now, 10)
+		}
+		b.step = 0
+		a.boot(0)
+		now = now.Add(10 * second)
+		if got := b.hears(now, a.says(now, 200), a) == Taken; got != c.believed {
+			t.Errorf("%s: it is believed: %v", c.what, got)
+		}
+		if why := a.hears(now, b.says(now, 100), b); why != Taken {
+			t.Errorf("%s: the hearer is %s", c.what, why)
+		}
+		if why := b.hears(now.Add(second), a.says(now.Add(second), 200), a); why != Taken {
+			t.Errorf("%s: who has heard the hearer is %s", c.what, why)
+		}
+		b.boot(0)
+		if now = now.Add(2 * second); b.hears(now, a.says(now, 200), a) != Taken {
+			t.Errorf("%s: it is not believed by one that begins anew", c.what)
+		}
+	}
+}
+
 // TestARecordingOfSomebodyUnknownIsRefused: what a new sender says is of now, and nobody else's advert is his.
 func TestARecordingOfSomebodyUnknownIsRefused(t *testing.T) {
 	a, b := newHost(t, left, draftKey), newHost(t, right, draftKey)

@@ -83,7 +83,7 @@ func conflictOf(router model.VirtualRouter, a advert, w way, why Reason) conflic
 	case ReasonHMAC:
 		return conflict{who + fmt.Sprintf("and signs that with another key %d than %s has", a.trailer.key, file), sameKeys}
 	case ReasonStale:
-		return conflict{who + "as of an earlier time: its clock is wrong, or somebody repeats it", "set the clocks of all directors (NTP), or find out who repeats adverts"}
+		return conflict{who + "as of an earlier time: its clock is wrong, or somebody repeats it", "set the clocks of all directors (NTP), and restart weir here if this one's was ahead when it began; or find out who repeats adverts"}
 	}
 	return conflict{}
 }
