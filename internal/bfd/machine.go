@@ -103,6 +103,13 @@ func (m *machine) end(now time.Time, most time.Duration) []control {
 	return m.settle(now)
 }
 
+// hasten is for one that ends: by then at the latest.
+func (m *machine) hasten(latest time.Time) {
+	if latest.Before(m.ends) {
+		m.ends = latest
+	}
+}
+
 func (m *machine) enter(now time.Time, state model.BFDState, why string) {
 	unsaid := m.seen.Unsaid
 	m.seen = model.BFDSeen{State: state, Since: now, Why: why, Begins: m.seen.Begins, Unsaid: unsaid}

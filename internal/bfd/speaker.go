@@ -138,6 +138,9 @@ func (s *speaker) obey(now time.Time) {
 	case stop:
 		s.stopping = true
 		s.become(now, nil, partingWithin)
+		for _, each := range s.parting { // those too that were not wanted any more before
+			each.machine.hasten(now.Add(partingWithin))
+		}
 	case want != nil:
 		s.become(now, *want, anyTime)
 	}

@@ -5,6 +5,7 @@ package bfd
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -58,6 +59,31 @@ func TestWhosePacketItIs(t *testing.T) {
 		if why != c.want || whose != c.whose {
 			t.Errorf("%s: %s of %q, want %s of %q", c.name, why, whose, c.want, c.whose)
 		}
+	}
+}
+
+// TestStopWaitsForNobodyLong: not for a session either that was taken out before, whose peer is a patient one.
+func TestStopWaitsForNobodyLong(t *testing.T) {
+	s := &speaker{strangers: &tally{}}
+	for i, patience := range []time.Duration{time.Hour, 100 * time.Millisecond} {
+		each := newSession(dawn, model.BFDWant{BFDSession: wanted()}, uint32(ours+i), newNews())
+		each.mouth = &mouth{fd: -1} // nobody hears it
+		each.hear(dawn, peer(model.BFDDown, func(c *control) { c.minRx = patience }))
+		s.sessions = append(s.sessions, each)
+	}
+	s.become(dawn, nil, anyTime)
+	soon := s.parting[1].machine
+	soon.ends = dawn.Add(300 * time.Millisecond)
+	if got := s.parting[0].machine.ends.Sub(dawn); got != 3*time.Hour {
+		t.Fatalf("it would hear of it within %s", got)
+	}
+	s.stop = true
+	s.obey(dawn)
+	if got := s.parting[0].machine.ends.Sub(dawn); got != partingWithin {
+		t.Errorf("a stop waits for %s", got)
+	}
+	if got := soon.ends.Sub(dawn); got != 300*time.Millisecond {
+		t.Errorf("what ends sooner ends after %s", got)
 	}
 }
 
