@@ -249,11 +249,12 @@ func (m *machine) pace() {
 	m.poll, m.pollAgain = true, m.poll
 }
 
-// answered is the end of a Poll Sequence.
+// answered is the end of a Poll Sequence. What has changed since it began the peer may not know yet: that is for the next
+// one.
 func (m *machine) answered() {
-	if m.poll {
+	m.poll, m.pollAgain = m.pollAgain, false
+	if !m.poll {
 		m.usesTx, m.usesRx = m.minTx, m.minRx
-		m.poll, m.pollAgain = m.pollAgain, false
 	}
 }
 
