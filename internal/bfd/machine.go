@@ -19,8 +19,8 @@ import (
 //	         │ └── silence, or admin-down ────┘                      │
 //	         └──────────────── the peer says init ───────────────────┘
 //
-// From everywhere it is down while there is a fault, and admin-down when it ends: until the peer must have heard of that
-// it goes on to send.
+// From everywhere it is down while there is a fault, and admin-down when it ends. That it says at once, and again at the
+// pace of one that is not up for as long as the peer would wait: a fast one is over by then, and has said it once.
 type machine struct {
 	want   model.BFDSession
 	fault  string         // why nothing can be sent or heard; "": it can

@@ -541,8 +541,8 @@ func TestWhoEndsSaysSo(t *testing.T) {
 	if len(out) != 1 || out[0].state != model.BFDAdminDown || out[0].diag != diagAdminDown || out[0].minTx != time.Second {
 		t.Errorf("it says %+v", out)
 	}
-	if s.passes(299 * time.Millisecond); s.m.over {
-		t.Error("it is over too soon")
+	if again := s.passes(299 * time.Millisecond); s.m.over || len(again) > 0 {
+		t.Errorf("it is over too soon: %t; or it says it again within a second: %+v", s.m.over, again)
 	}
 	if s.passes(time.Millisecond); !s.m.over {
 		t.Error("it is not over")

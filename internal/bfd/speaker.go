@@ -38,8 +38,8 @@ type speaker struct {
 const (
 	// retryEvery is how often a socket is tried to open.
 	retryEvery = 200 * time.Millisecond
-	// partingWithin is how long a session goes on to say that it is switched off, when weir stops; where only the
-	// session is not wanted any more, it is as long as its peer may wait.
+	// partingWithin is how long a session that is switched off is kept at most, when weir stops; where only the session is
+	// not wanted any more, it is as long as its peer may wait.
 	partingWithin = time.Second
 	anyTime       = time.Duration(1<<63 - 1)
 )
