@@ -56,8 +56,7 @@ func (w *Watcher) Follow(tracked []model.TrackProcess) {
 func (w *Watcher) Run(ctx context.Context, out func(model.Processes)) error {
 	s := state{table: newTable(w.root), lasting: map[model.TrackProcess]*lasting{}, watches: newWatches()}
 	defer s.watches.close()
-	look := time.NewTimer(0)
-	look.Stop()
+	look := newAlarm()
 	var told model.Processes
 	for {
 		select {
@@ -65,18 +64,18 @@ func (w *Watcher) Run(ctx context.Context, out func(model.Processes)) error {
 			return nil
 		case tracked := <-w.follow:
 			s.track(tracked)
-			look.Reset(0)
+			look.set(0)
 			continue
 		case <-s.watches.ended:
-			look.Reset(s.soon())
+			look.within(s.soon())
 			continue
-		case <-look.C:
+		case <-look.timer.C:
 		}
 		if len(s.tracked) == 0 {
 			continue
 		}
 		now, next := s.look(time.Now())
-		look.Reset(next)
+		look.set(next)
 		if !same(now, told) {
 			if now.Hidden != "" && now.Hidden != told.Hidden {
 				w.log.Warn("processes cannot be seen", "err", now.Hidden)
@@ -88,6 +87,31 @@ func (w *Watcher) Run(ctx context.Context, out func(model.Processes)) error {
 }
 
 func same(a, b model.Processes) bool { return a.Hidden == b.Hidden && maps.Equal(a.Stand, b.Stand) }
+
+// alarm says when the next look is due.
+type alarm struct {
+	timer *time.Timer
+	due   time.Time
+}
+
+// newAlarm makes one that nothing is due by.
+func newAlarm() *alarm {
+	a := &alarm{timer: time.NewTimer(0)}
+	a.timer.Stop()
+	return a
+}
+
+func (a *alarm) set(in time.Duration) {
+	a.due = time.Now().Add(in)
+	a.timer.Reset(in)
+}
+
+// within never puts off what is due already: ends that follow each other closely must not keep all from being seen.
+func (a *alarm) within(in time.Duration) {
+	if time.Now().Add(in).Before(a.due) {
+		a.set(in)
+	}
+}
 
 // state is what a Watcher knows.
 type state struct {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -136,6 +137,30 @@ func TestHiddenProcessesAreNotMissed(t *testing.T) {
 	if got, _ := s.look(time.Now()); !strings.Contains(got.Hidden, "ProtectProc=") || got.Stand[of] != runs {
 		t.Errorf("%+v", got)
 	}
+}
+
+// TestEndsPutNoLookOff, however closely they follow each other.
+func TestEndsPutNoLookOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, look := time.Now(), newAlarm()
+		look.set(every)
+		ends := time.NewTicker(settle / 4)
+		defer ends.Stop()
+		for {
+			select {
+			case <-ends.C:
+				look.within(settle)
+			case <-look.timer.C:
+				if took := time.Since(start); took > 2*settle {
+					t.Errorf("the look is after %s", took)
+				}
+				return
+			}
+			if time.Since(start) > 2*every {
+				t.Fatal("there is no look")
+			}
+		}
+	})
 }
 
 // BenchmarkLook is a look at the processes of this host of which none is new; Whole trusts no name of before.
