@@ -54,11 +54,11 @@ func (m *machine) takeOver(now time.Time) []deed {
 		return m.hold(now, because)
 	}
 	switch why := m.missing(now); {
-	case !m.fences():
-		return m.rise(now, why+m.unwitnessed(now))
-	case m.fence.running:
+	case m.fence.running && !m.left && !m.outranks:
 		m.due = time.Time{} // its end wakes this one
 		return nil
+	case !m.fences():
+		return m.rise(now, why+m.unwitnessed(now))
 	case !m.fence.done:
 		m.fence = fence{running: true, shown: true}
 		m.cause, m.due, m.witness.held = why, time.Time{}, time.Time{}
@@ -74,14 +74,13 @@ func (m *machine) takeOver(now time.Time) []deed {
 	}
 }
 
-// fenced is how the program has ended. It looks again whether it may take over: that took a while.
+// fenced is how the program has ended. It looks again whether it may take over: that took a while, in which there may
+// have been a fault, after which it waits, or a master who has fallen silent again.
 func (m *machine) fenced(now time.Time, failure string) {
-	outdone := m.fence.outdone || m.seen.State != model.VRRPBackup || m.parting()
-	m.fence = fence{done: !outdone, failure: failure, shown: m.fence.shown}
-	if !outdone {
+	waited := m.seen.State == model.VRRPBackup || m.seen.State == model.VRRPFault
+	m.fence = fence{done: waited && !m.fence.outdone && !m.parting(), failure: failure, shown: m.fence.shown}
+	if m.seen.State == model.VRRPBackup && m.due.IsZero() && !m.parting() {
 		m.due = now
-	} else if m.seen.State == model.VRRPBackup && m.due.IsZero() && !m.parting() {
-		m.due = now // he has fallen silent again since
 	}
 }
 

@@ -72,6 +72,44 @@ func TestMasterWhoIsHeardMeanwhileStays(t *testing.T) {
 	}
 }
 
+// A fault is no word of the master's: what was begun against him, or has failed, is not forgotten for it.
+func TestFaultForgetsNoFence(t *testing.T) {
+	blinks := func(b *tale) *tale {
+		return b.wants(b.want, "eth0 is down").pass(time.Second).wants(b.want, "").pass(time.Minute)
+	}
+	missing := func() *tale { return begun(t, of(100, fenced)).hears(right, said(200)).pass(4 * time.Second).forgets() }
+	b := blinks(missing()).is(model.VRRPBackup, "the fault is over")
+	b.ends("").is(model.VRRPMaster, "and it was made harmless")
+
+	b = blinks(missing().ends("no power")).is(model.VRRPBackup, "but the fence has failed: no power")
+	if strings.Contains(strings.Join(b.log, "\n"), "fences") {
+		t.Errorf("another one: %q", b.log)
+	}
+	b.hears(right, said(200)).pass(4*time.Second).is(model.VRRPBackup, "makes it harmless first")
+
+	b = missing().wants(of(100, fenced), "eth0 is down").ends("no power").wants(of(100, fenced), "")
+	b.pass(time.Minute).is(model.VRRPBackup, "but the fence has failed: no power")
+
+	b = begun(t, of(100, fenced)).hears(right, said(200)).pass(time.Second)
+	blinks(b).is(model.VRRPBackup, "makes it harmless first")
+}
+
+// Who has resigned before a fault, and who was followed before this one was master, is not fenced after it.
+func TestFaultMakesNobodyAnEnemy(t *testing.T) {
+	b := begun(t, of(100, fenced)).hears(right, said(200)).hears(right, said(0))
+	b.wants(b.want, "eth0 is down").pass(time.Second).wants(b.want, "").pass(time.Minute).is(model.VRRPMaster, "no advert of anybody")
+
+	b = begun(t, of(100, fenced)).hears(right, said(200)).hears(right, said(0)).pass(time.Second).is(model.VRRPMaster, "")
+	b.wants(b.want, "eth0 is down").letsGo().pass(time.Second).wants(b.want, "").pass(time.Minute).is(model.VRRPMaster, "no advert of anybody")
+}
+
+// After the fault it listens first, for as long as any master would need to be heard.
+func TestFenceThatEndsAfterAFaultWaitsForWhoIsThere(t *testing.T) {
+	b := begun(t, of(100, fenced)).hears(right, said(200)).pass(4 * time.Second)
+	b.wants(b.want, "eth0 is down").pass(time.Second).wants(b.want, "").pass(time.Second).ends("").is(model.VRRPBackup, "the fault is over")
+	b.pass(3*time.Second).is(model.VRRPMaster, "and it was made harmless")
+}
+
 // The witness comes first: who is cut off does not shoot.
 func TestWhoIsCutOffFencesNobody(t *testing.T) {
 	b := begun(t, of(100, witnessed, fenced)).answers(gateway).hearsFor(10*time.Second, right, 150).isGone(gateway).forgets()

@@ -211,7 +211,7 @@ func (m *machine) unready(now time.Time) (why string, until time.Time) {
 		return "asks who has its address", probing
 	case because != "":
 		return "holds back: " + because, m.due
-	case m.fences() && !m.fence.lets(m.want.Fence):
+	case (m.fence.running || m.fences()) && !m.fence.lets(m.want.Fence):
 		return "has a fence, which has not made the master harmless", m.due
 	}
 	return "", time.Time{}

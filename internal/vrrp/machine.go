@@ -136,7 +136,11 @@ func (m *machine) begin(now time.Time, why string) []deed {
 	if m.isOwner() {
 		return m.rise(now, "the addresses are this host's own")
 	}
-	m.await(now)
+	if m.seen.State == model.VRRPFault {
+		m.awaitAgain(now)
+	} else {
+		m.await(now)
+	}
 	return m.enter(now, model.VRRPBackup, why)
 }
 
@@ -146,9 +150,27 @@ func (m *machine) isOwner() bool { return m.want.Priority == owner && !m.gaveWay
 // await waits for a master of whom nothing is known.
 func (m *machine) await(now time.Time) {
 	m.active, m.heard, m.cause, m.preempt = m.want.Advertise, now, "", time.Time{}
-	m.lost, m.lostPriority, m.met = netip.Addr{}, 0, time.Time{}
+	m.forsake()
 	m.calm()
 	m.due = now.Add(m.down())
+}
+
+// awaitAgain waits after a fault. Who was silent before it is so still until somebody is heard: whether he is harmless,
+// a fence says that runs on, or that has failed. Who had resigned need not be made so.
+func (m *machine) awaitAgain(now time.Time) {
+	resigned, lost, priority, met, fence := m.left, m.lost, m.lostPriority, m.met, m.fence
+	if m.await(now); resigned {
+		return
+	}
+	m.lost, m.lostPriority, m.met = lost, priority, met
+	fence.done, fence.shown = fence.done && fence.failure != "", false
+	m.fence = fence
+}
+
+// forsake is that this one was master since: whom it had followed before is nothing to it.
+func (m *machine) forsake() {
+	m.lost, m.lostPriority, m.met = netip.Addr{}, 0, time.Time{}
+	m.fence.calm()
 }
 
 // deadline is when tick is to be called; zero: not before something else happens.
@@ -527,6 +549,7 @@ func (m *machine) release(now time.Time, why string) []deed {
 func (m *machine) leave(now time.Time, to model.VRRPState, why string) []deed {
 	switch {
 	case m.seen.State == model.VRRPMaster:
+		m.forsake()
 		m.goodbye = now.Add(releaseWithin)
 	case !m.parting():
 		m.due = time.Time{}

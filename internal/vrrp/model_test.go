@@ -5,6 +5,7 @@ package vrrp
 import (
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -305,6 +306,8 @@ func (l *life) check(step string) {
 		l.t.Fatalf("%v: it is master, and nobody has heard that", l.steps)
 	case !l.deadline().IsZero() && !l.deadline().After(l.now) && step == "time" && l.turns > 2:
 		l.t.Fatalf("%v: it would turn for ever: due %s", l.steps, l.deadline().Sub(l.now))
+	case state == model.VRRPMaster && l.shooting && strings.HasPrefix(l.seen.Why, "no advert"):
+		l.t.Fatalf("%v: it is master by silence, while its fence runs", l.steps)
 	case state == model.VRRPBackup && l.fence.running != l.shooting:
 		l.t.Fatalf("%v: its fence runs: %t", l.steps, l.shooting)
 	case l.deadline().IsZero() && state != model.VRRPFault && !l.ended && !l.shooting && l.seen.Held == "":
