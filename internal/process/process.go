@@ -125,11 +125,14 @@ type state struct {
 	full  time.Time // when the last one was that trusted no name
 }
 
-// track forgets what is not tracked any more.
+// track forgets what is not tracked any more. Where nothing is there are no more looks, which would forget processes.
 func (s *state) track(tracked []model.TrackProcess) {
 	s.tracked = tracked
 	s.table.read(tracked)
 	maps.DeleteFunc(s.lasting, func(t model.TrackProcess, _ *lasting) bool { return !slices.Contains(tracked, t) })
+	if len(tracked) == 0 {
+		s.watches.keep(nil)
+	}
 }
 
 // soon is how long a look has to wait after an end: not at all, unless ends come faster than a host's CPU is for that.

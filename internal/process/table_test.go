@@ -139,6 +139,22 @@ func TestHiddenProcessesAreNotMissed(t *testing.T) {
 	}
 }
 
+// TestNobodyIsWatchedForNothing: no file is left open when nothing is tracked any more.
+func TestNobodyIsWatchedForNothing(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, 1, "init", "")
+	write(t, root, os.Getpid(), "haproxy", "") // so that it runs
+	s := state{table: newTable(root), lasting: map[model.TrackProcess]*lasting{}, watches: newWatches()}
+	defer s.watches.close()
+	s.track([]model.TrackProcess{{Name: "haproxy", Quorum: 1}})
+	if s.look(time.Now()); len(s.watches.open) != 1 {
+		t.Fatalf("%d are watched", len(s.watches.open))
+	}
+	if s.track(nil); len(s.watches.open) != 0 {
+		t.Errorf("%d are watched still", len(s.watches.open))
+	}
+}
+
 // TestEndsPutNoLookOff, however closely they follow each other.
 func TestEndsPutNoLookOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
