@@ -270,9 +270,18 @@ func (d *daemon) networkSeen(n model.Network) {
 	tell(func(s *model.Seen) { s.Network = n })
 }
 
-// processesSeen is urgent: another director may have to be master.
+// processesSeen is urgent where another director may have to be master. How many there are people may read a little later.
 func (d *daemon) processesSeen(p model.Processes) {
-	d.tellNow(func(s *model.Seen) { s.Processes = p })
+	tell := d.tell
+	if s := d.state.Load(); s != nil && standOtherwise(s.seen.Processes, p) {
+		tell = d.tellNow
+	}
+	tell(func(s *model.Seen) { s.Processes = p })
+}
+
+// standOtherwise says whether anything differs by which a virtual router has another priority.
+func standOtherwise(a, b model.Processes) bool {
+	return a.Hidden != b.Hidden || !maps.EqualFunc(a.Stand, b.Stand, func(a, b model.ProcessStands) bool { return a.Enough == b.Enough })
 }
 
 // claimed logs each claim once: it is a problem for as long as it lasts. When it has ended the neighbours are told

@@ -336,3 +336,40 @@ func TestRouteThatIsTrackedIsUrgent(t *testing.T) {
 		}
 	})
 }
+
+// TestProcessesThatAreTrackedAreUrgent where it matters whether there are enough of them, and not how many there are.
+func TestProcessesThatAreTrackedAreUrgent(t *testing.T) {
+	const tracking = "vrrp: [{name: front, interface: eth0, id: 51, addresses: [192.0.2.10/24], track: [{process: haproxy}]}]\n" + web
+	play(t, tracking, func(s *stage) {
+		s.see(mac, "192.0.2.11")
+		of := s.spec.TrackedProcesses()[0]
+		for _, c := range []struct {
+			stands model.ProcessStands
+			fault  bool
+			urgent bool
+		}{
+			{model.ProcessStands{Count: 1, Enough: true}, false, true},
+			{model.ProcessStands{Count: 2, Enough: true}, false, false},
+			{model.ProcessStands{Count: 0}, true, true},
+			{model.ProcessStands{Count: 1, Enough: true}, false, true},
+		} {
+			s.processesSeen(model.Processes{Stand: map[model.TrackProcess]model.ProcessStands{of: c.stands}})
+			synctest.Wait()
+			known := func() bool { return s.state.Load().seen.Processes.Stand[of] == c.stands }
+			if known() != c.urgent {
+				t.Errorf("%+v: it is known at once: %t", c.stands, known())
+			}
+			time.Sleep(longBurst)
+			synctest.Wait()
+			if fault := s.state.Load().desired.VRRP[0].Fault; !known() || (fault != "") != c.fault {
+				t.Errorf("%+v: the fault is %q", c.stands, fault)
+			}
+		}
+		hidden := model.Processes{Hidden: "they are", Stand: s.state.Load().seen.Processes.Stand}
+		s.processesSeen(hidden)
+		synctest.Wait()
+		if s.state.Load().seen.Processes.Hidden == "" {
+			t.Error("it is not known at once that they are hidden")
+		}
+	})
+}
