@@ -131,6 +131,18 @@ func (b *bond) heed(now time.Time, m *machine, do func([]deed)) {
 	}
 	if m.waits && said.keeps == "" {
 		m.due = now
+		b.obey(now, m, do) // it may wait for nothing any more since the master has resigned: who is silent is another matter
+	}
+}
+
+// obey does what its group has decided since.
+func (b *bond) obey(now time.Time, m *machine, do func([]deed)) {
+	if b.group == nil {
+		return
+	}
+	if decided := b.group.decided.Load(); decided != nil && decided != b.known {
+		b.known = decided
+		do(m.obey(now, *decided))
 	}
 }
 
@@ -161,6 +173,7 @@ func (b *bond) settle(now time.Time, m *machine, do func([]deed)) {
 		if b.group.decided.CompareAndSwap(decided, next) {
 			b.known, m.resigned = next, ""
 			b.group.ring(b.member)
+			b.say(now, m)
 			return
 		}
 	}
@@ -186,6 +199,8 @@ func (m *machine) state(now time.Time, fault string) statement {
 		out.keeps, out.until = "has not begun", m.due
 	case m.parting():
 		out.keeps, out.until = "lets go of its addresses", m.goodbye
+	case m.seen.State == model.VRRPBackup && m.resigned != "": // what it says otherwise comes after what is decided for that
+		out.keeps, out.until = "hears that its master resigns", m.due
 	case m.hasBetter(now):
 		out.keeps, out.until, out.hears = "hears its master "+m.seen.Master.String(), m.due, !m.isGuarded()
 	case m.seen.State == model.VRRPBackup && m.seen.Unsaid != "":
@@ -264,12 +279,14 @@ func (m *machine) obey(now time.Time, d decision) []deed {
 	return nil
 }
 
-// succeed is that the master will be none. Who waits for less already goes on to.
+// succeed is that the master will be none. Who waits for less already goes on to. Nobody is asked about him any more,
+// nor made harmless.
 func (m *machine) succeed(now time.Time, why string) {
 	due := now.Add(m.turn())
-	if m.cause == "" || m.waits || due.Before(m.due) {
+	if m.cause == "" || m.waits || m.due.IsZero() || due.Before(m.due) {
 		m.due = due
 	}
+	m.left, m.outranks = true, false
 	m.heard, m.cause, m.waits = now, why, false
 	m.latest = time.Time{} // whoever comes now is the master
 }

@@ -576,6 +576,49 @@ func TestGroupWaitsForTheWitnessOfOne(t *testing.T) {
 	}
 }
 
+// A master that resigns on one link does on all: nobody is asked about him on the other one, whose switch is dead, and
+// nobody shoots him.
+func TestGroupSucceedsAMasterThatResignsOnTheOnlyLinkThatLives(t *testing.T) {
+	blind := func(p *post) { p.blind = true }
+	for name, c := range map[string]struct {
+		change func(*model.VirtualRouter)
+		then   func(*post)
+	}{
+		"a witness that does not answer": {gated, blind},
+		"a fence":                        {fenced, func(p *post) { p.fails = "no power" }},
+		"both":                           {func(r *model.VirtualRouter) { gated(r); fenced(r) }, blind},
+	} {
+		for _, after := range []time.Duration{100 * time.Millisecond, 20 * time.Second} {
+			t.Run(fmt.Sprintf("%s, cut for %s", name, after), func(t *testing.T) {
+				v := newVillage(t, 150, 100).with(1, c.change).begins().pass(20 * time.Second)
+				first, second := v.boxes[0], v.boxes[1]
+				c.then(second.posts[1])
+				v.cuts(1, true).pass(after).is("lb1")
+				deeds, err := first.posts[0].machine.stepDown(v.now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				first.posts[0].do(deeds)
+				first.posts[0].turns()
+				v.pass(900 * time.Millisecond).is("lb2")
+				if second.posts[1].fences != 0 {
+					t.Error("it has fenced who resigned")
+				}
+			})
+		}
+	}
+}
+
+// A fence that failed woke nobody: the resignation does.
+func TestResignedMasterOfAGroupWakesWhoHasNothingToWaitFor(t *testing.T) {
+	b := begun(t, of(100, fenced)).hears(right, said(200)).pass(4 * time.Second).ends("no power").pass(time.Minute)
+	if !b.due.IsZero() {
+		t.Fatalf("it is due in %s", b.due.Sub(b.now))
+	}
+	b.do(b.obey(b.now, decision{resigned: "192.0.2.1 has stepped down for back of its group", at: b.now}))
+	b.pass(time.Second).is(model.VRRPMaster, "192.0.2.1 has stepped down for back of its group")
+}
+
 // Each has witnesses that are dead: they do not wait for one another for ever.
 func TestGroupOfDeadWitnessesIsMasterAfterAWhile(t *testing.T) {
 	v := newVillage(t, 150, 100).with(0, gated).with(1, gated).begins().pass(20 * time.Second)
