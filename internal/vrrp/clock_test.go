@@ -149,7 +149,7 @@ func TestNoTakeoverWhenAClockIsSet(t *testing.T) {
 }
 
 // TestWhoBeginsWithAWrongClock, an hour or a day, while the other one lives: each believes the other in the end, and the
-// better one is master. A clock that is behind is not noticed. To one that is ahead the other's adverts are a recording,
+// better one is master. A clock that is behind is not noticed, since whoever begins hears before he speaks. To one that is ahead the other's adverts are a recording,
 // until he has heard of it: so it misses him once.
 func TestWhoBeginsWithAWrongClock(t *testing.T) {
 	for _, wrong := range []time.Duration{0, time.Hour, -time.Hour, day, -day} {
@@ -180,6 +180,38 @@ func TestWhoBeginsWithAWrongClock(t *testing.T) {
 			if refused > missed {
 				t.Errorf("%s wrong, of director %d: %d adverts are refused: %v", wrong, begins, refused, d.heard)
 			}
+		}
+	}
+}
+
+// TestWhoIsResumedWithAClockThatIsBehind speaks before he has heard anybody: a master whose daemon is killed, and goes on
+// within its lease, its clock set back meanwhile. To the backup that is a recording, so it takes over; by its first
+// advert he hears how late it is, is believed, and takes back what is his.
+func TestWhoIsResumedWithAClockThatIsBehind(t *testing.T) {
+	for _, wrong := range []time.Duration{0, time.Hour, 4 * -second, -time.Hour, -day} {
+		d := newDuel(t, func(*model.VirtualRouter) {})
+		d.pass(10 * second)
+		backup := d.all[1]
+		d.all = []*duellist{backup}
+		d.pass(second / 2)
+		m := newMachine(of(200), left)
+		m.guard.follow(m.want, keysOf(t, draftKey))
+		back := &duellist{machine: m, step: wrong}
+		d.all = []*duellist{back, backup}
+		d.do(back, back.resume(set(d.now, wrong)))
+		before := len(d.from)
+		d.pass(20 * second)
+		said, want := 0, 0 // adverts of the backup, as master
+		for _, from := range d.from[before:] {
+			if from == right {
+				said++
+			}
+		}
+		if wrong < 0 { // by more than the daemon was away
+			want = 1
+		}
+		if back.seen.State != model.VRRPMaster || backup.seen.State != model.VRRPBackup || backup.seen.Master != left || said != want {
+			t.Errorf("%s wrong: %s and %s, the backup was master for %d adverts, want %d: %v", wrong, back.seen.State, backup.seen.State, said, want, d.heard)
 		}
 	}
 }

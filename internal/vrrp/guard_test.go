@@ -342,6 +342,28 @@ func TestTheTimeIsLearnt(t *testing.T) {
 	}
 }
 
+// TestAClockThatIsBehindHasNothingToTellByYet: who begins with a clock that was never set believes what was recorded at
+// any time since, until it hears somebody who lives.
+func TestAClockThatIsBehindHasNothingToTellByYet(t *testing.T) {
+	third := netip.MustParseAddr("192.0.2.3")
+	a, b, c := newHost(t, left, draftKey), newHost(t, right, draftKey), newHost(t, third, draftKey)
+	old, next, other := a.says(epoch, 200), a.says(epoch.Add(second), 200), c.says(epoch, 200)
+	now := epoch.Add(day)
+	b.boot(-10 * 366 * day)
+	if why := b.hears(now, old, a); why != Taken {
+		t.Errorf("a day old, and nobody is heard: %s", why)
+	}
+	if why := b.hears(now.Add(second), a.says(now.Add(second), 200), a); why != Taken {
+		t.Errorf("its sender is %s", why)
+	}
+	if why := b.hears(now.Add(2*second), next, a); why == Taken {
+		t.Error("a day old, and its sender is heard: it is believed")
+	}
+	if why := b.hears(now.Add(2*second), other, c); why == Taken {
+		t.Error("a day old, of somebody else, and one is heard: it is believed")
+	}
+}
+
 // TestNumbersStayBesideTheClock, for keepalived's sake, when it is set back a little again and again.
 func TestNumbersStayBesideTheClock(t *testing.T) {
 	h, now := newHost(t, left, draftKey), epoch
