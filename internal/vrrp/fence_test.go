@@ -72,6 +72,33 @@ func TestMasterWhoIsHeardMeanwhileStays(t *testing.T) {
 	}
 }
 
+// Somebody of lower priority is heard after the fence has failed: he is relieved, as always.
+func TestFailedFenceKeepsNobodyFromAMasterOfLowerPriority(t *testing.T) {
+	b := begun(t, of(100, fenced)).hears(right, said(200)).pass(4 * time.Second).ends("no power").pass(time.Minute)
+	b.hears(right, said(50)).pass(0).is(model.VRRPMaster, "its priority 100 is above 50 of 192.0.2.2")
+	if b.seen.Held != "" {
+		t.Errorf("%+v", b.seen)
+	}
+	late := func(r *model.VirtualRouter) { r.PreemptDelay = 2 * time.Second }
+	b = begun(t, of(100, fenced, late)).hears(right, said(200)).pass(4 * time.Second).ends("no power").pass(time.Minute)
+	b.hears(right, said(50)).is(model.VRRPBackup, "there is a master again").pass(2*time.Second).hears(right, said(50))
+	b.pass(4*time.Second).is(model.VRRPMaster, "its priority 100 is above 50 of 192.0.2.2")
+}
+
+// The file is the way out of a fence that has failed.
+func TestFailedFenceThatIsTakenOutKeepsNobody(t *testing.T) {
+	failed := func() *tale {
+		return begun(t, of(100, fenced)).hears(right, said(200)).pass(4 * time.Second).ends("no power").pass(time.Minute)
+	}
+	failed().wants(of(100), "").pass(0).is(model.VRRPMaster, "no advert of 192.0.2.2")
+	brave := of(100, fenced, func(r *model.VirtualRouter) { r.Fence.Failed = model.FenceTakeover })
+	failed().wants(brave, "").pass(0).is(model.VRRPMaster, "although the fence has failed: no power")
+	failed().wants(of(100, fenced, func(r *model.VirtualRouter) { r.Fence.Timeout = time.Minute }), "").pass(time.Hour).is(model.VRRPBackup, "the fence has failed: no power")
+
+	b := begun(t, of(100, fenced)).hears(right, said(200)).pass(4*time.Second).wants(of(100), "").pass(time.Minute)
+	b.is(model.VRRPBackup, "makes it harmless first").ends("").is(model.VRRPMaster, "no advert of 192.0.2.2") // one that runs is waited for
+}
+
 // A fault is no word of the master's: what was begun against him, or has failed, is not forgotten for it.
 func TestFaultForgetsNoFence(t *testing.T) {
 	blinks := func(b *tale) *tale {

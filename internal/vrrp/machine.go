@@ -383,8 +383,21 @@ func (m *machine) hearAsBackup(now time.Time, a advert, from netip.Addr) []deed 
 		if a.priority == model.Doubtful && len(m.want.Witness) > 0 { // what comes before it may have waited for ARP
 			m.due = now
 		}
+		m.relieve(now)
 	}
 	return m.follow(now, a, from)
+}
+
+// relieve is that a master of lower priority is heard. A fence that has failed was for a silence that is over, and this
+// one may have waited for nothing else.
+func (m *machine) relieve(now time.Time) {
+	if m.fence.running {
+		return
+	}
+	m.fence.calm()
+	if m.due.IsZero() {
+		m.due = now
+	}
 }
 
 // givesWay says whether the master of an advert may stay it.
@@ -643,6 +656,9 @@ func (m *machine) waitOtherwise(now time.Time, was model.VirtualRouter) []deed {
 	}
 	if (was.Priority != m.want.Priority || was.Advertise != m.want.Advertise) && m.cause == "" {
 		m.due = m.heard.Add(m.down())
+	}
+	if was.Fence != m.want.Fence && m.due.IsZero() {
+		m.due = now // there may be none that it waits for
 	}
 	return nil
 }
