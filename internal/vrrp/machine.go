@@ -594,11 +594,14 @@ func (m *machine) released(now time.Time) []deed {
 // become is that something else is wanted, or that there is a fault or none. A change of interface, id or version
 // makes another virtual router.
 func (m *machine) become(now time.Time, want model.VirtualRouter, own netip.Addr, fault string) []deed {
-	was := m.want
+	was, said := m.want, m.says()
 	m.want, m.own = want, own
 	if !slices.Equal(was.Paths, want.Paths) {
 		m.paths = paths{since: now}
 		m.seats()
+	}
+	if !slices.Equal(was.Witness, want.Witness) { // what others have said, or not, is nothing to these
+		m.witness = witness{}
 	}
 	delayed := !m.begins.IsZero() && was.StartDelay != want.StartDelay
 	if delayed {
@@ -618,7 +621,7 @@ func (m *machine) become(now time.Time, want model.VirtualRouter, own netip.Addr
 	case m.seen.State == model.VRRPInit && delayed:
 		return m.begin(now, "it has just begun")
 	case m.seen.State == model.VRRPMaster:
-		return m.advertiseChange(now, was)
+		return m.advertiseChange(now, was, said)
 	case m.seen.State == model.VRRPBackup:
 		return m.waitOtherwise(now, was)
 	}
@@ -635,8 +638,8 @@ func (m *machine) remain(fault string) []deed {
 }
 
 // advertiseChange says at once what adverts say otherwise now.
-func (m *machine) advertiseChange(now time.Time, was model.VirtualRouter) []deed {
-	if was.Priority == m.want.Priority && was.Advertise == m.want.Advertise && slices.Equal(was.Addresses, m.want.Addresses) {
+func (m *machine) advertiseChange(now time.Time, was model.VirtualRouter, said uint8) []deed {
+	if said == m.says() && was.Advertise == m.want.Advertise && slices.Equal(was.Addresses, m.want.Addresses) {
 		return nil
 	}
 	m.due = now.Add(m.want.Advertise)

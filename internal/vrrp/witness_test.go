@@ -164,6 +164,34 @@ func TestMasterWithoutWitnessLeavesTheAddressesToWhoHasOne(t *testing.T) {
 	b.is(model.VRRPBackup, "a master of priority 100 (192.0.2.2) advertises, and no witness answers here")
 }
 
+// Who is not asked any more leaves no doubt, and neither does who was another one.
+func TestWitnessThatIsTakenOutLeavesNoDoubt(t *testing.T) {
+	for name, change := range map[string]func(*model.VirtualRouter){
+		"none":         func(r *model.VirtualRouter) { r.Witness = nil },
+		"another one":  func(r *model.VirtualRouter) { r.Witness = []netip.Addr{right} },
+		"one more too": func(r *model.VirtualRouter) { r.Witness = append(r.Witness, right) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := begun(t, of(150, witnessed)).answers(gateway).pass(10*time.Second).is(model.VRRPMaster, "").isGone(gateway).pass(8 * time.Second)
+			b.mustSay(model.Doubtful)
+			b.forgets().wants(of(150, witnessed, change), "").mustSay(150)
+			if len(b.log) == 0 || !strings.HasSuffix(b.log[0], "sends 150") {
+				t.Errorf("it did %q", b.log)
+			}
+			if b.pass(time.Second); strings.Contains(b.seen.Silent, "priority 1") {
+				t.Errorf("it tells %q", b.seen.Silent)
+			}
+		})
+	}
+}
+
+// The way out of being held back that the documentation names.
+func TestWitnessThatIsTakenOutHoldsNobodyBack(t *testing.T) {
+	b := begun(t, of(100, witnessed)).answers(gateway).hearsFor(10*time.Second, right, 150).answers(vip).pass(time.Minute)
+	b.is(model.VRRPBackup, "a master lives").wants(of(100, witnessed, func(r *model.VirtualRouter) { r.Witness = nil }), "")
+	b.pass(time.Second).is(model.VRRPMaster, "no advert of 192.0.2.2")
+}
+
 func (b *tale) mustSay(priority uint8) {
 	b.t.Helper()
 	if said := b.says(); said != priority {
