@@ -360,10 +360,10 @@ func (m *machine) learn(a advert) {
 	}
 }
 
-// hearAsBackup is section 6.4.2. Of priority 0 it believes nobody but the master that it knows.
+// hearAsBackup is section 6.4.2. Of priority 0 it believes nobody but the master that it knows, or misses.
 func (m *machine) hearAsBackup(now time.Time, a advert, from netip.Addr) []deed {
 	switch {
-	case a.priority == 0 && m.seen.Master.IsValid() && from != m.seen.Master:
+	case a.priority == 0 && m.lost.IsValid() && from != m.lost:
 		return nil
 	case a.priority == 0:
 		m.resigned = fmt.Sprintf("%s has stepped down", from)

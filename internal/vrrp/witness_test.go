@@ -143,6 +143,17 @@ func TestResignedMasterNeedsNoWitness(t *testing.T) {
 	b.answers(vip).hears(right, quick(0)).pass(50*time.Millisecond).is(model.VRRPMaster, "192.0.2.2 has stepped down")
 }
 
+// A third director that ends says nothing of the master who is missed.
+func TestResignationOfAnotherOneIsNone(t *testing.T) {
+	third := netip.MustParseAddr("192.0.2.3")
+	b := begun(t, of(100, witnessed)).answers(gateway).hearsFor(time.Second, right, 150).answers(vip).pass(10 * time.Second)
+	b.hears(third, quick(0)).pass(10*time.Second).is(model.VRRPBackup, "a master lives")
+	b.hears(right, quick(0)).pass(100*time.Millisecond).is(model.VRRPMaster, "192.0.2.2 has stepped down")
+
+	b = begun(t, of(100, fenced)).hears(right, said(200)).pass(4 * time.Second).ends("no power")
+	b.hears(third, said(0)).pass(time.Minute).is(model.VRRPBackup, "the fence has failed")
+}
+
 func TestBetterPriorityNeedsNoWitness(t *testing.T) {
 	b := begun(t, of(200, witnessed)).answers(vip).hearsFor(time.Second, right, 100)
 	b.is(model.VRRPMaster, "its priority 200 is above 100 of 192.0.2.2")
