@@ -96,8 +96,7 @@ func walkRoutes[T any](of routeFilter, pick func(raw []byte) (T, bool)) ([]T, er
 
 // isTracked tells whether a route is the one that is asked for, and leads there.
 func isTracked(raw []byte, t model.TrackRoute, names map[int]string) bool {
-	const length = 1 // offset of the destination's in struct rtmsg
-	if len(raw) < unix.SizeofRtMsg || int(raw[length]) != t.To.Bits() {
+	if prefixLength(raw) != t.To.Bits() {
 		return false
 	}
 	m, err := parseRouteMessage(raw)
@@ -109,6 +108,15 @@ func isTracked(raw []byte, t model.TrackRoute, names map[int]string) bool {
 			return h.flags&(unix.RTNH_F_DEAD|unix.RTNH_F_LINKDOWN) == 0 &&
 				(!t.Via.IsValid() || h.via == t.Via) && (t.Interface == "" || names[h.link] == t.Interface)
 		})
+}
+
+// prefixLength is that of a route's destination, without a look at its attributes; -1: it is no route.
+func prefixLength(raw []byte) int {
+	const length = 1 // offset in struct rtmsg
+	if len(raw) < unix.SizeofRtMsg {
+		return -1
+	}
+	return int(raw[length])
 }
 
 // hop is one of those that a route leads to.

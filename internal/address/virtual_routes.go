@@ -92,6 +92,7 @@ func (t *Target) addRoutes(handle *netlink.Handle, routes map[model.RouteWant]vi
 			unrouted[want] = trouble
 		}
 	}
+	tellRivals(routes, unrouted)
 	if len(unrouted) == 0 {
 		return nil
 	}
@@ -147,28 +148,75 @@ func (r virtualRoute) add(handle *netlink.Handle) model.RouteTrouble {
 	case err == nil:
 		return model.RouteTrouble{}
 	case errors.Is(err, unix.EEXIST):
-		return model.RouteTrouble{Why: "this host has one to that destination already, with the same metric" + r.rival(), Taken: true}
+		return model.RouteTrouble{Why: "this host has one to that destination already, with the same metric", Taken: true}
 	}
 	return model.RouteTrouble{Why: err.Error()}
 }
 
-// rival says of the one that is there instead who has made it, and where it leads, as far as that can be told.
-func (r virtualRoute) rival() string {
-	found, err := walkRoutes(routeFilter{family: family(r.to), table: r.table}, func(raw []byte) (string, bool) {
-		m, err := parseRouteMessage(raw)
-		if err != nil || m.destination() != r.to || number(m.attr(unix.RTA_TABLE)) != r.table || number(m.attr(unix.RTA_PRIORITY)) != r.metric {
-			return "", false
+// tellRivals adds to each trouble with a route that is there already who has made that one, and where it leads, as far as
+// that can be told. A table may hold all routes of the internet, so it is walked over once for all of them.
+func tellRivals(routes map[model.RouteWant]virtualRoute, unrouted Unrouted) {
+	taken := map[routeFilter]map[virtualRoute]model.RouteWant{}
+	for want, trouble := range unrouted {
+		if !trouble.Taken {
+			continue
 		}
-		text := fmt.Sprintf(": by %s", netlink.RouteProtocol(m.head.Protocol))
-		if via := m.hops()[0].via; via.IsValid() {
-			text += ", via " + via.String()
+		r := routes[want]
+		of := routeFilter{family: family(r.to), table: r.table}
+		if taken[of] == nil {
+			taken[of] = map[virtualRoute]model.RouteWant{}
 		}
-		return text, true
-	})
-	if err != nil || len(found) == 0 {
-		return ""
+		taken[of][r.same()] = want
 	}
-	return found[0]
+	for of, wants := range taken {
+		for r, who := range rivals(of, wants) {
+			trouble := unrouted[wants[r]]
+			trouble.Why += who
+			unrouted[wants[r]] = trouble
+		}
+	}
+}
+
+// same is by what the kernel takes two routes for the same.
+func (r virtualRoute) same() virtualRoute {
+	return virtualRoute{to: r.to, table: r.table, metric: r.metric}
+}
+
+// rivals says by whom they are that are the same as some of weir's.
+func rivals(of routeFilter, wants map[virtualRoute]model.RouteWant) map[virtualRoute]string {
+	lengths, out := map[int]bool{}, map[virtualRoute]string{}
+	for r := range wants {
+		lengths[r.to.Bits()] = true
+	}
+	type rival struct {
+		of  virtualRoute
+		who string
+	}
+	found, err := walkRoutes(of, func(raw []byte) (rival, bool) {
+		if !lengths[prefixLength(raw)] { // most are not, and need not be taken apart
+			return rival{}, false
+		}
+		m, err := parseRouteMessage(raw)
+		if err != nil {
+			return rival{}, false
+		}
+		r := virtualRoute{to: m.destination(), table: number(m.attr(unix.RTA_TABLE)), metric: number(m.attr(unix.RTA_PRIORITY))}
+		if _, asked := wants[r]; !asked {
+			return rival{}, false
+		}
+		who := fmt.Sprintf(": by %s", netlink.RouteProtocol(m.head.Protocol))
+		if via := m.hops()[0].via; via.IsValid() {
+			who += ", via " + via.String()
+		}
+		return rival{r, who}, true
+	})
+	if err != nil {
+		return nil
+	}
+	for _, one := range slices.Backward(found) { // the first one of several counts
+		out[one.of] = one.who
+	}
+	return out
 }
 
 // virtualRoutes are those that are there, by what a removal needs.

@@ -103,19 +103,24 @@ func TestVirtualRouteReplacesNobodys(t *testing.T) {
 	left.run("ip route add default via 192.0.2.2 proto static")
 	left.run("ip -6 route add default via 2001:db8::2 proto bird")
 	theirs := left.run("ip route show default") + left.run("ip -6 route show default")
+	left.run("ip route add default via 192.0.2.3 proto bird metric 7 table 100")
+	left.run("ip route add 203.0.113.0/26 dev eth0 proto bird metric 7 table 100")
 	four, six, far, gone := routeWant("0.0.0.0/0", "192.0.2.9"), routeWant("::/0", "2001:db8::9"), routeWant("203.0.113.0/24", "10.0.0.1"), routeWant("203.0.113.0/25", "")
 	gone.Interface = "eth7"
+	other, link := routeWant("0.0.0.0/0", "192.0.2.9"), routeWant("203.0.113.0/26", "192.0.2.9") // of another table, both of one
+	other.Table, other.Metric, link.Table, link.Metric = 100, 7, 100, 7
 	left.do(func() error {
-		err := l.target.Apply(context.Background(), model.AddressWant{VIPs: []model.VIP{vip4}, Routes: []model.RouteWant{four, six, far, gone}})
+		err := l.target.Apply(context.Background(), model.AddressWant{VIPs: []model.VIP{vip4}, Routes: []model.RouteWant{four, six, far, gone, other, link}})
 		var unrouted address.Unrouted
-		if !errors.As(err, &unrouted) || len(unrouted) != 4 {
+		if !errors.As(err, &unrouted) || len(unrouted) != 6 {
 			t.Fatalf("error is %v", err)
 		}
 		for _, c := range []struct {
 			want  model.RouteWant
 			says  string
 			taken bool
-		}{{four, "by static, via 192.0.2.2", true}, {six, "by bird, via 2001:db8::2", true}, {far, "unreachable", false}, {gone, "eth7", false}} {
+		}{{four, "by static, via 192.0.2.2", true}, {six, "by bird, via 2001:db8::2", true}, {far, "unreachable", false}, {gone, "eth7", false},
+			{other, "same metric: by bird, via 192.0.2.3", true}, {link, "same metric: by bird", true}} {
 			if got := unrouted[c.want]; !strings.Contains(got.Why, c.says) || got.Taken != c.taken {
 				t.Errorf("%s: %+v", c.want.VirtualRoute, got)
 			}
