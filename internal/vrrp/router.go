@@ -240,15 +240,8 @@ func (r *router) listen(now time.Time) {
 	for i := range r.ways {
 		r.listenTo(now, i+1, func() *conn { return r.ways[i] })
 	}
-	for range mostAtOnce {
-		if r.asker == nil {
-			return
-		}
-		address, mac, ok := r.asker.receive()
-		if !ok {
-			return
-		}
-		r.machine.answer(now, address, mac)
+	if r.asker != nil {
+		r.asker.receive(func(address netip.Addr, mac model.MAC) { r.machine.answer(now, address, mac) })
 	}
 }
 
@@ -499,17 +492,17 @@ func (r *router) ask() (err error) {
 	if r.conn == nil {
 		return errNoSocket
 	}
+	about, is4 := r.want.Witness, r.conn.own.Is4()
+	if r.machine.seen.State == model.VRRPBackup {
+		about = append(slices.Clone(about), r.machine.asked())
+	}
 	if r.asker == nil {
-		if r.asker, err = openAsker(r.want.Link, r.conn.own.Is4()); err != nil {
+		if r.asker, err = openAsker(r.want.Link, is4, about); err != nil {
 			r.asker = nil
 			return err
 		}
 	}
-	about := r.want.Witness
-	if r.machine.seen.State == model.VRRPBackup {
-		about = append(slices.Clone(about), r.machine.asked())
-	}
-	return r.asker.ask(r.conn.own, about)
+	return errors.Join(r.asker.hear(about, is4), r.asker.ask(r.conn.own, about))
 }
 
 // fenceOff runs the program that makes the silent master harmless. Adverts wait for nobody meanwhile.
