@@ -131,7 +131,7 @@ func TestDetoursThatAreTakenAwayComeBack(t *testing.T) {
 	l := newChecker(t, left, filepath.Join(t.TempDir(), "host.json"))
 	l.apply(model.AddressWant{Detours: []model.DetourWant{
 		left.detour("198.19.0.1", "192.0.2.2", "192.0.2.1", 1480), left.detour("fd77::1", "2001:db8::2", "2001:db8::1", 1460)}})
-	left.start(l.target.Run)
+	left.start(l.run)
 	time.Sleep(50 * time.Millisecond) // let Run begin to listen
 	before := left.checkState()
 	for _, loss := range []string{

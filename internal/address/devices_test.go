@@ -98,7 +98,7 @@ func TestVirtualMACIsAnnounced(t *testing.T) {
 	left, right := newLAN(t)
 	frames := right.capture("eth0")
 	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
-	left.start(l.target.Run)
+	left.start(l.run)
 	l.apply(virtual)
 	arp, na := 0, 0
 	within(t, "announcements", func() bool {
@@ -119,7 +119,7 @@ func TestVirtualMACIsPutBack(t *testing.T) {
 	left, _ := newLAN(t)
 	path := filepath.Join(t.TempDir(), "host.json")
 	l := newLife(t, left, path)
-	left.start(l.target.Run)
+	left.start(l.run)
 	l.apply(virtual)
 	time.Sleep(50 * time.Millisecond) // let Run begin to listen
 	left.run("ip link del " + left.upon(mac4))

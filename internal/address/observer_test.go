@@ -173,7 +173,7 @@ func keptNeighbour(t *testing.T, n namespace, ip string) (*watcher, model.Hop) {
 	hop := model.Hop{Link: n.link("eth0").Index, Address: addr(ip)}
 	w := newWatcher(t, n, ip)
 	l := newLife(t, n, t.TempDir()+"/host.json")
-	n.start(l.target.Run)
+	n.start(l.run)
 	l.apply(model.AddressWant{Neighbours: []model.Hop{hop}})
 	return w, hop
 }

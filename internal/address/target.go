@@ -86,8 +86,9 @@ func (t *Target) Apply(_ context.Context, want model.AddressWant) error {
 	)
 }
 
-// Run repeats announcements and keeps neighbours alive, until ctx is done. Apply works without it.
-func (t *Target) Run(ctx context.Context) error {
+// Run repeats announcements and keeps neighbours alive, until ctx is done. Apply works without it. mended is told what each
+// attempt was in vain with to put back routes of virtual routers that were lost; nil: they are there.
+func (t *Target) Run(ctx context.Context, mended func(error)) error {
 	handle, err := open()
 	if err != nil {
 		return err
@@ -102,11 +103,11 @@ func (t *Target) Run(ctx context.Context) error {
 	defer news.wait()
 	defer cancel()
 	go news.Run(ctx)
-	return t.watch(ctx, handle, news)
+	return t.watch(ctx, handle, news, mended)
 }
 
 // watch is the loop of Run.
-func (t *Target) watch(ctx context.Context, handle *netlink.Handle, news *subscription) error {
+func (t *Target) watch(ctx context.Context, handle *netlink.Handle, news *subscription, mended func(error)) error {
 	down := map[int]bool{}
 	due := t.nextDue(time.Now())
 	for {
@@ -116,7 +117,9 @@ func (t *Target) watch(ctx context.Context, handle *netlink.Handle, news *subscr
 		case <-t.wake:
 			t.announceClaimed(time.Now())
 		case <-due:
-			t.work(handle, time.Now())
+			if tried, wrong := t.work(handle, time.Now()); tried {
+				mended(wrong)
+			}
 		case e, ok := <-news.events:
 			if !ok {
 				return news.err
@@ -172,13 +175,17 @@ func (t *Target) hear(e event, down map[int]bool, now time.Time) {
 	}
 }
 
-// work does what is due.
-func (t *Target) work(handle *netlink.Handle, now time.Time) {
+// work does what is due. It says whether routes were tried, and what is wrong with them.
+func (t *Target) work(handle *netlink.Handle, now time.Time) (tried bool, wrong error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := errors.Join(t.mendVIPs(handle, now), t.mendRoutes(handle, now), t.announce(handle, now), t.setDueNeighbours(handle, now), t.mendDetours(handle, now)); err != nil {
+	vips := t.mendVIPs(handle, now)
+	tried = t.routes.mend.isDue(now)
+	wrong, routes := t.mendRoutes(handle, now)
+	if err := errors.Join(vips, routes, t.announce(handle, now), t.setDueNeighbours(handle, now), t.mendDetours(handle, now)); err != nil {
 		t.log.Warn("addresses, routes, neighbours and ways of checks", "err", err)
 	}
+	return tried, wrong
 }
 
 // nextDue fires when the next piece of work is due; nil: there is none.

@@ -36,6 +36,10 @@ func (l life) apply(want model.AddressWant) {
 	l.n.do(func() error { return l.target.Apply(context.Background(), want) })
 }
 
+func (l life) run(ctx context.Context) error {
+	return l.target.Run(ctx, func(error) {})
+}
+
 func (n namespace) holds(address model.Addr) bool {
 	n.t.Helper()
 	return strings.Contains(n.run("ip -o addr show"), " "+address.String()+"/")
@@ -98,7 +102,7 @@ func TestVIPBringsItsNetwork(t *testing.T) {
 func TestVIPComesBack(t *testing.T) {
 	left, right := newLAN(t)
 	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
-	left.start(l.target.Run)
+	left.start(l.run)
 	wide := model.VIP{Address: addr("192.0.2.99"), Interface: "eth0", Bits: 24}
 	vips := []model.VIP{vip4, vip6, wide}
 	all := func() bool {
@@ -134,7 +138,7 @@ func TestVIPComesBack(t *testing.T) {
 func TestVIPIsTriedAgain(t *testing.T) {
 	left, _ := newLAN(t)
 	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
-	left.start(l.target.Run)
+	left.start(l.run)
 	l.apply(model.AddressWant{VIPs: []model.VIP{vip4, vip6}})
 	time.Sleep(50 * time.Millisecond) // let Run begin to listen
 	left.run("sysctl -w net.ipv6.conf.eth0.disable_ipv6=1")
@@ -152,7 +156,7 @@ func TestVIPIsTriedAgain(t *testing.T) {
 func TestVIPStaysAwayThatNobodyWants(t *testing.T) {
 	left, _ := newLAN(t)
 	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
-	left.start(l.target.Run)
+	left.start(l.run)
 	l.apply(model.AddressWant{VIPs: []model.VIP{vip4, vip6}})
 	time.Sleep(50 * time.Millisecond) // let Run begin to listen
 	l.apply(model.AddressWant{VIPs: []model.VIP{vip4}})
@@ -309,7 +313,7 @@ func TestVIPsAreAnnouncedAgainAndAgain(t *testing.T) {
 	left, right := newLAN(t)
 	frames := right.capture("eth0")
 	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
-	left.start(l.target.Run)
+	left.start(l.run)
 	l.apply(model.AddressWant{VIPs: []model.VIP{vip4, vip6}})
 	l.apply(model.AddressWant{VIPs: []model.VIP{vip4, vip6}})
 	mac := left.link("eth0").MAC
@@ -330,7 +334,7 @@ func TestVIPsAreAnnouncedAgainAndAgain(t *testing.T) {
 func TestVIPIsAnnouncedAgainWhenTheLinkComesBack(t *testing.T) {
 	left, right := newLAN(t)
 	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
-	left.start(l.target.Run)
+	left.start(l.run)
 	left.run("ip link set eth0 down")
 	l.apply(model.AddressWant{VIPs: []model.VIP{vip4}})
 	frames := right.capture("eth0")
@@ -349,7 +353,7 @@ func TestVIPIsAnnouncedAgainWhenTheLinkComesBack(t *testing.T) {
 func TestLostNeighbourIsAskedForAgain(t *testing.T) {
 	left, _ := newLAN(t)
 	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
-	left.start(l.target.Run)
+	left.start(l.run)
 	hop := model.Hop{Link: left.link("eth0").Index, Address: addr("192.0.2.2")}
 	managed := func() bool { return strings.Contains(left.managed(), "192.0.2.2") }
 	l.apply(model.AddressWant{Neighbours: []model.Hop{hop}})

@@ -252,14 +252,15 @@ func (t *Target) loseRoutes(now time.Time) {
 	}
 }
 
-// mendRoutes puts those in again that were wanted last.
-func (t *Target) mendRoutes(handle *netlink.Handle, now time.Time) error {
+// mendRoutes puts those in again that were wanted last. It returns what is wrong, and what of that the log does not have
+// yet.
+func (t *Target) mendRoutes(handle *netlink.Handle, now time.Time) (wrong, unlogged error) {
 	if !t.routes.mend.isDue(now) {
-		return nil
+		return nil, nil
 	}
 	links, err := readLinks(handle)
 	if err == nil {
 		err = t.putRoutes(handle, links, t.routes.want)
 	}
-	return t.routes.mend.done(now, err)
+	return err, t.routes.mend.done(now, err)
 }

@@ -141,7 +141,7 @@ func TestVirtualRouteReplacesNobodys(t *testing.T) {
 func TestVirtualRouteComesBack(t *testing.T) {
 	left, _ := newLAN(t)
 	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
-	left.start(l.target.Run)
+	left.start(l.run)
 	four, six, sourced := routeWant("0.0.0.0/0", "192.0.2.2"), routeWant("::/0", "2001:db8::2"), routeWant("203.0.113.0/24", "192.0.2.2")
 	sourced.Source = vip4.Address
 	want := model.AddressWant{VIPs: []model.VIP{vip4}, Routes: []model.RouteWant{four, six, sourced}}
@@ -167,4 +167,38 @@ default via 2001:db8::2 dev eth0 metric 1024`
 	if got := left.ours(); got != "" {
 		t.Errorf("nobody wants them any more:\n%s", got)
 	}
+}
+
+// TestRouteThatCannotComeBackIsTold, and that it has come back.
+func TestRouteThatCannotComeBackIsTold(t *testing.T) {
+	left, _ := newLAN(t)
+	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
+	told := make(chan error, 99)
+	left.start(func(ctx context.Context) error { return l.target.Run(ctx, func(err error) { told <- err }) })
+	await := func(what string, is func(error) bool) {
+		t.Helper()
+		for end := time.After(deadline); ; {
+			select {
+			case err := <-told:
+				if is(err) {
+					return
+				}
+			case <-end:
+				t.Fatalf("nobody is told that %s", what)
+			}
+		}
+	}
+	way := routeWant("203.0.113.0/24", "192.0.2.2")
+	l.apply(model.AddressWant{Routes: []model.RouteWant{way}})
+	left.wantRoutes("one", "203.0.113.0/24 via 192.0.2.2 dev eth0")
+	time.Sleep(50 * time.Millisecond) // let Run begin to listen
+	left.run("ip route append 203.0.113.0/24 via 192.0.2.3 proto bird")
+	left.run("ip route del 203.0.113.0/24 via 192.0.2.2")
+	await("somebody else has it now", func(err error) bool {
+		var unrouted address.Unrouted
+		return errors.As(err, &unrouted) && unrouted[way].Taken && strings.Contains(unrouted[way].Why, "by bird")
+	})
+	left.run("ip route del 203.0.113.0/24")
+	await("it is back", func(err error) bool { return err == nil })
+	left.wantRoutes("back", "203.0.113.0/24 via 192.0.2.2 dev eth0")
 }

@@ -207,7 +207,7 @@ func (d *daemon) run(ctx context.Context, serve func(context.Context) error) err
 		d.toAddress.Run,
 		d.toPeers.Run,
 		d.toRouters.Run,
-		d.target.Run,
+		func(ctx context.Context) error { return d.target.Run(ctx, d.routesMended) },
 		func(ctx context.Context) error { return d.observer.Run(ctx, d.networkSeen) },
 		func(ctx context.Context) error { return d.routers.Run(ctx, d.tooBig) },
 		func(ctx context.Context) error { return d.claims.Run(ctx, d.claimed) },

@@ -349,6 +349,16 @@ func (d *daemon) addressDone(want model.AddressWant, err error) {
 	})
 }
 
+// routesMended is told how an attempt went to put back routes that were lost. Where nobody could look, it is not known
+// which are missing.
+func (d *daemon) routesMended(err error) {
+	unrouted, other := apart(err)
+	if unrouted == nil && other != nil {
+		return
+	}
+	d.tell(func(s *model.Seen) { s.Unrouted = unrouted })
+}
+
 // apart takes what is wrong with routes out of what is wrong with addresses: it has a way out of its own.
 func apart(err error) (unrouted address.Unrouted, other error) {
 	switch of := err.(type) {

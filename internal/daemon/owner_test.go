@@ -319,6 +319,30 @@ func TestRoutesThatAreMissingAreToldApart(t *testing.T) {
 	}
 }
 
+// TestRouteThatIsLostIsAProblem until it is back, although nobody has applied anything.
+func TestRouteThatIsLostIsAProblem(t *testing.T) {
+	play(t, web, func(s *stage) {
+		s.see(mac, "192.0.2.11")
+		time.Sleep(time.Second)
+		route := model.RouteWant{Router: "front", VirtualRoute: model.VirtualRoute{To: netip.MustParsePrefix("0.0.0.0/0")}}
+		for _, c := range []struct {
+			err  error
+			want int
+		}{
+			{address.Unrouted{route: {Why: "taken", Taken: true}}, 1},
+			{errors.New("nobody can look"), 1},
+			{nil, 0},
+		} {
+			s.routesMended(c.err)
+			time.Sleep(longBurst)
+			synctest.Wait()
+			if now := s.state.Load(); len(now.seen.Unrouted) != c.want || len(now.desired.Problems) < c.want {
+				t.Errorf("%v: missing are %v", c.err, now.seen.Unrouted)
+			}
+		}
+	})
+}
+
 // TestRouteThatIsTrackedIsUrgent: nothing else is waited for when it goes.
 func TestRouteThatIsTrackedIsUrgent(t *testing.T) {
 	const tracking = "vrrp: [{name: front, interface: eth0, id: 51, addresses: [192.0.2.10/24], track: [{route: 0.0.0.0/0}]}]\n" + web
