@@ -24,6 +24,7 @@ type tale struct {
 	log   []string
 
 	there map[netip.Addr]model.MAC // who answers
+	loses func() bool              // whether a question is lost; nil: none is
 }
 
 func of(priority uint8, change ...func(*model.VirtualRouter)) model.VirtualRouter {

@@ -17,7 +17,7 @@ import (
 // any more where the address is, lest he lives. The lease keeps a dead or hung master from answering.
 //
 //	heard ─────── 1.5 ──── 2 ──── 2.5 ──── 3 ─ lease over ─ due      intervals of the master
-//	              └ asked ─┴──────┴────────┴───┴─ asked, and waited for ─► rise, or held back
+//	              └ asked ─┴──────┴────────┴───┴─ asked thrice, and waited for ─► rise, or held back
 //
 // In between it is asked now and then: one that did not answer while the master was heard is dead itself, and proves
 // nothing.
@@ -58,8 +58,11 @@ func (m *machine) questionDue() time.Time {
 	next := m.witness.asked.Add(witnessEvery)
 	if m.seen.State == model.VRRPBackup {
 		next = earlier(next, later(m.heard.Add(m.active*3/2), m.witness.asked.Add(m.pace())))
-		if m.witness.probed.IsZero() {
+		switch w := m.witness; {
+		case w.probed.IsZero():
 			next = earlier(next, m.probeAt())
+		case w.asked.Before(w.probed.Add(m.grace() / 2)): // three times in all: one frame that is lost shall decide nothing
+			next = earlier(next, w.asked.Add(m.grace()/3))
 		}
 	}
 	return next
@@ -103,9 +106,11 @@ func (m *machine) question(now time.Time) []deed {
 	return []deed{{kind: ask}}
 }
 
-// isPeace: a backup that hears its master on its own interface is not cut off. A master hears nobody.
+// isPeace: a backup that hears its master on its own interface, and misses no advert yet, is not cut off. A master hears
+// nobody.
 func (m *machine) isPeace(now time.Time) bool {
-	return m.seen.State == model.VRRPMaster || m.hearsOn(ownLink, now)
+	at := m.paths.latest[ownLink]
+	return m.seen.State == model.VRRPMaster || !at.IsZero() && now.Sub(at) < m.active*3/2
 }
 
 // doubt is that of a master whose witness has fallen silent. It stays one, since the witness may be dead; but any other

@@ -22,6 +22,9 @@ func witnessed(r *model.VirtualRouter) {
 
 // asks: who is there answers at once.
 func (b *tale) asks(time.Duration) {
+	if b.loses != nil && b.loses() {
+		return
+	}
 	for address, mac := range b.there {
 		b.answer(b.now, address, mac)
 	}
@@ -101,6 +104,30 @@ func TestAnswersWithinTheLeaseAreNone(t *testing.T) {
 	b.pass(300*time.Millisecond).is(model.VRRPMaster, "no advert of 192.0.2.2 for 361ms")
 }
 
+// Whether he lives is not for one frame to say: of the questions after his lease, any but one may be lost.
+func TestLostQuestionKillsNobody(t *testing.T) {
+	for _, interval := range []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second} {
+		for answered := range 3 {
+			b := begun(t, of(100, witnessed, func(r *model.VirtualRouter) { r.Advertise = interval })).answers(gateway).answers(vip)
+			for range 10 {
+				b.hears(right, said(150, func(a *advert) { a.interval = interval })).pass(interval)
+			}
+			asked, lease := 0, b.probeAt()
+			b.loses = func() bool {
+				if b.now.Before(lease) {
+					return false
+				}
+				asked++
+				return asked-1 != answered
+			}
+			b.pass(lease.Add(max(b.down()-lease.Sub(b.heard), b.grace())).Sub(b.now)).is(model.VRRPBackup, "a master lives")
+			if asked != 3 {
+				t.Errorf("every %s it has asked %d times", interval, asked)
+			}
+		}
+	}
+}
+
 // It is cut off: neither master nor witness. When the cable is in again it hears the master, and nothing has happened.
 func TestWhoIsCutOffStaysBackup(t *testing.T) {
 	b := begun(t, of(100, witnessed)).answers(gateway).hearsFor(10*time.Second, right, 150).forgets()
@@ -110,6 +137,17 @@ func TestWhoIsCutOffStaysBackup(t *testing.T) {
 		t.Errorf("%+v", b.seen)
 	}
 	b.pass(time.Second).is(model.VRRPMaster, "no advert of 192.0.2.2")
+}
+
+// What does not answer in the silence was not dead before, however the questions fell between the adverts.
+func TestWhoIsCutOffHasNoDeadWitness(t *testing.T) {
+	for phase := time.Duration(0); phase < time.Second; phase += 50 * time.Millisecond {
+		b := begun(t, of(100, witnessed, func(r *model.VirtualRouter) { r.Advertise = time.Second })).answers(gateway).pass(phase)
+		for range 10 {
+			b.hears(right, said(150)).pass(time.Second)
+		}
+		b.hears(right, said(150)).isGone(gateway).pass(50*time.Second).is(model.VRRPBackup, "no witness answers")
+	}
 }
 
 // An answer of before the cut is none: it came when the master was heard, too.
