@@ -431,3 +431,17 @@ func TestSlowPeerIsWaitedFor(t *testing.T) {
 		}
 	}
 }
+
+// TestLossIsSeenAfterSilence: what changes while nothing is said makes no later loss look as if it was told already.
+func TestLossIsSeenAfterSilence(t *testing.T) {
+	w, now := newWorld(t, 31), begun
+	s := newSender(false, &tally{}, maphash.MakeSeed())
+	s.change(now, item{record: w.connection(1, "ESTABLISHED")})
+	s.turn(now, true)
+	for n := 2; s.tally.dropped.Load() == 0; n++ {
+		s.change(now, item{record: w.connection(n, "ESTABLISHED")})
+	}
+	if s.latest != 1 {
+		t.Errorf("behind the loss the latest position is %d, want the empty one, 1", s.latest)
+	}
+}

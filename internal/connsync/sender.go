@@ -143,11 +143,7 @@ func (s *sender) room() int {
 
 // change takes in what has changed, or ended.
 func (s *sender) change(now time.Time, i item) {
-	switch {
-	case !s.open:
-		s.torn = true
-		return
-	case i.judge() != Taken: // it has no form on the wire
+	if !s.open || i.judge() != Taken { // nothing is said, or it has no form on the wire
 		return
 	}
 	if s.walk != nil {
