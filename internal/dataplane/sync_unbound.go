@@ -15,6 +15,7 @@ import (
 type unbound struct {
 	waiting map[model.Identity]unboundRecord
 	sought  []pathServer // among these they were looked for last
+	expired time.Time    // when those were let go last that have no time left
 }
 
 type unboundRecord struct {
@@ -22,8 +23,12 @@ type unboundRecord struct {
 	until time.Time
 }
 
-// mostUnbound bounds what another director can make this one remember.
-const mostUnbound = 1 << 16
+const (
+	// mostUnbound bounds what another director can make this one remember.
+	mostUnbound = 1 << 16
+	// Where there is no room, all are looked through for those that have no time left: not for each that is told.
+	unboundExpireEvery = time.Second
+)
 
 // note keeps what was told of a connection, if it may find its place later, and forgets what was told before.
 func (u *unbound) note(r model.Record, why model.Refusal, now time.Time) {
@@ -31,7 +36,7 @@ func (u *unbound) note(r model.Record, why model.Refusal, now time.Time) {
 	if why != model.RefusedService && why != model.RefusedTemplate && why != model.RefusedServer {
 		return
 	}
-	if len(u.waiting) >= mostUnbound {
+	if len(u.waiting) >= mostUnbound && now.Sub(u.expired) >= unboundExpireEvery {
 		u.expire(now)
 	}
 	if len(u.waiting) >= mostUnbound {
@@ -44,6 +49,7 @@ func (u *unbound) note(r model.Record, why model.Refusal, now time.Time) {
 }
 
 func (u *unbound) expire(now time.Time) {
+	u.expired = now
 	maps.DeleteFunc(u.waiting, func(_ model.Identity, r unboundRecord) bool { return !now.Before(r.until) })
 }
 
