@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -27,7 +26,8 @@ func (d *Dataplane) Apply(ctx context.Context, want model.DataplaneWant) error {
 	if services != nil {
 		d.tables = nil // what was remembered of the maps may be wrong: read it again next time
 	}
-	return errors.Join(services, d.applyLeases(want.Leased), d.applyDetours(want.Detours), d.applyInterfaces(want.Interfaces), d.bindWaiting(time.Now()))
+	d.syncer.wake()
+	return errors.Join(services, d.applyLeases(want.Leased), d.applyDetours(want.Detours), d.applyInterfaces(want.Interfaces))
 }
 
 func (d *Dataplane) applyServices(ctx context.Context, wants []model.ServiceWant, own []model.Addr) error {

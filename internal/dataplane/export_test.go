@@ -610,3 +610,36 @@ func (d *Dataplane) VerifiedInstructions() (uint32, error) {
 	n, _ := info.VerifiedInstructions()
 	return n, nil
 }
+
+// BindWaiting is what Run does after an Apply with connections that wait for their servers.
+func (d *Dataplane) BindWaiting() error { return d.bindWaiting(time.Now()) }
+
+// HoldSync is somebody who walks through the whole table, or takes in much, until release is called.
+func (d *Dataplane) HoldSync() (release func()) {
+	d.syncer.mu.Lock()
+	return d.syncer.mu.Unlock
+}
+
+// Places is another number when records may find other places.
+func (d *Dataplane) Places() (uint64, error) {
+	d.syncer.mu.Lock()
+	defer d.syncer.mu.Unlock()
+	dir, err := d.directoryNow()
+	if err != nil {
+		return 0, err
+	}
+	return dir.places, nil
+}
+
+// BreakArrivals has connections of other directors fail to come in, until mend is called.
+func (d *Dataplane) BreakArrivals() (mend func(), err error) {
+	d.syncer.mu.Lock()
+	defer d.syncer.mu.Unlock()
+	p, err := d.syncParts()
+	if err != nil {
+		return nil, err
+	}
+	whole := p.Arrivals
+	p.Arrivals = p.Wanted // of other values
+	return func() { p.Arrivals = whole }, nil
+}

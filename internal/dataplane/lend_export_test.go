@@ -51,6 +51,7 @@ func (d *Dataplane) Renewed(config string, log *slog.Logger) (*Dataplane, error)
 		waiting: newWaiting(d.waiting.cpus), links: map[string]*attached{}, inUse: map[serviceID]inUse{}, tracing: make(chan struct{}, 1),
 	}
 	fresh.syncer.programs = d.syncer.programs // nothing in their maps is read before it is written
+	fresh.syncer.applied = make(chan struct{}, 1)
 	note := &fresh.about.note
 	note.Config = [260]byte{}
 	copy(note.Config[:len(note.Config)-1], config)

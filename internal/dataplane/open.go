@@ -23,6 +23,7 @@ func Open(o Options) (*Dataplane, error) {
 		return nil, fmt.Errorf("dataplane: %w", err)
 	}
 	d := &Dataplane{log: o.Log, pins: pins{o.BPFFS}, links: map[string]*attached{}, inUse: map[serviceID]inUse{}, waiting: newWaiting(cpus), tracing: make(chan struct{}, 1)}
+	d.syncer.applied = make(chan struct{}, 1)
 	if err := d.open(o); err != nil {
 		return nil, fmt.Errorf("dataplane: %w", errors.Join(err, d.Discard()))
 	}

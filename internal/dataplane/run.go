@@ -12,12 +12,13 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Run sweeps the connections, and hands on what the path tells, until ctx ends.
+// Run sweeps the connections, hands on what the path tells, and puts in what has waited for its server, until ctx ends.
 func (d *Dataplane) Run(ctx context.Context, hears Hears) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return d.runSweeps(ctx) })
 	group.Go(func() error { return d.runEvents(ctx, hears) })
 	group.Go(d.runHeld)
+	group.Go(func() error { return d.runUnbound(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		return errors.Join(d.events.Flush(), d.held.Flush()) // wakes the readers; a deadline would wait for it

@@ -22,6 +22,8 @@ type syncer struct {
 	directory *directory   // nil: not read
 	unbound   unbound
 
+	applied chan struct{} // full while what waits may have found its place, and nobody has looked
+
 	// changesMu guards where Changes goes on.
 	changesMu sync.Mutex
 	next      uint32     // bucket

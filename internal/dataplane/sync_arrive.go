@@ -44,7 +44,8 @@ func (d *Dataplane) insert(records []model.Record, now time.Time) (out model.Arr
 		}
 		all = append(all, a)
 	}
-	return out, d.arrive(all, &out)
+	err = d.arrive(all, func(a syncerArrival) { count(&out, syncerArrived(a.Outcome)) })
+	return out, err
 }
 
 // End ends connections that another director has forgotten, but for those that are served here.
@@ -58,7 +59,8 @@ func (d *Dataplane) End(ids []model.Identity) (out model.Arrived, err error) {
 		a.setFlow(flowOfIdentity(id))
 		all = append(all, a)
 	}
-	return out, d.arrive(all, &out)
+	err = d.arrive(all, func(a syncerArrival) { count(&out, syncerArrived(a.Outcome)) })
+	return out, err
 }
 
 // flowOfIdentity is the key of its entry.
@@ -76,8 +78,15 @@ func (a *syncerArrival) setFlow(f pathFlow) {
 	a.Flow.Protocol = f.Protocol
 }
 
-// arrive hands connections to the program, those again that were in another CPU's hands.
-func (d *Dataplane) arrive(all []syncerArrival, out *model.Arrived) error {
+func (a *syncerArrival) flow() pathFlow {
+	return pathFlow{
+		Source: a.Flow.Source, SourcePort: a.Flow.SourcePort,
+		Destination: a.Flow.Destination, DestinationPort: a.Flow.DestinationPort, Protocol: a.Flow.Protocol,
+	}
+}
+
+// arrive hands connections to the program, those again that were in another CPU's hands, and says what became of each.
+func (d *Dataplane) arrive(all []syncerArrival, became func(syncerArrival)) error {
 	p, err := d.syncParts()
 	if err != nil {
 		return err
@@ -92,7 +101,7 @@ func (d *Dataplane) arrive(all []syncerArrival, out *model.Arrived) error {
 				if syncerArrived(a.Outcome) == syncerArrivedARRIVED_BUSY && attempt < arriveAttempts {
 					busy = append(busy, a)
 				} else {
-					count(out, syncerArrived(a.Outcome))
+					became(a)
 				}
 			}
 		}

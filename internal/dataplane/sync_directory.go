@@ -4,6 +4,8 @@ package dataplane
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -13,6 +15,9 @@ import (
 // is read from the maps when they have changed.
 type directory struct {
 	revision  uint64 // of the maps, as Apply counts them
+	places    uint64 // another one when a record may be found elsewhere than by the directory before
+	keys      keys
+	hosts     addressCounts
 	servers   []pathServer
 	byService map[serviceID][]uint32 // ids of servers
 	byClients map[pathTemplate][]serviceID
@@ -31,16 +36,55 @@ func (d *Dataplane) directoryNow() (*directory, error) {
 		return nil, err
 	}
 	dir.revision = revision
+	dir.follow(d.syncer.directory)
 	d.syncer.directory = dir
 	return dir, nil
 }
 
+// follow takes the number of the places of the one before, nil: there is none, or the next.
+func (dir *directory) follow(before *directory) {
+	switch {
+	case before == nil:
+		dir.places = 1
+	case dir.finds(before):
+		dir.places = before.places
+	default:
+		dir.places = before.places + 1
+	}
+}
+
+// finds says whether each record finds the same by both. What else changes of services and servers, as that they are
+// served or where the way to them leads, changes no place.
+func (dir *directory) finds(other *directory) bool {
+	sameService := func(a, b pathService) bool { return a.Id == b.Id && a.Generation == b.Generation }
+	return maps.EqualFunc(dir.keys.single, other.keys.single, sameService) &&
+		maps.EqualFunc(dir.keys.parts, other.keys.parts, sameService) &&
+		maps.Equal(dir.hosts, other.hosts) &&
+		slices.EqualFunc(dir.servers, other.servers, func(a, b pathServer) bool { return foundBy(a) == foundBy(b) }) &&
+		slices.Equal(dir.templates, other.templates)
+}
+
+// foundBy is what of a server a record is found by.
+func foundBy(s pathServer) pathServer {
+	if s.Generation == 0 {
+		return pathServer{} // the place is free
+	}
+	return pathServer{
+		Generation: s.Generation, Service: s.Service, ServiceGeneration: s.ServiceGeneration,
+		Address: s.Address, Port: s.Port, Forwarding: s.Forwarding,
+	}
+}
+
 func (d *Dataplane) readDirectory() (*directory, error) {
-	services, err := d.serviceKeys()
+	keys, err := d.readKeys()
 	if err != nil {
 		return nil, err
 	}
-	dir := &directory{byService: map[serviceID][]uint32{}, byClients: map[pathTemplate][]serviceID{}}
+	services := keys.services()
+	dir := &directory{keys: keys, byService: map[serviceID][]uint32{}, byClients: map[pathTemplate][]serviceID{}}
+	if dir.hosts, err = readAddresses(d.path.Hosts); err != nil {
+		return nil, fmt.Errorf("read hosts: %w", err)
+	}
 	if dir.servers, err = d.readServers(); err != nil {
 		return nil, err
 	}

@@ -364,41 +364,6 @@ func TestRecordIsRefusedByReason(t *testing.T) {
 	b.sound(t)
 }
 
-// TestUnknownServerIsWaitedFor: what was told of it goes to it when it is there, and to no other; not what has ended
-// meanwhile, or has no time left.
-func TestUnknownServerIsWaitedFor(t *testing.T) {
-	b := newTestbed(t, 64)
-	whole := standby(small(model.NAT))
-	others := changed(whole, func(s *model.ServiceWant) { s.Servers = s.Servers[1:] })
-	b.apply(t, others)
-	waits, ended, over := established(model.NAT, 20000, 1), established(model.NAT, 20001, 1), established(model.NAT, 20002, 1)
-	over.Left = 0
-	wantArrived(t, "of a server that is not here", arrive(t, b.path, waits, ended, over), model.Arrived{Refused: map[model.Refusal]int{model.RefusedServer: 3}})
-	if _, err := b.path.End([]model.Identity{ended.Identity()}); err != nil {
-		t.Fatal(err)
-	}
-	b.apply(t, others)
-	if got := records(t, b.path); len(got) > 0 {
-		t.Errorf("before it is there: %v", got)
-	}
-	b.apply(t, whole)
-	if diff := gocmp.Diff([]model.Record{waits}, records(t, b.path), compareAddrPort, roughly); diff != "" {
-		t.Errorf("when it is there (-want +got):\n%s", diff)
-	}
-	b.sound(t)
-
-	// The same of a service, to a director that serves it by then: others are told.
-	b = newTestbed(t, 64)
-	b.apply(t, model.DataplaneWant{Interfaces: whole.Interfaces})
-	late := established(model.NAT, 20003, 1)
-	wantArrived(t, "of a service that is not here", arrive(t, b.path, late), model.Arrived{Refused: map[model.Refusal]int{model.RefusedService: 1}})
-	b.apply(t, small(model.NAT))
-	if news := changes(t, b.path); len(news) != 1 || news[0].Identity() != late.Identity() || news[0].Server != late.Server {
-		t.Errorf("told on is %v", news)
-	}
-	b.sound(t)
-}
-
 // TestServedConnectionIsLeftAlone: its director knows better. But the last news of its master before it is taken, and told on.
 func TestServedConnectionIsLeftAlone(t *testing.T) {
 	for _, forwarding := range everyForwarding {

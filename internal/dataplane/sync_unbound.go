@@ -3,8 +3,8 @@
 package dataplane
 
 import (
+	"context"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -14,8 +14,8 @@ import (
 // as they have left, and go to that one or to none: a director that took over may get its configuration later.
 type unbound struct {
 	waiting map[model.Identity]unboundRecord
-	sought  []pathServer // among these they were looked for last
-	expired time.Time    // when those were let go last that have no time left
+	sought  uint64    // the places where all of them were looked for (directory)
+	expired time.Time // when those were let go last that have no time left
 }
 
 type unboundRecord struct {
@@ -59,18 +59,31 @@ func (u *unbound) forget(ids []model.Identity) {
 	}
 }
 
-// take takes all out that have time left.
-func (u *unbound) take(now time.Time) (all []model.Record) {
-	u.expire(now)
-	for _, r := range u.waiting {
-		r.Left = r.until.Sub(now)
-		all = append(all, r.Record)
+// wake has runUnbound look once more; it waits for nobody.
+func (s *syncer) wake() {
+	select {
+	case s.applied <- struct{}{}:
+	default: // it will look anyway
 	}
-	u.waiting = nil
-	return all
 }
 
-// bindWaiting puts in what has waited for the services and servers that are here now.
+// runUnbound looks, after each Apply and beside it, for what has waited: a takeover must not wait for the table, nor for
+// what another director tells meanwhile.
+func (d *Dataplane) runUnbound(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.syncer.applied:
+		}
+		if err := d.bindWaiting(time.Now()); err != nil {
+			d.log.Error("connections told by another director still wait for their servers", "err", err)
+		}
+	}
+}
+
+// bindWaiting puts in what has waited for the services and servers that are here now. What does not come in, for want of
+// room or since a CPU has it in hand, waits on and is looked for after the next Apply again.
 func (d *Dataplane) bindWaiting(now time.Time) error {
 	d.syncer.mu.Lock()
 	defer d.syncer.mu.Unlock()
@@ -79,10 +92,40 @@ func (d *Dataplane) bindWaiting(now time.Time) error {
 		return nil
 	}
 	dir, err := d.directoryNow()
-	if err != nil || slices.Equal(dir.servers, u.sought) {
+	if err != nil || dir.places == u.sought {
 		return err
 	}
-	u.sought = dir.servers
-	_, err = d.insert(u.take(now), now)
+	u.expire(now)
+	all, err := d.placed(dir, now)
+	if err != nil {
+		return err
+	}
+	left := false
+	err = d.arrive(all, func(a syncerArrival) {
+		switch syncerArrived(a.Outcome) {
+		case syncerArrivedARRIVED_BUSY, syncerArrivedARRIVED_FULL, syncerArrivedARRIVED_NO_SERVER:
+			left = true
+		default:
+			delete(u.waiting, identityOf(a.flow()))
+		}
+	})
+	if err == nil && !left {
+		u.sought = dir.places
+	}
 	return err
+}
+
+// placed are those of what waits that have their place here now.
+func (d *Dataplane) placed(dir *directory, now time.Time) (all []syncerArrival, err error) {
+	for _, r := range d.syncer.unbound.waiting {
+		r.Left = r.until.Sub(now)
+		a, why, err := d.arrival(dir, r.Record)
+		if err != nil {
+			return nil, err
+		}
+		if why == 0 {
+			all = append(all, a)
+		}
+	}
+	return all, nil
 }
