@@ -576,6 +576,16 @@ func TestGroupWaitsForTheWitnessOfOne(t *testing.T) {
 	}
 }
 
+// Both boxes begin at once: the higher one is first, though both wait longer for a lease of which they know nothing.
+func TestOfTwoThatBeginWithAWitnessTheHigherIsFirst(t *testing.T) {
+	v := newVillage(t, 150, 100).with(0, gated).with(1, gated).begins().pass(20 * time.Second).is("lb1")
+	for _, line := range v.log {
+		if strings.Contains(line, "lb2") && strings.Contains(line, ": master: ") {
+			t.Error(line)
+		}
+	}
+}
+
 // A master that resigns on one link does on all: nobody is asked about him on the other one, whose switch is dead, and
 // nobody shoots him.
 func TestGroupSucceedsAMasterThatResignsOnTheOnlyLinkThatLives(t *testing.T) {

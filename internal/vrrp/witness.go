@@ -77,10 +77,11 @@ func (m *machine) pace() time.Duration {
 }
 
 // probeAt is when a dead master's lease is over: it is counted from his last advert as he counts it. Of a master who
-// is not known it may have begun before this one did.
+// is not known it may have begun just before this one did, with the longest skew; and of several that begin at once the
+// higher one shall be first.
 func (m *machine) probeAt() time.Time {
 	if !m.lost.IsValid() {
-		return m.heard.Add(4 * m.active)
+		return m.heard.Add(4*m.active + m.skew())
 	}
 	return m.heard.Add(3*m.active + m.skewOf(m.lostPriority) + m.active/64)
 }
