@@ -576,6 +576,37 @@ func TestGroupWaitsForTheWitnessOfOne(t *testing.T) {
 	}
 }
 
+// With fast adverts they are asked less often than an advert lasts, each when it is its turn, and all that is heard on
+// their links makes them look again.
+func TestGroupOfWitnessesIsReadyTogether(t *testing.T) {
+	for apart := time.Duration(0); apart < 100*time.Millisecond; apart += 10 * time.Millisecond {
+		v := newVillage(t, 150, 100)
+		for _, p := range v.posts() {
+			p.machine.want.Witness, p.machine.want.Advertise = []netip.Addr{gateway}, 10*time.Millisecond
+		}
+		v.begins().pass(20 * time.Second).is("lb1")
+		second := v.boxes[1]
+		for _, p := range second.posts {
+			p.blind = true
+		}
+		v.isCut().pass(time.Second)
+		last := &second.posts[1].machine.witness.asked
+		*last = last.Add(apart)
+		for _, p := range second.posts {
+			p.blind = false
+		}
+		for range 1000 {
+			v.pass(time.Millisecond)
+			for _, p := range second.posts {
+				p.turns()
+			}
+		}
+		if second.masters() != len(linkNames) {
+			t.Errorf("asked %s apart it is master of %d:\n\t%s", apart, second.masters(), strings.Join(v.log[max(0, len(v.log)-4):], "\n\t"))
+		}
+	}
+}
+
 // Both boxes begin at once: the higher one is first, though both wait longer for a lease of which they know nothing.
 func TestOfTwoThatBeginWithAWitnessTheHigherIsFirst(t *testing.T) {
 	v := newVillage(t, 150, 100).with(0, gated).with(1, gated).begins().pass(20 * time.Second).is("lb1")

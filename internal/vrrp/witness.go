@@ -204,9 +204,14 @@ func (m *machine) objection(now time.Time) string {
 	return fmt.Sprintf("no witness answers (%s): this director may be cut off", m.witnesses())
 }
 
-// answersNow says whether a witness has answered after the master had fallen silent, and just now.
+// answersNow says whether a witness has answered after the master had fallen silent, and just now: to the last question,
+// so that all of a group can be ready at once.
 func (m *machine) answersNow(now time.Time) bool {
-	return !m.witness.answered.IsZero() && now.Sub(m.witness.answered) <= max(m.active, 4*leastPace)
+	w, lasts := m.witness, max(m.active, 4*leastPace)
+	if !w.held.IsZero() && !w.answered.Before(w.held) { // it is asked less often
+		lasts = max(lasts, m.pace()+m.grace())
+	}
+	return !w.answered.IsZero() && now.Sub(w.answered) <= lasts
 }
 
 // unwitnessed is what is to be said of a takeover that no witness has answered for.
