@@ -3,13 +3,10 @@
 package connsync
 
 import (
-	"bytes"
 	"crypto/cipher"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -33,10 +30,11 @@ type secret struct {
 // keyID says which key a datagram is sealed with, and nothing about the key.
 type keyID [4]byte
 
-const (
-	keySize  = chacha20poly1305.KeySize
-	mostKeys = 2
-)
+const mostKeys = 2
+
+func keyForm() trust.Keys {
+	return trust.Keys{Least: chacha20poly1305.KeySize, Most: chacha20poly1305.KeySize}
+}
 
 func (k Key) String() string   { return "key " + hex.EncodeToString(k.secret.id[:]) }
 func (k Key) GoString() string { return k.String() }
@@ -64,45 +62,32 @@ func LoadKeys(path string) (Keys, error) {
 	return keys, nil
 }
 
-const keyFix = "write 32 random bytes in base64 or hex: `head -c 32 /dev/urandom | base64` makes them"
-
-// ParseKeys reads a key a line. Lines that are empty, or begin with #, are none. An error never tells the key.
+// ParseKeys reads a key a line. An error never tells the key.
 func ParseKeys(text string) (Keys, error) {
 	var keys Keys
-	for i, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
+	err := keyForm().Parse(text, func(line string) error {
 		key, err := parseKey(line)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("line %d: %w", i+1, err)
+			return err
 		case keys.with(key.secret.id) != nil:
-			return nil, fmt.Errorf("line %d: the same key again: take it away", i+1)
+			return fmt.Errorf("the same key again: take it away")
 		case len(keys) == mostKeys:
-			return nil, fmt.Errorf("line %d: more than %d keys: take away what no director seals with any more", i+1, mostKeys)
+			return fmt.Errorf("more than %d keys: take away what no director seals with any more", mostKeys)
 		}
 		keys = append(keys, key)
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("there is no key in it: %s", keyFix)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return keys, nil
 }
 
 func parseKey(line string) (Key, error) {
-	raw, err := hex.DecodeString(line)
+	raw, err := keyForm().Key(line)
 	if err != nil {
-		raw, err = base64.StdEncoding.DecodeString(line)
-	}
-	switch {
-	case err != nil:
-		return Key{}, fmt.Errorf("this is no key: %s", keyFix)
-	case len(raw) != keySize:
-		return Key{}, fmt.Errorf("a key of %d bytes: %s", len(raw), keyFix)
-	case bytes.Count(raw, raw[:1]) == keySize:
-		return Key{}, fmt.Errorf("a key of which all bytes are the same: %s", keyFix)
+		return Key{}, err
 	}
 	return makeKey(raw)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package trust says whether files can be relied on: a program that others could have changed is not run, and what
-// others could have read is no secret. It changes nothing, and runs nothing. trust.go is all of it.
+// others could have read is no secret. It changes nothing, and runs nothing. trust.go says which files are, and keys.go reads one with keys.
 package trust
 
 import (

@@ -5,8 +5,6 @@ package vrrp
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,6 +34,8 @@ const (
 	mostKey  = 64
 	mostKeys = 4
 )
+
+func keyForm() trust.Keys { return trust.Keys{Least: leastKey, Most: mostKey} }
 
 func (k Key) String() string   { return "key " + strconv.Itoa(int(k.secret.id)) }
 func (k Key) GoString() string { return k.String() }
@@ -68,28 +68,22 @@ func LoadKeys(path string) (Keys, error) {
 	return keys, nil
 }
 
-const keyFix = "write 32 to 64 random bytes in base64 or hex: `head -c 32 /dev/urandom | base64` makes them"
-
-// ParseKeys reads a key a line: base64 or hex, behind its id where others know it by one. Lines that are empty, or
-// begin with #, are none. An error never tells the key.
+// ParseKeys reads a key a line: base64 or hex, behind its id where others know it by one. An error never tells the key.
 func ParseKeys(text string) (Keys, error) {
 	var keys Keys
-	for i, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
+	err := keyForm().Parse(text, func(line string) error {
 		key, err := parseKey(line)
-		if err == nil {
-			err = keys.unfit(key)
-		}
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", i+1, err)
+			return err
+		}
+		if err := keys.unfit(key); err != nil {
+			return err
 		}
 		keys = append(keys, key)
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("there is no key in it: %s", keyFix)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return keys, nil
 }
@@ -118,18 +112,11 @@ func parseKey(line string) (Key, error) {
 		text = words[1]
 	}
 	text = strings.TrimPrefix(text, "hex:") // as keepalived has it
-	raw, err := hex.DecodeString(text)
+	raw, err := keyForm().Key(text)
 	if err != nil {
-		raw, err = base64.StdEncoding.DecodeString(text)
+		return Key{}, err
 	}
-	switch {
-	case err != nil:
-		return Key{}, fmt.Errorf("this is no key: %s", keyFix)
-	case len(raw) < leastKey || len(raw) > mostKey:
-		return Key{}, fmt.Errorf("a key of %d bytes: %s", len(raw), keyFix)
-	case bytes.Count(raw, raw[:1]) == len(raw):
-		return Key{}, fmt.Errorf("a key of which all bytes are the same: %s", keyFix)
-	case id == 0:
+	if id == 0 {
 		id = idOf(raw)
 	}
 	return Key{&secret{uint8(id), raw}}, nil
