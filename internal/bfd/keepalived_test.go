@@ -5,7 +5,6 @@ package bfd_test
 import (
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/weir-lb/weir/internal/bfd"
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/netlab"
 )
 
 // sessionsOfKeepalived need a vrrp_instance: without anything that tracks them keepalived runs none. By itself it sends
@@ -50,35 +50,24 @@ vrrp_instance front {
 }
 `
 
-func needKeepalived(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("keepalived"); err == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs keepalived")
-	}
-	t.Skip("needs keepalived: make test-packages installs it")
-}
-
 // keepalived returns what ends it with a signal.
 func (n namespace) keepalived(config string) (end func(syscall.Signal)) {
-	n.t.Helper()
-	dir := n.t.TempDir()
+	n.T.Helper()
+	dir := n.T.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	if err := os.WriteFile(at("conf"), []byte(config), 0o600); err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	log, err := os.Create(at("log"))
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	defer log.Close()
-	process := n.command("keepalived", "-n", "-l", "-D", "-f", at("conf"), "-p", at("pid"), "-r", at("vrrp.pid"), "-b", at("bfd.pid"), "-c", at("check.pid"))
+	process := n.Command("keepalived", "-n", "-l", "-D", "-f", at("conf"), "-p", at("pid"), "-r", at("vrrp.pid"), "-b", at("bfd.pid"), "-c", at("check.pid"))
 	process.Stdout, process.Stderr = log, log
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := process.Start(); err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = process.Wait() }()
@@ -87,15 +76,15 @@ func (n namespace) keepalived(config string) (end func(syscall.Signal)) {
 		select {
 		case <-ended:
 		case <-time.After(deadline):
-			n.t.Error("keepalived does not end")
+			n.T.Error("keepalived does not end")
 			_ = syscall.Kill(-process.Process.Pid, syscall.SIGKILL)
 			<-ended
 		}
 	}
-	n.t.Cleanup(func() {
-		if end(syscall.SIGTERM); n.t.Failed() {
+	n.T.Cleanup(func() {
+		if end(syscall.SIGTERM); n.T.Failed() {
 			text, _ := os.ReadFile(at("log"))
-			n.t.Logf("keepalived said:\n%s", text)
+			n.T.Logf("keepalived said:\n%s", text)
 		}
 	})
 	return end
@@ -116,10 +105,10 @@ func (n namespace) global(own, peer string) (out []model.BFDWant) {
 // limit of 64 is not believed.
 func TestKeepalivedIsThePeer(t *testing.T) {
 	t.Parallel()
-	needKeepalived(t)
+	netlab.NeedKeepalived(t)
 	left, right := newLAN(t)
-	left.run("ip addr add 2001:db8::1/64 dev eth0")
-	right.run("ip addr add 2001:db8::2/64 dev eth0")
+	left.Run("ip addr add 2001:db8::1/64 dev eth0")
+	right.Run("ip addr add 2001:db8::2/64 dev eth0")
 	weir := left.watch(left.global("2001:db8::1", "2001:db8::2")...)
 	end := right.keepalived(strings.ReplaceAll(sessionsOfKeepalived, "HOPS", "hoplimit 255"))
 	weir.sees(model.BFDUp, "hears this one")

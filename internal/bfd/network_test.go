@@ -19,103 +19,27 @@ import (
 
 	"github.com/weir-lb/weir/internal/bfd"
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/netlab"
 )
 
 // deadline is generous: what the tests wait for takes seconds.
 const deadline = 30 * time.Second
 
-func waits(ok func() bool) bool {
-	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if ok() {
-			return true
-		}
-	}
-	return false
-}
+func waits(ok func() bool) bool { return netlab.Waits(deadline, ok) }
 
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root, to make network namespaces")
-	}
-	t.Skip("needs root, to make network namespaces")
-}
+// namespace is one with what these tests do in it.
+type namespace struct{ netlab.Namespace }
 
-// namespace is a network namespace. A process that sleeps in it keeps it.
-type namespace struct {
-	t   *testing.T
-	pid int
-}
-
-func newNamespace(t *testing.T) namespace {
-	t.Helper()
-	needRoot(t)
-	keeper := exec.Command("sleep", "infinity")
-	keeper.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	start(t, keeper)
-	n := namespace{t, keeper.Process.Pid}
-	n.run("ip link set lo up")
-	n.run("sysctl -q -w net.ipv6.conf.default.accept_dad=0")
-	return n
-}
-
-// start starts a program and ends it with the test.
-func start(t *testing.T, c *exec.Cmd) {
-	t.Helper()
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = c.Process.Kill()
-		_ = c.Wait()
-	})
-}
-
-func (n namespace) command(words ...string) *exec.Cmd {
-	return exec.Command("nsenter", append([]string{fmt.Sprintf("--net=/proc/%d/ns/net", n.pid), "--"}, words...)...)
-}
-
-func (n namespace) run(command string) string {
-	n.t.Helper()
-	out, err := n.command(strings.Fields(command)...).CombinedOutput()
-	if err != nil {
-		n.t.Fatalf("%s: %v: %s", command, err, out)
-	}
-	return string(out)
-}
-
-// link is the index of eth0.
-func (n namespace) link() int {
-	n.t.Helper()
-	text, _, _ := strings.Cut(n.run("ip -o link show eth0"), ":")
-	index, err := strconv.Atoi(text)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	return index
-}
-
-// newLAN connects two namespaces: 192.0.2.1 and .2, fe80::1 and fe80::2.
 func newLAN(t *testing.T) (left, right namespace) {
 	t.Helper()
-	left, right = newNamespace(t), newNamespace(t)
-	left.run(fmt.Sprintf("ip link add eth0 type veth peer name eth0 netns %d", right.pid))
-	for i, n := range []namespace{left, right} {
-		n.run("ip link set eth0 addrgenmode none")
-		n.run(fmt.Sprintf("ip addr add 192.0.2.%d/24 dev eth0", i+1))
-		n.run(fmt.Sprintf("ip addr add fe80::%d/64 dev eth0", i+1))
-		n.run("ip link set eth0 up")
-	}
-	return left, right
+	one, other := netlab.NewLAN(t)
+	return namespace{one}, namespace{other}
 }
 
 // sessions are one of IPv4 and one of IPv6, from an address that ends in own to one that ends in peer.
 func (n namespace) sessions(own, peer int) (out []model.BFDWant) {
 	for name, network := range map[string]string{"v4": "192.0.2.", "v6": "fe80::"} {
-		out = append(out, model.BFDWant{Link: n.link(), BFDSession: model.BFDSession{Name: name, Interface: "eth0",
+		out = append(out, model.BFDWant{Link: n.Link(), BFDSession: model.BFDSession{Name: name, Interface: "eth0",
 			Peer: netip.MustParseAddr(network + strconv.Itoa(peer)), Source: netip.MustParseAddr(network + strconv.Itoa(own)),
 			Interval: 100 * time.Millisecond, Multiplier: 3}})
 	}
@@ -136,22 +60,22 @@ type watcher struct {
 }
 
 func (n namespace) watch(wants ...model.BFDWant) *watcher {
-	n.t.Helper()
+	n.T.Helper()
 	self, err := os.Executable()
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
-	w := &watcher{t: n.t, process: n.command(self), ended: make(chan struct{})}
-	w.process.Env = append(os.Environ(), asWatcher+"="+asJSON(n.t, wants))
+	w := &watcher{t: n.T, process: n.Command(self), ended: make(chan struct{})}
+	w.process.Env = append(os.Environ(), asWatcher+"="+asJSON(n.T, wants))
 	w.process.Stderr = os.Stderr
 	if w.orders, err = w.process.StdinPipe(); err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	out, err := w.process.StdoutPipe()
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
-	start(n.t, w.process)
+	netlab.Start(n.T, w.process)
 	go w.read(out)
 	return w
 }
@@ -245,12 +169,12 @@ func TestTwoWatchEachOther(t *testing.T) {
 		}
 	}
 
-	right.run("nft add table inet cut")
-	right.run("nft add chain inet cut in { type filter hook input priority 0; }")
-	right.run("nft add rule inet cut in udp dport 3784 drop")
+	right.Run("nft add table inet cut")
+	right.Run("nft add chain inet cut in { type filter hook input priority 0; }")
+	right.Run("nft add rule inet cut in udp dport 3784 drop")
 	other.sees(model.BFDDown, "no packet of")
 	one.sees(model.BFDDown, "says that it is down: control detection time expired")
-	right.run("nft delete table inet cut")
+	right.Run("nft delete table inet cut")
 	one.sees(model.BFDUp, "")
 	other.sees(model.BFDUp, "")
 
@@ -273,14 +197,14 @@ func TestTwoWatchEachOther(t *testing.T) {
 
 // say is a program that sends a packet of BFD to 192.0.2.1, in the words of its hex digits.
 func (n namespace) say(ttl int, text string) {
-	n.t.Helper()
+	n.T.Helper()
 	script := fmt.Sprintf(`import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, %d)
 s.bind(("192.0.2.2", 50000))
 s.sendto(bytes.fromhex("%s"), ("192.0.2.1", 3784))`, ttl, text)
-	if out, err := n.command("python3", "-c", script).CombinedOutput(); err != nil {
-		n.t.Fatalf("%v: %s", err, out)
+	if out, err := n.Command("python3", "-c", script).CombinedOutput(); err != nil {
+		n.T.Fatalf("%v: %s", err, out)
 	}
 }
 
@@ -288,7 +212,7 @@ s.sendto(bytes.fromhex("%s"), ("192.0.2.1", 3784))`, ttl, text)
 func TestWhatIsForNobodyIsCounted(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
-	right.run("ip addr add 192.0.2.3/24 dev eth0")
+	right.Run("ip addr add 192.0.2.3/24 dev eth0")
 	wants := left.sessions(1, 2)
 	w := left.watch(wants...)
 	if !waits(func() bool { return w.order("counts").Counts["v4"].Sent > 0 }) {
@@ -321,9 +245,9 @@ func equal(a, b map[bfd.Reason]uint64) bool {
 func TestWhatDoesNotGetAwayIsTold(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
-	left.run("nft add table inet cut")
-	left.run("nft add chain inet cut out { type filter hook output priority 0; }")
-	left.run("nft add rule inet cut out udp dport 3784 drop")
+	left.Run("nft add table inet cut")
+	left.Run("nft add chain inet cut out { type filter hook output priority 0; }")
+	left.Run("nft add rule inet cut out udp dport 3784 drop")
 	w := left.watch(left.sessions(1, 2)...)
 	if !waits(func() bool { return strings.Contains(w.seen("v4").Unsaid, "operation not permitted") }) {
 		t.Fatalf("%+v", w.seen("v4"))
@@ -331,7 +255,7 @@ func TestWhatDoesNotGetAwayIsTold(t *testing.T) {
 	if counts := w.order("counts").Counts["v4"]; counts.Unsent == 0 || counts.Sent > 0 {
 		t.Errorf("%+v", counts)
 	}
-	left.run("nft delete table inet cut")
+	left.Run("nft delete table inet cut")
 	right.watch(right.sessions(2, 1)...)
 	w.sees(model.BFDUp, "")
 	if !waits(func() bool { return w.seen("v4").Unsaid == "" }) {
@@ -343,7 +267,7 @@ func TestWhatDoesNotGetAwayIsTold(t *testing.T) {
 func TestPortOfSomebodyElse(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
-	squatter := left.command("python3", "-c", `import socket, time
+	squatter := left.Command("python3", "-c", `import socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("", 3784))
 print("there", flush=True)
@@ -352,7 +276,7 @@ time.sleep(600)`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	start(t, squatter)
+	netlab.Start(t, squatter)
 	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}

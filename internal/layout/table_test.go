@@ -57,6 +57,7 @@ var table = map[string][]string{
 
 	// What joins it.
 	"internal/lab":    {"internal/packet"},
+	"internal/netlab": {},
 	"internal/daemon": {everything},
 	"cmd/weir":        {"api", "internal/cli", "internal/daemon", "internal/doctor", "internal/ipvsadm", "internal/realserver"},
 	"cmd/weir-lab":    {"internal/lab", "api", "client"},
@@ -69,9 +70,9 @@ var table = map[string][]string{
 	"parity": {"internal/config", "internal/model", "internal/lab", "client"},
 }
 
-// forTests is what the tests of any package may import besides: the lab, the path, packets to send
+// forTests is what the tests of any package may import besides: the labs, the path, packets to send
 // through it, the harness that measures faults, and where figures are kept.
-var forTests = []string{"internal/lab", "internal/dataplane", "internal/packet", "faults", "bench"}
+var forTests = []string{"internal/lab", "internal/netlab", "internal/dataplane", "internal/packet", "faults", "bench"}
 
 // importers says who may import a library that reaches into the kernel, in tests too.
 var importers = map[string][]string{

@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/netlab"
 )
 
 // What FRR 8.4 has in common with weir: it knows no unicast, and of checksums RFC 5798's alone.
@@ -42,27 +38,10 @@ func routersOfFRR(s shared, priority uint8) string {
 	return b.String()
 }
 
-// frr is the real one: vrrpd, which hears of interfaces from zebra.
+// frr is vrrpd.
 type frr struct {
-	t       *testing.T
-	shared  shared
-	dir     string
-	daemons []*exec.Cmd // in the order of their start
-	ended   []chan struct{}
-}
-
-// programsOfFRR are where Debian has its daemons.
-const programsOfFRR = "/usr/lib/frr"
-
-func needFRR(t *testing.T) {
-	t.Helper()
-	if _, err := os.Stat(filepath.Join(programsOfFRR, "vrrpd")); err == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs frr")
-	}
-	t.Skip("needs frr: make test-packages installs it")
+	*netlab.FRR
+	shared shared
 }
 
 // fe80::2 is eth0's; FRR sends adverts of IPv6 from an address of the interface that has the virtual MAC.
@@ -72,106 +51,37 @@ func (s shared) isV6(i int) bool { return s[i].Addresses[0].Addr().Is6() }
 
 // macvlans are the interfaces that FRR wants to find: one for each virtual router, with its MAC.
 func (n namespace) macvlans(s shared) {
-	n.t.Helper()
+	n.T.Helper()
 	for i, router := range s {
 		name, family := fmt.Sprintf("vrrp%d", router.ID), 1
 		if s.isV6(i) {
 			family = 2
 		}
-		n.run(fmt.Sprintf("ip link add %s link eth0 address 00:00:5e:00:%02x:%02x type macvlan mode bridge", name, family, router.ID))
-		n.run(fmt.Sprintf("ip link set %s addrgenmode none", name))
+		n.Run(fmt.Sprintf("ip link add %s link eth0 address 00:00:5e:00:%02x:%02x type macvlan mode bridge", name, family, router.ID))
+		n.Run(fmt.Sprintf("ip link set %s addrgenmode none", name))
 		if s.isV6(i) {
-			n.run(fmt.Sprintf("ip addr add %s/64 dev %s", sourceOfFRR[true], name))
+			n.Run(fmt.Sprintf("ip addr add %s/64 dev %s", sourceOfFRR[true], name))
 		}
-		n.run("ip link set " + name + " up")
+		n.Run("ip link set " + name + " up")
 	}
 }
 
 func (n namespace) frr(s shared, priority uint8) *frr {
-	n.t.Helper()
-	f := &frr{t: n.t, shared: s, dir: directoryOfFRR(n.t)}
-	n.t.Cleanup(f.stop)
-	f.write("zebra.conf", "")
-	f.write("vrrpd.conf", routersOfFRR(s, priority))
-	f.start(n, "zebra", "-z", f.at("zserv"))
-	within(n.t, "zebra's socket", func() bool { return exists(f.at("zserv")) })
-	f.start(n, "vrrpd", "-z", f.at("zserv"))
+	n.T.Helper()
+	f := &frr{FRR: n.NewFRR("vrrpd", deadline), shared: s}
+	f.Begin(routersOfFRR(s, priority))
 	return f
 }
 
-// directoryOfFRR is a directory of the user whom its daemons become.
-func directoryOfFRR(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "weir-frr")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	it, err := user.Lookup("frr")
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, _ := strconv.Atoi(it.Uid)
-	gid, _ := strconv.Atoi(it.Gid)
-	if err := os.Chown(dir, uid, gid); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-func (f *frr) at(name string) string { return filepath.Join(f.dir, name) }
-
-func (f *frr) write(name, text string) {
-	f.t.Helper()
-	if err := os.WriteFile(f.at(name), []byte(text), 0o644); err != nil {
-		f.t.Fatal(err)
-	}
-}
-
-func (f *frr) start(n namespace, name string, words ...string) {
-	f.t.Helper()
-	words = append([]string{filepath.Join(programsOfFRR, name), "-f", f.at(name + ".conf"), "-i", f.at(name + ".pid"), "--vty_socket", f.dir,
-		"-P", "0", "--log", "file:" + f.at(name+".log"), "--log-level", "info"}, words...)
-	daemon, ended := n.command(words...), make(chan struct{})
-	if err := daemon.Start(); err != nil {
-		f.t.Fatal(err)
-	}
-	go func() { defer close(ended); _ = daemon.Wait() }()
-	f.daemons, f.ended = append(f.daemons, daemon), append(f.ended, ended)
-}
-
 // stop ends it as a service's stop does; vrrpd says priority 0.
-func (f *frr) stop() { f.end(syscall.SIGTERM) }
+func (f *frr) stop() { f.End(syscall.SIGTERM) }
 
 // kill ends it without a word.
-func (f *frr) kill() { f.end(syscall.SIGKILL) }
-
-// end ends vrrpd before zebra.
-func (f *frr) end(with syscall.Signal) {
-	f.t.Helper()
-	for i := len(f.daemons) - 1; i >= 0; i-- {
-		_ = f.daemons[i].Process.Signal(with)
-		select {
-		case <-f.ended[i]:
-		case <-time.After(deadline):
-			f.t.Errorf("%s does not end", f.daemons[i].Path)
-			_ = f.daemons[i].Process.Kill()
-			<-f.ended[i]
-		}
-		name := filepath.Base(f.daemons[i].Args[3])                                     // behind nsenter's words
-		os.RemoveAll(fmt.Sprintf("/var/tmp/frr/%s.%d", name, f.daemons[i].Process.Pid)) // one that is killed leaves it
-	}
-	f.daemons, f.ended = nil, nil
-}
+func (f *frr) kill() { f.End(syscall.SIGKILL) }
 
 // said is what vrrpd has logged of a virtual router.
 func (f *frr) said(id uint8) (lines []string) {
-	text, _ := os.ReadFile(f.at("vrrpd.log"))
+	text, _ := os.ReadFile(f.At("vrrpd.log"))
 	for line := range strings.Lines(string(text)) {
 		if _, what, ok := strings.Cut(line, fmt.Sprintf("[VRID %d] ", id)); ok {
 			lines = append(lines, strings.TrimSpace(what))
@@ -191,11 +101,11 @@ func (f *frr) state(id uint8) (state string) {
 }
 
 func (f *frr) becomes(state string) {
-	f.t.Helper()
+	f.T.Helper()
 	for _, router := range f.shared {
 		if !waits(func() bool { return f.state(router.ID) == state }) {
-			text, _ := os.ReadFile(f.at("vrrpd.log"))
-			f.t.Fatalf("FRR's %s is not %s within %s, but %s:\n%s", router.Name, state, deadline, f.state(router.ID), text)
+			text, _ := os.ReadFile(f.At("vrrpd.log"))
+			f.T.Fatalf("FRR's %s is not %s within %s, but %s:\n%s", router.Name, state, deadline, f.state(router.ID), text)
 		}
 	}
 }
@@ -230,7 +140,7 @@ func hasSteppedDown(why string) bool { return strings.HasSuffix(why, "2 has step
 
 func TestFRRIsBackupOfWeir(t *testing.T) {
 	t.Parallel()
-	needFRR(t)
+	netlab.NeedFRR(t, "vrrpd")
 	left, right := newLAN(t)
 	right.macvlans(fastFRR)
 	peer := right.frr(fastFRR, 100)
@@ -251,7 +161,7 @@ func TestFRRIsBackupOfWeir(t *testing.T) {
 
 func TestWeirIsBackupOfFRR(t *testing.T) {
 	t.Parallel()
-	needFRR(t)
+	netlab.NeedFRR(t, "vrrpd")
 	left, right := newLAN(t)
 	right.macvlans(fastFRR)
 	peer := right.frr(fastFRR, 150)
@@ -270,7 +180,7 @@ func TestWeirIsBackupOfFRR(t *testing.T) {
 
 func TestVersion2WithFRR(t *testing.T) {
 	t.Parallel()
-	needFRR(t)
+	netlab.NeedFRR(t, "vrrpd")
 	left, right := newLAN(t)
 	right.macvlans(slowFRR)
 	peer := right.frr(slowFRR, 150)

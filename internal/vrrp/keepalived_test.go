@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/netlab"
 )
 
 // shared are virtual routers that weir and keepalived have together, on the link of newLAN.
@@ -56,9 +57,9 @@ func (s shared) names() (out []string) {
 
 // ours are they as weir has them.
 func (n namespace) ours(s shared, priority uint8) (out []model.VRRPWant) {
-	link := n.link()
+	link := n.Link()
 	for _, router := range s {
-		router.Interface, router.Priority, router.Preempt, router.Source = "eth0", priority, true, n.own
+		router.Interface, router.Priority, router.Preempt, router.Source = "eth0", priority, true, n.Own
 		if router.Addresses[0].Addr().Is6() {
 			router.Source = netip.MustParseAddr("fe80::1")
 		}
@@ -97,38 +98,27 @@ type keepalived struct {
 	ended   chan struct{}
 }
 
-func needKeepalived(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("keepalived"); err == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs keepalived")
-	}
-	t.Skip("needs keepalived: make test-packages installs it")
-}
-
 func (n namespace) keepalived(s shared, priority uint8) *keepalived {
-	n.t.Helper()
-	dir := n.t.TempDir()
+	n.T.Helper()
+	dir := n.T.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	if err := os.WriteFile(at("conf"), []byte(theirs(s, priority)), 0o600); err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	log, err := os.Create(at("log"))
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	defer log.Close()
-	k := &keepalived{t: n.t, shared: s, log: at("log"), ended: make(chan struct{}),
-		process: n.command("keepalived", "-n", "-l", "-D", "-P", "-f", at("conf"), "-p", at("pid"), "-r", at("vrrp.pid"))}
+	k := &keepalived{t: n.T, shared: s, log: at("log"), ended: make(chan struct{}),
+		process: n.Command("keepalived", "-n", "-l", "-D", "-P", "-f", at("conf"), "-p", at("pid"), "-r", at("vrrp.pid"))}
 	k.process.Stdout, k.process.Stderr = log, log
 	k.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := k.process.Start(); err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	go func() { defer close(k.ended); _ = k.process.Wait() }()
-	n.t.Cleanup(k.stop)
+	n.T.Cleanup(k.stop)
 	return k
 }
 
@@ -190,7 +180,7 @@ func (k *keepalived) said(name string) string {
 
 func TestKeepalivedIsBackupOfWeir(t *testing.T) {
 	t.Parallel()
-	needKeepalived(t)
+	netlab.NeedKeepalived(t)
 	left, right := newLAN(t)
 	peer := right.keepalived(fast, 100)
 	weir := left.direct(left.ours(fast, 150)...)
@@ -209,7 +199,7 @@ func TestKeepalivedIsBackupOfWeir(t *testing.T) {
 
 func TestWeirIsBackupOfKeepalived(t *testing.T) {
 	t.Parallel()
-	needKeepalived(t)
+	netlab.NeedKeepalived(t)
 	left, right := newLAN(t)
 	peer := right.keepalived(fast, 150)
 	weir := left.direct(left.ours(fast, 100)...)
@@ -231,7 +221,7 @@ func TestWeirIsBackupOfKeepalived(t *testing.T) {
 
 func TestVersion2WithKeepalived(t *testing.T) {
 	t.Parallel()
-	needKeepalived(t)
+	netlab.NeedKeepalived(t)
 	left, right := newLAN(t)
 	peer := right.keepalived(slow, 150)
 	weir := left.direct(left.ours(slow, 100)...)

@@ -8,12 +8,12 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weir-lb/weir/internal/netlab"
 )
 
 func TestMemoryIsLocked(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	netlab.NeedRoot(t)
 	if err := lockMemory(); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,118 +17,27 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/netlab"
 	"github.com/weir-lb/weir/internal/vrrp"
 )
 
 // deadline is generous: what the tests wait for takes seconds.
 const deadline = 60 * time.Second
 
-// within waits until ok is true.
 func within(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	if !waits(ok) {
-		t.Fatalf("%s: not within %s", what, deadline)
-	}
+	netlab.Within(t, deadline, what, ok)
 }
 
-func waits(ok func() bool) bool {
-	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if ok() {
-			return true
-		}
-	}
-	return false
-}
+func waits(ok func() bool) bool { return netlab.Waits(deadline, ok) }
 
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root, to make network namespaces")
-	}
-	t.Skip("needs root, to make network namespaces")
-}
-
-// namespace is a network namespace. A process that sleeps in it keeps it.
-type namespace struct {
-	t   *testing.T
-	pid int
-	own netip.Addr // on eth0
-}
-
-func newNamespace(t *testing.T) namespace {
-	t.Helper()
-	needRoot(t)
-	keeper := exec.Command("sleep", "infinity")
-	keeper.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	start(t, keeper)
-	n := namespace{t: t, pid: keeper.Process.Pid}
-	n.run("ip link set lo up")
-	n.run("sysctl -q -w net.ipv6.conf.default.accept_dad=0")
-	return n
-}
-
-// start starts a program and ends it with the test.
-func start(t *testing.T, c *exec.Cmd) {
-	t.Helper()
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = c.Process.Kill()
-		_ = c.Wait()
-	})
-}
-
-func (n namespace) command(words ...string) *exec.Cmd {
-	return exec.Command("nsenter", append([]string{fmt.Sprintf("--net=/proc/%d/ns/net", n.pid), "--"}, words...)...)
-}
-
-func (n namespace) run(command string) string {
-	n.t.Helper()
-	out, err := n.command(strings.Fields(command)...).CombinedOutput()
-	if err != nil {
-		n.t.Fatalf("%s: %v: %s", command, err, out)
-	}
-	return string(out)
-}
-
-// link is the index of eth0.
-func (n namespace) link() int {
-	n.t.Helper()
-	return n.index("eth0")
-}
-
-func (n namespace) index(link string) int {
-	n.t.Helper()
-	text, _, _ := strings.Cut(n.run("ip -o link show "+link), ":") // /sys is of the namespace that mounted it
-	index, err := strconv.Atoi(text)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	return index
-}
-
-// wire connects two namespaces: 192.0.2.1 and .2, fe80::1 and fe80::2.
-func wire(left, right namespace) {
-	left.t.Helper()
-	left.run(fmt.Sprintf("ip link add eth0 type veth peer name eth0 netns %d", right.pid))
-	for i, n := range []namespace{left, right} {
-		n.run("ip link set eth0 addrgenmode none")
-		n.run(fmt.Sprintf("ip addr add 192.0.2.%d/24 dev eth0", i+1))
-		n.run(fmt.Sprintf("ip addr add fe80::%d/64 dev eth0", i+1))
-		n.run("ip link set eth0 up")
-	}
-}
+// namespace is one with what these tests do in it.
+type namespace struct{ netlab.Namespace }
 
 func newLAN(t *testing.T) (left, right namespace) {
 	t.Helper()
-	left, right = newNamespace(t), newNamespace(t)
-	left.own, right.own = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	wire(left, right)
-	return left, right
+	one, other := netlab.NewLAN(t)
+	return namespace{one}, namespace{other}
 }
 
 // director is a Runner in a namespace.
@@ -146,28 +54,28 @@ type director struct {
 }
 
 func (n namespace) direct(wants ...model.VRRPWant) *director {
-	n.t.Helper()
+	n.T.Helper()
 	return n.directWith(nil, wants...)
 }
 
 func (n namespace) directWith(environment []string, wants ...model.VRRPWant) *director {
-	n.t.Helper()
+	n.T.Helper()
 	self, err := os.Executable()
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
-	d := &director{t: n.t, process: n.command(self), ended: make(chan struct{})}
-	d.process.Env = append(append(os.Environ(), environment...), asDirector+"="+asJSON(n.t, wants))
+	d := &director{t: n.T, process: n.Command(self), ended: make(chan struct{})}
+	d.process.Env = append(append(os.Environ(), environment...), asDirector+"="+asJSON(n.T, wants))
 	d.process.Stderr = os.Stderr
 	d.orders, err = d.process.StdinPipe()
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
 	out, err := d.process.StdoutPipe()
 	if err != nil {
-		n.t.Fatal(err)
+		n.T.Fatal(err)
 	}
-	start(n.t, d.process)
+	netlab.Start(n.T, d.process)
 	go d.read(out)
 	return d
 }
@@ -262,21 +170,21 @@ func (d *director) kill() {
 
 // front is a virtual router of 192.0.2.100, every 100 ms.
 func (n namespace) front(priority uint8) model.VRRPWant {
-	return model.VRRPWant{Link: n.link(), VirtualRouter: model.VirtualRouter{Name: "front", Interface: "eth0", ID: 51, Version: model.VRRP3, Priority: priority,
-		Advertise: 100 * time.Millisecond, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}, Preempt: true, Source: n.own}}
+	return model.VRRPWant{Link: n.Link(), VirtualRouter: model.VirtualRouter{Name: "front", Interface: "eth0", ID: 51, Version: model.VRRP3, Priority: priority,
+		Advertise: 100 * time.Millisecond, Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}, Preempt: true, Source: n.Own}}
 }
 
 // sniffs wants the next packet that a filter of tcpdump takes to be shown with some words.
 func (n namespace) sniffs(filter string, words ...string) {
-	n.t.Helper()
+	n.T.Helper()
 	command := append([]string{"timeout", "60", "tcpdump", "-nn", "-e", "-v", "-x", "-c", "1", "-i", "eth0"}, strings.Fields(filter)...)
-	out, err := n.command(command...).Output()
+	out, err := n.Command(command...).Output()
 	if err != nil {
-		n.t.Fatalf("tcpdump %s: %v", filter, err)
+		n.T.Fatalf("tcpdump %s: %v", filter, err)
 	}
 	for _, word := range words {
 		if !strings.Contains(string(out), word) {
-			n.t.Errorf("no %q in\n%s", word, out)
+			n.T.Errorf("no %q in\n%s", word, out)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/netlab"
 	"github.com/weir-lb/weir/internal/vrrp"
 )
 
@@ -143,7 +144,7 @@ func TestVirtualMACSendsAdverts(t *testing.T) {
 // both are a virtual router of each family, at virtual MACs.
 func (n namespace) both(priority uint8) []model.VRRPWant {
 	front, front6 := n.front(priority), n.front(priority)
-	front6.Name, front6.ID, front6.Addresses, front6.Source = "front6", 52, prefixes("fe80::52/64"), sourceOf("front6", n.own.String()[8:])
+	front6.Name, front6.ID, front6.Addresses, front6.Source = "front6", 52, prefixes("fe80::52/64"), sourceOf("front6", n.Own.String()[8:])
 	front.VirtualMAC, front6.VirtualMAC = true, true
 	return []model.VRRPWant{front, front6}
 }
@@ -242,12 +243,12 @@ func TestInterfaceGoesAndComesBack(t *testing.T) {
 	first.becomes(model.VRRPMaster, "front")
 	within(t, "the second knows the first", func() bool { return second.seen("front").Master.IsValid() })
 	gone := left.front(200)
-	left.run("ip link del eth0")
+	left.Run("ip link del eth0")
 	gone.Link = 0
 	first.order("follow " + asJSON(t, []model.VRRPWant{gone}))
 	first.becomes(model.VRRPFault, "front") // its advert may have failed before
 	within(t, "it knows why", func() bool { return first.seen("front").Why == "there is no interface eth0" })
-	wire(left, right)
+	netlab.Wire(left.Namespace, right.Namespace)
 	second.order("follow " + asJSON(t, []model.VRRPWant{right.front(100)}))
 	first.order("follow " + asJSON(t, []model.VRRPWant{left.front(200)}))
 	first.becomes(model.VRRPMaster, "front")
@@ -259,19 +260,19 @@ func TestRouterWithoutAddressWaitsForIt(t *testing.T) {
 	t.Parallel()
 	const gone = "interface eth0: adverts cannot come from 192.0.2.1: cannot assign requested address"
 	left, right := newLAN(t)
-	left.run("ip addr add 192.0.2.98/24 dev eth0")
-	left.run("ip addr del 192.0.2.1/24 dev eth0") // and its network's other addresses with it
-	left.run("ip addr replace 192.0.2.98/24 dev eth0")
+	left.Run("ip addr add 192.0.2.98/24 dev eth0")
+	left.Run("ip addr del 192.0.2.1/24 dev eth0") // and its network's other addresses with it
+	left.Run("ip addr replace 192.0.2.98/24 dev eth0")
 	first, second := left.direct(left.front(200)), right.direct(right.front(100))
 	first.becomes(model.VRRPFault, "front")
 	if why := first.seen("front").Why; why != gone {
 		t.Errorf("why: %q", why)
 	}
 	second.becomes(model.VRRPMaster, "front")
-	left.run("ip addr add 192.0.2.1/24 dev eth0")
+	left.Run("ip addr add 192.0.2.1/24 dev eth0")
 	first.becomes(model.VRRPMaster, "front")
-	within(t, "the second knows the first", func() bool { return second.seen("front").Master == left.own })
-	left.run("ip addr del 192.0.2.1/24 dev eth0") // it is in fault as soon as an advert does not get away
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master == left.Own })
+	left.Run("ip addr del 192.0.2.1/24 dev eth0") // it is in fault as soon as an advert does not get away
 	first.becomes(model.VRRPFault, "front")
 	second.becomes(model.VRRPMaster, "front")
 }
@@ -280,7 +281,7 @@ func TestRouterWithoutAddressWaitsForIt(t *testing.T) {
 func TestAdvertsComeFromWhereTheyShall(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
-	left.run("ip addr add 192.0.2.98/24 dev eth0")
+	left.Run("ip addr add 192.0.2.98/24 dev eth0")
 	moved, nowhere := left.front(200), left.front(200)
 	moved.Source = netip.MustParseAddr("192.0.2.98")
 	nowhere.Source, nowhere.Fault = netip.Addr{}, "interface eth0 has no IPv4 address of its own to send adverts from"
@@ -289,7 +290,7 @@ func TestAdvertsComeFromWhereTheyShall(t *testing.T) {
 		t.Helper()
 		within(t, "the second follows "+source.String(), func() bool { return second.seen("front").Master == source })
 	}
-	follows(left.own)
+	follows(left.Own)
 	first.order("follow " + asJSON(t, []model.VRRPWant{moved}))
 	follows(moved.Source)
 	first.order("follow " + asJSON(t, []model.VRRPWant{nowhere}))
@@ -300,7 +301,7 @@ func TestAdvertsComeFromWhereTheyShall(t *testing.T) {
 		t.Errorf("why: %q", why)
 	}
 	first.order("follow " + asJSON(t, []model.VRRPWant{left.front(200)}))
-	follows(left.own)
+	follows(left.Own)
 }
 
 func TestOthersOfTheSameIDAreToldAndNotObeyed(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 // front6 is a virtual router of IPv6.
 func (n namespace) front6(priority uint8) model.VRRPWant {
 	r := n.front(priority)
-	r.Addresses, r.Source = prefixes("fe80::51/64", "2001:db8::51/64"), sourceOf("front6", n.own.String()[8:])
+	r.Addresses, r.Source = prefixes("fe80::51/64", "2001:db8::51/64"), sourceOf("front6", n.Own.String()[8:])
 	return r
 }
 
@@ -39,10 +39,10 @@ func TestWitnessesAreAskedOnTheLink(t *testing.T) {
 			first.kill()
 			within(t, "it is held back", func() bool { return strings.HasPrefix(second.seen("front").Held, "no witness answers") })
 			length := "/" + map[bool]string{true: "32", false: "128"}[netip.MustParseAddr(c.vip).Is4()]
-			left.run("ip addr add " + c.vip + length + " dev eth0")
+			left.Run("ip addr add " + c.vip + length + " dev eth0")
 			within(t, "it hears who has the address", func() bool { return strings.Contains(second.seen("front").Held, "answers for "+c.vip) })
-			left.run("ip addr add " + c.witness + length + " dev eth0")
-			left.run("ip addr del " + c.vip + length + " dev eth0")
+			left.Run("ip addr add " + c.witness + length + " dev eth0")
+			left.Run("ip addr del " + c.vip + length + " dev eth0")
 			second.becomes(model.VRRPMaster, "front")
 			if why := second.seen("front").Why; strings.Contains(why, "no witness") {
 				t.Errorf("why: %s", why)
@@ -59,38 +59,38 @@ func TestCableBringsAdverts(t *testing.T) {
 	above, below := left.by(left.front(200), right), right.by(right.front(100), left)
 	first, second := left.direct(above), right.direct(below)
 	first.becomes(model.VRRPMaster, "front")
-	within(t, "the second knows the first", func() bool { return second.seen("front").Master == left.own })
-	right.run("nft add table inet deaf")
-	right.run("nft add chain inet deaf in { type filter hook input priority 0 ; }")
-	right.run("nft add rule inet deaf in iifname eth0 ip protocol 112 drop")
+	within(t, "the second knows the first", func() bool { return second.seen("front").Master == left.Own })
+	right.Run("nft add table inet deaf")
+	right.Run("nft add chain inet deaf in { type filter hook input priority 0 ; }")
+	right.Run("nft add rule inet deaf in iifname eth0 ip protocol 112 drop")
 	within(t, "it tells which is silent", func() bool {
 		return second.seen("front").Silent == "eth0 brings no advert of 192.0.2.1, who is heard otherwise"
 	})
-	if now := second.seen("front"); now.State != model.VRRPBackup || now.Master != left.own {
+	if now := second.seen("front"); now.State != model.VRRPBackup || now.Master != left.Own {
 		t.Errorf("%+v", now)
 	}
-	right.run("ip link set eth1 down")
+	right.Run("ip link set eth1 down")
 	second.becomes(model.VRRPMaster, "front")
 }
 
 // cable connects two namespaces by eth1.
 func (n namespace) cable(other namespace) {
-	n.t.Helper()
-	n.run("ip link add eth1 type veth peer name eth1 netns " + strconv.Itoa(other.pid))
+	n.T.Helper()
+	n.Run("ip link add eth1 type veth peer name eth1 netns " + strconv.Itoa(other.PID))
 	for _, each := range []namespace{n, other} {
-		each.run("ip addr add " + each.onCable().String() + "/24 dev eth1")
-		each.run("ip link set eth1 up")
+		each.Run("ip addr add " + each.onCable().String() + "/24 dev eth1")
+		each.Run("ip link set eth1 up")
 	}
 }
 
 func (n namespace) onCable() netip.Addr {
-	b := n.own.As4()
+	b := n.Own.As4()
 	return netip.AddrFrom4([4]byte{198, 51, 100, b[3]})
 }
 
 // by is a virtual router with a path by the cable.
 func (n namespace) by(want model.VRRPWant, other namespace) model.VRRPWant {
-	path := model.VRRPPath{Interface: "eth1", Peer: other.onCable(), Director: other.own, Source: n.onCable()}
-	want.Paths, want.Ways = []model.VRRPPath{path}, []model.VRRPWay{{VRRPPath: path, Link: n.index("eth1")}}
+	path := model.VRRPPath{Interface: "eth1", Peer: other.onCable(), Director: other.Own, Source: n.onCable()}
+	want.Paths, want.Ways = []model.VRRPPath{path}, []model.VRRPWay{{VRRPPath: path, Link: n.Index("eth1")}}
 	return want
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/netlab"
 )
 
 // needIPVS is for the real one, which few kernels have: `make test-vm` boots one that has, and asks for these tests.
@@ -45,12 +46,12 @@ const services = `
 `
 
 func (n namespace) ipvsadm(arguments string) string {
-	n.t.Helper()
-	return n.run("ipvsadm " + arguments)
+	n.T.Helper()
+	return n.Run("ipvsadm " + arguments)
 }
 
 func (n namespace) restore(rules string) {
-	n.t.Helper()
+	n.T.Helper()
 	for line := range strings.Lines(strings.TrimSpace(rules)) {
 		n.ipvsadm(strings.TrimSpace(line))
 	}
@@ -60,7 +61,7 @@ var rowOfConnection = regexp.MustCompile(`(?m)^(TCP|UDP|IP ) +([0-9:]+) +(\S+) +
 
 // connections are what `ipvsadm -Lnc` lists, without times, in order.
 func (n namespace) connections() (rows []string) {
-	n.t.Helper()
+	n.T.Helper()
 	for _, row := range rowOfConnection.FindAllStringSubmatch(n.ipvsadm("-Lnc"), -1) {
 		rows = append(rows, strings.Join(append([]string{strings.TrimSpace(row[1])}, row[3:]...), " "))
 	}
@@ -131,25 +132,25 @@ func TestTheKernelTakesOver(t *testing.T) {
 
 // countsThem fails if a connection is not its server's, active or inactive, by the method that the director has itself.
 func (n namespace) countsThem() {
-	n.t.Helper()
+	n.T.Helper()
 	list := n.ipvsadm("-Ln")
 	for _, row := range []string{
 		`10\.1\.0\.12:80 +Route +1 +1 +2 `, `10\.1\.0\.12:80 +Tunnel +1 +0 +1 `, `10\.1\.0\.12:0 +Masq +1 +1 +0 `,
 		`\[fd00:b::12\]:80 +Masq +1 +0 +3 `,
 	} {
 		if !regexp.MustCompile(row).MatchString(list) {
-			n.t.Errorf("nothing is like %s of\n%s", row, list)
+			n.T.Errorf("nothing is like %s of\n%s", row, list)
 		}
 	}
 }
 
 // remembersThem fails if they do not expire when they would here: what was told is ten minutes.
 func (n namespace) remembersThem() {
-	n.t.Helper()
+	n.T.Helper()
 	for _, row := range rowOfConnection.FindAllStringSubmatch(n.ipvsadm("-Lnc"), -1) {
 		left, err := time.ParseDuration(strings.Replace(row[2], ":", "m", 1) + "s")
 		if err != nil || left > 10*time.Minute || left < 8*time.Minute {
-			n.t.Errorf("%s has %s left", row[0], row[2])
+			n.T.Errorf("%s has %s left", row[0], row[2])
 		}
 	}
 }
@@ -179,15 +180,15 @@ func TestTheKernelHearsABurstWhole(t *testing.T) {
 func TestTheKernelTells(t *testing.T) {
 	needIPVS(t)
 	left, right := newLAN(t)
-	server := newNamespace(t)
-	right.run(fmt.Sprintf("ip link add eth1 type veth peer name eth0 netns %d", server.pid))
-	right.run("ip addr add 198.51.100.1/24 dev eth1")
-	right.run("ip link set eth1 up")
-	server.run("ip addr add 198.51.100.2/24 dev eth0")
-	server.run("ip link set eth0 up")
-	server.run("ip route add default via 198.51.100.1")
+	server := namespace{netlab.NewNamespace(t)}
+	right.Run(fmt.Sprintf("ip link add eth1 type veth peer name eth0 netns %d", server.PID))
+	right.Run("ip addr add 198.51.100.1/24 dev eth1")
+	right.Run("ip link set eth1 up")
+	server.Run("ip addr add 198.51.100.2/24 dev eth0")
+	server.Run("ip link set eth0 up")
+	server.Run("ip route add default via 198.51.100.1")
 	server.works()
-	right.run("ip addr add 192.0.2.100/32 dev eth0")
+	right.Run("ip addr add 192.0.2.100/32 dev eth0")
 	right.sysctl("ipv4/ip_forward", "1")
 	right.restore(`
 -A -t 192.0.2.100:80 -s rr -p 100

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/netlab"
 )
 
 // table is a connection table without a kernel.
@@ -75,12 +76,12 @@ func known() Marks {
 
 // begin runs one in a namespace until the test ends.
 func (n namespace) begin(t *table, want Want) (*Runner, func() string) {
-	n.t.Helper()
+	n.T.Helper()
 	r := NewRunner(t, slog.New(slog.DiscardHandler))
 	r.Use(known())
 	var mu sync.Mutex
 	said := "nothing yet"
-	ctx, cancel := context.WithCancel(n.t.Context())
+	ctx, cancel := context.WithCancel(n.T.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -88,7 +89,7 @@ func (n namespace) begin(t *table, want Want) (*Runner, func() string) {
 			return r.runHere(ctx, want, func(fault string) { mu.Lock(); said = fault; mu.Unlock() })
 		})
 	}()
-	n.t.Cleanup(func() { cancel(); <-done })
+	n.T.Cleanup(func() { cancel(); <-done })
 	return r, func() string { mu.Lock(); defer mu.Unlock(); return said }
 }
 
@@ -99,7 +100,7 @@ func (r *Runner) runHere(ctx context.Context, want Want, out func(string)) error
 }
 
 func TestWhatIsServedIsTold(t *testing.T) {
-	needRoot(t)
+	netlab.NeedRoot(t)
 	left, right := newLAN(t)
 	want := Want{Config: Config{Interface: "eth0", SyncID: 7}, Send: true, Receive: true}
 	backup := &table{}

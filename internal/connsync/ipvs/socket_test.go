@@ -218,12 +218,12 @@ func TestASendEndsWithItsContext(t *testing.T) {
 func TestWhatCannotGoIsCounted(t *testing.T) {
 	left, _ := newLAN(t)
 	here := left.open(Config{})
-	left.run("ip link set eth0 down")
+	left.Run("ip link set eth0 down")
 	err := here.Send(t.Context(), slices.Values(many(100)))
 	if got := here.Counts(); err == nil || got.Unsent != 3 || got.Sent != 0 {
 		t.Errorf("%v, %+v", err, got)
 	}
-	left.run("ip link set eth0 up")
+	left.Run("ip link set eth0 up")
 	left.works()
 	if err := here.Send(t.Context(), slices.Values(many(1))); err != nil {
 		t.Error(err)
