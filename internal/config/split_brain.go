@@ -203,12 +203,7 @@ func (s scope) routerFence(n *yaml.Node) (out model.Fence) {
 
 // checkSplitBrain refuses what moves with another virtual router, and a second fence of one group: it would run twice.
 func (f *file) checkSplitBrain(routers []router) {
-	owners, fences := map[onLink]router{}, map[string]router{}
-	for _, r := range routers {
-		for _, a := range r.addresses {
-			owners[r.place(a.Addr())] = r
-		}
-	}
+	owners, fences := routersAt(routers), map[string]router{}
 	for _, r := range routers {
 		for _, a := range slices.Concat(r.witness, r.steady) {
 			if owner, moves := owners[r.place(a.Addr())]; moves && owner.name != r.name {

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"fmt"
 	"maps"
 
 	"github.com/weir-lb/weir/internal/bfd"
@@ -33,7 +34,13 @@ func fromSessions(counts map[string]bfd.Counts, strangers map[bfd.Reason]uint64)
 	return out
 }
 
-func named(counts map[bfd.Reason]uint64) map[string]uint64 {
+// reason is why something that came was not taken.
+type reason interface {
+	comparable
+	fmt.Stringer
+}
+
+func named[R reason](counts map[R]uint64) map[string]uint64 {
 	out := map[string]uint64{}
 	for why, n := range counts {
 		out[why.String()] = n

@@ -322,11 +322,7 @@ func renew(path *dataplane.Dataplane) vrrp.Lease {
 func fromRouters(counts map[string]vrrp.Counts) map[string]report.RouterCounts {
 	out := map[string]report.RouterCounts{}
 	for name, c := range counts {
-		discarded := map[string]uint64{}
-		for why, n := range c.Discarded {
-			discarded[why.String()] = n
-		}
-		out[name] = report.RouterCounts{Sent: c.Sent, Unsent: c.Unsent, Received: c.Received, Discarded: discarded}
+		out[name] = report.RouterCounts{Sent: c.Sent, Unsent: c.Unsent, Received: c.Received, Discarded: named(c.Discarded)}
 	}
 	return out
 }

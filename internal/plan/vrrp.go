@@ -45,14 +45,9 @@ func virtualRouters(spec model.Spec, seen model.Seen, standings map[model.Servic
 func waysOf(spec model.Spec, r model.VirtualRouter, network model.Network) (out []model.VRRPWay) {
 	for _, p := range r.Paths {
 		way := model.VRRPWay{VRRPPath: p}
-		link, found := linkByName(network, p.Interface)
-		way.Link = link.Index
-		switch {
-		case !found:
-			way.Fault = "interface " + p.Interface + " is missing"
-		case !link.Up:
-			way.Fault = "interface " + p.Interface + " is down"
-		default:
+		link, wrong := linkOf(network, p.Interface)
+		way.Link, way.Fault = link.Index, wrong
+		if wrong == "" {
 			way.Source, way.Fault = wayFrom(spec, p, network, link)
 		}
 		out = append(out, way)
@@ -297,7 +292,7 @@ func routerProblems(spec model.Spec, routers []model.VRRPWant, seen map[string]m
 func heldFix(r model.VRRPWant) string {
 	fix := "see what the other director says (`weir vrrp`): if it is master, mend the way of its adverts; if it is dead and this one is not cut off, correct `witness:` and `weir reload`"
 	if r.Fence.Path != "" {
-		fix += "; when the other one is surely off, `systemctl restart weir` here takes over without the fence"
+		fix += "; when the other one is surely off, take `fence:` out and `weir reload`"
 	}
 	return fix
 }

@@ -117,6 +117,9 @@ func TestFaultForgetsNoFence(t *testing.T) {
 	b = missing().wants(of(100, fenced), "eth0 is down").ends("no power").wants(of(100, fenced), "")
 	b.pass(time.Minute).is(model.VRRPBackup, "but the fence has failed: no power")
 
+	b = missing().wants(of(100, fenced), "eth0 is down").ends("").wants(of(100, fenced), "")
+	b.pass(time.Minute).is(model.VRRPBackup, "makes it harmless first")
+
 	b = begun(t, of(100, fenced)).hears(right, said(200)).pass(time.Second)
 	blinks(b).is(model.VRRPBackup, "makes it harmless first")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -144,7 +145,7 @@ func (m *machine) answer(now time.Time, address netip.Addr, mac model.MAC) {
 	case !m.asks():
 	case address == m.asked() && m.seen.State == model.VRRPBackup:
 		w.claimed, w.claimer = now, mac
-	case m.isWitness(address):
+	case slices.Contains(m.want.Witness, address):
 		if w.answered.IsZero() || w.unheard > witnessGone {
 			w.since = now
 		}
@@ -153,15 +154,6 @@ func (m *machine) answer(now time.Time, address netip.Addr, mac model.MAC) {
 			m.due = now
 		}
 	}
-}
-
-func (m *machine) isWitness(address netip.Addr) bool {
-	for _, each := range m.want.Witness {
-		if each == address {
-			return true
-		}
-	}
-	return false
 }
 
 // asked is the address of which it is asked who has it. The last one is no link-local one, if any is not.
