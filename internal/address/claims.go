@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/newest"
 )
 
 const (
@@ -40,23 +41,16 @@ const (
 //	ARP, neighbour advertisements ─► hear ─► every 100 ms: who has it? ─► out, when it is insisted on, and has ended
 type ClaimObserver struct {
 	log    *slog.Logger
-	follow chan []model.VIP // a mailbox: the newest list
+	follow newest.Box[[]model.VIP]
 }
 
 func NewClaimObserver(log *slog.Logger) *ClaimObserver {
-	return &ClaimObserver{log: log, follow: make(chan []model.VIP, 1)}
+	return &ClaimObserver{log: log, follow: newest.NewBox[[]model.VIP]()}
 }
 
 // Follow says which addresses this host holds. The newest list wins.
 func (o *ClaimObserver) Follow(vips []model.VIP) {
-	vips = slices.Clone(vips)
-	for {
-		select {
-		case o.follow <- vips:
-			return
-		case <-o.follow: // nobody wants the older one any more
-		}
-	}
+	o.follow.Put(slices.Clone(vips))
 }
 
 // Run hands out all claims whenever they have changed, until ctx is done. It hears what comes to the network

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/newest"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 //	Follow ─────────────────────────┘        every 30 s, and after lost events: from scratch
 type Observer struct {
 	log    *slog.Logger
-	follow chan followed // a mailbox: the newest one
+	follow newest.Box[followed]
 }
 
 // followed is what is wanted to be known beside links.
@@ -37,20 +38,13 @@ type followed struct {
 }
 
 func NewObserver(log *slog.Logger) *Observer {
-	return &Observer{log: log, follow: make(chan followed, 1)}
+	return &Observer{log: log, follow: newest.NewBox[followed]()}
 }
 
 // Follow says to which addresses the ways and neighbours are wanted, and of which routes whether they are there. The
 // newest lists win.
 func (o *Observer) Follow(addresses []model.Addr, tracked ...model.TrackRoute) {
-	newest := followed{slices.Clone(addresses), slices.Clone(tracked)}
-	for {
-		select {
-		case o.follow <- newest:
-			return
-		case <-o.follow: // nobody wants the older one any more
-		}
-	}
+	o.follow.Put(followed{slices.Clone(addresses), slices.Clone(tracked)})
 }
 
 // Run hands out the network as it is, at first and whenever something changed, until ctx is done.

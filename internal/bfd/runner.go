@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/newest"
 )
 
 // Runner runs each session that it follows.
@@ -17,7 +18,7 @@ import (
 //	Follow ──► Run ──► speaker (one thread for all) ──► news ──► out
 type Runner struct {
 	log    *slog.Logger
-	wanted chan []model.BFDWant // a mailbox: the newest list
+	wanted newest.Box[[]model.BFDWant]
 	news   *news
 
 	mu      sync.Mutex
@@ -26,19 +27,12 @@ type Runner struct {
 
 // NewRunner makes one that follows nobody yet.
 func NewRunner(log *slog.Logger) *Runner {
-	return &Runner{log: log, wanted: make(chan []model.BFDWant, 1), news: newNews()}
+	return &Runner{log: log, wanted: newest.NewBox[[]model.BFDWant](), news: newNews()}
 }
 
 // Follow says which sessions shall run, and how. The newest list wins.
 func (r *Runner) Follow(wants []model.BFDWant) {
-	wants = slices.Clone(wants)
-	for {
-		select {
-		case r.wanted <- wants:
-			return
-		case <-r.wanted: // nobody wants the older one any more
-		}
-	}
+	r.wanted.Put(slices.Clone(wants))
 }
 
 // Run hands out what becomes of the sessions, each change in its order, until ctx is done. Then each peer that is

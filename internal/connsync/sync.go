@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/newest"
 )
 
 // Sync tells peers of connections, and takes in what they tell.
@@ -27,7 +28,7 @@ import (
 type Sync struct {
 	log     *slog.Logger
 	table   Table
-	follow  chan Want // a mailbox: the newest
+	follow  newest.Box[Want]
 	flushes chan flush
 	news    *news
 	failed  string // for what it is not known what has changed; of the collector
@@ -63,20 +64,14 @@ const (
 
 // New makes one that follows nobody yet.
 func New(table Table, log *slog.Logger) *Sync {
-	return &Sync{log: log, table: table, follow: make(chan Want, 1), flushes: make(chan flush), news: newNews(),
+	return &Sync{log: log, table: table, follow: newest.NewBox[Want](), flushes: make(chan flush), news: newNews(),
 		role: RoleNone, peers: map[netip.AddrPort]*peer{}}
 }
 
 // Follow says with whom connections are shared from now on. The newest wins.
 func (s *Sync) Follow(want Want) {
 	want.Peers = slices.Clone(want.Peers)
-	for {
-		select {
-		case s.follow <- want:
-			return
-		case <-s.follow: // nobody wants the older one any more
-		}
-	}
+	s.follow.Put(want)
 }
 
 // Serve says what this director serves from now on: of what the table says that it does, this is how much. It waits for

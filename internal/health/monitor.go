@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/newest"
 )
 
 // Verdicts that come together are told together: a rack that dies is one change, although its checks ask a
@@ -47,25 +48,18 @@ func (b *burst) wait(now time.Time) time.Duration {
 type Monitor struct {
 	log    *slog.Logger
 	memory Memory
-	follow chan []model.CheckKey // a mailbox: the newest list
+	follow newest.Box[[]model.CheckKey]
 	ways   *ways
 }
 
 // NewMonitor begins with what is remembered of the time before, until checks have verdicts of their own.
 func NewMonitor(memory Memory, log *slog.Logger) *Monitor {
-	return &Monitor{log: log, memory: memory, follow: make(chan []model.CheckKey, 1), ways: newWays()}
+	return &Monitor{log: log, memory: memory, follow: newest.NewBox[[]model.CheckKey](), ways: newWays()}
 }
 
 // Follow says which checks are wanted. The newest list wins.
 func (m *Monitor) Follow(keys []model.CheckKey) {
-	keys = slices.Clone(keys)
-	for {
-		select {
-		case m.follow <- keys:
-			return
-		case <-m.follow: // nobody wants the older one any more
-		}
-	}
+	m.follow.Put(slices.Clone(keys))
 }
 
 // Ways says how detours are gone now; a check whose detour is not among them waits. The map is not changed any more.

@@ -13,7 +13,8 @@ var table = map[string][]string{
 	// Nouns and tools, below everything.
 	"internal/model":     {},
 	"internal/packet":    {},
-	"internal/reconcile": {},
+	"internal/newest":    {},
+	"internal/reconcile": {"internal/newest"},
 	"internal/suggest":   {},
 	"internal/trust":     {},
 	"internal/ledger":    {},
@@ -32,16 +33,16 @@ var table = map[string][]string{
 
 	// What goes on.
 	"internal/program":       {"internal/trust"},
-	"internal/health":        {"internal/model", "internal/program", "internal/trust"},
-	"internal/process":       {"internal/model"},
+	"internal/health":        {"internal/model", "internal/newest", "internal/program", "internal/trust"},
+	"internal/process":       {"internal/model", "internal/newest"},
 	"internal/notify":        {"internal/model", "internal/program", "internal/trust"},
-	"internal/vrrp":          {"internal/model", "internal/packet", "internal/program", "internal/trust", "internal/urgent"},
-	"internal/bfd":           {"internal/model", "internal/urgent"},
-	"internal/connsync":      {"internal/model", "internal/trust"},
-	"internal/connsync/ipvs": {"internal/model"},
+	"internal/vrrp":          {"internal/model", "internal/newest", "internal/packet", "internal/program", "internal/trust", "internal/urgent"},
+	"internal/bfd":           {"internal/model", "internal/newest", "internal/urgent"},
+	"internal/connsync":      {"internal/model", "internal/newest", "internal/trust"},
+	"internal/connsync/ipvs": {"internal/model", "internal/newest"},
 
 	// What makes the kernel equal to what is wanted.
-	"internal/address":    {"internal/model", "internal/packet"},
+	"internal/address":    {"internal/model", "internal/newest", "internal/packet"},
 	"internal/dataplane":  {"internal/model", "internal/packet", "internal/sched"},
 	"internal/announce":   {"internal/model"},
 	"internal/realserver": {"internal/model", "internal/address", "internal/dataplane", "api"},

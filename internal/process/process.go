@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/newest"
 )
 
 const (
@@ -32,23 +33,16 @@ const (
 type Watcher struct {
 	log    *slog.Logger
 	root   string // where processes are listed
-	follow chan []model.TrackProcess
+	follow newest.Box[[]model.TrackProcess]
 }
 
 func NewWatcher(log *slog.Logger) *Watcher {
-	return &Watcher{log: log, root: "/proc", follow: make(chan []model.TrackProcess, 1)}
+	return &Watcher{log: log, root: "/proc", follow: newest.NewBox[[]model.TrackProcess]()}
 }
 
 // Follow says which are tracked. The newest list wins.
 func (w *Watcher) Follow(tracked []model.TrackProcess) {
-	tracked = slices.Clone(tracked)
-	for {
-		select {
-		case w.follow <- tracked:
-			return
-		case <-w.follow: // nobody wants the older one any more
-		}
-	}
+	w.follow.Put(slices.Clone(tracked))
 }
 
 // Run hands out how all that are tracked stand, at first and whenever that has changed, until ctx is done. out must not

@@ -9,6 +9,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/weir-lb/weir/internal/newest"
 )
 
 // Pauses between attempts: after a failure they double from the first to the last; after a success
@@ -32,22 +34,16 @@ type Loop[W any] struct {
 	target Target[W]
 	done   func(want W, err error) // told after each attempt
 	log    *slog.Logger
-	newest chan W // holds at most one: a slow target skips the stale ones
+	wants  newest.Box[W] // a slow target skips the stale ones
 }
 
 // NewLoop makes a loop; done is called from Run's goroutine after each attempt.
 func NewLoop[W any](name string, target Target[W], done func(W, error), log *slog.Logger) *Loop[W] {
-	return &Loop[W]{name: name, target: target, done: done, log: log, newest: make(chan W, 1)}
+	return &Loop[W]{name: name, target: target, done: done, log: log, wants: newest.NewBox[W]()}
 }
 
-// Want replaces what is wanted. It never blocks; one goroutine calls it.
-func (l *Loop[W]) Want(w W) {
-	select {
-	case <-l.newest:
-	default:
-	}
-	l.newest <- w
-}
+// Want replaces what is wanted. It never blocks.
+func (l *Loop[W]) Want(w W) { l.wants.Put(w) }
 
 // Run applies wants until ctx ends.
 func (l *Loop[W]) Run(ctx context.Context) error {
@@ -60,7 +56,7 @@ func (l *Loop[W]) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case want = <-l.newest:
+		case want = <-l.wants:
 			pause = firstRetry
 		case <-wake.C:
 		}

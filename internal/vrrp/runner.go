@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/newest"
 )
 
 // Want is a virtual router as it shall run, and the keys of its directors.
@@ -27,7 +28,7 @@ type Want struct {
 type Runner struct {
 	log    *slog.Logger
 	lease  Lease
-	follow chan []Want // a mailbox: the newest list
+	follow newest.Box[[]Want]
 	news   *news
 	locked sync.Once // the memory, as soon as there is a virtual router
 
@@ -58,19 +59,12 @@ type Lease func(name string, holds time.Duration) error
 
 // NewRunner makes one that follows nobody yet.
 func NewRunner(lease Lease, log *slog.Logger) *Runner {
-	return &Runner{log: log, lease: lease, follow: make(chan []Want, 1), news: newNews(), routers: map[string]*router{}, groups: map[string]*group{}}
+	return &Runner{log: log, lease: lease, follow: newest.NewBox[[]Want](), news: newNews(), routers: map[string]*router{}, groups: map[string]*group{}}
 }
 
 // Follow says which virtual routers shall run, and how. The newest list wins.
 func (r *Runner) Follow(wants []Want) {
-	wants = slices.Clone(wants)
-	for {
-		select {
-		case r.follow <- wants:
-			return
-		case <-r.follow: // nobody wants the older one any more
-		}
-	}
+	r.follow.Put(slices.Clone(wants))
 }
 
 // Run hands out what becomes of the virtual routers, each change in its order, until ctx is done or one cannot be

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/newest"
 )
 
 // Runner speaks with directors of LVS, and tries again where it cannot.
@@ -23,7 +24,7 @@ import (
 type Runner struct {
 	log    *slog.Logger
 	table  Table
-	follow chan Want // a mailbox: the newest
+	follow newest.Box[Want]
 	news   chan struct{}
 
 	mu       sync.Mutex // guards what follows
@@ -59,19 +60,13 @@ const (
 
 // NewRunner makes one that speaks with nobody yet.
 func NewRunner(table Table, log *slog.Logger) *Runner {
-	return &Runner{log: log, table: table, follow: make(chan Want, 1), news: make(chan struct{}, 1), rejected: map[model.Refusal]uint64{}}
+	return &Runner{log: log, table: table, follow: newest.NewBox[Want](), news: make(chan struct{}, 1), rejected: map[model.Refusal]uint64{}}
 }
 
 // Follow says how directors of LVS are spoken with from now on. The newest wins.
 func (r *Runner) Follow(want Want) {
 	want.From = slices.Clone(want.From)
-	for {
-		select {
-		case r.follow <- want:
-			return
-		case <-r.follow: // nobody wants the older one any more
-		}
-	}
+	r.follow.Put(want)
 }
 
 // Use says which services there are from now on.
