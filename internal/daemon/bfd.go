@@ -27,9 +27,9 @@ func (d *daemon) sessionChanged(c bfd.Change) {
 }
 
 func fromSessions(counts map[string]bfd.Counts, strangers map[bfd.Reason]uint64) report.BFDReadings {
-	out := report.BFDReadings{Sessions: map[string]report.BFDCounts{}, Strangers: named(strangers)}
+	out := report.BFDReadings{Sessions: map[string]report.PacketCounts{}, Strangers: named(strangers)}
 	for name, c := range counts {
-		out.Sessions[name] = report.BFDCounts{Sent: c.Sent, Unsent: c.Unsent, Received: c.Received, Discarded: named(c.Discarded)}
+		out.Sessions[name] = report.PacketCounts{Sent: c.Sent, Unsent: c.Unsent, Received: c.Received, Discarded: named(c.Discarded)}
 	}
 	return out
 }

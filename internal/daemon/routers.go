@@ -319,10 +319,10 @@ func renew(path *dataplane.Dataplane) vrrp.Lease {
 	}
 }
 
-func fromRouters(counts map[string]vrrp.Counts) map[string]report.RouterCounts {
-	out := map[string]report.RouterCounts{}
+func fromRouters(counts map[string]vrrp.Counts) map[string]report.PacketCounts {
+	out := map[string]report.PacketCounts{}
 	for name, c := range counts {
-		out[name] = report.RouterCounts{Sent: c.Sent, Unsent: c.Unsent, Received: c.Received, Discarded: named(c.Discarded)}
+		out[name] = report.PacketCounts{Sent: c.Sent, Unsent: c.Unsent, Received: c.Received, Discarded: named(c.Discarded)}
 	}
 	return out
 }

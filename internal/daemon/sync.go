@@ -264,12 +264,8 @@ func fromStates(states []connsync.State) map[model.Addr]report.SyncCounts {
 	out := map[model.Addr]report.SyncCounts{}
 	for _, s := range states {
 		c := s.Counts
-		refused := map[string]uint64{}
-		for why, n := range c.Refused {
-			refused[why.String()] = n
-		}
 		out[s.Peer.Addr()] = report.SyncCounts{Lag: s.Lag, Queue: uint64(s.Queue), Sent: c.Sent, Unsent: c.Unsent, Received: c.Received,
-			Lost: c.Lost, Refused: refused, Dropped: c.Dropped, Rejected: maps.Clone(c.Rejected)}
+			Lost: c.Lost, Refused: named(c.Refused), Dropped: c.Dropped, Rejected: maps.Clone(c.Rejected)}
 	}
 	return out
 }

@@ -47,10 +47,6 @@ func marksOf(services []model.ServiceWant) ipvs.Marks {
 }
 
 func fromIPVS(c ipvs.Counts) report.SyncCounts {
-	refused := map[string]uint64{}
-	for why, n := range c.Refused {
-		refused[why.String()] = n
-	}
-	return report.SyncCounts{Sent: c.Sent, Unsent: c.Unsent, Received: c.Heard, Lost: c.Overrun, Refused: refused,
+	return report.SyncCounts{Sent: c.Sent, Unsent: c.Unsent, Received: c.Heard, Lost: c.Overrun, Refused: named(c.Refused),
 		Dropped: c.Dropped, Rejected: maps.Clone(c.Rejected)}
 }

@@ -17,7 +17,7 @@ import (
 // TestSessionsAreThoseOfThePlan, in its order, with what was seen and counted of each; what is nobody's stands apart.
 func TestSessionsAreThoseOfThePlan(t *testing.T) {
 	peer, own, since := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), time.Date(2026, 11, 26, 6, 0, 0, 0, time.UTC)
-	counts := report.BFDCounts{Sent: 1, Unsent: 2, Received: 3, Discarded: map[string]uint64{"ttl": 4}}
+	counts := report.PacketCounts{Sent: 1, Unsent: 2, Received: 3, Discarded: map[string]uint64{"ttl": 4}}
 	in := report.Input{
 		Desired: model.Desired{BFD: []model.BFDWant{
 			{BFDSession: model.BFDSession{Name: "new", Interface: "eth1", Peer: peer}},
@@ -26,7 +26,7 @@ func TestSessionsAreThoseOfThePlan(t *testing.T) {
 		Seen: model.Seen{BFD: map[string]model.BFDSeen{
 			"uplink": {State: model.BFDUp, Since: since, Why: "heard", Interval: time.Second, Detects: 3 * time.Second}, "old": {State: model.BFDUp},
 		}},
-		Readings: report.Readings{BFD: report.BFDReadings{Sessions: map[string]report.BFDCounts{"uplink": counts, "old": counts}, Strangers: map[string]uint64{"session": 5}}},
+		Readings: report.Readings{BFD: report.BFDReadings{Sessions: map[string]report.PacketCounts{"uplink": counts, "old": counts}, Strangers: map[string]uint64{"session": 5}}},
 	}
 	got := report.Make(in)
 	want := []report.Session{

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 
@@ -20,7 +21,7 @@ type Readings struct {
 	Rates      Estimates
 	Verdicts   []VerdictCount          // in the order of the path, those that are 0 too
 	Notices    []NoticeCount           // in the order of the configuration
-	VRRP       map[string]RouterCounts // by the name of the virtual router
+	VRRP       map[string]PacketCounts // by the name of the virtual router
 	BFD        BFDReadings
 	Sync       SyncReadings
 }
@@ -38,6 +39,19 @@ type Counts struct {
 	BytesIn     uint64 // of IP packets
 	PacketsOut  uint64 // to clients; NAT only, other answers do not pass here
 	BytesOut    uint64
+}
+
+// PacketCounts are the adverts of a virtual router, or the packets of a BFD session, since the daemon began to run it.
+type PacketCounts struct {
+	Sent      uint64
+	Unsent    uint64            // that the kernel did not take
+	Received  uint64            // those that counted
+	Discarded map[string]uint64 // by why they did not
+}
+
+func (c PacketCounts) clone() PacketCounts {
+	c.Discarded = maps.Clone(c.Discarded)
+	return c
 }
 
 // ServerReading is what the maps say of one server.

@@ -3,7 +3,6 @@
 package report
 
 import (
-	"maps"
 	"net/netip"
 	"time"
 
@@ -33,29 +32,20 @@ type Router struct {
 	Held           string // why it does not take over from a silent master; "": nothing keeps it from that
 	Routes         []model.VirtualRoute
 	Conflict       string // what somebody on the link advertises that cannot be right; "": nothing of late
-	Counts         RouterCounts
-}
-
-// RouterCounts are adverts of one virtual router, since the daemon began to run it.
-type RouterCounts struct {
-	Sent      uint64
-	Unsent    uint64            // that the kernel did not take
-	Received  uint64            // those that were believed
-	Discarded map[string]uint64 // by why they were not
+	Counts         PacketCounts
 }
 
 // routers are in the order of the configuration.
 func routers(in Input) (out []Router) {
 	for _, want := range in.Desired.VRRP {
 		seen := in.Seen.VRRP[want.Name]
-		counts := in.Readings.VRRP[want.Name]
-		counts.Discarded = maps.Clone(counts.Discarded)
 		out = append(out, Router{
 			Name: want.Name, Interface: want.Interface, ID: want.ID, Version: want.Version, Advertise: want.Advertise,
 			State: seen.State, Since: seen.Since, Why: waiting(want, seen), Priority: want.Priority,
 			Written: want.Written, Tracked: want.Tracked, Group: want.Group,
 			Master: seen.Master, MasterPriority: seen.Priority,
-			Addresses: want.Addresses, MAC: want.MAC(), Auth: want.Auth, Silent: seen.Silent, Held: seen.Held, Routes: want.Routes, Conflict: seen.Conflict, Counts: counts,
+			Addresses: want.Addresses, MAC: want.MAC(), Auth: want.Auth, Silent: seen.Silent, Held: seen.Held, Routes: want.Routes, Conflict: seen.Conflict,
+			Counts: in.Readings.VRRP[want.Name].clone(),
 		})
 	}
 	return out

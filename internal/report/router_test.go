@@ -61,12 +61,12 @@ func TestRoutersSayHowTheyStand(t *testing.T) {
 		State: model.VRRPBackup, Since: now, Why: "192.0.2.2 advertises 200", Master: netip.MustParseAddr("192.0.2.2"), Priority: 200, Silent: "eth1 brings nothing", Held: "no witness answers", Conflict: "who?",
 	}}, "VI_1")
 	in.Desired.VRRP[0].Written, in.Desired.VRRP[0].Tracked, in.Desired.VRRP[0].Group = 150, "eth1 is down (-50)", "pair"
-	in.Readings.VRRP = map[string]report.RouterCounts{"VI_1": {Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}}}
+	in.Readings.VRRP = map[string]report.PacketCounts{"VI_1": {Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}}}
 	want := []report.Router{{
 		Name: "VI_1", Interface: "eth0", ID: 51, Version: model.VRRP3, Advertise: 100 * time.Millisecond, State: model.VRRPBackup, Since: now,
 		Why: "192.0.2.2 advertises 200; eth1 brings nothing", Priority: 100, Written: 150, Tracked: "eth1 is down (-50)", Group: "pair", Master: netip.MustParseAddr("192.0.2.2"), MasterPriority: 200,
 		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")}, Silent: "eth1 brings nothing", Held: "no witness answers", Conflict: "who?",
-		Counts: report.RouterCounts{Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}},
+		Counts: report.PacketCounts{Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}},
 	}}
 	same := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
 	if diff := cmp.Diff(want, report.Make(in).Routers, same); diff != "" {

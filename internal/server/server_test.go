@@ -168,7 +168,7 @@ func example() director {
 					Priority: 100, Written: 150, Tracked: "service web has no server that is healthy (-50)", Group: "pair", Auth: model.VRRPAuth{KeyFile: "/etc/weir/vrrp.key", Mode: model.AuthPermissive},
 					Routes:    []model.VirtualRoute{{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("10.0.0.1"), Interface: "eth1", Metric: 50, Table: 100}},
 					Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")},
-					Counts:    report.RouterCounts{Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}},
+					Counts:    report.PacketCounts{Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}},
 				},
 				{
 					Name: "back", Interface: "eth1", ID: 52, Version: model.VRRP2, Advertise: time.Second, State: model.VRRPBackup,
@@ -182,7 +182,7 @@ func example() director {
 				{
 					Name: "uplink", Interface: "eth0", Peer: netip.MustParseAddr("192.0.2.1"), Source: netip.MustParseAddr("192.0.2.2"), State: model.BFDUp,
 					Since: time.Date(2026, 1, 2, 12, 3, 11, 0, time.UTC), Why: "192.0.2.1 is heard, and hears this one", Interval: 100 * time.Millisecond, Detects: 500 * time.Millisecond,
-					Counts: report.BFDCounts{Sent: 1, Unsent: 2, Received: 3, Discarded: map[string]uint64{"ttl": 4}},
+					Counts: report.PacketCounts{Sent: 1, Unsent: 2, Received: 3, Discarded: map[string]uint64{"ttl": 4}},
 				},
 				{Name: "new", Interface: "eth7", Peer: netip.MustParseAddr("fe80::1"), Why: "interface eth7 is missing", Interval: time.Second},
 			},
