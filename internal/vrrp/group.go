@@ -104,7 +104,7 @@ func (g *group) ring(but *member) {
 type bond struct {
 	member *member
 	group  *group    // nil: it stands alone
-	known  *decision // the last one that it obeyed, or made
+	known  *decision // the last one that it obeyed, or made; nil: none of this group's
 	fault  string    // of its own
 }
 
@@ -135,15 +135,18 @@ func (b *bond) heed(now time.Time, m *machine, do func([]deed)) {
 	}
 }
 
-// obey does what its group has decided since.
-func (b *bond) obey(now time.Time, m *machine, do func([]deed)) {
+// obey does what its group has decided since; false: nothing.
+func (b *bond) obey(now time.Time, m *machine, do func([]deed)) bool {
 	if b.group == nil {
-		return
+		return false
 	}
-	if decided := b.group.decided.Load(); decided != nil && decided != b.known {
-		b.known = decided
-		do(m.obey(now, *decided))
+	decided := b.group.decided.Load()
+	if decided == nil || decided == b.known {
+		return false
 	}
+	b.known = decided
+	do(m.obey(now, *decided))
+	return true
 }
 
 // hindrance is why it can take no part: its own fault, or that of another one of the group.
@@ -160,17 +163,14 @@ func (b *bond) settle(now time.Time, m *machine, do func([]deed)) {
 			b.known = nil
 			return
 		}
-		decided := b.group.decided.Load()
-		if decided != nil && decided != b.known {
-			b.known = decided
-			do(m.obey(now, *decided))
+		if b.obey(now, m, do) {
 			continue
 		}
-		next := m.decide(now, b.member.name, decided)
+		next := m.decide(now, b.member.name, b.known)
 		if next == nil {
 			return
 		}
-		if b.group.decided.CompareAndSwap(decided, next) {
+		if b.group.decided.CompareAndSwap(b.known, next) {
 			b.known, m.resigned = next, ""
 			b.group.ring(b.member)
 			b.say(now, m)
