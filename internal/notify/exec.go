@@ -88,7 +88,7 @@ func environment(m message, e model.Event) []string {
 		"WEIR_ADDRESS=" + addressOf(e),
 		"WEIR_PROTOCOL=" + protocolOf(e),
 		"WEIR_SERVER=" + serverOf(e),
-		"WEIR_REASON=" + oneLine(e.Reason),
+		"WEIR_REASON=" + model.OneLine(e.Reason),
 		"WEIR_SEVERITY=" + e.Severity().String(),
 		"WEIR_TIME=" + e.Time.Format(time.RFC3339),
 		"WEIR_SINCE=" + timeOrNothing(e.Since),

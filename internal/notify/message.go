@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/weir-lb/weir/internal/model"
 )
@@ -236,25 +235,10 @@ func name(e model.Event) string {
 }
 
 func withReason(text, reason string) string {
-	if reason = oneLine(reason); reason != "" {
+	if reason = model.OneLine(reason); reason != "" {
 		text += ": " + reason
 	}
 	return text
-}
-
-// oneLine makes a reason fit for a header and a terminal, whatever a server put into it.
-func oneLine(text string) string {
-	const most = 200 // characters
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most]) + "…"
-	}
-	return strings.TrimSpace(text)
 }
 
 // span is a time as people say it, in at most two units.

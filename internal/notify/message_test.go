@@ -4,7 +4,6 @@ package notify
 
 import (
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
@@ -204,24 +203,6 @@ weir on lb1, times in UTC+01:00
 				t.Errorf("it reads otherwise (-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-// TestReasonsStayOnTheirLine: they hold what servers said, who may be anybody.
-func TestReasonsStayOnTheirLine(t *testing.T) {
-	for reason, want := range map[string]string{
-		"plain":                         "plain",
-		"two\r\nBcc: all@example.org":   "two  Bcc: all@example.org",
-		"bell \a, escape \x1b[31m":      "bell  , escape  [31m",
-		"turned \u202e around":          "turned   around",
-		"half \xff":                     "half ?",
-		" room \n":                      "room",
-		strings.Repeat("x", 1000):       strings.Repeat("x", 200) + "…",
-		"nothing is left of it \x00 ok": "nothing is left of it   ok",
-	} {
-		if got := oneLine(reason); got != want {
-			t.Errorf("%q became %q, want %q", reason, got, want)
-		}
 	}
 }
 

@@ -217,7 +217,7 @@ func (n *Notifier) Test(ctx context.Context, notice model.Notice) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
-	return errors.New(oneLine(inFull(err)))
+	return errors.New(model.OneLine(inFull(err)))
 }
 
 // inFull is an error with what a program said: nobody looks into the log for a test.

@@ -71,7 +71,7 @@ func (o *outlet) counts() Count {
 	defer o.mu.Unlock()
 	out := o.count
 	out.Notice = o.queue.notice
-	out.Error = oneLine(out.Error) // servers have a say in it
+	out.Error = model.OneLine(out.Error) // servers have a say in it
 	out.Waiting = len(o.queue.waiting) + len(o.queue.flying)
 	return out
 }

@@ -52,7 +52,7 @@ func documentOf(m message, host string) document {
 	out := document{Host: host, Subject: m.subject(), Repeat: m.repeat, Test: m.test, Lost: m.lost, Events: []event{}}
 	for _, e := range m.events {
 		out.Events = append(out.Events, event{Time: e.Time, Kind: string(e.Kind), Severity: e.Severity().String(), Service: e.Service,
-			Address: addressOf(e), Protocol: protocolOf(e), Server: serverOf(e), Reason: oneLine(e.Reason), Since: e.Since,
+			Address: addressOf(e), Protocol: protocolOf(e), Server: serverOf(e), Reason: model.OneLine(e.Reason), Since: e.Since,
 			Router: e.Router, Priority: e.Priority, Was: wasOf(e), Peer: peerOf(e)})
 	}
 	return out
@@ -122,7 +122,7 @@ func alertOf(e model.Event, m message, host string) alert {
 	a := alert{Labels: labelsOf(e, host), StartsAt: e.Since, EndsAt: e.Time}
 	if e.Kind.Begins() {
 		a.StartsAt, a.EndsAt = e.Time, m.at.Add(lasting)
-		a.Annotations = map[string]string{"summary": sentence(e), "description": oneLine(e.Reason)}
+		a.Annotations = map[string]string{"summary": sentence(e), "description": model.OneLine(e.Reason)}
 	}
 	if m.test {
 		a.Labels["test"], a.EndsAt = "true", m.at.Add(testLasting)

@@ -65,7 +65,7 @@ func (w *webhook) send(ctx context.Context, m message) error {
 	}
 	defer answer.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, mostAnswer)) // the status has decided already
-	return verdict(request.URL.Host, answer.StatusCode, oneLine(string(text)))
+	return verdict(request.URL.Host, answer.StatusCode, model.OneLine(string(text)))
 }
 
 func (w *webhook) request(ctx context.Context, m message) (*http.Request, error) {

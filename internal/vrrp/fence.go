@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/program"
@@ -111,22 +109,7 @@ func (f fencing) run(ctx context.Context) string {
 		text = fmt.Sprintf("exit code %d", exit.ExitCode())
 	}
 	if failed, ok := errors.AsType[*program.Failure](err); ok && failed.Output != "" {
-		text += ": " + oneLine(failed.Output)
+		text += ": " + model.OneLine(failed.Output)
 	}
 	return text
-}
-
-// oneLine is what a program says, fit for a line of a log.
-func oneLine(text string) string {
-	const most = 200 // characters
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	if runes := []rune(text); len(runes) > most {
-		text = string(runes[:most]) + "…"
-	}
-	return strings.TrimSpace(text)
 }
