@@ -77,7 +77,7 @@ func (o *ClaimObserver) listen(ctx context.Context, socket *os.File, claims chan
 			sleep(ctx, retry)
 			continue
 		}
-		if address, mac, ok := parseClaim(frame); ok {
+		if address, mac, ok := packet.Claim(frame); ok {
 			select {
 			case claims <- claim{holding{link, address}, mac}:
 			case <-ctx.Done():
@@ -109,42 +109,14 @@ func readFrame(socket *os.File, buffer []byte) (frame []byte, link int, err erro
 	return frame, link, errors.Join(err, failed)
 }
 
-// parseClaim says who claims an address, if a frame says so: by its sender, ARP of any kind does (RFC 5227
-// section 2.4). A question has none before its asker has an address.
-func parseClaim(frame []byte) (address model.Addr, mac model.MAC, ok bool) {
-	layers, err := packet.Parse(frame)
-	if err != nil {
-		return address, mac, false
-	}
-	if arp, found := packet.Find[packet.ARP](layers); found {
-		return arp.Sender, arp.SenderMAC, arp.Sender.IsValid() && !arp.Sender.IsUnspecified()
-	}
-	na, found := packet.Find[packet.NeighbourAdvertisement](layers)
-	ip, _ := packet.Find[packet.IPv6](layers)
-	link, _ := packet.Find[packet.Ethernet](layers)
-	if !found || ip.HopLimit != 255 { // it came through a router (RFC 4861 section 7.1.2)
-		return address, mac, false
-	}
-	if mac = na.TargetMAC; mac == (model.MAC{}) {
-		mac = link.Source
-	}
-	return na.Target, mac, true
-}
-
-// question asks who has an address that is held here, such that nobody learns anything of it: ARP without a sender (RFC 5227
-// section 2.1.1), which is answered to the MAC that asks; and a solicitation from an address of the link's own, since
-// the answer to one without a source goes to everybody (RFC 4861 section 7.2.4). False: it has none.
+// question asks who has an address that is held here, such that nobody learns anything of it: from no address, or from
+// one of the link's own where the answer would go to everybody. False: there is none.
 func (b *book) question(h holding) ([]byte, bool) {
-	link, address := b.held[h], h.address
-	if address.Is4() {
-		return packet.Build(packet.Ethernet{Source: link.MAC, Destination: packet.Broadcast},
-			packet.ARP{Operation: packet.ARPRequest, SenderMAC: link.MAC, Sender: netip.IPv4Unspecified(), Target: address}), true
+	link, source, ok := b.held[h], netip.IPv4Unspecified(), true
+	if h.address.Is6() {
+		source, ok = b.askerOn(link)
 	}
-	source, ok := b.askerOn(link)
-	group := packet.SolicitedNode(address)
-	return packet.Build(packet.Ethernet{Source: link.MAC, Destination: packet.MulticastMAC(group)},
-		packet.IPv6{Source: source, Destination: group, HopLimit: 255}, packet.ICMPv6{},
-		packet.NeighbourSolicitation{Target: address, SourceMAC: link.MAC}), ok
+	return packet.WhoHas(link.MAC, source, h.address), ok
 }
 
 // askerOn is a link-local address of a link that no other director may have.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
-	"github.com/weir-lb/weir/internal/packet"
 )
 
 var (
@@ -195,35 +194,5 @@ func TestDoubtsAreAskedForSoon(t *testing.T) {
 	b.hear(claim{claimedHolding, strangeMAC}, now)
 	if b.forget(now.Add(claimForgotten+1)) || len(b.heard) != 0 {
 		t.Error("he was told of, or is remembered for ever")
-	}
-}
-
-func TestClaimsAreReadFromFrames(t *testing.T) {
-	six, strange := netip.MustParseAddr("2001:db8::10"), strangeMAC
-	link := packet.Ethernet{Source: strange, Destination: packet.Broadcast}
-	request, reply := packet.GratuitousARP(strange, claimedAddress)
-	na := func(hops uint8, mac packet.MAC) []byte {
-		return packet.Build(link, packet.IPv6{Source: six, Destination: packet.AllNodes, HopLimit: hops}, packet.ICMPv6{},
-			packet.NeighbourAdvertisement{Target: six, TargetMAC: mac})
-	}
-	probe := packet.Build(link, packet.ARP{Operation: packet.ARPRequest, SenderMAC: strange, Sender: netip.IPv4Unspecified(), Target: claimedAddress})
-	for _, c := range []struct {
-		name  string
-		frame []byte
-		want  netip.Addr // zero: none
-	}{
-		{"announcement", request, claimedAddress},
-		{"reply", reply, claimedAddress},
-		{"a question of one who has no address", probe, netip.Addr{}},
-		{"advertisement", na(255, strange), six},
-		{"advertisement without the option", na(255, packet.MAC{}), six},
-		{"advertisement that came through a router", na(254, strange), netip.Addr{}},
-		{"cut short", request[:30], netip.Addr{}},
-		{"nothing", nil, netip.Addr{}},
-	} {
-		address, mac, ok := parseClaim(c.frame)
-		if ok != c.want.IsValid() || ok && (address != c.want || mac != strangeMAC) {
-			t.Errorf("%s: %v at %v, %t", c.name, address, mac, ok)
-		}
 	}
 }

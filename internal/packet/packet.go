@@ -3,7 +3,7 @@
 // Package packet builds and parses frames: for tests, for what the director says to its
 // neighbours, and for people who want to read a packet in one line. It is not in the path of
 // packets (bpf/ is), and it reassembles nothing. Read this file first; the others hold one
-// protocol each.
+// protocol each, but for neighbour.go: who has an address, by ARP or neighbour discovery.
 //
 //	frame := packet.Build(
 //		packet.Ethernet{Source: client, Destination: director},

@@ -117,23 +117,12 @@ func (a *asker) close() { unix.Close(a.fd) }
 func (a *asker) ask(from netip.Addr, addresses []netip.Addr) error {
 	var errs []error
 	for _, address := range addresses {
-		frame := a.question(from, address)
+		frame := packet.WhoHas(a.mac, from, address)
 		if err := unix.Sendto(a.fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: a.link}); err != nil {
 			errs = append(errs, fmt.Errorf("a question for %s: %w", address, err))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (a *asker) question(from, address netip.Addr) []byte {
-	if address.Is4() {
-		return packet.Build(packet.Ethernet{Source: a.mac, Destination: packet.Broadcast},
-			packet.ARP{Operation: packet.ARPRequest, SenderMAC: a.mac, Sender: from, Target: address})
-	}
-	group := packet.SolicitedNode(address)
-	return packet.Build(packet.Ethernet{Source: a.mac, Destination: packet.MulticastMAC(group)},
-		packet.IPv6{Source: from, Destination: group, HopLimit: hops}, packet.ICMPv6{},
-		packet.NeighbourSolicitation{Target: address, SourceMAC: a.mac})
 }
 
 // receive reads answers that have come already: who says of himself that he has an address.
@@ -146,29 +135,8 @@ func (a *asker) receive(answer func(address netip.Addr, mac model.MAC)) {
 		if err != nil {
 			return
 		}
-		if address, mac, ok := parseAnswer(a.space[:n]); ok && mac != a.mac {
+		if address, mac, ok := packet.Claim(a.space[:n]); ok && mac != a.mac {
 			answer(address, mac)
 		}
 	}
-}
-
-// parseAnswer: ARP of any kind says it of its sender, as a question without one does not (RFC 5227 section 2.1.1).
-func parseAnswer(frame []byte) (address netip.Addr, mac model.MAC, ok bool) {
-	layers, err := packet.Parse(frame)
-	if err != nil {
-		return address, mac, false
-	}
-	if arp, found := packet.Find[packet.ARP](layers); found {
-		return arp.Sender, arp.SenderMAC, arp.Sender.IsValid() && !arp.Sender.IsUnspecified()
-	}
-	na, found := packet.Find[packet.NeighbourAdvertisement](layers)
-	ip, _ := packet.Find[packet.IPv6](layers)
-	link, _ := packet.Find[packet.Ethernet](layers)
-	if !found || ip.HopLimit != hops { // it came through a router (RFC 4861 section 7.1.2)
-		return address, mac, false
-	}
-	if mac = na.TargetMAC; mac == (model.MAC{}) {
-		mac = link.Source
-	}
-	return na.Target, mac, true
 }
