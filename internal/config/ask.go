@@ -23,7 +23,7 @@ func (s scope) ask(kind string, n *yaml.Node) model.Ask {
 	s = s.in(kind)
 	switch kind {
 	case "tcp":
-		return s.askTCP(n)
+		return s.keyless(n, model.AskTCP{})
 	case "http", "https":
 		return s.askHTTP(n, kind == "https")
 	case "tls":
@@ -33,13 +33,13 @@ func (s scope) ask(kind string, n *yaml.Node) model.Ask {
 	case "smtp":
 		return s.askSMTP(n)
 	case "imap":
-		return s.askIMAP(n)
+		return s.keyless(n, model.AskIMAP{})
 	case "pop3":
-		return s.askPOP3(n)
+		return s.keyless(n, model.AskPOP3{})
 	case "ftp":
-		return s.askFTP(n)
+		return s.keyless(n, model.AskFTP{})
 	case "ssh":
-		return s.askSSH(n)
+		return s.keyless(n, model.AskSSH{})
 	case "redis":
 		return s.askRedis(n)
 	case "dns":
@@ -47,7 +47,7 @@ func (s scope) ask(kind string, n *yaml.Node) model.Ask {
 	case "udp":
 		return s.askUDP(n)
 	case "ping":
-		return s.askPing(n)
+		return s.keyless(n, model.AskPing{})
 	case "grpc":
 		return s.askGRPC(n)
 	case "mysql":
@@ -133,16 +133,4 @@ func mayUseTCP(a model.Ask) bool {
 		return !a.TCP
 	}
 	return false
-}
-
-// askTCP wants a connection, so there is nothing to say.
-func (s scope) askTCP(n *yaml.Node) model.Ask {
-	s.keyless(n)
-	return model.AskTCP{}
-}
-
-// askPing wants an echo.
-func (s scope) askPing(n *yaml.Node) model.Ask {
-	s.keyless(n)
-	return model.AskPing{}
 }

@@ -30,16 +30,17 @@ func (s scope) mayBeNothing(n *yaml.Node, keys vocabulary) map[string]*yaml.Node
 	return s.mapping(n, "it", keys)
 }
 
-// keyless complains about whatever stands behind a kind of which nothing can be said.
-func (s scope) keyless(n *yaml.Node) {
+// keyless is a question of which nothing can be said. It complains about whatever is.
+func (s scope) keyless(n *yaml.Node, a model.Ask) model.Ask {
 	if isNull(n) || !s.is(n, yaml.MappingNode, "it") || !s.hasPlainKeys(n) {
-		return
+		return a
 	}
 	for i := 0; i < len(n.Content); i += 2 {
 		key := n.Content[i]
 		s.complain(key, mistake{"unknown key " + quote(key.Value),
 			cmp.Or(keylessForeign[strings.ToLower(key.Value)], "leave it out: nothing can be said about this check")})
 	}
+	return a
 }
 
 // askExpect is what is sent, and what is looked for in the answer. Without the latter nothing is asked.
@@ -61,26 +62,6 @@ func (s scope) askSMTP(n *yaml.Node) model.Ask {
 		hello = ""
 	}
 	return model.AskSMTP{Hello: hello}
-}
-
-func (s scope) askIMAP(n *yaml.Node) model.Ask {
-	s.keyless(n)
-	return model.AskIMAP{}
-}
-
-func (s scope) askPOP3(n *yaml.Node) model.Ask {
-	s.keyless(n)
-	return model.AskPOP3{}
-}
-
-func (s scope) askFTP(n *yaml.Node) model.Ask {
-	s.keyless(n)
-	return model.AskFTP{}
-}
-
-func (s scope) askSSH(n *yaml.Node) model.Ask {
-	s.keyless(n)
-	return model.AskSSH{}
 }
 
 func (s scope) askRedis(n *yaml.Node) model.Ask {
