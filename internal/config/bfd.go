@@ -93,18 +93,13 @@ func unfitSessionSource(s session) *mistake {
 
 // checkSessions looks at sessions together, and at what they share with virtual routers.
 func (f *file) checkSessions(sessions []session, routers []router) {
+	checkNames(f, "session", sessions, func(s session) (string, *yaml.Node, string) { return s.Name, s.name, s.label })
 	type link struct {
 		name string
 		peer netip.Addr
 	}
-	names, peers, owners := map[string]session{}, map[link]session{}, routersAt(routers)
+	peers, owners := map[link]session{}, routersAt(routers)
 	for _, s := range sessions {
-		if before, twice := names[s.Name]; twice && s.Name != "" {
-			f.complain(at(s.name), mistake{s.label + ": the name stands twice",
-				fmt.Sprintf("the first is in line %d: each session has a name of its own", before.name.Line)})
-		} else {
-			names[s.Name] = s
-		}
 		if s.peer.node == nil {
 			continue
 		}

@@ -5,13 +5,15 @@ package config
 import (
 	"fmt"
 
+	"go.yaml.in/yaml/v4"
+
 	"github.com/weir-lb/weir/internal/model"
 )
 
 // check looks at services together. What could not be read was complained about and is skipped.
 func (f *file) check(services []service) {
 	f.checkKeys(services)
-	f.checkNames(services)
+	checkNames(f, "service", services, func(s service) (string, *yaml.Node, string) { return s.Name, s.name, s.label })
 	f.checkSorry(services)
 	for _, s := range services {
 		f.checkServers(s)
@@ -19,18 +21,20 @@ func (f *file) check(services []service) {
 	f.checkVIPs(services)
 }
 
-func (f *file) checkNames(services []service) {
-	first := map[string]service{}
-	for _, s := range services {
-		if s.name == nil || s.Name == "" {
+// checkNames: each of a kind has a name of its own. Where none is written, it is the default, or missing.
+func checkNames[T any](f *file, kind string, all []T, called func(T) (name string, written *yaml.Node, label string)) {
+	first := map[string]*yaml.Node{}
+	for _, each := range all {
+		name, written, label := called(each)
+		if written == nil || name == "" {
 			continue
 		}
-		if before, twice := first[s.Name]; twice {
-			f.complain(at(s.name), mistake{fmt.Sprintf("%s: the name stands twice", s.label),
-				fmt.Sprintf("the first is in line %d: each service has a name of its own", before.name.Line)})
+		if before, twice := first[name]; twice {
+			f.complain(at(written), mistake{label + ": the name stands twice",
+				fmt.Sprintf("the first is in line %d: each %s has a name of its own", before.Line, kind)})
 			continue
 		}
-		first[s.Name] = s
+		first[name] = written
 	}
 }
 

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net/netip"
 
+	"go.yaml.in/yaml/v4"
+
 	"github.com/weir-lb/weir/internal/model"
 )
 
 // checkRouters looks at virtual routers together, and at what they share with services.
 func (f *file) checkRouters(routers []router, services []service, sessions []session) {
-	f.checkRouterNames(routers)
+	checkNames(f, "virtual router", routers, func(r router) (string, *yaml.Node, string) { return r.Name, r.name, r.label })
 	f.checkRouterIDs(routers)
 	f.checkRouterAddresses(routers)
 	f.checkAddressCount(routers)
@@ -24,21 +26,6 @@ func (f *file) checkRouters(routers []router, services []service, sessions []ses
 	f.checkServersOfRouters(owners, services)
 	for _, s := range services {
 		f.checkRouterOf(s, owners)
-	}
-}
-
-func (f *file) checkRouterNames(routers []router) {
-	first := map[string]router{}
-	for _, r := range routers {
-		if r.Name == "" {
-			continue
-		}
-		if before, twice := first[r.Name]; twice {
-			f.complain(at(r.name), mistake{fmt.Sprintf("%s: the name stands twice", r.label),
-				fmt.Sprintf("the first is in line %d: each virtual router has a name of its own", before.name.Line)})
-			continue
-		}
-		first[r.Name] = r
 	}
 }
 
