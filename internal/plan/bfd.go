@@ -29,10 +29,7 @@ func sessions(spec model.Spec, network model.Network) (out []model.BFDWant) {
 // this host, in a network that the peer is in where there is one.
 func sessionSource(spec model.Spec, s model.BFDSession, network model.Network, link model.Link) (source model.Addr, fault string) {
 	if s.Source.IsValid() {
-		if !holds(network, s.Source) {
-			fault = "source " + s.Source.String() + " is no address of this host"
-		}
-		return s.Source, fault
+		return s.Source, sourceFault(network, s.Source)
 	}
 	for _, p := range link.Prefixes {
 		a := p.Addr()

@@ -33,8 +33,8 @@ func syncing(spec model.Spec, network model.Network) model.SyncWant {
 
 // peerFault says which address is at the wrong host.
 func peerFault(s model.Sync, network model.Network) string {
-	if s.Source.IsValid() && !holds(network, s.Source) {
-		return "source " + s.Source.String() + " is no address of this host"
+	if fault := sourceFault(network, s.Source); fault != "" {
+		return fault
 	}
 	for _, peer := range s.Peers {
 		if holds(network, peer) {

@@ -59,10 +59,7 @@ func waysOf(spec model.Spec, r model.VirtualRouter, network model.Network) (out 
 // alone he can be reached with a TTL of 255.
 func wayFrom(spec model.Spec, p model.VRRPPath, network model.Network, link model.Link) (source model.Addr, fault string) {
 	if p.Source.IsValid() {
-		if !holds(network, p.Source) {
-			fault = "source " + p.Source.String() + " is no address of this host"
-		}
-		return p.Source, fault
+		return p.Source, sourceFault(network, p.Source)
 	}
 	for _, own := range link.Prefixes {
 		if own.Contains(p.Peer) && own.Addr() != p.Peer && stays(spec, own.Addr()) {
@@ -77,10 +74,7 @@ func wayFrom(spec model.Spec, p model.VRRPPath, network model.Network, link mode
 // is (section 5.1.1.1); but to their owner they are his own, if he has no other. Without one there is a fault.
 func sourceOf(spec model.Spec, r model.VirtualRouter, network model.Network, link model.Link) (source model.Addr, fault string) {
 	if r.Source.IsValid() {
-		if !holds(network, r.Source) {
-			fault = "source " + r.Source.String() + " is no address of this host"
-		}
-		return r.Source, fault
+		return r.Source, sourceFault(network, r.Source)
 	}
 	const owner = 255
 	v6 := r.Addresses[0].Addr().Is6()
@@ -100,6 +94,14 @@ func sourceOf(spec model.Spec, r model.VirtualRouter, network model.Network, lin
 		return source, "interface " + link.Name + " has no link-local address to send adverts from"
 	}
 	return source, "interface " + link.Name + " has no IPv4 address of its own to send adverts from"
+}
+
+// sourceFault is about a source that is written; none is as well.
+func sourceFault(network model.Network, source model.Addr) string {
+	if source.IsValid() && !holds(network, source) {
+		return "source " + source.String() + " is no address of this host"
+	}
+	return ""
 }
 
 func holds(network model.Network, a model.Addr) bool {
