@@ -450,6 +450,17 @@ func FalsifyLayout(dir string) error {
 	return a.write()
 }
 
+// SetSeed gives the pinned table under dir, in which nothing is, another key.
+func SetSeed(dir string, seed [10]uint32) error {
+	a, err := readAbout(pins{dir})
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	a.note.Seed = seed
+	return a.write()
+}
+
 // PinnedMaps are the pinned maps under dir by name, with their ids and how many entries they have room for.
 func PinnedMaps(dir string) (map[string]string, error) {
 	out := map[string]string{}

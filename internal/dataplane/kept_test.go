@@ -3,8 +3,12 @@
 package dataplane_test
 
 import (
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/model"
@@ -191,40 +195,152 @@ func TestOnlyDoubtIsKept(t *testing.T) {
 	}
 }
 
+// What the table of TestKeptGivesWay has room for, and how many of its first connections live.
+const keptSize, keptLive = 512, 100
+
 // TestKeptGivesWay: however many are kept, as many newcomers find room as in an empty table, and those
-// that live keep theirs.
+// that live keep theirs. Of a table that is filled to its size 2 keys in 1,000 refuse one all the same, whether
+// some were kept or not: both its buckets are full of who lives. So the twin says who finds room.
 func TestKeptGivesWay(t *testing.T) {
 	t.Parallel()
-	const size, live = 512, 100
+	t.Run("by a key that chance has made", func(t *testing.T) {
+		newKeptBed(t).givesWay()
+	})
+	t.Run("by a key that refuses two", func(t *testing.T) {
+		b := newKeptBed(t)
+		b.rekey(6273)
+		if got, want := b.givesWay(), []uint16{898, 922}; !slices.Equal(got, want) {
+			t.Errorf("refused are %d, want %d", got, want)
+		}
+	})
+}
+
+// rekey gives the table the key of that number, before anything is in it.
+func (b sweepBed) rekey(number uint64) {
+	b.t.Helper()
+	var seed [10]uint32
+	random := rand.New(rand.NewPCG(number, 0))
+	for i := range seed {
+		seed[i] = random.Uint32()
+	}
+	if err := dataplane.SetSeed(b.lent.dir, seed); err != nil {
+		b.t.Fatal(err)
+	}
+	b.restart(b.t, keptSize)
+}
+
+func newKeptBed(t *testing.T) sweepBed {
+	t.Helper()
 	service := sweepService(model.DR)
-	b := sweepBed{newTestbed(t, size), t, model.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
-	b.serve(service)
-	b.settled(0, size)
-	for i := uint16(live); i < size; i++ {
-		b.send(t, packet.Build(b.nth(i).ask(packet.RST)...))
+	return sweepBed{newTestbed(t, keptSize), t, model.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
+}
+
+// givesWay fills the table, has most of it kept or ended, fills it again, and compares all with the twin at each step.
+func (b sweepBed) givesWay() (refused []uint16) {
+	b.t.Helper()
+	want := b.twin.table.newGuests()
+	b.serve(sweepService(model.DR))
+	b.settled(0, keptSize)
+	want.settled(0, keptSize)
+	for i := uint16(keptLive); i < keptSize; i++ {
+		b.send(b.t, packet.Build(nth(i).ask(packet.RST)...))
 	}
 	b.age(11 * time.Second)
 	b.rounds(2)
+	kept := want.keep(keptLive)
 	swept, err := b.path.Sweep()
-	most := 3 * uint32(model.Connections{Size: size}.Buckets())
-	if err != nil || swept.Kept == 0 || swept.Kept > most {
-		t.Fatalf("%d of %d are kept (%v)", swept.Kept, size-live, err)
+	most := 3 * uint32(model.Connections{Size: keptSize}.Buckets())
+	if err != nil || swept.Kept == 0 || swept.Kept > most || swept.Kept != kept {
+		b.t.Fatalf("%d of %d are kept, want %d, and at most %d (%v)", swept.Kept, keptSize-keptLive, kept, most, err)
 	}
-	b.settled(size, 2*size-live)
-	b.load([3]uint64{size})
-	b.sound(t)
+	b.settled(keptSize, 2*keptSize-keptLive)
+	refused = want.settled(keptSize, 2*keptSize-keptLive)
+	b.load([3]uint64{keptSize - uint64(len(refused))})
+	if diff := cmp.Diff(want.states(), b.states()); diff != "" {
+		b.t.Error(diff)
+	}
+	b.sound(b.t)
+	return refused
 }
 
-func (b sweepBed) nth(i uint16) talk { return talkTo(4, 30, 80, model.TCP, 20000+i) }
+// states are those of all connections, by their clients' ports.
+func (b sweepBed) states() map[uint16]string {
+	b.t.Helper()
+	out := map[uint16]string{}
+	err := b.path.Connections(func(c dataplane.Connection) bool {
+		out[c.Client.Port()] = c.State
+		return true
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return out
+}
+
+// guests are connections that settle, and some of which are kept, in a table in which nothing else is.
+type guests struct {
+	*twinTable
+	nth map[flow]uint16
+}
+
+func (t *twinTable) newGuests() guests { return guests{t, map[flow]uint16{}} }
+
+// settled is what sweepBed.settled does. Who finds no room is refused.
+func (g guests) settled(first, last uint16) (refused []uint16) {
+	for i := first; i < last; i++ {
+		n := nth(i)
+		f := flow{n.client, n.service, n.protocol}
+		g.nth[f] = i
+		if g.put(f, &twinConn{toService: f, packets: twinSettles}, g.give) == nil {
+			refused = append(refused, i)
+		}
+	}
+	return refused
+}
+
+// keep has all from first on be overdue. Those for whom there is room are kept, and settled no more; the others end.
+func (g guests) keep(first uint16) (kept uint32) {
+	for i := range g.buckets {
+		b := &g.buckets[i]
+		for _, e := range b.slots {
+			switch {
+			case e == nil || g.nth[e.flow] < first:
+			case b.count(isTaken) <= twinKeepsTaken && b.count(isUnsettled) < twinKeepsUnsettled:
+				e.conn.packets = 0
+				kept++
+			default:
+				g.give(e)
+			}
+		}
+	}
+	return kept
+}
+
+// states are those of who has a place, by their clients' ports.
+func (g guests) states() map[uint16]string {
+	out := map[uint16]string{}
+	for _, b := range g.buckets {
+		for _, e := range b.slots {
+			if e != nil && isUnsettled(e) {
+				out[e.flow.source.Port()] = model.Kept
+			} else if e != nil {
+				out[e.flow.source.Port()] = "ESTABLISHED"
+			}
+		}
+	}
+	return out
+}
+
+func nth(i uint16) talk { return talkTo(4, 30, 80, model.TCP, 20000+i) }
 
 // settled begins connections from first on, up to last, and has them settle. The twin sees none of it: in it
 // nothing expires, so its table would be full.
 func (b sweepBed) settled(first, last uint16) {
 	b.t.Helper()
 	for i := first; i < last; i++ {
-		b.send(b.t, packet.Build(b.nth(i).open()...))
+		b.send(b.t, packet.Build(nth(i).open()...))
 		for range twinSettles {
-			b.send(b.t, packet.Build(b.nth(i).ask(packet.ACK)...))
+			b.send(b.t, packet.Build(nth(i).ask(packet.ACK)...))
 		}
 	}
 }
@@ -267,7 +383,7 @@ func TestKeptStaysBehindWhenTheTableShrinks(t *testing.T) {
 	b.serve(service)
 	b.settled(0, 1200)
 	for i := uint16(live); i < 1200; i++ {
-		b.send(t, packet.Build(b.nth(i).ask(packet.RST)...))
+		b.send(t, packet.Build(nth(i).ask(packet.RST)...))
 	}
 	b.age(11 * time.Second)
 	b.rounds(2)

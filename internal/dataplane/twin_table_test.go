@@ -10,11 +10,13 @@ import (
 
 // The shape of the connection table, as bpf/types.h and bpf/place.h have it.
 const (
-	twinSlots       = 15
-	twinUnsettled   = 7 // slots of a bucket that flows may have which are not settled
-	twinCrowded     = 12
-	twinMoveCrowded = 8
-	twinSettles     = 4 // packets of the client
+	twinSlots          = 15
+	twinUnsettled      = 7 // slots of a bucket that flows may have which are not settled
+	twinCrowded        = 12
+	twinMoveCrowded    = 8
+	twinSettles        = 4 // packets of the client
+	twinKeepsTaken     = 8 // slots of a bucket that are taken, where one is kept still
+	twinKeepsUnsettled = 3 // and none is where so many flows have not settled
 )
 
 // twinTable says who has which slot. What is found it does not say: that is a map's business.
