@@ -91,6 +91,19 @@ var toReuse = map[model.Reuse]pathServerFlag{
 	model.ReuseKept:    pathServerFlagSERVER_REUSE_KEPT,
 }
 
+func fromForwarding(f pathForwarding) model.Forwarding { return meaning(toForwarding, f) }
+func fromScheduler(s pathScheduler) model.Scheduler    { return meaning(toScheduler, s) }
+
+// meaning reads one of these tables backwards; zero: the value is not in it.
+func meaning[M, V comparable](table map[M]V, value V) (none M) {
+	for m, v := range table {
+		if v == value {
+			return m
+		}
+	}
+	return none
+}
+
 // toServer is a server's value in the maps, without what only the maps know: ids and generations.
 func toServer(w model.ServerWant, service model.ServiceWant) pathServer {
 	s := pathServer{

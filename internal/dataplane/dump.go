@@ -113,12 +113,3 @@ func portOf(server pathServer, forwarding model.Forwarding, asked uint16) uint16
 	}
 	return asked
 }
-
-func fromForwarding(f pathForwarding) model.Forwarding {
-	for method, value := range toForwarding {
-		if value == f {
-			return method
-		}
-	}
-	return 0
-}

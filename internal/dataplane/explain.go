@@ -131,15 +131,6 @@ func (x *explaining) lookForServers(servers []placed) (err error) {
 	return nil
 }
 
-func fromScheduler(s pathScheduler) model.Scheduler {
-	for scheduler, value := range toScheduler {
-		if value == s {
-			return scheduler
-		}
-	}
-	return 0
-}
-
 // explain says what becomes of a packet of the connection, if there is one, of one that begins a
 // connection, and of one that does neither.
 func (x *explaining) explain() error {
