@@ -36,7 +36,7 @@ func openCrowd(ctx context.Context, s *stage, args []string) (string, error) {
 	return "", nil
 }
 
-// muster says how many were lost since the last time. Others have taken their places.
+// muster says how many were lost since the last time, and how. Others have taken their places.
 func muster(ctx context.Context, s *stage, args []string) (string, error) {
 	if err := exactly(args, "NAME"); err != nil {
 		return "", err
@@ -45,10 +45,10 @@ func muster(ctx context.Context, s *stage, args []string) (string, error) {
 	if crowd == nil {
 		return "", misuse(fmt.Sprintf("no crowd is called %s", args[0]))
 	}
-	lost, first, err := crowd.Muster(ctx)
+	lost, _, err := crowd.Muster(ctx)
 	text := fmt.Sprintf("lost %d\n", lost)
-	if first != nil {
-		text += fmt.Sprintf("the first: %v\n", first)
+	for _, each := range crowd.Lost() {
+		text += fmt.Sprintln(each)
 	}
 	return text, err
 }

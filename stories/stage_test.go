@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -46,7 +48,8 @@ func setTheStage(env *testscript.Env, weir string) error {
 	return os.Chmod(filepath.Dir(env.WorkDir), 0o755)
 }
 
-// tell shows what the daemon printed; it is seen when the story failed.
+// tell shows what the daemon printed, and, of several that share something, how each stands; it is seen when the story
+// failed.
 func (s *stage) tell(t testscript.T) {
 	if s.lab == nil {
 		return
@@ -55,7 +58,25 @@ func (s *stage) tell(t testscript.T) {
 		if log, err := os.ReadFile(d.Log); err == nil && len(log) > 0 {
 			t.Log("the daemon of " + d.Name + " printed:\n" + string(log))
 		}
+		if f, ok := t.(interface{ Failed() bool }); ok && f.Failed() && len(s.lab.Directors) > 1 {
+			t.Log(standing(d))
+		}
 	}
+}
+
+// standing is what a director says of itself and of the other one, as far as it answers.
+func standing(d *lab.Director) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var out strings.Builder
+	for _, command := range [][]string{{"vrrp"}, {"sync"}, {"counters"}, {"connections", "--count"}, {"events"}} {
+		text, err := d.Weir(ctx, command...)
+		fmt.Fprintf(&out, "%s: weir %s\n%s", d.Name, strings.Join(command, " "), text)
+		if err != nil {
+			fmt.Fprintln(&out, err)
+		}
+	}
+	return out.String()
 }
 
 func (s *stage) close() error {

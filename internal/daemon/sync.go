@@ -20,6 +20,7 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/reconcile"
 	"github.com/weir-lb/weir/internal/report"
+	"github.com/weir-lb/weir/internal/vrrp"
 )
 
 // sharing is connection sync as it shall run.
@@ -174,8 +175,10 @@ type handover struct {
 }
 
 const (
-	// flushWithin bounds how long peers are waited for: a director whose peer has just died hears no answer.
-	flushWithin = 100 * time.Millisecond
+	// flushWithin bounds how long peers are waited for: a director whose peer has just died hears no answer. One that
+	// lives answers at once, but for a busy machine, where a fifth of a second may be nothing; and what it has not got is
+	// lost for good. The path serves on meanwhile, and nobody takes over: the rest of that second is for letting go.
+	flushWithin = vrrp.ReleaseWithin * 3 / 4
 	// flushEnds bounds that and the walks over the table before it, each of some 50 ms for a million connections.
 	flushEnds = 2 * time.Second
 )

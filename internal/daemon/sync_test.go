@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,6 +22,7 @@ import (
 	"github.com/weir-lb/weir/internal/connsync"
 	"github.com/weir-lb/weir/internal/connsync/ipvs"
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/vrrp"
 )
 
 // witness is the path and the peers of a handover, and writes down who was told what, and when.
@@ -80,6 +82,52 @@ func TestPeersKnowAllBeforeAServiceIsLeft(t *testing.T) {
 		if got := strings.Join(w.log, ", "); got != step.does {
 			t.Errorf("got  %s\nwant %s", got, step.does)
 		}
+	}
+}
+
+// slow is a peer that has all after a while.
+type slow time.Duration
+
+func (slow) Serve(connsync.Role) {}
+
+func (s slow) Flush(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	select {
+	case <-time.After(time.Duration(s)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestABusyPeerIsWaitedFor, since what it has not got is lost: as long as nobody takes over, and no longer.
+func TestABusyPeerIsWaitedFor(t *testing.T) {
+	for _, of := range []struct {
+		what  string
+		peer  time.Duration
+		knows bool
+	}{
+		{"one that lives", 5 * time.Millisecond, true},
+		{"one with twelve busy threads for each CPU", 600 * time.Millisecond, true},
+		{"one that has died just now", time.Hour, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var said strings.Builder
+			h := &handover{path: &witness{}, peers: slow(of.peer), use: func(ipvs.Marks) {}, log: slog.New(slog.NewTextHandler(&said, nil))}
+			for _, want := range []model.DataplaneWant{served(true), served(false)} {
+				began := time.Now()
+				if err := h.Apply(t.Context(), want); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); took >= vrrp.ReleaseWithin {
+					t.Errorf("%s: it takes %s, and after %s another director takes over", of.what, took, vrrp.ReleaseWithin)
+				}
+			}
+			if lost := strings.Contains(said.String(), "may not know all of their connections"); lost == of.knows {
+				t.Errorf("%s: got %q", of.what, &said)
+			}
+		})
 	}
 }
 

@@ -49,6 +49,9 @@ func (c *Crowd) Muster(ctx context.Context) (lost int, first, err error) {
 	return lost, first, c.speak(ctx)
 }
 
+// Lost are those that the last muster has missed.
+func (c *Crowd) Lost() []Resident { return c.crowd.lost }
+
 // Close ends all of them.
 func (c *Crowd) Close() {
 	c.hush()

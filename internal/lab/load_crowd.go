@@ -21,6 +21,7 @@ type crowd struct {
 	step   int // of so many one speaks, the first
 	opened int // so many, ever: addresses are taken in turn
 	conns  []*resident
+	lost   []Resident // that the last muster has missed
 }
 
 // Resident is a connection that stays, as its client sees it.
@@ -29,10 +30,20 @@ type Resident struct {
 	Sent, Echoed    uint64        // bytes, but for the first; each is another one than that before
 	Waited          time.Duration // how long it last waited, from a byte without an answer to the answer or its end
 	Err             error         // why it ended; nil: it has not
+	Ended           time.Time     // when it did
 }
 
 // Decided tells whether waiting for it is over: everything came back, or nothing more will.
 func (r Resident) Decided() bool { return r.Err != nil || r.Sent == r.Echoed }
+
+// String is who it is, and what became of it, for people.
+func (r Resident) String() string {
+	text := fmt.Sprintf("%s to %s: %d of %d bytes came back", r.Client, r.Virtual, r.Echoed, r.Sent)
+	if r.Err != nil {
+		text += fmt.Sprintf(", %s: %v", r.Ended.UTC().Format("15:04:05.000"), r.Err)
+	}
+	return text
+}
 
 // trouble is why it is lost, nil when everything that it said came back.
 func (r Resident) trouble() error {
@@ -178,6 +189,9 @@ func (r *resident) hear(bytes []byte, err error) {
 	if r.seen.Err == nil {
 		r.seen.Err = err
 	}
+	if r.seen.Err != nil && r.seen.Ended.IsZero() {
+		r.seen.Ended = time.Now()
+	}
 	if waits && r.seen.Decided() {
 		r.seen.Waited = time.Since(r.asked)
 	}
@@ -213,13 +227,16 @@ func (c *crowd) muster(ctx context.Context, within time.Duration) (lost int, fir
 	defer cancel()
 	_ = poll(ctx, 10*time.Millisecond, func() (bool, error) { return c.decided(), nil }) // who is missing is seen below
 	var alive []*resident
+	c.lost = nil
 	for _, r := range c.conns {
-		err := r.look().trouble()
+		seen := r.look()
+		err := seen.trouble()
 		if err == nil {
 			alive = append(alive, r)
 			continue
 		}
 		r.conn.Close()
+		c.lost = append(c.lost, seen)
 		if lost++; first == nil {
 			first = err
 		}

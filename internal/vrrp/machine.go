@@ -28,7 +28,7 @@ import (
 // Of a group (group.go) it rises only when the others may, and with the first of them.
 //
 // Who was master and was not overcome by another one lets go of the addresses first, and says priority 0 then: until
-// its owner has done so, or releaseWithin is over, it goes on to advertise.
+// its owner has done so, or ReleaseWithin is over, it goes on to advertise.
 type machine struct {
 	want    model.VirtualRouter
 	own     netip.Addr // that adverts come from; it decides between equal priorities
@@ -74,8 +74,11 @@ type machine struct {
 	resigned string // its master has stepped down, and they were not told yet
 }
 
+// ReleaseWithin is how long who steps down advertises still, at most, while he lets go of the addresses: so long nobody
+// takes over from him.
+const ReleaseWithin = time.Second
+
 const (
-	releaseWithin = time.Second
 	// A conflict is forgotten after so long without another; a second one is told so long after the first.
 	conflictLasts = time.Minute
 	conflictEvery = 10 * time.Second
@@ -563,7 +566,7 @@ func (m *machine) leave(now time.Time, to model.VRRPState, why string) []deed {
 	switch {
 	case m.seen.State == model.VRRPMaster:
 		m.forsake()
-		m.goodbye = now.Add(releaseWithin)
+		m.goodbye = now.Add(ReleaseWithin)
 	case !m.parting():
 		m.due = time.Time{}
 	}
