@@ -127,7 +127,7 @@ var golden = map[string]any{
 			Written: 150, Tracked: "service web has no server that is healthy (-50)", Group: "pair", Auth: "permissive",
 			Master: "192.0.2.2", MasterPriority: new(uint8(200)), Addresses: []string{"192.0.2.10/24"},
 			Silent: "eth1 to 10.9.0.2 brings no advert of 192.0.2.2, who is heard otherwise", Held: "no witness answers (192.0.2.1): this director may be cut off",
-			Conflict: "192.0.2.9 advertises id 51 with other addresses", Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3},
+			Conflict: "192.0.2.9 advertises id 51 with other addresses", Mastered: 6, Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3},
 		},
 		{Name: "back", Interface: "eth1", ID: 52, Version: 2, AdvertiseMS: 1000, State: "init", Priority: 255, Written: 255, Addresses: []string{"10.0.0.1/24"}, Discarded: map[string]uint64{}},
 	},

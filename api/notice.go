@@ -9,7 +9,7 @@ type Notice struct {
 	Kind     string   `json:"kind" enum:"exec,mail,webhook,fifo,syslog" doc:"The key that makes it, in the configuration."`
 	Channel  string   `json:"channel" doc:"Where it goes, for people, such as: mail to ops@example.org. Without secrets."`
 	Services []string `json:"services,omitempty" doc:"Names of the services that it is for. Absent: all."`
-	Events   []string `json:"events,omitempty" enum:"server_down,server_up,service_down,service_up,panic_begin,panic_end,maintenance_begin,maintenance_end,certificate_ends,certificate_renewed,vrrp_master,vrrp_backup,vrrp_fault,vrrp_conflict_begin,vrrp_conflict_end,sync_ready,sync_lost" doc:"The events that it is for. Absent: all."`
+	Events   []string `json:"events,omitempty" enum:"server_down,server_up,service_down,service_up,panic_begin,panic_end,maintenance_begin,maintenance_end,certificate_ends,certificate_renewed,vrrp_master,vrrp_backup,vrrp_fault,vrrp_stop,vrrp_conflict_begin,vrrp_conflict_end,vrrp_held_begin,vrrp_held_end,vrrp_silent_begin,vrrp_silent_end,sync_ready,sync_lost" doc:"The events that it is for. Absent: all."`
 	Severity string   `json:"severity" enum:"info,warning,critical" doc:"What it is for is as grave as this, or graver."`
 	Sent     uint64   `json:"sent" doc:"Messages that got through."`
 	Failed   uint64   `json:"failed" doc:"Attempts that failed."`

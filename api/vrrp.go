@@ -28,6 +28,7 @@ type VirtualRouter struct {
 	Held           string            `json:"held,omitempty" doc:"Why it does not take over from a master who is silent; absent: nothing keeps it from that."`
 	Routes         []string          `json:"routes,omitempty" doc:"What the master has among its routes besides, as ip route has it; absent: nothing."`
 	Conflict       string            `json:"conflict,omitempty" doc:"What somebody advertises that cannot be right; absent: nothing of late."`
+	Mastered       uint64            `json:"mastered" doc:"How often it became master here, however shortly it was that."`
 	Sent           uint64            `json:"sent" doc:"Adverts sent."`
 	Unsent         uint64            `json:"unsent" doc:"Adverts that the kernel did not take."`
 	Received       uint64            `json:"received" doc:"Adverts received and believed."`

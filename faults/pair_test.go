@@ -136,14 +136,12 @@ func (p *pair) becomes(ctx context.Context, d *lab.Director, state string) (time
 func (p *pair) mastered(ctx context.Context) (map[string]int, error) {
 	times := map[string]int{}
 	for _, d := range p.lab.Directors {
-		events, err := p.daemons[d].Events(ctx)
+		routers, err := p.daemons[d].VirtualRouters(ctx)
 		if err != nil {
 			return nil, err
 		}
-		for _, e := range events {
-			if e.Kind == "vrrp_master" {
-				times[e.Router]++
-			}
+		for _, r := range routers {
+			times[r.Name] += int(r.Mastered)
 		}
 	}
 	return times, nil

@@ -119,7 +119,7 @@ var routers = []api.VirtualRouter{
 	{
 		Name: "front", Interface: "eth0", ID: 51, Version: 3, AdvertiseMS: 100, State: "master", Since: at(3, 11),
 		Why: "no advert of 192.0.2.2 for 341ms", Priority: 150, Written: 150, Group: "pair", Addresses: []string{"192.0.2.10/24", "192.0.2.11/24"},
-		Sent: 7200, Received: 12, Discarded: map[string]uint64{"ttl": 3, "checksum": 1, "version": 0},
+		Mastered: 3, Sent: 7200, Received: 12, Discarded: map[string]uint64{"ttl": 3, "checksum": 1, "version": 0},
 	},
 	{
 		Name: "side", Interface: "eth0", ID: 53, Version: 3, AdvertiseMS: 1000, State: "master", Since: at(3, 12),

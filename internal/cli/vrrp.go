@@ -28,16 +28,16 @@ func showRouters(ctx context.Context, daemon *client.Client, out *output) error 
 	if err != nil {
 		return err
 	}
-	const stateColumn, trackedColumn, conflictColumn = 5, 20, 21
+	const stateColumn, trackedColumn, conflictColumn = 5, 21, 22
 	t := newTable("ROUTER", "GROUP", "INTERFACE", ">ID", ">VERSION", "STATE", ">PRIORITY", "MASTER", "SINCE", "ADDRESSES", "MAC", "AUTH", "ROUTES", "WHY",
-		">ADVERTISE", ">SENT", ">UNSENT", ">RECEIVED", "DISCARDED", ">WRITTEN", "TRACKED", "CONFLICT")
+		">ADVERTISE", ">MASTERED", ">SENT", ">UNSENT", ">RECEIVED", "DISCARDED", ">WRITTEN", "TRACKED", "CONFLICT")
 	if !out.isWide() {
-		t.hide("GROUP", "INTERFACE", "VERSION", "MAC", "AUTH", "ROUTES", "ADVERTISE", "SENT", "UNSENT", "RECEIVED", "DISCARDED", "WRITTEN", "TRACKED", "CONFLICT")
+		t.hide("GROUP", "INTERFACE", "VERSION", "MAC", "AUTH", "ROUTES", "ADVERTISE", "MASTERED", "SENT", "UNSENT", "RECEIVED", "DISCARDED", "WRITTEN", "TRACKED", "CONFLICT")
 	}
 	for _, r := range routers {
 		t.add(r.Name, cmp.Or(r.Group, "-"), r.Interface, strconv.Itoa(int(r.ID)), strconv.Itoa(int(r.Version)), r.State, strconv.Itoa(int(r.Priority)),
 			masterOf(r), sinceOf(r.Since), addressesOf(r, out.isWide()), cmp.Or(r.MAC, "-"), cmp.Or(r.Auth, "-"), cmp.Or(strings.Join(r.Routes, ", "), "-"), r.Why, (time.Duration(r.AdvertiseMS) * time.Millisecond).String(),
-			number(&r.Sent), number(&r.Unsent), number(&r.Received), discarded(r.Discarded),
+			number(&r.Mastered), number(&r.Sent), number(&r.Unsent), number(&r.Received), discarded(r.Discarded),
 			strconv.Itoa(int(r.Written)), r.Tracked, r.Conflict)
 	}
 	t.paint = func(column int, text string) string {

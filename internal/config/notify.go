@@ -171,7 +171,7 @@ func (s scope) severity(n *yaml.Node, kinds []model.EventKind) model.Severity {
 	reaches := func(k model.EventKind) bool { return model.Event{Kind: k}.Severity() >= least }
 	if ok && len(kinds) > 0 && !slices.ContainsFunc(kinds, reaches) {
 		s.complain(n, mistake{fmt.Sprintf("severity %s, but none of these events is so grave", word),
-			"server_down, certificate_ends, vrrp_master, vrrp_fault, vrrp_silent_begin and sync_lost are warnings, service_down, panic_begin, vrrp_conflict_begin and vrrp_held_begin are critical, the others are info: leave one of the keys out"})
+			"server_down, certificate_ends, vrrp_master, vrrp_fault, vrrp_stop, vrrp_silent_begin and sync_lost are warnings, service_down, panic_begin, vrrp_conflict_begin and vrrp_held_begin are critical, the others are info: leave one of the keys out"})
 	}
 	if least == model.Info {
 		return 0

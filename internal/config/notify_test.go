@@ -92,7 +92,7 @@ func TestNoticesMeanWhatTheySay(t *testing.T) {
 		{"{syslog: {}, services: [dns, web], events: [service_down, server_down], severity: warning, repeat: 7d}", "",
 			model.Notice{How: model.BySyslog{}, Services: []string{"dns", "web"}, Kinds: []model.EventKind{model.ServiceDown, model.ServerDown},
 				Least: model.Warning, Repeat: 7 * 24 * time.Hour}},
-		{"{syslog: {}, events: [server_up, server_down, service_up, service_down, panic_begin, panic_end, maintenance_begin, maintenance_end, certificate_ends, certificate_renewed, vrrp_master, vrrp_backup, vrrp_fault, vrrp_conflict_begin, vrrp_conflict_end, vrrp_held_begin, vrrp_held_end, vrrp_silent_begin, vrrp_silent_end, sync_ready, sync_lost], severity: info}", "syslog", model.Notice{How: model.BySyslog{}}},
+		{"{syslog: {}, events: [server_up, server_down, service_up, service_down, panic_begin, panic_end, maintenance_begin, maintenance_end, certificate_ends, certificate_renewed, vrrp_master, vrrp_backup, vrrp_fault, vrrp_stop, vrrp_conflict_begin, vrrp_conflict_end, vrrp_held_begin, vrrp_held_end, vrrp_silent_begin, vrrp_silent_end, sync_ready, sync_lost], severity: info}", "syslog", model.Notice{How: model.BySyslog{}}},
 		{"{mail: ops@example.org, digest: 0s}", "", model.Notice{How: mail(func(*model.ByMail) {}).How}},
 		{"{mail: ops@example.org, digest: 60m}", "{mail: ops@example.org, digest: 1h}", model.Notice{How: mail(func(*model.ByMail) {}).How, Digest: time.Hour}},
 		{"{mail: ops@example.org, digest: 10s}", "mail: ops@example.org", mail(func(*model.ByMail) {})},

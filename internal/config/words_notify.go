@@ -140,6 +140,8 @@ var eventKinds = vocabulary{
 		"notify_master": `write "vrrp_master"`,
 		"notify_backup": `write "vrrp_backup"`,
 		"notify_fault":  `write "vrrp_fault"`,
+		"stop":          `write "vrrp_stop"`,
+		"notify_stop":   `write "vrrp_stop"`,
 		"running":       `write "server_up"`,
 		"sync_begin":    `write "sync_ready"`,
 		"sync_end":      `write "sync_lost"`,

@@ -14,7 +14,6 @@ const (
 	noAuth   = "leave it out: its password is there for everybody on the link to read, and no advert with one is believed; " + asAuth
 	noRules  = "the host's rules (ip rule) stay as they are, on every director"
 	noRepeat = "leave it out: a new master announces its addresses ten times in ten seconds, then every minute"
-	noStop   = "nobody is told when weir ends by itself; what else happens is told under \"notify:\""
 )
 
 var routerKeys = vocabulary{
@@ -80,11 +79,12 @@ var routerKeys = vocabulary{
 		"garp_master_refresh_repeat": noRepeat,
 		"garp_lower_prio_delay":      noRepeat,
 		"garp_lower_prio_repeat":     noRepeat,
-		"notify":                     `write it under "notify:": {exec: PROGRAM, events: [vrrp_master, vrrp_backup, vrrp_fault]}`,
+		"notify":                     `write it under "notify:": {exec: PROGRAM, events: [vrrp_master, vrrp_backup, vrrp_fault, vrrp_stop]}`,
 		"notify_master":              `write it under "notify:": {exec: PROGRAM, events: [vrrp_master]}`,
 		"notify_backup":              `write it under "notify:": {exec: PROGRAM, events: [vrrp_backup]}`,
 		"notify_fault":               `write it under "notify:": {exec: PROGRAM, events: [vrrp_fault]}`,
-		"notify_stop":                notYet + noStop,
+		"notify_stop":                `write it under "notify:": {exec: PROGRAM, events: [vrrp_stop]}`,
+		"notify_deleted":             `write it under "notify:": {exec: PROGRAM, events: [vrrp_stop]}`,
 		"smtp_alert":                 `write it under "notify:": {mail: ADDRESS, events: [vrrp_master, vrrp_backup, vrrp_fault]}`,
 		"lvs_sync_daemon_interface":  `write "sync:" beside "vrrp:"`,
 	},

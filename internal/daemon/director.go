@@ -180,7 +180,7 @@ func (d *daemon) readings() (report.Readings, error) {
 	for _, v := range verdicts {
 		out.Verdicts = append(out.Verdicts, report.VerdictCount(v))
 	}
-	out.VRRP = fromRouters(d.vrrp.Counts())
+	out.VRRP, out.Mastered = fromRouters(d.vrrp.Counts())
 	out.BFD = fromSessions(d.bfd.Counts())
 	out.Sync = d.syncReadings(time.Now())
 	out.Notices = fromNotices(d.notifier.Counts())

@@ -67,8 +67,9 @@ const mostPast = 1000
 
 // news is what has happened by the latest plan.
 func (d *daemon) news(desired model.Desired, at time.Time) (events []model.Event) {
-	in := report.Input{Spec: d.spec, Seen: d.seen, Desired: desired, Now: at}
+	in := report.Input{Spec: d.spec, Seen: d.seen, Desired: desired, Turns: d.turns, Now: at}
 	events, d.told = report.News(d.told, in, d.began)
+	d.turns = nil
 	if len(events) > 0 {
 		past := slices.Concat(d.past, events)
 		d.past = past[max(0, len(past)-mostPast):]
@@ -148,6 +149,8 @@ func logRouter(log *slog.Logger, e model.Event) {
 		log.Info("this director is backup", "why", e.Reason)
 	case model.VRRPToFault:
 		log.Warn("this director can take no part", "why", e.Reason)
+	case model.VRRPToStop:
+		log.Info("this director takes no part any more", "why", e.Reason)
 	case model.ConflictBegin:
 		log.Error("somebody else's adverts cannot be right", "why", e.Reason)
 	case model.ConflictEnd:

@@ -65,12 +65,13 @@ type daemon struct {
 	toPeers   *reconcile.Loop[sharing]
 	toRouters *reconcile.Loop[[]model.VRRPWant]
 
-	// spec, seen, told, past, parting and detours belong to own's goroutine.
+	// spec, seen, told, turns, past, parting and detours belong to own's goroutine.
 	spec    model.Spec
 	seen    model.Seen
 	told    report.Told
-	past    []model.Event   // what was told, the oldest first; never changed, but made anew
-	parting map[string]bool // virtual routers that are no master, and were not told yet that nobody reaches their addresses here
+	turns   []model.VRRPTurn // since the latest plan: of several that are behind each other Seen has but the last
+	past    []model.Event    // what was told, the oldest first; never changed, but made anew
+	parting map[string]bool  // virtual routers that are no master, and were not told yet that nobody reaches their addresses here
 	detours detours
 
 	hangup chan os.Signal // SIGHUP, from before anything was opened

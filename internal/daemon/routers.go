@@ -200,13 +200,14 @@ func (d *daemon) runRouters(ctx context.Context) error {
 	defer cancel()
 	if before, some := d.resign(gone); some {
 		d.awaitGone(gone, before)
+		feel(gone, d.pulses) // the plan that it was gone with is over, so notices have what is told of it
 	}
 	return err
 }
 
 // resign ends the mastership of virtual routers that had not begun yet, of which an earlier daemon was master: nobody
-// else says so. It says whether anything of any virtual router is here, and which plan knows nothing of that yet; nil: there
-// was none.
+// else says so. It says whether anything of any virtual router is here, or is to be told still, and which plan knows
+// nothing of that yet; nil: there was none.
 func (d *daemon) resign(ctx context.Context) (before *state, some bool) {
 	there := make(chan bool, 1)
 	d.tellNow(func(s *model.Seen) {
@@ -215,10 +216,11 @@ func (d *daemon) resign(ctx context.Context) (before *state, some bool) {
 			if seen.State == model.VRRPMaster {
 				s.VRRP[name] = model.VRRPSeen{State: model.VRRPInit, Since: time.Now(), Why: "weir stops"}
 				s.Ceased = ceased(s.Ceased, name, seen, s.VRRP[name])
+				d.turns = append(d.turns, model.VRRPTurn{Name: name, Priority: priorityOf(d.spec, name), Seen: s.VRRP[name], Over: true})
 			}
 		}
 		before = d.state.Load()
-		there <- len(s.Held)+len(s.Served) > 0
+		there <- len(s.Held)+len(s.Served)+len(d.turns) > 0
 	})
 	select {
 	case some = <-there:
@@ -253,6 +255,7 @@ func (d *daemon) routerChanged(c vrrp.Change) {
 		}
 		s.Ceased = ceased(s.Ceased, c.Name, s.VRRP[c.Name], c.Seen)
 		s.VRRP[c.Name] = c.Seen
+		d.turns = append(d.turns, model.VRRPTurn{Name: c.Name, Priority: c.Priority, Seen: c.Seen, Over: c.Over})
 		if delete(d.parting, c.Name); c.Seen.State != model.VRRPMaster {
 			d.parting[c.Name] = true
 		}
@@ -274,6 +277,16 @@ func ceased(before map[string]time.Time, name string, was, is model.VRRPSeen) ma
 	}
 	out[name] = is.Since
 	return out
+}
+
+// priorityOf is the one that is written.
+func priorityOf(spec model.Spec, router string) uint8 {
+	for _, r := range spec.VirtualRouters {
+		if r.Name == router {
+			return r.Priority
+		}
+	}
+	return 0
 }
 
 func addressesOf(spec model.Spec, router string) (out []model.Addr) {
@@ -319,10 +332,11 @@ func renew(path *dataplane.Dataplane) vrrp.Lease {
 	}
 }
 
-func fromRouters(counts map[string]vrrp.Counts) map[string]report.PacketCounts {
-	out := map[string]report.PacketCounts{}
+func fromRouters(counts map[string]vrrp.Counts) (out map[string]report.PacketCounts, mastered map[string]uint64) {
+	out, mastered = map[string]report.PacketCounts{}, map[string]uint64{}
 	for name, c := range counts {
+		mastered[name] = c.Mastered
 		out[name] = report.PacketCounts{Sent: c.Sent, Unsent: c.Unsent, Received: c.Received, Discarded: named(c.Discarded)}
 	}
-	return out
+	return out, mastered
 }

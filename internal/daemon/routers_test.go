@@ -329,6 +329,62 @@ func TestAStopWaitsForNothingThatIsNotThere(t *testing.T) {
 	})
 }
 
+// TestNoTurnIsLost, although several come before one plan, or while it is made.
+func TestNoTurnIsLost(t *testing.T) {
+	play(t, fronted, func(s *stage) {
+		s.see(mac, "192.0.2.11")
+		var want []model.EventKind
+		for range 50 {
+			s.routerChanged(vrrp.Change{Name: "front", Seen: model.VRRPSeen{State: model.VRRPMaster, Since: time.Now()}})
+			s.routerChanged(vrrp.Change{Name: "front", Seen: model.VRRPSeen{State: model.VRRPBackup, Since: time.Now()}})
+			want = append(want, model.VRRPToMaster, model.VRRPToBackup)
+		}
+		time.Sleep(time.Second)
+		if got := s.happened(); !slices.Equal(got, want) {
+			t.Errorf("%d are told, want %d: %q", len(got), len(want), got)
+		}
+	})
+}
+
+// happened are the events that were told.
+func (s *stage) happened() (out []model.EventKind) {
+	for _, e := range s.state.Load().past {
+		out = append(out, e.Kind)
+	}
+	return out
+}
+
+// TestTheEndIsTold before all else ends, also where nothing of a virtual router is here, and whether a plan comes before
+// the stop or after it.
+func TestTheEndIsTold(t *testing.T) {
+	for range 50 {
+		play(t, fronted, func(s *stage) {
+			s.see(mac, "192.0.2.11")
+			s.turns(model.VRRPBackup)
+			ctx, stop := context.WithCancel(s.t.Context())
+			stop()
+			busy, still, told := make(chan struct{}), make(chan struct{}), ""
+			s.tellNow(func(*model.Seen) { <-busy })
+			go s.routerChanged(vrrp.Change{Name: "front", Seen: model.VRRPSeen{Since: time.Now(), Why: "weir stops"}, Over: true})
+			synctest.Wait()
+			go func() {
+				err := s.runRouters(ctx)
+				told = fmt.Sprint(s.happened(), err)
+			}()
+			synctest.Wait()
+			go s.tellNow(func(*model.Seen) { <-still }) // before its plan, mostly
+			synctest.Wait()
+			close(busy)
+			synctest.Wait()
+			close(still)
+			time.Sleep(partingWithin)
+			if want := "[vrrp_backup vrrp_stop] <nil>"; told != want {
+				t.Errorf("told is %s, want %s", told, want)
+			}
+		})
+	}
+}
+
 // TestAStopThatWaitsMakesNoPlans: a plan may take longer than what it waits for.
 func TestAStopThatWaitsMakesNoPlans(t *testing.T) {
 	play(t, fronted, func(s *stage) {

@@ -41,6 +41,7 @@ const (
 	VRRPToMaster EventKind = "vrrp_master" // this director has the addresses of a virtual router now
 	VRRPToBackup EventKind = "vrrp_backup" // another one has them, or will
 	VRRPToFault  EventKind = "vrrp_fault"  // this one cannot take part
+	VRRPToStop   EventKind = "vrrp_stop"   // this one takes no part any more: weir stops, or the virtual router is not configured any more
 
 	ConflictBegin EventKind = "vrrp_conflict_begin" // somebody on the link advertises what cannot be right
 	ConflictEnd   EventKind = "vrrp_conflict_end"
@@ -57,7 +58,7 @@ const (
 // EventKinds are all of them.
 func EventKinds() []EventKind {
 	return []EventKind{ServerDown, ServerUp, ServiceDown, ServiceUp, PanicBegin, PanicEnd, MaintenanceBegin, MaintenanceEnd,
-		CertificateEnds, CertificateRenewed, VRRPToMaster, VRRPToBackup, VRRPToFault, ConflictBegin, ConflictEnd,
+		CertificateEnds, CertificateRenewed, VRRPToMaster, VRRPToBackup, VRRPToFault, VRRPToStop, ConflictBegin, ConflictEnd,
 		HeldBegin, HeldEnd, SilentBegin, SilentEnd, SyncReached, SyncLost}
 }
 
@@ -99,7 +100,7 @@ func (e Event) IsOfService() bool { return e.Router == "" && !e.Peer.IsValid() }
 // Severity of an event is that of its kind.
 func (e Event) Severity() Severity {
 	switch e.Kind {
-	case ServerDown, CertificateEnds, VRRPToMaster, VRRPToFault, SilentBegin, SyncLost:
+	case ServerDown, CertificateEnds, VRRPToMaster, VRRPToFault, VRRPToStop, SilentBegin, SyncLost:
 		return Warning
 	case ServiceDown, PanicBegin, ConflictBegin, HeldBegin:
 		return Critical

@@ -216,6 +216,14 @@ type VRRPSeen struct {
 	ConflictFix string // the way out of it; "": another id, or the same on all directors
 }
 
+// VRRPTurn is what a virtual router became, however shortly it was that.
+type VRRPTurn struct {
+	Name     string
+	Priority uint8 // of this director in it, then
+	Seen     VRRPSeen
+	Over     bool // it has ended: weir stops, or it is not configured any more
+}
+
 // VRRPWant is a virtual router as it shall run. Its Source is chosen, unless there is a fault, and its Priority is what
 // is left of the one that is written.
 type VRRPWant struct {

@@ -76,6 +76,8 @@ func instanceState(kind model.EventKind) string {
 		return "BACKUP"
 	case model.VRRPToFault:
 		return "FAULT"
+	case model.VRRPToStop:
+		return "STOP"
 	}
 	return ""
 }

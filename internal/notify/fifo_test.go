@@ -62,6 +62,7 @@ func TestLinesAreKeepalived(t *testing.T) {
 		"INSTANCE \"VI_1\" MASTER 100\n": routerEvent(model.VRRPToMaster),
 		"INSTANCE \"VI_1\" BACKUP 100\n": routerEvent(model.VRRPToBackup),
 		"INSTANCE \"VI_1\" FAULT 100\n":  routerEvent(model.VRRPToFault),
+		"INSTANCE \"VI_1\" STOP 100\n":   routerEvent(model.VRRPToStop),
 
 		"RS [10.0.0.11]:tcp:80 [192.0.2.10]:tcp:80 DOWN\n":      eventOf(noon, model.ServerDown, "web", 11),
 		"RS [10.0.0.11]:tcp:80 [192.0.2.10]:tcp:80 UP\n":        eventOf(noon, model.ServerUp, "web", 11),

@@ -63,6 +63,7 @@ var changeWords = []word{
 	{model.SilentBegin, "virtual router less guarded", "virtual routers less guarded"},
 	{model.VRRPToFault, "virtual router in fault", "virtual routers in fault"},
 	{model.SyncLost, "director out of sync", "directors out of sync"},
+	{model.VRRPToStop, "virtual router stopped", "virtual routers stopped"},
 	{model.VRRPToMaster, "virtual router master", "virtual routers master"},
 	{model.VRRPToBackup, "virtual router backup", "virtual routers backup"},
 	{model.ServerUp, "server up", "servers up"},
@@ -179,6 +180,8 @@ func became(kind model.EventKind) string {
 		return "is backup here"
 	case model.VRRPToFault:
 		return "is in fault here"
+	case model.VRRPToStop:
+		return "is stopped here"
 	case model.ConflictBegin:
 		return "is in conflict"
 	case model.ConflictEnd:

@@ -148,6 +148,13 @@ weir: 1 conflict of virtual routers, 1 virtual router in fault, 1 virtual router
 
 weir on lb1, times in UTC+01:00
 `},
+		{"weir stops", message{events: []model.Event{withReasonOf(wasFor(routerEvent(model.VRRPToStop), model.VRRPMaster, time.Minute), "weir stops")}}, `
+weir: virtual router VI_1 is stopped here after 1m as master: weir stops
+
+2026-11-26 12:03:11 virtual router VI_1 is stopped here after 1m as master: weir stops
+
+weir on lb1, times in UTC+01:00
+`},
 		{"a conflict is over", message{events: []model.Event{since(routerEvent(model.ConflictEnd), time.Minute)}}, `
 weir: virtual router VI_1 is in conflict no more after 1m
 

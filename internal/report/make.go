@@ -14,8 +14,9 @@ import (
 type Input struct {
 	Spec     model.Spec
 	Seen     model.Seen
-	Desired  model.Desired // made by plan.Make of this very Spec
-	Events   []model.Event // that News told, the oldest first
+	Desired  model.Desired    // made by plan.Make of this very Spec
+	Turns    []model.VRRPTurn // since the plan before, of all virtual routers, in their order
+	Events   []model.Event    // that News told, the oldest first
 	Readings Readings
 	Now      time.Time
 }

@@ -40,10 +40,7 @@ func News(told Told, in Input, began time.Time) ([]model.Event, Told) {
 		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceServer]Rested{}, map[model.ServiceKey]time.Time{},
 			map[model.ServiceServer]time.Time{}, map[model.ServiceKey]bool{}, map[string]RouterTold{}, map[string]time.Time{},
 			map[string]time.Time{}, map[string]time.Time{}, map[model.Addr]PeerTold{}}}
-	for _, router := range in.Desired.VRRP {
-		n.router(router)
-		n.troubles(router)
-	}
+	n.routers()
 	for _, peer := range in.Desired.Sync.Peers {
 		n.peer(peer)
 	}

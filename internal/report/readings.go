@@ -22,6 +22,7 @@ type Readings struct {
 	Verdicts   []VerdictCount          // in the order of the path, those that are 0 too
 	Notices    []NoticeCount           // in the order of the configuration
 	VRRP       map[string]PacketCounts // by the name of the virtual router
+	Mastered   map[string]uint64       // the same: how often it became master
 	BFD        BFDReadings
 	Sync       SyncReadings
 }

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 
@@ -32,6 +33,7 @@ type Router struct {
 	Held           string // why it does not take over from a silent master; "": nothing keeps it from that
 	Routes         []model.VirtualRoute
 	Conflict       string // what somebody on the link advertises that cannot be right; "": nothing of late
+	Mastered       uint64 // how often it became master since it runs
 	Counts         PacketCounts
 }
 
@@ -45,7 +47,7 @@ func routers(in Input) (out []Router) {
 			Written: want.Written, Tracked: want.Tracked, Group: want.Group,
 			Master: seen.Master, MasterPriority: seen.Priority,
 			Addresses: want.Addresses, MAC: want.MAC(), Auth: want.Auth, Silent: seen.Silent, Held: seen.Held, Routes: want.Routes, Conflict: seen.Conflict,
-			Counts: in.Readings.VRRP[want.Name].clone(),
+			Mastered: in.Readings.Mastered[want.Name], Counts: in.Readings.VRRP[want.Name].clone(),
 		})
 	}
 	return out
@@ -87,24 +89,39 @@ type RouterTold struct {
 	Since time.Time
 }
 
-// router tells of each change of state. Where it has not begun there is nothing to tell, and where it begins that is
-// told, as keepalived does: who acts on it must know how to begin.
-func (n *news) router(want model.VRRPWant) {
-	kinds := map[model.VRRPState]model.EventKind{
-		model.VRRPMaster: model.VRRPToMaster, model.VRRPBackup: model.VRRPToBackup, model.VRRPFault: model.VRRPToFault,
+// routers tells of each turn, however quickly another one followed, and then of what nobody has turned: an earlier
+// daemon may have been master. What is told of one lasts until it is over, also while nobody wants it any more.
+func (n *news) routers() {
+	maps.Copy(n.now.Routers, n.before.Routers)
+	for _, turn := range n.in.Turns {
+		n.turn(turn)
 	}
-	seen, before := n.in.Seen.VRRP[want.Name], n.before.Routers[want.Name]
-	n.now.Routers[want.Name] = RouterTold{seen.State, seen.Since}
-	kind, tells := kinds[seen.State]
-	if !tells || seen.State == before.State {
+	for _, want := range n.in.Desired.VRRP {
+		n.turn(model.VRRPTurn{Name: want.Name, Priority: want.Priority, Seen: n.in.Seen.VRRP[want.Name]})
+		n.troubles(want)
+	}
+}
+
+var turnKinds = map[model.VRRPState]model.EventKind{
+	model.VRRPMaster: model.VRRPToMaster, model.VRRPBackup: model.VRRPToBackup, model.VRRPFault: model.VRRPToFault,
+}
+
+// turn tells of a change of state. Where it has not begun, or waits to begin again, there is nothing to tell, and where
+// it begins that is told, as keepalived does: who acts on it must know how to begin. So is its end.
+func (n *news) turn(turn model.VRRPTurn) {
+	before, begun := n.now.Routers[turn.Name]
+	kind, tells := turnKinds[turn.Seen.State]
+	switch {
+	case turn.Over && begun:
+		kind = model.VRRPToStop
+		delete(n.now.Routers, turn.Name)
+	case !tells || turn.Seen.State == before.State:
 		return
+	default:
+		n.now.Routers[turn.Name] = RouterTold{turn.Seen.State, turn.Seen.Since}
 	}
-	e := routerEvent(want, kind)
-	e.Time, e.Reason, e.Was = seen.Since, seen.Why, before.State
-	if before.State != model.VRRPInit {
-		e.Since = before.Since
-	}
-	n.events = append(n.events, e)
+	n.events = append(n.events, model.Event{Kind: kind, Router: turn.Name, Priority: turn.Priority,
+		Time: turn.Seen.Since, Reason: turn.Seen.Why, Was: before.State, Since: before.Since})
 }
 
 // troubles tells when somebody else's adverts cannot be right, when this director is held back, and when a path or a

@@ -61,11 +61,12 @@ func TestRoutersSayHowTheyStand(t *testing.T) {
 		State: model.VRRPBackup, Since: now, Why: "192.0.2.2 advertises 200", Master: netip.MustParseAddr("192.0.2.2"), Priority: 200, Silent: "eth1 brings nothing", Held: "no witness answers", Conflict: "who?",
 	}}, "VI_1")
 	in.Desired.VRRP[0].Written, in.Desired.VRRP[0].Tracked, in.Desired.VRRP[0].Group = 150, "eth1 is down (-50)", "pair"
+	in.Readings.Mastered = map[string]uint64{"VI_1": 5}
 	in.Readings.VRRP = map[string]report.PacketCounts{"VI_1": {Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}}}
 	want := []report.Router{{
 		Name: "VI_1", Interface: "eth0", ID: 51, Version: model.VRRP3, Advertise: 100 * time.Millisecond, State: model.VRRPBackup, Since: now,
 		Why: "192.0.2.2 advertises 200; eth1 brings nothing", Priority: 100, Written: 150, Tracked: "eth1 is down (-50)", Group: "pair", Master: netip.MustParseAddr("192.0.2.2"), MasterPriority: 200,
-		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")}, Silent: "eth1 brings nothing", Held: "no witness answers", Conflict: "who?",
+		Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")}, Silent: "eth1 brings nothing", Held: "no witness answers", Conflict: "who?", Mastered: 5,
 		Counts: report.PacketCounts{Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}},
 	}}
 	same := cmp.Options{cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })}
@@ -100,12 +101,13 @@ func TestNewsOfVirtualRouters(t *testing.T) {
 	conflict := at(model.VRRPMaster, 20)
 	conflict.Seen.VRRP["VI_1"] = model.VRRPSeen{State: model.VRRPMaster, Since: conflict.Now, Conflict: "192.0.2.9 advertises"}
 	gone := healthy()
+	gone.Turns = []model.VRRPTurn{{Name: "VI_1", Priority: 100, Seen: model.VRRPSeen{Since: now.Add(25 * time.Second), Why: "it is not configured any more"}, Over: true}}
 	all := tellEach(t, "a life", now, []report.Input{
 		virtual(nil, "VI_1"), at(model.VRRPInit, 0), at(model.VRRPBackup, 1), at(model.VRRPBackup, 1), at(model.VRRPMaster, 5),
 		at(model.VRRPFault, 7), at(model.VRRPBackup, 9), at(model.VRRPMaster, 12), conflict, conflict, at(model.VRRPMaster, 12), gone, at(model.VRRPMaster, 30),
 	}, []string{
 		"", "", "vrrp_backup VI_1", "", "vrrp_master VI_1",
-		"vrrp_fault VI_1", "vrrp_backup VI_1", "vrrp_master VI_1", "vrrp_conflict_begin VI_1", "", "vrrp_conflict_end VI_1", "", "vrrp_master VI_1",
+		"vrrp_fault VI_1", "vrrp_backup VI_1", "vrrp_master VI_1", "vrrp_conflict_begin VI_1", "", "vrrp_conflict_end VI_1", "vrrp_stop VI_1", "vrrp_master VI_1",
 	})
 	if e := all[0]; !e.Since.IsZero() || e.Was != model.VRRPInit || e.Severity() != model.Info {
 		t.Errorf("it begins: %+v", e)
@@ -119,6 +121,51 @@ func TestNewsOfVirtualRouters(t *testing.T) {
 	}
 	if e := all[6]; !e.Since.Equal(conflict.Now) {
 		t.Errorf("the conflict is over: %+v", e)
+	}
+	if e := all[7]; e.Was != model.VRRPMaster || !e.Since.Equal(now.Add(12*time.Second)) || !e.Time.Equal(now.Add(25*time.Second)) || e.Priority != 100 || e.Severity() != model.Warning {
+		t.Errorf("it ends: %+v", e)
+	}
+}
+
+// TestEachTurnIsTold, however many there were between two plans, and also of a virtual router that nobody wants any more.
+func TestEachTurnIsTold(t *testing.T) {
+	turn := func(name string, second int, state model.VRRPState) model.VRRPTurn {
+		return model.VRRPTurn{Name: name, Priority: 100, Seen: model.VRRPSeen{State: state, Since: now.Add(time.Duration(second) * time.Second), Why: "so it is"}}
+	}
+	over := func(turn model.VRRPTurn) model.VRRPTurn { turn.Over = true; return turn }
+	const master, backup, fault, none = model.VRRPMaster, model.VRRPBackup, model.VRRPFault, model.VRRPInit
+	at := func(turns ...model.VRRPTurn) report.Input {
+		in := virtual(map[string]model.VRRPSeen{}, "a", "b")
+		in.Turns = turns
+		for _, turn := range turns {
+			in.Seen.VRRP[turn.Name] = turn.Seen
+		}
+		return in
+	}
+	removed := healthy()
+	later := removed
+	later.Turns = []model.VRRPTurn{over(turn("a", 30, none))}
+	began := at(turn("a", 0, backup), turn("b", 0, backup))
+	still := began
+	still.Turns = nil
+	all := tellEach(t, "rises and yields", now, []report.Input{
+		began, at(turn("a", 1, master), turn("b", 1, master), turn("a", 2, backup), turn("b", 2, backup)), still, removed, later, later,
+	}, []string{
+		"vrrp_backup a, vrrp_backup b", "vrrp_master a, vrrp_master b, vrrp_backup a, vrrp_backup b", "", "", "vrrp_stop a", "",
+	})
+	if e := all[4]; e.Was != master || !e.Since.Equal(now.Add(time.Second)) || !e.Time.Equal(now.Add(2*time.Second)) {
+		t.Errorf("it yields: %+v", e)
+	}
+	if e := all[6]; e.Was != backup || !e.Since.Equal(now.Add(2*time.Second)) {
+		t.Errorf("it ends: %+v", e)
+	}
+	tellEach(t, "it becomes another one", now, []report.Input{began, at(over(turn("a", 3, none)), turn("a", 4, backup))},
+		[]string{"vrrp_backup a, vrrp_backup b", "vrrp_stop a, vrrp_backup a"})
+	tellEach(t, "it has not begun", now, []report.Input{at(turn("a", 0, none)), at(over(turn("a", 1, none)))}, []string{"", ""})
+	all = tellEach(t, "a fault is over before it may begin", now, []report.Input{at(turn("a", 0, fault)), at(turn("a", 1, none)), at(turn("a", 5, backup))},
+		[]string{"vrrp_fault a", "", "vrrp_backup a"})
+	if e := all[1]; e.Was != fault || !e.Since.Equal(now) {
+		t.Errorf("it begins at last: %+v", e)
 	}
 }
 

@@ -168,6 +168,7 @@ func example() director {
 					Priority: 100, Written: 150, Tracked: "service web has no server that is healthy (-50)", Group: "pair", Auth: model.VRRPAuth{KeyFile: "/etc/weir/vrrp.key", Mode: model.AuthPermissive},
 					Routes:    []model.VirtualRoute{{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("10.0.0.1"), Interface: "eth1", Metric: 50, Table: 100}},
 					Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")},
+					Mastered:  6,
 					Counts:    report.PacketCounts{Sent: 1, Unsent: 4, Received: 2, Discarded: map[string]uint64{"ttl": 3}},
 				},
 				{

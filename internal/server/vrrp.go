@@ -37,6 +37,7 @@ func virtualRouters(in report.Snapshot) []api.VirtualRouter {
 			Silent:      r.Silent,
 			Held:        r.Held,
 			Conflict:    r.Conflict,
+			Mastered:    r.Mastered,
 			Sent:        r.Counts.Sent,
 			Unsent:      r.Counts.Unsent,
 			Received:    r.Counts.Received,

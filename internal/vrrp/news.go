@@ -12,7 +12,9 @@ import (
 type Change struct {
 	Name     string
 	Seen     model.VRRPSeen
-	Announce bool // a master's: the neighbours are to be told again whose the addresses are, somebody else has said otherwise
+	Priority uint8 // it had then
+	Over     bool  // it has ended, or ends as soon as its addresses are let go of
+	Announce bool  // a master's: the neighbours are to be told again whose the addresses are, somebody else has said otherwise
 }
 
 // news waits for whoever tells it, so that no virtual router waits for him.

@@ -415,12 +415,16 @@ func (r *router) do(now time.Time, deeds []deed) {
 }
 
 func (r *router) change(announce bool) {
+	before := r.told.State
 	r.told = r.machine.seen
 	master := r.told.State == model.VRRPMaster
-	if !master {
+	switch {
+	case !master:
 		r.hold(0)
+	case before != r.told.State:
+		r.tally.mastered.Add(1)
 	}
-	r.news.add(Change{Name: r.want.Name, Seen: r.told, Announce: announce && master})
+	r.news.add(Change{Name: r.want.Name, Seen: r.told, Priority: r.want.Priority, Over: r.over, Announce: announce && master})
 }
 
 // renew: who has said that it is master may be believed for as long as others wait for the next advert. They have

@@ -5,6 +5,7 @@ package vrrp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -73,5 +74,25 @@ func TestNobodyAnnouncesWhoIsNoMaster(t *testing.T) {
 	}
 	if !slices.Equal(*asked, []time.Duration{0, 0}) {
 		t.Errorf("it asks for leases of %s", *asked)
+	}
+}
+
+// Who rises and yields at once was master, and is counted; who has ended is handed out as over.
+func TestEachTurnIsHandedOut(t *testing.T) {
+	r, _ := unthreaded(slog.New(slog.DiscardHandler))
+	now := time.Now()
+	for range 2 {
+		r.do(now, r.machine.enter(now, model.VRRPMaster, "nobody was heard"))
+		r.do(now, r.machine.enter(now, model.VRRPBackup, "another one is late"))
+	}
+	r.follow(now, order{end: "weir stops"})
+	var got []string
+	changes, _ := r.news.take()
+	for _, c := range changes {
+		got = append(got, fmt.Sprint(c.Seen.State, " ", c.Priority, " ", c.Over))
+	}
+	want := []string{"master 100 false", "backup 100 false", "master 100 false", "backup 100 false", "init 100 true"}
+	if counts := r.tally.read(); !slices.Equal(got, want) || counts.Mastered != 2 {
+		t.Errorf("%q, master %d times", got, counts.Mastered)
 	}
 }
