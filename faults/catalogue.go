@@ -37,6 +37,7 @@ var catalogue = map[int]string{
 	31: "weight 0",
 	32: "thundering herd",
 	33: "hostile server",
+	41: "clock set",
 	42: "second daemon, foreign program",
 	43: "hostile notify script",
 	44: "connection table full",

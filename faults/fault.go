@@ -13,10 +13,11 @@ import "testing"
 
 // Fault is something that goes wrong, and how much of it weir must bear.
 type Fault struct {
-	Number int  // in the catalogue
-	Long   bool // a run takes more than ten seconds
-	Parts  []Part
-	Beside string // what others were measured to do, to be read beside the figures; "": nobody was
+	Number  int  // in the catalogue
+	Long    bool // a run takes more than ten seconds
+	Parts   []Part
+	Divided bool   // its other parts are measured by other packages: their figures stay
+	Beside  string // what others were measured to do, to be read beside the figures; "": nobody was
 
 	// Prepare builds what all runs share. What it makes goes with the test.
 	Prepare func(t *testing.T, size Size) Run

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/weir-lb/weir/internal/ledger"
 )
@@ -48,7 +49,12 @@ func (f Figure) String() string {
 }
 
 // keep replaces what the file has of one fault; what it has of others stays.
-func keep(file string, fault int, figures []Figure) error {
-	return ledger.Replace(file, func(f Figure) bool { return f.Fault == fault }, figures,
-		func(a, b Figure) int { return cmp.Compare(a.Fault, b.Fault) })
+func keep(file string, f Fault, figures []Figure) error {
+	return ledger.Replace(file, f.owns, figures, func(a, b Figure) int { return cmp.Compare(a.Fault, b.Fault) })
+}
+
+// owns tells whether a figure is one that it measures, or did when it had other parts.
+func (f Fault) owns(other Figure) bool {
+	mine := func(p Part) bool { return p.Name == other.Part }
+	return f.Number == other.Fault && (!f.Divided || slices.ContainsFunc(f.Parts, mine))
 }

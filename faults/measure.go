@@ -55,7 +55,7 @@ func (o order) keep(t *testing.T, f Fault, figures []Figure) {
 	if o.file == "" {
 		return
 	}
-	if err := keep(o.file, f.Number, figures); err != nil {
+	if err := keep(o.file, f, figures); err != nil {
 		t.Fatal(err)
 	}
 }

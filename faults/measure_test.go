@@ -97,14 +97,14 @@ func TestFileKeepsWhatOtherFaultsMeasured(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "faults.json")
 	second := Fault{Number: 42, Parts: []Part{{Name: "lost", Unit: "connections"}}}
 	for _, step := range []struct {
-		number  int
+		fault   Fault
 		figures []Figure
 	}{
-		{42, second.figures([]Measured{measured(0, 0, 0, "")})},
-		{1, example().figures([]Measured{measured(5, 100, 0.3126, "")})},
-		{1, example().figures([]Measured{measured(0, 100, 0.3126, "")})},
+		{second, second.figures([]Measured{measured(0, 0, 0, "")})},
+		{example(), example().figures([]Measured{measured(5, 100, 0.3126, "")})},
+		{example(), example().figures([]Measured{measured(0, 100, 0.3126, "")})},
 	} {
-		if err := keep(file, step.number, step.figures); err != nil {
+		if err := keep(file, step.fault, step.figures); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,10 +120,29 @@ func TestFileKeepsWhatOtherFaultsMeasured(t *testing.T) {
 	}
 }
 
+// TestFileKeepsWhatAnotherPackageMeasuredOfAFault, if both say that it is divided.
+func TestFileKeepsWhatAnotherPackageMeasuredOfAFault(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "faults.json")
+	whole, one, other := example(), Fault{Number: 1, Divided: true}, Fault{Number: 1, Divided: true}
+	one.Parts, other.Parts = whole.Parts[:2], whole.Parts[2:]
+	runs := []Measured{measured(0, 100, 0, "")}
+	for _, step := range []struct {
+		fault Fault
+		left  int
+	}{{one, 2}, {other, 3}, {one, 3}, {whole, 3}} {
+		if err := keep(file, step.fault, step.fault.figures(runs)); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := ledger.Read[Figure](file); err != nil || len(all) != step.left {
+			t.Errorf("%d parts of %d: the file has %d figures, want %d: %v", len(step.fault.Parts), len(whole.Parts), len(all), step.left, err)
+		}
+	}
+}
+
 // TestFaultThatBreaksOffKeepsNoOldFigures: they would pass for new ones.
 func TestFaultThatBreaksOffKeepsNoOldFigures(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "faults.json")
-	if err := keep(file, 1, example().figures([]Measured{measured(0, 100, 0, "")})); err != nil {
+	if err := keep(file, example(), example().figures([]Measured{measured(0, 100, 0, "")})); err != nil {
 		t.Fatal(err)
 	}
 	f := example()

@@ -16,7 +16,7 @@ import (
 
 // TestFaults is every fault that is nothing but what a peer says.
 func TestFaults(t *testing.T) {
-	faults.Test(t, []faults.Fault{malformedSync()})
+	faults.Test(t, []faults.Fault{malformedSync(), clockSet()})
 }
 
 // Parts of fault 21.
