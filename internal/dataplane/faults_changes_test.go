@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +23,9 @@ const (
 	splitFlows    = "split"       // new flows of which two CPUs made connections to two servers
 	miscounted    = "miscounted"  // packets and connections that counters have too many, or lack
 	tornRecords   = "torn"        // packets that left by half of an old way to their server and half of a new one
+	astray        = "astray"      // packets that were not sent on, for another reason than a full table or the next one
+	busy          = "busy"        // packets whose connection another CPU was just putting in, or ending: senders repeat them
+	edited        = "edits"       // of service and servers, in each second of that
 	contradicting = "contradicts" // what the audit finds after random opens, closes, resets and expiries
 )
 
@@ -33,13 +37,15 @@ func concurrentChanges() faults.Fault {
 		Number: 58,
 		Long:   true,
 		Parts: []faults.Part{
-			none(splitFlows, "flows"), none(miscounted, "counts"), none(tornRecords, "packets"), none(contradicting, "findings"),
+			none(splitFlows, "flows"), none(miscounted, "counts"), none(tornRecords, "packets"), none(astray, "packets"),
+			{Name: busy, Unit: "%", Bar: 0.1, Timely: true}, // a thread may lose its CPU in the middle, which a driver's does not
+			{Name: edited, Unit: "edits/s", Bar: 100, AtLeast: true, Timely: true}, none(contradicting, "findings"),
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			needTwoCPUs(t)
 			flows, acts := size.Of(20_000, 1_000_000), size.Of(40_000, 1_000_000)
 			return inTrial(t, func(tr *trial) map[string]float64 {
-				figures := map[string]float64{}
+				figures := map[string]float64{edited: math.Inf(1)}
 				for _, f := range []model.Forwarding{model.DR, model.NAT} {
 					tr.sameFlows(f, flows/2, figures)
 				}
@@ -62,15 +68,47 @@ func (tr *trial) sameFlows(forwarding model.Forwarding, flows int, figures map[s
 	if err != nil {
 		tr.t.Error(err)
 	}
-	tr.t.Logf("%d edits in %v, while %d flows began", edits, time.Since(began), flows)
+	took := time.Since(began)
+	tr.t.Logf("%d edits in %v, while %d flows began", edits, took, flows)
 	for cpu, ways := range r.ways {
-		if edits == 0 || ways[0] == 0 || ways[1] == 0 {
+		if edits < flows/flowsAnEdit || ways[0] == 0 || ways[1] == 0 {
 			tr.t.Errorf("after %d edits the ways of packets on CPU %d were %v", edits, cpu, ways)
 		}
 	}
+	figures[edited] = min(figures[edited], float64(edits)/took.Seconds())
+	ended := tr.ended(verdicts)
+	figures[astray] += tr.astrayOf(ended)
+	figures[busy] = max(figures[busy], 100*float64(ended[connBusy])/float64(2*flows))
 	figures[splitFlows] += float64(r.split())
 	figures[tornRecords] += float64(r.torn[0] + r.torn[1])
 	figures[miscounted] += r.miscounted(verdicts, counts)
+}
+
+// flowsAnEdit is how many flows may begin for each edit, however slow the machine is.
+const flowsAnEdit = 1000
+
+// ended is how many packets ended by a verdict since then.
+func (tr *trial) ended(before []uint64) map[verdict]uint64 {
+	all := map[verdict]uint64{}
+	for i, n := range tr.verdicts(tr.t) {
+		if n > before[i] {
+			all[verdict(tr.names[i])] = n - before[i]
+		}
+	}
+	return all
+}
+
+// astrayOf is how many of these were not sent on, but for those that found no room in the table, or their connection
+// busy.
+func (tr *trial) astrayOf(ended map[verdict]uint64) float64 {
+	var all uint64
+	for v, n := range ended {
+		if v != connFull && v != connBusy && !slices.Contains(sends, v) {
+			tr.t.Logf("%d packets ended as %s", n, v)
+			all += n
+		}
+	}
+	return float64(all)
 }
 
 // race is two CPUs with the same flows.

@@ -65,6 +65,7 @@ const (
 	serverGone       verdict = "server_gone"
 	halfOpen         verdict = "half_open"
 	connFull         verdict = "conn_full"
+	connBusy         verdict = "conn_busy" // another CPU's doing, so the twin never says it
 	natClash         verdict = "nat_clash"
 	noHeadroom       verdict = "no_headroom" // the driver's doing, so the twin never says it
 )
