@@ -119,7 +119,7 @@ func TestVirtualMACIsPutBack(t *testing.T) {
 	left, _ := newLAN(t)
 	path := filepath.Join(t.TempDir(), "host.json")
 	l := newLife(t, left, path)
-	left.start(l.run)
+	crash := left.start(l.run)
 	l.apply(virtual)
 	time.Sleep(50 * time.Millisecond) // let Run begin to listen
 	left.run("ip link del " + left.upon(mac4))
@@ -131,7 +131,8 @@ func TestVirtualMACIsPutBack(t *testing.T) {
 	left.run("ip link set " + left.upon(mac4) + " down") // of which the kernel says nothing of addresses
 	within(t, "up after it was set down", func() bool { return left.link(left.upon(mac4)).Up })
 	before := left.link(left.upon(mac4)).Index
-	newLife(t, left, path).apply(virtual) // after a crash
+	crash() // a process that lives would put back what Restore removes
+	newLife(t, left, path).apply(virtual)
 	if after := left.link(left.upon(mac4)).Index; after != before {
 		t.Errorf("the next process has made another one: %d, before %d", after, before)
 	}

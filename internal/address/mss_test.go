@@ -40,6 +40,17 @@ func (n namespace) routes() string {
 	return strings.ReplaceAll(shown, "linkdown ", "") // the other end may come up meanwhile
 }
 
+// newRoutedLAN has all routes that the kernel makes by itself: that of link-local addresses comes when it has noticed that
+// an interface is up.
+func newRoutedLAN(t *testing.T) (left, right namespace) {
+	t.Helper()
+	left, right = newLAN(t)
+	within(t, "route of link-local addresses", func() bool {
+		return strings.Contains(left.run("ip -6 route show dev eth0"), "fe80::/64")
+	})
+	return left, right
+}
+
 // furnish makes routes of every kind that can be given another segment size.
 func furnish(n namespace) {
 	for _, command := range []string{
@@ -63,7 +74,7 @@ func furnish(n namespace) {
 }
 
 func TestSegmentsAreLimitedAndRestored(t *testing.T) {
-	left, _ := newLAN(t)
+	left, _ := newRoutedLAN(t)
 	furnish(left)
 	path := filepath.Join(t.TempDir(), "host.json")
 	before := left.routes()
@@ -103,7 +114,7 @@ func withoutMSS(routes string) string {
 }
 
 func TestAnotherLimitCountsFromWhatWasThere(t *testing.T) {
-	left, _ := newLAN(t)
+	left, _ := newRoutedLAN(t)
 	path := filepath.Join(t.TempDir(), "host.json")
 	before := left.routes()
 	smaller := func(r address.Route) int { return limit(r) - 100 }

@@ -435,8 +435,8 @@ func (n namespace) capture(link string) func() []frame {
 	}
 }
 
-// start runs something in the namespace until the test ends.
-func (n namespace) start(run func(context.Context) error) {
+// start runs something in the namespace until it is stopped, or the test ends.
+func (n namespace) start(run func(context.Context) error) (stop func()) {
 	n.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -444,8 +444,10 @@ func (n namespace) start(run func(context.Context) error) {
 		defer close(ended)
 		onThread(n.t, n.handle, func() error { return run(ctx) })
 	}()
-	n.t.Cleanup(func() {
+	stop = func() {
 		cancel()
 		<-ended
-	})
+	}
+	n.t.Cleanup(stop)
+	return stop
 }
