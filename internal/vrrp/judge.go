@@ -33,7 +33,7 @@ func judge(router model.VirtualRouter, a advert) Reason {
 	case a.auth.kind != authNone:
 		return ReasonAuth
 	case a.version == model.VRRP2 && a.interval != router.Advertise:
-		return ReasonInterval // RFC 3768 section 7.1; in version 3 the master's counts
+		return ReasonInterval // RFC 3768 section 7.1; in version 3 the master's counts: mismatch
 	case !sameAddresses(a.addresses, addressesOf(router)):
 		return ReasonAddresses
 	}
@@ -86,6 +86,16 @@ func conflictOf(router model.VirtualRouter, a advert, w way, why Reason) conflic
 		return conflict{who + "as of an earlier time: its clock is wrong, or somebody repeats it", "set the clocks of all directors (NTP), and restart weir here if this one's was ahead when it began; or find out who repeats adverts"}
 	}
 	return conflict{}
+}
+
+// mismatch is what an advert that counts says otherwise than this one would (RFC 9568 section 7.1): in version 3 the
+// master's interval counts, but all wait longer, or shorter, as soon as another one is master.
+func mismatch(router model.VirtualRouter, a advert, w way) conflict {
+	if a.interval == router.Advertise {
+		return conflict{}
+	}
+	return conflict{fmt.Sprintf("%s advertises id %d every %s, here it is every %s: the master's counts", w.source, a.id, a.interval, router.Advertise),
+		"have the same `advertise:` on all of its directors, and run `weir reload` there"}
 }
 
 // listed names the first few: there may be 255.

@@ -601,6 +601,28 @@ func TestAdvertsThatAreNotOneOfUsChangeNothing(t *testing.T) {
 	}
 }
 
+// Section 7.1: in version 3 another interval is the master's to choose, and told.
+func TestAnotherIntervalIsFollowedAndTold(t *testing.T) {
+	slow := func(a *advert) { a.interval = 2 * time.Second }
+	const told = "192.0.2.2 advertises id 51 every 2s, here it is every 1s: the master's counts"
+	b := begun(t, of(100)).hears(right, said(200, slow))
+	if b.seen.Conflict != told || b.seen.ConflictFix == "" || b.seen.Master != right || b.active != 2*time.Second {
+		t.Errorf("a backup: %+v", b.seen)
+	}
+	b.pass(30*time.Second).hears(right, said(200))
+	if b.pass(31 * time.Second); b.seen.Conflict != "" {
+		t.Errorf("it is the same for a minute: %+v", b.seen)
+	}
+	b = begun(t, of(100)).pass(4*time.Second).hears(right, said(50, slow))
+	if b.seen.Conflict != told || b.seen.State != model.VRRPMaster {
+		t.Errorf("a master: %+v", b.seen)
+	}
+	b = begun(t, of(100, func(r *model.VirtualRouter) { r.Paths = []model.VRRPPath{{Interface: "eth1", Peer: cableRight, Director: right}} }))
+	if _, why := b.hearBy(b.now, said(200, slow), way{cableRight, cableLeft, hops}, via{1, cableLeft}); why != Taken || b.seen.Conflict != told {
+		t.Errorf("by a path: %s, %+v", why, b.seen)
+	}
+}
+
 func TestOrderOfAddressesAndAPeerAreFine(t *testing.T) {
 	other := netip.MustParseAddr("192.0.2.101")
 	b := begun(t, of(100, func(r *model.VirtualRouter) {

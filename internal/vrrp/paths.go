@@ -48,6 +48,7 @@ func (m *machine) hearBy(now time.Time, a advert, w way, by via) ([]deed, Reason
 		w.source = m.want.Paths[by.path-1].Director
 	}
 	deeds, why := m.heed(now, a, w)
+	deeds = append(deeds, m.clash(now, mismatch(m.want, a, w))...)
 	return append(deeds, m.review(now)...), why
 }
 
