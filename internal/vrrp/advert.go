@@ -52,7 +52,8 @@ const (
 	mostInterval  = 0xfff // centiseconds of version 3
 )
 
-// parse reads an advert, or says why there is none. What is reserved is overlooked (RFC 9568 section 5.2.6).
+// parse reads an advert, or says why there is none. What is reserved is overlooked (RFC 9568 section 5.2.6). Of another
+// version it reads no more than that and the id, which has always stood there.
 func parse(b []byte, w way) (advert, Reason) {
 	if w.hops != hops {
 		return advert{}, ReasonTTL
@@ -63,7 +64,7 @@ func parse(b []byte, w way) (advert, Reason) {
 	a := advert{version: model.VRRPVersion(b[0] >> 4), id: b[1], priority: b[2]}
 	switch {
 	case a.version != model.VRRP3 && (a.version != model.VRRP2 || !w.source.Is4()):
-		return advert{}, ReasonVersion
+		return advert{version: a.version, id: a.id}, ReasonVersion
 	case b[0]&0xf != advertisement:
 		return advert{}, ReasonType
 	case a.version == model.VRRP2:

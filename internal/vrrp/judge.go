@@ -58,14 +58,18 @@ type conflict struct {
 	fix  string // "": another id, or the same on all
 }
 
-// conflictOf says of a whole and well made advert that does not count what cannot be right with it; none: it may be
-// nobody's mistake.
+// conflictOf says of a whole and well made advert that does not count, or of one of another version, what cannot be
+// right with it; none: it may be nobody's mistake.
 func conflictOf(router model.VirtualRouter, a advert, w way, why Reason) conflict {
 	who, file := fmt.Sprintf("%s advertises id %d ", w.source, a.id), router.Auth.KeyFile
 	sameKeys := fmt.Sprintf("have the same keys in %s on all directors, and run `weir reload` there; without it %s is nobody whom this director knows", file, w.source)
 	switch why {
 	case ReasonVersion:
-		return conflict{what: who + fmt.Sprintf("in version %d, here it is version %d", a.version, router.Version)}
+		c := conflict{what: who + fmt.Sprintf("in version %d, here it is version %d", a.version, router.Version)}
+		if a.version > model.VRRP3 {
+			c.fix = "have that director speak version 3 or 2, the same on all: weir knows no later one"
+		}
+		return c
 	case ReasonAuth:
 		return conflict{what: who + "with a password, here there is none"}
 	case ReasonInterval:

@@ -617,7 +617,9 @@ func TestAnotherIntervalIsFollowedAndTold(t *testing.T) {
 	if b.seen.Conflict != told || b.seen.State != model.VRRPMaster {
 		t.Errorf("a master: %+v", b.seen)
 	}
-	b = begun(t, of(100, func(r *model.VirtualRouter) { r.Paths = []model.VRRPPath{{Interface: "eth1", Peer: cableRight, Director: right}} }))
+	b = begun(t, of(100, func(r *model.VirtualRouter) {
+		r.Paths = []model.VRRPPath{{Interface: "eth1", Peer: cableRight, Director: right}}
+	}))
 	if _, why := b.hearBy(b.now, said(200, slow), way{cableRight, cableLeft, hops}, via{1, cableLeft}); why != Taken || b.seen.Conflict != told {
 		t.Errorf("by a path: %s, %+v", why, b.seen)
 	}

@@ -52,6 +52,15 @@ func (m *machine) hearBy(now time.Time, a advert, w way, by via) ([]deed, Reason
 	return append(deeds, m.review(now)...), why
 }
 
+// unread is that an advert came of a version that cannot be read: it may be another director's, which knows a later one.
+// What is below version 2 was never spoken.
+func (m *machine) unread(now time.Time, a advert, w way, by via) []deed {
+	if why := judgeWay(m.of(by), by.own, a, w); why != ReasonVersion || a.version < model.VRRP2 {
+		return nil
+	}
+	return m.clash(now, conflictOf(m.want, a, w, ReasonVersion))
+}
+
 // of is the virtual router as it is by a path: with one peer.
 func (m *machine) of(by via) model.VirtualRouter {
 	router := m.want

@@ -263,9 +263,12 @@ func (r *router) listenTo(now time.Time, path int, by func() *conn) {
 func (r *router) hear(now time.Time, h heard, by via) {
 	var deeds []deed
 	a, why := parse(h.text, h.way)
-	if why == Taken {
+	switch why {
+	case Taken:
 		a.text = h.text
 		deeds, why = r.machine.hearBy(now, a, h.way, by)
+	case ReasonVersion:
+		deeds = r.machine.unread(now, a, h.way, by)
 	}
 	r.tally.heard[why].Add(1)
 	r.do(now, deeds)

@@ -77,6 +77,37 @@ func TestNobodyAnnouncesWhoIsNoMaster(t *testing.T) {
 	}
 }
 
+// A director that knows a later version of the protocol than this one is told of, and changes nothing else.
+func TestALaterVersionIsTold(t *testing.T) {
+	of4 := heard{unhex(t, "4133c80100644402c0000264"), way{right, group4, hops}}
+	for name, c := range map[string]struct {
+		change   func(*Want, *heard)
+		conflict string
+	}{
+		"version 4":           {func(*Want, *heard) {}, "192.0.2.2 advertises id 51 in version 4, here it is version 3"},
+		"as here named peers": {func(w *Want, h *heard) { w.Peers, h.way.destination = []netip.Addr{right}, left }, "192.0.2.2 advertises id 51 in version 4, here it is version 3"},
+		"from a stranger":     {func(w *Want, h *heard) { w.Peers, h.way.destination = []netip.Addr{vip}, left }, ""},
+		"its own":             {func(_ *Want, h *heard) { h.way.source = left }, ""},
+		"version 1":           {func(_ *Want, h *heard) { h.text[0] = 0x11 }, ""},
+		"from another link":   {func(_ *Want, h *heard) { h.way.hops = 254 }, ""},
+	} {
+		r, _ := unthreaded(slog.New(slog.DiscardHandler))
+		h := heard{slices.Clone(of4.text), of4.way}
+		c.change(&r.want, &h)
+		r.machine = newMachine(r.want.VirtualRouter, left)
+		r.do(time.Now(), r.machine.start(time.Now(), ""))
+		before := r.machine.due
+		r.hear(time.Now(), h, via{ownLink, left})
+		changes, _ := r.news.take()
+		if last := changes[len(changes)-1].Seen; last.Conflict != c.conflict || c.conflict != "" && last.ConflictFix == "" || !r.machine.due.Equal(before) {
+			t.Errorf("%s: %+v", name, last)
+		}
+		if counts := r.tally.read(); counts.Received != 0 || counts.Discarded[ReasonVersion]+counts.Discarded[ReasonTTL] != 1 {
+			t.Errorf("%s: %+v", name, counts)
+		}
+	}
+}
+
 // Who rises and yields at once was master, and is counted; who has ended is handed out as over.
 func TestEachTurnIsHandedOut(t *testing.T) {
 	r, _ := unthreaded(slog.New(slog.DiscardHandler))
