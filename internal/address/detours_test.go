@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -132,7 +131,7 @@ func TestDetoursThatAreTakenAwayComeBack(t *testing.T) {
 	l.apply(model.AddressWant{Detours: []model.DetourWant{
 		left.detour("198.19.0.1", "192.0.2.2", "192.0.2.1", 1480), left.detour("fd77::1", "2001:db8::2", "2001:db8::1", 1460)}})
 	left.start(l.run)
-	time.Sleep(50 * time.Millisecond) // let Run begin to listen
+	left.listens()
 	before := left.checkState()
 	for _, loss := range []string{
 		"ip route flush proto 119", "ip -6 route flush proto 119", "tc filter del dev eth0 egress", "tc qdisc del dev eth0 clsact",

@@ -121,7 +121,7 @@ func TestVirtualMACIsPutBack(t *testing.T) {
 	l := newLife(t, left, path)
 	crash := left.start(l.run)
 	l.apply(virtual)
-	time.Sleep(50 * time.Millisecond) // let Run begin to listen
+	left.listens()
 	left.run("ip link del " + left.upon(mac4))
 	within(t, "back after it was removed", func() bool { return left.holds(virtual4.Address) })
 	left.run("ip link set " + left.upon(mac6) + " down") // with which the address goes

@@ -4,8 +4,10 @@ package address_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -114,7 +116,7 @@ func TestVIPComesBack(t *testing.T) {
 		return true
 	}
 	l.apply(model.AddressWant{VIPs: vips})
-	time.Sleep(50 * time.Millisecond) // let Run begin to listen
+	left.listens()
 	frames := right.capture("eth0")
 	left.run("ip addr del 198.51.100.10/32 dev eth0")
 	left.run("ip addr del 2001:db8:1::10/128 dev eth0")
@@ -140,7 +142,7 @@ func TestVIPIsTriedAgain(t *testing.T) {
 	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
 	left.start(l.run)
 	l.apply(model.AddressWant{VIPs: []model.VIP{vip4, vip6}})
-	time.Sleep(50 * time.Millisecond) // let Run begin to listen
+	left.listens()
 	left.run("sysctl -w net.ipv6.conf.eth0.disable_ipv6=1")
 	if left.holds(vip6.Address) {
 		t.Fatal("it is held although its interface has no IPv6")
@@ -158,7 +160,7 @@ func TestVIPStaysAwayThatNobodyWants(t *testing.T) {
 	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
 	left.start(l.run)
 	l.apply(model.AddressWant{VIPs: []model.VIP{vip4, vip6}})
-	time.Sleep(50 * time.Millisecond) // let Run begin to listen
+	left.listens()
 	l.apply(model.AddressWant{VIPs: []model.VIP{vip4}})
 	left.run("ip addr del 198.51.100.10/32 dev eth0")
 	within(t, "the wanted one is back", func() bool { return left.holds(vip4.Address) })
@@ -358,7 +360,7 @@ func TestLostNeighbourIsAskedForAgain(t *testing.T) {
 	managed := func() bool { return strings.Contains(left.managed(), "192.0.2.2") }
 	l.apply(model.AddressWant{Neighbours: []model.Hop{hop}})
 	within(t, "managed", managed)
-	time.Sleep(50 * time.Millisecond)           // let Run begin to listen
+	left.listens()
 	left.run("ip neigh del 192.0.2.2 dev eth0") // flush goes on as long as somebody adds them again
 	within(t, "managed after it was deleted", managed)
 	left.run("ip link set eth0 down")
@@ -433,6 +435,23 @@ func (n namespace) capture(link string) func() []frame {
 			out = append(out, buffer[:got])
 		}
 	}
+}
+
+// listens waits until Run does, in this namespace: it hears nothing of what was before.
+func (n namespace) listens() {
+	n.t.Helper()
+	within(n.t, "Run listens", func() (does bool) {
+		n.do(func() error {
+			sockets, err := os.ReadFile("/proc/thread-self/net/netlink")
+			for line := range strings.Lines(string(sockets)) { // sk, protocol, port, groups …
+				words := strings.Fields(line)
+				groups, _ := strconv.ParseUint(words[3], 16, 32)
+				does = does || words[1] == strconv.Itoa(unix.NETLINK_ROUTE) && groups&(1<<(unix.RTNLGRP_LINK-1)) != 0
+			}
+			return err
+		})
+		return does
+	})
 }
 
 // start runs something in the namespace until it is stopped, or the test ends.

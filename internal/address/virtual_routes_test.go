@@ -150,7 +150,7 @@ func TestVirtualRouteComesBack(t *testing.T) {
 default via 2001:db8::2 dev eth0 metric 1024`
 	l.apply(want)
 	left.wantRoutes("all", all)
-	time.Sleep(50 * time.Millisecond) // let Run begin to listen
+	left.listens()
 	left.run("ip route flush proto 120")
 	left.run("ip -6 route flush proto 120")
 	left.wantRoutes("flushed", all)
@@ -191,7 +191,7 @@ func TestRouteThatCannotComeBackIsTold(t *testing.T) {
 	way := routeWant("203.0.113.0/24", "192.0.2.2")
 	l.apply(model.AddressWant{Routes: []model.RouteWant{way}})
 	left.wantRoutes("one", "203.0.113.0/24 via 192.0.2.2 dev eth0")
-	time.Sleep(50 * time.Millisecond) // let Run begin to listen
+	left.listens()
 	left.run("ip route append 203.0.113.0/24 via 192.0.2.3 proto bird")
 	left.run("ip route del 203.0.113.0/24 via 192.0.2.2")
 	await("somebody else has it now", func(err error) bool {

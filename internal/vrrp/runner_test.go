@@ -134,9 +134,10 @@ func TestVirtualMACSendsAdverts(t *testing.T) {
 	for i := range first {
 		first[i].VirtualMAC = false
 	}
+	before := len(b.told("front6")) // on a busy machine it had to wait for its address at first
 	a.order("follow " + asJSON(t, first))
 	right.sniffs("ip6 proto 112 and not ether src 00:00:5e:00:02:34", "fe80::1 > ff02::12")
-	if told := b.told("front6"); len(told) > 2 {
+	if told := b.told("front6")[before:]; len(told) > 0 {
 		t.Errorf("the backup has noticed: %+v", told)
 	}
 }
