@@ -7,6 +7,7 @@
 #pragma once
 
 #include "packet.h"
+#include "service.h"
 #include "slots.h"
 
 /* Who may be another director → the server that is this host, its generation in the upper half. Written by Go. */
@@ -29,4 +30,19 @@ __noinline __u64 director_chose(struct xdp_md *ctx, __u32 service)
 	mac_copy(key.mac, eth->h_source);
 	__u64 *here = bpf_map_lookup_elem(&directors, &key);
 	return here ? *here : NOBODY;
+}
+
+/* director_sent: what another director has sent to this host as its server is for it, and counted there; else v is its exit. */
+__noinline enum verdict director_sent(struct xdp_md *ctx, struct headers *h, enum verdict v)
+{
+	if (!h)
+		return v;
+	struct service *service = service_find(&h->flow);
+	if (!service || !(service->flags & SERVICE_LOCAL))
+		return v;
+	__u64 here = director_chose(ctx, service->id);
+	if (here == NOBODY)
+		return v;
+	count_in(here, h->length);
+	return VERDICT_LOCAL;
 }

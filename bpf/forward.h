@@ -178,13 +178,21 @@ static __always_inline enum verdict forward_by_method(struct packet *p)
 	return VERDICT_NO_SERVER;
 }
 
-/* forward_ends: the server is this host, or another director has chosen it, whatever is known of the flow here. */
-static __always_inline bool forward_ends(const struct packet *p)
+/*
+ * forward_ends: the server is this host, or another director has chosen it, whatever is known of the flow here: then the
+ * packet is counted there.
+ */
+static __always_inline bool forward_ends(struct packet *p)
 {
 	__u8 flags = p->server->flags;
 
-	return flags & SERVER_LOCAL ||
-	       (flags & SERVER_BESIDE_LOCAL && director_chose(p->ctx, p->server->service) != NOBODY);
+	if (flags & SERVER_LOCAL || !(flags & SERVER_BESIDE_LOCAL))
+		return flags & SERVER_LOCAL;
+	__u64 here = director_chose(p->ctx, p->server->service);
+	if (here == NOBODY)
+		return false;
+	p->server_id = here;
+	return true;
 }
 
 static __always_inline enum verdict forward_to_server(struct packet *p)

@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "conn.h"
+#include "director.h"
 #include "extension.h"
 #include "lease.h"
 #include "maps.h"
@@ -181,6 +182,19 @@ __noinline enum verdict icmp_read(struct xdp_md *ctx, struct headers *h)
 	return v;
 }
 
+/*
+ * icmp_of_none: an error about a service, but about no connection that is known here. It may be of another director's,
+ * whose server is this host: then it goes where the connection's other packets go, which a backup passes, too.
+ */
+static __always_inline enum verdict icmp_of_none(struct xdp_md *ctx, struct headers *h, const struct service *service)
+{
+	if (!(service->flags & SERVICE_LOCAL) || icmp_low_mtu(ctx, h))
+		return VERDICT_ICMP_NO_CONNECTION;
+	if (!(service->flags & SERVICE_SERVING))
+		return VERDICT_NOT_SERVING;
+	return director_sent(ctx, h, VERDICT_ICMP_NO_CONNECTION);
+}
+
 /* icmp_judge: an error is about a connection of ours, or a check, and says what can be; known: the connection was found. */
 __noinline enum verdict icmp_judge(struct xdp_md *ctx, struct headers *h, bool known)
 {
@@ -188,7 +202,8 @@ __noinline enum verdict icmp_judge(struct xdp_md *ctx, struct headers *h, bool k
 		return VERDICT_ICMP;
 	if (known)
 		return icmp_low_mtu(ctx, h) ? VERDICT_ICMP_LOW_MTU : VERDICT_CONTINUE;
-	if (h->quoted.at_service && service_find(&h->flow))
-		return VERDICT_ICMP_NO_CONNECTION;
+	struct service *service = h->quoted.at_service ? service_find(&h->flow) : NULL;
+	if (service)
+		return icmp_of_none(ctx, h, service);
 	return check_refused(ctx, h) ? VERDICT_CHECK_ANSWER : VERDICT_ICMP;
 }

@@ -298,13 +298,16 @@ __noinline enum verdict leave(struct headers *h, __u32 leaving)
 	return begins(h->tcp_flags) ? VERDICT_SERVER_GONE : VERDICT_SERVER_RESET;
 }
 
-/* resume finds the server of a known connection. Without one only a new start is a way on. */
+/*
+ * resume finds the server of a known connection. Without one only a new start is a way on. What its connection's server
+ * would not get, since it has left, is this host's, where another director has chosen that.
+ */
 static __always_inline enum verdict resume(struct packet *p)
 {
 	p->server_id = p->conn->server;
 	p->server = server_find(p->server_id, p->conn->server_generation);
 	if (!p->server)
-		return starts_connection(p) ? anew(p) : VERDICT_SERVER_GONE;
+		return starts_connection(p) ? anew(p) : director_sent(p->ctx, headers_of(p), VERDICT_SERVER_GONE);
 	if (!(p->server->flags & (SERVER_SERVING | SERVER_LINGERS)))
 		return VERDICT_NOT_SERVING;
 	p->forwarding = p->conn->forwarding;
@@ -313,7 +316,9 @@ static __always_inline enum verdict resume(struct packet *p)
 		v = VERDICT_SERVER_GONE;
 	else if (p->server->leaving)
 		v = leave(headers_of(p), p->server->leaving);
-	return v == VERDICT_SERVER_GONE ? anew(p) : v;
+	if (v == VERDICT_SERVER_GONE)
+		return anew(p);
+	return v == VERDICT_CONTINUE ? v : director_sent(p->ctx, headers_of(p), v);
 }
 
 /* known finds the connection that a packet belongs to, by its own headers or by what else there is. */

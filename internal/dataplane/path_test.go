@@ -258,6 +258,25 @@ func (tb *table) twoBoxes(f family) {
 	tb.add(name("not served any more"), in(c.open(), hashedUnknown), in(c.more(), hashedUnknown), fromBack(sent(c.open()), local), fromBack(sent(c.more()), local))
 	c.client = c.service
 	tb.add(name("not served any more, of nobody"), in(c.open(), notServing))
+	tb.errorsOfTwoBoxes(f)
+}
+
+// errorsOfTwoBoxes go where the other packets of their connections go: to this host, if another director sent them here.
+func (tb *table) errorsOfTwoBoxes(f family) {
+	name := func(s string) string { return fmt.Sprintf("icmp ipv%d two boxes, %s", f, s) }
+	low := map[family]uint32{4: 575, 6: 1279}[f]
+	sent := func(layers packet.Layers) packet.Layers { return returned(layers, directorHost) }
+	failure := func(c talk) packet.Layers { return narrow(router(f), c.service.Addr(), low+1, packetOf(c.turned())) }
+	lie := func(c talk) packet.Layers { return narrow(router(f), c.service.Addr(), low, packetOf(c.turned())) }
+	c := tb.talk(f, oddHost, oddTwoBoxes, model.TCP)
+	tb.add(name("without a connection"), in(failure(c), icmpNoConnection), fromBack(returned(failure(c), 1), icmpNoConnection),
+		fromBack(sent(failure(c)), local), fromBack(sent(lie(c)), icmpNoConnection))
+	tb.add(name("of a client"), in(c.open(), dr), in(failure(c), icmpIn), fromBack(sent(failure(c)), local), fromBack(sent(lie(c)), icmpLowMTU))
+	for _, port := range []uint16{oddBeside, oddLingering} {
+		c = tb.talk(f, oddHost, port, model.TCP)
+		tb.add(name(fmt.Sprintf("not served here, %d", port)), fromBack(sent(c.more()), map[uint16]verdict{oddBeside: notServing, oddLingering: local}[port]),
+			fromBack(sent(failure(c)), notServing), in(failure(c), notServing), fromBack(sent(lie(c)), icmpNoConnection))
+	}
 }
 
 // odd services have something the matter.

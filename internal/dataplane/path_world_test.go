@@ -166,6 +166,7 @@ const (
 	oddBoundedNAT
 	oddTwoBoxes  // this host, of weight 0, and a server that is a director, too
 	oddLingering // the same, served a moment ago
+	oddBeside    // the same, served by the other director
 )
 
 // directorHost is a server that balances, too.
@@ -273,6 +274,8 @@ func oddServices(f family) []model.ServiceWant {
 	}
 	lingering := twoBoxes(oddLingering)
 	lingering.Serving, lingering.Lingers = false, true
+	beside := twoBoxes(oddBeside)
+	beside.Serving = false
 	pass := odd(oddPass, toServer(f, 76, oddPass, model.DR))
 	pass.Unknown = model.PassUnknown
 	weighted := odd(oddWRR)
@@ -303,7 +306,7 @@ func oddServices(f family) []model.ServiceWant {
 		odd(oddNATAny, toServer(f, 72, model.AnyPort, model.NAT)),
 		weighted, pass, bounded(odd(oddBounded, toServer(f, 78, oddBounded, model.DR))),
 		bounded(odd(oddBoundedNAT, toServer(f, 79, 8080, model.NAT))),
-		twoBoxes(oddTwoBoxes), lingering,
+		twoBoxes(oddTwoBoxes), lingering, beside,
 		odd(oddLocalNAT, with(toServer(f, 77, 1, model.NAT), func(w *model.ServerWant) { w.Local = true })),
 		odd(oddMixed, toServer(f, 73, oddMixed, model.NAT), toServer(f, 74, oddMixed, model.TUN), toServer(f, 75, oddMixed, model.DR)),
 	}

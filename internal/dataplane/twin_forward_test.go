@@ -14,11 +14,14 @@ import (
 
 // forward sends a client's packet to the connection's server.
 func (t *twin) forward(p parsed, c *twinConn) outcome {
-	to := c.server.want
+	to, here := c.server.want, c.server.service.chosen(p)
 	room := to.MTU - overhead(c)
 	switch {
-	case to.Local, c.server.service.chosen(p) != nil:
+	case to.Local:
 		c.server.countIn(p)
+		return p.ends(local)
+	case here != nil:
+		here.countIn(p)
 		return p.ends(local)
 	case p.quote == nil && p.hop().mac == to.MAC && to.Next == to.Key.Address:
 		return p.ends(martian)

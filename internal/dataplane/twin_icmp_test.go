@@ -115,12 +115,24 @@ func (t *twin) errorToService(p parsed) outcome {
 	}
 	c := t.conns[p.flow]
 	if c == nil || p.flow == c.fromServer {
-		if t.service(p.flow) == nil {
-			return p.ends(icmp)
-		}
-		return p.ends(icmpNoConnection)
+		return t.errorOfNone(p)
 	}
 	return t.errorOf(p, c)
+}
+
+// errorOfNone is for an error about no connection of this director. It may be of another one's, whose server is this host.
+func (t *twin) errorOfNone(p parsed) outcome {
+	s := t.service(p.flow)
+	if s == nil {
+		return p.ends(icmp)
+	}
+	switch {
+	case p.lowMTU(), s.here() < 0:
+		return p.ends(icmpNoConnection)
+	case !s.want.Serving:
+		return p.ends(notServing)
+	}
+	return t.sentHere(p, icmpNoConnection)
 }
 
 // errorOf brings an error to the server of a connection.
@@ -129,11 +141,11 @@ func (t *twin) errorOf(p parsed, c *twinConn) outcome {
 	case p.lowMTU():
 		return p.ends(icmpLowMTU)
 	case c.server.gone:
-		return p.ends(serverGone)
+		return t.sentHere(p, serverGone)
 	case !c.server.service.goesOn():
 		return p.ends(notServing)
 	case c.server.want.Leaving > model.Drain:
-		return p.ends(serverLeft)
+		return t.sentHere(p, serverLeft)
 	}
 	return t.forward(p, c)
 }

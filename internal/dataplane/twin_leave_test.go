@@ -20,8 +20,8 @@ func (t *twin) leave(p parsed, c *twinConn) outcome {
 		return t.fresh(p)
 	case policy == model.Drain:
 		return t.onward(p, c)
-	case policy == model.Drop || p.isLater():
-		return p.ends(serverLeft)
+	case c.server.service.chosen(p) != nil, policy == model.Drop, p.isLater():
+		return t.sentHere(p, serverLeft)
 	}
 	return t.reset(p, c)
 }

@@ -221,7 +221,7 @@ func (t *twin) known(p parsed, c *twinConn) outcome {
 	}
 	if c.server.gone || c.isOver(p) {
 		if !p.opens() {
-			return p.ends(serverGone)
+			return t.sentHere(p, serverGone)
 		}
 		t.end(c)
 		return t.fresh(p)
@@ -362,9 +362,14 @@ func (t *twin) pick(p parsed, s *twinService) (server *twinServer, isNew bool) {
 	return s.servers[slot.Server], true
 }
 
+// here is the index of the server that is this host; -1: none is.
+func (s *twinService) here() int {
+	return slices.IndexFunc(s.servers, func(o *twinServer) bool { return o.want.Local && o.want.Leaving == 0 })
+}
+
 // chosen is the server that is this host, where the frame is of another server by DR: that one is a director, too.
 func (s *twinService) chosen(p parsed) *twinServer {
-	here := slices.IndexFunc(s.servers, func(o *twinServer) bool { return o.want.Local && o.want.Leaving == 0 })
+	here := s.here()
 	sent := func(o *twinServer) bool {
 		w := o.want
 		return !w.Local && w.Forwarding == model.DR && w.Next == w.Key.Address && w.MAC != model.MAC{} && w.MAC == p.hop().mac
@@ -373,6 +378,20 @@ func (s *twinService) chosen(p parsed) *twinServer {
 		return nil
 	}
 	return s.servers[here]
+}
+
+// sentHere is for what this host gets as a server, if another director has chosen it; else it ends as v.
+func (t *twin) sentHere(p parsed, v verdict) outcome {
+	s := t.service(p.flow)
+	if s == nil {
+		return p.ends(v)
+	}
+	here := s.chosen(p)
+	if here == nil {
+		return p.ends(v)
+	}
+	here.countIn(p)
+	return p.ends(local)
 }
 
 func connection(p parsed, server *twinServer) *twinConn {
