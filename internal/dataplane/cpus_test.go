@@ -86,36 +86,73 @@ func (m *meeting) wait(cpu int, turn int) {
 // leave keeps the other one from waiting for who has ended, after an error too.
 func (m *meeting) leave(cpu int) { m[cpu].Store(math.MaxInt64) }
 
-// stamp is a frame in IPv4, of TCP, or of UDP without a checksum, of which those of other clients can be made.
+// stamp is a frame of TCP, or of UDP, of which those of other clients can be made.
 type stamp struct {
-	frame       []byte
-	client      int // where the client's address lies
-	tcp         bool
-	ip, segment uint16 // checksums, of client 0
+	frame  []byte
+	client int // where the last four bytes of the client's address lie
+	sums   []stampSum
 }
 
-// Places in such a frame.
+// stampSum is a checksum: where it lies, and what it is of client 0.
+type stampSum struct {
+	at  int
+	sum uint16
+	udp bool // 0 would say that there is none
+}
+
+// Places in such a frame, without options: the last four bytes of its source, which the destination follows, and checksums.
 const (
-	stampIPSum       = 24
-	stampSource      = 26
-	stampDestination = 30
-	stampTCPSum      = 50
+	stampClient4 = 26
+	stampClient6 = 34 // the end of the address
+	stampIPSum   = 24
+	stampTCPSum4 = 50
+	stampTCPSum6 = 70
+	stampUDPSum6 = 60
 )
 
-// stampOf is of a packet of a client, or of one to it.
+// Whose packet a stamp is of.
+const (
+	stampSource      = iota // a client's
+	stampDestination        // one to a client
+)
+
+// stampOf is of a packet of a client, or of one to it. In IPv4, UDP is without a checksum.
 func stampOf(client int, layers packet.Layers) stamp {
-	layers = with(layers, func(ip *packet.IPv4) {
-		end := &ip.Source
+	ends := func(source, destination *netip.Addr) *netip.Addr {
 		if client == stampDestination {
-			end = &ip.Destination
+			return destination
 		}
-		*end = netip.AddrFrom4(stamped(0))
-	})
-	frame := packet.Build(with(layers, func(u *packet.UDP) { u.NoChecksum = true })...)
-	s := stamp{frame: frame, client: client, ip: binary.BigEndian.Uint16(frame[stampIPSum:])}
-	if _, s.tcp = packet.Find[packet.TCP](layers); s.tcp {
-		s.segment = binary.BigEndian.Uint16(frame[stampTCPSum:])
+		return source
 	}
+	layers = with(layers, func(ip *packet.IPv4) { *ends(&ip.Source, &ip.Destination) = netip.AddrFrom4(stamped(0)) })
+	layers = with(layers, func(ip *packet.IPv6) {
+		end, none := ends(&ip.Source, &ip.Destination), stamped(0)
+		wide := end.As16()
+		copy(wide[12:], none[:])
+		*end = netip.AddrFrom16(wide)
+	})
+	_, isUDP := packet.Find[packet.UDP](layers)
+	_, isWide := packet.Find[packet.IPv6](layers)
+	if !isWide {
+		layers = with(layers, func(u *packet.UDP) { u.NoChecksum = true })
+	}
+	s := stamp{frame: packet.Build(layers...), client: stampClient4 + client*4}
+	switch {
+	case isWide && isUDP:
+		s.client = stampClient6 + client*16
+		return s.covered(stampUDPSum6, true)
+	case isWide:
+		s.client = stampClient6 + client*16
+		return s.covered(stampTCPSum6, false)
+	case isUDP:
+		return s.covered(stampIPSum, false)
+	}
+	return s.covered(stampIPSum, false).covered(stampTCPSum4, false)
+}
+
+// covered: the checksum there covers the client's address.
+func (s stamp) covered(at int, udp bool) stamp {
+	s.sums = append(s.sums, stampSum{at, binary.BigEndian.Uint16(s.frame[at:]), udp})
 	return s
 }
 
@@ -123,9 +160,12 @@ func stampOf(client int, layers packet.Layers) stamp {
 func (s stamp) of(client uint32) []byte {
 	none, this := stamped(0), stamped(client)
 	copy(s.frame[s.client:], this[:])
-	binary.BigEndian.PutUint16(s.frame[stampIPSum:], packet.Update(s.ip, none[:], this[:]))
-	if s.tcp {
-		binary.BigEndian.PutUint16(s.frame[stampTCPSum:], packet.Update(s.segment, none[:], this[:]))
+	for _, c := range s.sums {
+		sum := packet.Update(c.sum, none[:], this[:])
+		if c.udp && sum == 0 {
+			sum = 0xffff
+		}
+		binary.BigEndian.PutUint16(s.frame[c.at:], sum)
 	}
 	return s.frame
 }

@@ -125,6 +125,33 @@ func (d *Dataplane) HalfOpen(key model.ServiceKey) (n int64, err error) {
 	return n, d.path.HalfOpen.Lookup(service.Id, &n)
 }
 
+// HalfOpenBeyond adds up by how much the half-open connections that servers count, and those that services do, differ
+// from the entries of the table, of each of them by itself.
+func (d *Dataplane) HalfOpenBeyond() (beyond int64, err error) {
+	servers, err := d.readServers()
+	loads, errLoads := readArray[pathLoad](d.path.Loads)
+	services, errServices := readArray[int64](d.path.HalfOpen)
+	if err := errors.Join(err, errLoads, errServices); err != nil {
+		return 0, err
+	}
+	ofServers, ofServices := make([]int64, len(servers)), make([]int64, len(services))
+	err = d.eachEntry(func(_ uint32, e pathConn) bool {
+		w, server := word(e.Word), servers[e.Server]
+		if w.isForward() && w.state() == pathConnStateCONN_SYN_RECV && e.ServerGeneration == server.Generation {
+			ofServers[e.Server]++
+			ofServices[server.Service]++
+		}
+		return true
+	})
+	for id, n := range ofServers {
+		beyond += max(int64(loads[id].HalfOpen)-n, n-int64(loads[id].HalfOpen))
+	}
+	for id, n := range ofServices {
+		beyond += max(services[id]-n, n-services[id])
+	}
+	return beyond, err
+}
+
 // StrayHalfOpen is how many services that are not there count half-open connections.
 func (d *Dataplane) StrayHalfOpen() (stray int, err error) {
 	counts, err := readArray[int64](d.path.HalfOpen)

@@ -49,7 +49,9 @@ func concurrentChanges() faults.Fault {
 				for _, f := range []model.Forwarding{model.DR, model.NAT} {
 					tr.sameFlows(f, flows/2, figures)
 				}
-				figures[contradicting] = tr.anyActs(model.DR, acts/2) + tr.anyActs(model.NAT, acts/2)
+				for _, f := range everyForwarding {
+					figures[contradicting] += tr.anyActs(f, acts/len(everyForwarding))
+				}
 				return figures
 			})
 		},
@@ -244,10 +246,10 @@ func (r *race) miscounted(verdicts []uint64, before dataplane.Counts) float64 {
 		exits += int(n - verdicts[i])
 	}
 	now := r.counts()
-	active, inactive, negative := r.loadsBeyond(r.t)
+	active, inactive, halfOpen := r.loadsBeyond(r.t)
 	wrong := []float64{
 		float64(2*len(r.went[0]) - exits), float64(sent) - float64(now.PacketsIn-before.PacketsIn),
-		float64(began) - float64(now.Connections-before.Connections), float64(active), float64(inactive), float64(negative),
+		float64(began) - float64(now.Connections-before.Connections), float64(active), float64(inactive), float64(halfOpen),
 	}
 	sum := 0.0
 	for _, w := range wrong {
@@ -262,7 +264,7 @@ func (r *race) miscounted(verdicts []uint64, before dataplane.Counts) float64 {
 // anyActs does so many things with connections at random, from both CPUs, and returns what the audit
 // finds afterwards.
 func (tr *trial) anyActs(forwarding model.Forwarding, acts int) float64 {
-	tr.become(small(forwarding))
+	tr.become(smallOfBoth(forwarding))
 	if err := tr.path.ExpireAtOnce(); err != nil {
 		tr.t.Fatal(err)
 	}
@@ -272,16 +274,41 @@ func (tr *trial) anyActs(forwarding model.Forwarding, acts int) float64 {
 	tr.onTwoCPUs(tr.t, func(cpu int) error { return tr.act(acts/2, uint64(cpu)) })
 	close(done)
 	sweeping.Wait()
+	tr.allBegan()
 	findings := tr.audit(tr.t)
 	for _, f := range findings[:min(20, len(findings))] {
 		tr.t.Log(f)
 	}
-	active, inactive, negative := tr.loadsBeyond(tr.t)
-	if active != 0 || inactive != 0 || negative != 0 {
-		tr.t.Logf("loads are beyond the connections by %d, %d; %d are negative", active, inactive, negative)
+	tr.compareHalfOpen(tr.t)
+	active, inactive, halfOpen := tr.loadsBeyond(tr.t)
+	if active != 0 || inactive != 0 || halfOpen != 0 {
+		tr.t.Logf("loads are beyond the connections by %d, %d; half-open ones by %d", active, inactive, halfOpen)
 		return float64(len(findings) + 1)
 	}
 	return float64(len(findings))
+}
+
+// allBegan: each service had connections.
+func (tr *trial) allBegan() {
+	tr.t.Helper()
+	counters, err := tr.path.Counters()
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	for key, c := range counters.Services {
+		if c.Connections == 0 {
+			tr.t.Errorf("service %s had no connection", key)
+		}
+	}
+}
+
+// smallOfBoth is small, and the same in IPv6.
+func smallOfBoth(forwarding model.Forwarding) model.DataplaneWant {
+	want := small(forwarding)
+	for _, p := range []model.Protocol{model.TCP, model.UDP} {
+		want.Services = append(want.Services, service(6, 10, 80, p, toServer(6, 1, 80, forwarding), toServer(6, 2, 80, forwarding)))
+	}
+	return want
 }
 
 // expireAll sweeps now and then.
@@ -298,18 +325,22 @@ func (tr *trial) expireAll(done <-chan struct{}) {
 	}
 }
 
-// act opens, acknowledges, closes and resets, for clients and servers.
+// act opens, acknowledges, closes and resets, for clients and servers, in TCP and UDP and both families.
 func (tr *trial) act(times int, seed uint64) error {
 	random := rand.New(rand.NewPCG(58, seed))
-	c := talkTo(4, 10, 80, model.TCP, 20000)
 	var asks, answers []stamp
-	for _, flags := range []packet.TCPFlags{packet.SYN, packet.SYN, packet.ACK, packet.ACK, packet.ACK, packet.FIN | packet.ACK, packet.RST} {
-		asks = append(asks, stampOf(stampSource, c.ask(flags)))
-	}
-	for host := range byte(2) {
-		server := netip.AddrPortFrom(serverAddr(4, 1+host), 80)
-		for _, flags := range []packet.TCPFlags{packet.SYN | packet.ACK, packet.ACK, packet.FIN | packet.ACK, packet.RST} {
-			answers = append(answers, stampOf(stampDestination, c.answer(server, flags)))
+	for _, f := range []family{4, 6} {
+		c, u := talkTo(f, 10, 80, model.TCP, 20000), talkTo(f, 10, 80, model.UDP, 20000)
+		for _, flags := range []packet.TCPFlags{packet.SYN, packet.SYN, packet.ACK, packet.ACK, packet.ACK, packet.FIN | packet.ACK, packet.RST} {
+			asks = append(asks, stampOf(stampSource, c.ask(flags)))
+		}
+		asks = append(asks, stampOf(stampSource, u.open()), stampOf(stampSource, u.more()))
+		for host := range byte(2) {
+			server := netip.AddrPortFrom(serverAddr(f, 1+host), 80)
+			for _, flags := range []packet.TCPFlags{packet.SYN | packet.ACK, packet.ACK, packet.FIN | packet.ACK, packet.RST} {
+				answers = append(answers, stampOf(stampDestination, c.answer(server, flags)))
+			}
+			answers = append(answers, stampOf(stampDestination, u.answer(server, 0)))
 		}
 	}
 	for range times {
