@@ -45,7 +45,7 @@ type family struct {
 	domain  int
 	group   netip.Addr
 	options func(c *conn) error
-	filter  func(id uint8) []unix.SockFilter
+	head    func() head
 	read    func(c *conn, text, side []byte, from unix.Sockaddr) (heard, bool)
 	beside  func(c *conn) []byte // the source, as a control message
 	address func(c *conn, to netip.Addr) unix.Sockaddr
@@ -58,7 +58,7 @@ func familyOf(router model.VirtualRouter) family {
 	return family6
 }
 
-// open makes the socket. It hears adverts of the router's id only.
+// open makes the socket. It hears adverts of the router's id only; others are counted apart (strangers.go).
 func open(want Want) (*conn, error) {
 	if err := checkSource(want); err != nil {
 		return nil, err
@@ -96,10 +96,8 @@ func (c *conn) drain() {
 }
 
 func (c *conn) prepare(want Want) error {
-	filter := c.family.filter(want.ID)
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	return errors.Join(
-		unix.SetsockoptSockFprog(c.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &program),
+		attach(c.fd, c.family.head().takes(want.ID)),
 		unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX, c.link),
 		unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffer),
 		c.family.options(c), // TOS sets the queue's priority, so that comes after it

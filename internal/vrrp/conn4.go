@@ -15,7 +15,7 @@ var family4 = family{
 	domain:  unix.AF_INET,
 	group:   netip.AddrFrom4([4]byte{224, 0, 0, groupID}), // RFC 9568 section 5.1.1.2
 	options: options4,
-	filter:  filter4,
+	head:    head4,
 	read:    read4,
 	beside:  beside4,
 	address: func(_ *conn, to netip.Addr) unix.Sockaddr { return &unix.SockaddrInet4{Addr: to.As4()} },
@@ -42,17 +42,6 @@ func join4(c *conn) error {
 		unix.SetsockoptIPMreqn(c.fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, group),
 		unix.SetsockoptIPMreqn(c.fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, group),
 	)
-}
-
-// filter4 takes what has the id behind its IP header.
-func filter4(id uint8) []unix.SockFilter {
-	return []unix.SockFilter{
-		{Code: unix.BPF_LDX | unix.BPF_B | unix.BPF_MSH, K: 0},
-		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_IND, K: 1},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: uint32(id)},
-		{Code: unix.BPF_RET | unix.BPF_K, K: 1 << 16},
-		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
-	}
 }
 
 // read4 reads the IP header, which comes with a raw socket's messages.

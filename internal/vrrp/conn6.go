@@ -15,7 +15,7 @@ var family6 = family{
 	domain:  unix.AF_INET6,
 	group:   netip.AddrFrom16([16]byte{0: 0xff, 1: 2, 15: groupID}), // RFC 9568 section 5.1.2.2
 	options: options6,
-	filter:  filter6,
+	head:    head6,
 	read:    read6,
 	beside:  beside6,
 	address: func(c *conn, to netip.Addr) unix.Sockaddr {
@@ -47,16 +47,6 @@ func join6(c *conn) error {
 		unix.SetsockoptInt(c.fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, c.link),
 		unix.SetsockoptIPv6Mreq(c.fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, group),
 	)
-}
-
-// filter6 takes what has the id: of IPv6 the header is gone already.
-func filter6(id uint8) []unix.SockFilter {
-	return []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 1},
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: uint32(id)},
-		{Code: unix.BPF_RET | unix.BPF_K, K: 1 << 16},
-		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
-	}
 }
 
 func read6(_ *conn, text, side []byte, from unix.Sockaddr) (heard, bool) {

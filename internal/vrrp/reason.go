@@ -3,8 +3,7 @@
 package vrrp
 
 // Reason is why an advert that was heard does not count (RFC 9568 section 7.1, RFC 3768 section 7.1; of signatures
-// guard.go). One of another
-// virtual router's id is not for this one, and no reason.
+// guard.go).
 type Reason uint8
 
 const (
@@ -29,6 +28,7 @@ const (
 	ReasonHMAC                      // changed under way, or signed by somebody who has not the key
 	ReasonStale                     // of an earlier time than its sender's is by now
 	ReasonReplay                    // it was here already, or a later one was
+	ReasonID                        // of no virtual router here: another pair's on the link, or the files differ
 	reasons                         // their number
 )
 
@@ -36,7 +36,7 @@ var reasonNames = [reasons]string{
 	Taken: "taken", ReasonTTL: "ttl", ReasonVersion: "version", ReasonType: "type", ReasonLength: "length", ReasonCount: "count",
 	ReasonChecksum: "checksum", ReasonOwn: "own", ReasonDestination: "destination", ReasonPeer: "peer", ReasonAuth: "auth",
 	ReasonInterval: "interval", ReasonAddresses: "addresses", ReasonOwner: "owner", ReasonSigned: "signed", ReasonUnsigned: "unsigned",
-	ReasonTrailer: "trailer", ReasonKey: "key", ReasonHMAC: "hmac", ReasonStale: "stale", ReasonReplay: "replay",
+	ReasonTrailer: "trailer", ReasonKey: "key", ReasonHMAC: "hmac", ReasonStale: "stale", ReasonReplay: "replay", ReasonID: "id",
 }
 
 func (r Reason) String() string { return reasonNames[r] }

@@ -37,6 +37,8 @@ type Runner struct {
 	groups  map[string]*group  // by name, those of the routers that are wanted
 	resumed map[string]bool    // that go on where an earlier daemon was cut off
 	leased  Leased
+
+	strangers map[segment]*strangers // where there are routers that are wanted
 }
 
 // Resume lets a virtual router begin as master, which an earlier daemon was a moment ago: its lease holds, so nobody
@@ -59,7 +61,7 @@ type Lease func(name string, holds time.Duration) error
 
 // NewRunner makes one that follows nobody yet.
 func NewRunner(lease Lease, log *slog.Logger) *Runner {
-	return &Runner{log: log, lease: lease, follow: newest.NewBox[[]Want](), news: newNews(), routers: map[string]*router{}, groups: map[string]*group{}}
+	return &Runner{log: log, lease: lease, follow: newest.NewBox[[]Want](), news: newNews(), routers: map[string]*router{}, groups: map[string]*group{}, strangers: map[segment]*strangers{}}
 }
 
 // Follow says which virtual routers shall run, and how. The newest list wins.
@@ -71,6 +73,7 @@ func (r *Runner) Follow(wants []Want) {
 // begun. Then each master is told to be none; when its addresses are let go of, or after a second, it says so to the
 // others, and Run returns.
 func (r *Runner) Run(ctx context.Context, out func(Change)) error {
+	defer r.inattentive()
 	stop, ended, failed := ctx.Done(), (<-chan struct{})(nil), error(nil)
 	for {
 		select {
@@ -121,6 +124,7 @@ func (r *Runner) become(wants []Want) error {
 	if err != nil {
 		return err
 	}
+	r.attend(wants)
 	for _, want := range wants {
 		wanted[want.Name] = true
 	}
@@ -133,6 +137,13 @@ func (r *Runner) become(wants []Want) error {
 		}
 	}
 	return nil
+}
+
+// inattentive ends all counting of strangers.
+func (r *Runner) inattentive() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.attend(nil)
 }
 
 // lock: where memory may not be locked, adverts are sent as well as can be.
@@ -270,8 +281,12 @@ func (r *Runner) Counts() map[string]Counts {
 	defer r.mu.Unlock()
 	out := map[string]Counts{}
 	for name, each := range r.routers {
-		if !each.ending {
-			out[name] = each.tally.read()
+		if each.ending {
+			continue
+		}
+		out[name] = each.tally.read()
+		if n := r.strange(each.id); n > 0 {
+			out[name].Discarded[ReasonID] = n
 		}
 	}
 	return out

@@ -324,6 +324,43 @@ func TestOthersOfTheSameIDAreToldAndNotObeyed(t *testing.T) {
 	}
 }
 
+// TestAdvertsOfIDsThatNobodyHasAreCounted, of each family, also those for which the socket has no room, and as long as
+// nobody has the id.
+func TestAdvertsOfIDsThatNobodyHasAreCounted(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	stranger, stranger6 := right.front(250), right.front(250)
+	stranger.ID, stranger.Advertise = 77, 10*time.Millisecond
+	stranger6.Name, stranger6.ID, stranger6.Addresses, stranger6.Source = "front6", 78, prefixes("fe80::52/64"), sourceOf("front6", "2")
+	own, own6 := left.front(100), left.front(100)
+	own6.Name, own6.ID, own6.Addresses, own6.Source = "front6", 77, prefixes("fe80::52/64"), sourceOf("front6", "1")
+	here := left.direct(own, own6)
+	here.becomes(model.VRRPMaster, "front", "front6")
+	foreign := right.direct(stranger, stranger6)
+	foreign.becomes(model.VRRPMaster, "front", "front6")
+	within(t, "more come than the socket holds", func() bool { return foreign.order("counts").Counts["front"].Sent > 100 })
+	sent := foreign.order("counts").Counts
+	foreign.kill()
+	within(t, "all are counted", func() bool {
+		of := here.order("counts").Counts
+		return of["front"].Discarded[vrrp.ReasonID] >= sent["front"].Sent && of["front6"].Discarded[vrrp.ReasonID] >= sent["front6"].Sent
+	})
+	for name, counts := range here.order("counts").Counts {
+		if counts.Received > 0 || len(counts.Discarded) != 1 {
+			t.Errorf("%s: %+v", name, counts)
+		}
+	}
+	own.ID = 77
+	here.order("follow " + asJSON(t, []model.VRRPWant{own}))
+	here.becomes(model.VRRPMaster, "front")
+	before := here.order("counts").Counts["front"].Discarded[vrrp.ReasonID]
+	foreign = right.direct(stranger)
+	within(t, "it is heard by who has the id", func() bool { return here.order("counts").Counts["front"].Received > 2 })
+	if after := here.order("counts").Counts["front"].Discarded[vrrp.ReasonID]; after != before {
+		t.Errorf("%d of a known id are counted as nobody's", after-before)
+	}
+}
+
 func TestAnotherIDIsAnotherRouter(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
