@@ -97,7 +97,7 @@ generate: export BPF2GO_CFLAGS = -O2 -g -Wall -Werror -Wno-microsoft-anon-tag -f
 generate:
 	$(GO) generate ./internal/dataplane
 
-# bench measures nanoseconds a packet beside a MAC swap in the same run, then LVS's headlines and what checks
+# bench measures nanoseconds a packet beside two floors of the same run, and what the connection table takes, then LVS's headlines and what checks
 # and connection sync cost in the lab, one after the other, and keeps the figures. Some of them: make bench BENCHES=./bench ONLY=checks
 BENCHES := ./internal/dataplane ./bench
 .PHONY: bench

@@ -15,7 +15,7 @@ import (
 	"github.com/weir-lb/weir/internal/ledger"
 )
 
-// Figure is a line of results.json: the median of some samples, between their extremes.
+// Figure is a line of results.json: the median of some samples, between their extremes; of a floor, the least.
 type Figure struct {
 	Group string  `json:"group"` // what is measured together
 	Name  string  `json:"name"`
@@ -23,8 +23,12 @@ type Figure struct {
 	Unit  string  `json:"unit"`
 	Min   float64 `json:"min"`
 	Max   float64 `json:"max"`
-	Floor float64 `json:"floor,omitempty"` // what the least that could be done costs
-	Ratio float64 `json:"ratio,omitempty"` // of the value to the floor
+	// What the least costs that any balancer does, in the same run, and the ratio of the value to it; the same of
+	// the least that any tunnel does.
+	Floor     float64 `json:"floor,omitempty"`
+	Ratio     float64 `json:"ratio,omitempty"`
+	FloorIPIP float64 `json:"floor_ipip,omitempty"`
+	RatioIPIP float64 `json:"ratio_ipip,omitempty"`
 }
 
 // Keep replaces what the file has of the figures' groups; what it has of others stays.

@@ -2,7 +2,7 @@
 /*
  * bench.bpf.c: the path inside a wrapper for BPF_PROG_RUN, which hands the same, changed frame to
  * each turn. The wrapper makes the frame anew, from one original and the number of the turn's flow.
- * Its own cost is in every figure; the MAC swap shows it.
+ * Its own cost is in every figure; the floors show it.
  */
 #include "weir.bpf.c"
 
@@ -11,14 +11,14 @@ enum bench_mode {
 	BENCH_PASS = 1, /* an empty XDP_PASS */
 	BENCH_SWAP = 2, /* swap the MACs and XDP_TX: the least that any balancer does */
 	BENCH_FIND = 3, /* parse, and one look into the connection table: what this machine asks for a hash */
+	BENCH_IPIP = 4, /* put an IP header in front and XDP_TX: the least that any tunnel does */
 };
 
 const volatile __u32 bench_what = BENCH_PATH;
-const volatile __u32 bench_flows = 1;
 const volatile bool bench_ipv6 = false;
 const volatile bool bench_answers = false; /* servers' frames: the client is the destination */
 const volatile bool bench_spreads = false; /* IPv4: flows are to BENCH_DESTINATIONS addresses, of one client */
-const volatile __u32 bench_grows = 0;      /* bytes that the path puts in front of each frame */
+const volatile __u32 bench_grows = 0;      /* bytes that a turn puts in front of its frame */
 
 /* A TCP segment without data: 60 bytes is Ethernet's least, IPv6 needs 74. */
 #define BENCH_V4 60
@@ -33,10 +33,11 @@ struct {
 	__type(value, __u8[80]);
 } frame SEC(".maps");
 
-/* How far the run is. */
+/* How far the run is. Go writes where it begins, and of how many flows it is: no other program is loaded for that. */
 struct bench_turn {
 	__u32 flow;  /* of this turn */
 	__u32 grown; /* bytes that the last turn put in front */
+	__u32 flows;
 };
 
 struct {
@@ -133,6 +134,53 @@ static __always_inline int bench_swap(void *data)
 	return XDP_TX;
 }
 
+/*
+ * bench_outer sends the frame back to whom it came from, with room for an outer IP header as large as the
+ * inner one, which lies behind it. The old Ethernet header lies where the outer one ends.
+ */
+static __always_inline void *bench_outer(struct xdp_md *ctx, __u32 size)
+{
+	if (bpf_xdp_adjust_head(ctx, -(int)size))
+		return NULL;
+	struct ethhdr *eth = at(ctx, 0, sizeof(*eth) + 2 * size);
+	if (!eth)
+		return NULL;
+	const struct ethhdr *old = (void *)eth + size;
+	mac_copy(eth->h_dest, old->h_source);
+	mac_copy(eth->h_source, old->h_dest);
+	eth->h_proto = old->h_proto;
+	return eth + 1;
+}
+
+/* bench_ipip_v4: the tunnel's ends are those of the packet, so that the compiler does not know the checksum. */
+static __always_inline int bench_ipip_v4(struct xdp_md *ctx)
+{
+	struct iphdr *outer = bench_outer(ctx, sizeof(*outer));
+
+	if (!outer)
+		return XDP_ABORTED;
+	copy(outer, outer + 1, sizeof(*outer));
+	outer->tot_len = bpf_htons(bpf_ntohs(outer->tot_len) + sizeof(*outer));
+	outer->ttl = OUTER_TTL;
+	outer->protocol = IPPROTO_IPIP;
+	outer->check = 0;
+	outer->check = csum_ipv4(outer);
+	return XDP_TX;
+}
+
+static __always_inline int bench_ipip_v6(struct xdp_md *ctx)
+{
+	struct ipv6hdr *outer = bench_outer(ctx, sizeof(*outer));
+
+	if (!outer)
+		return XDP_ABORTED;
+	copy(outer, outer + 1, sizeof(*outer));
+	outer->payload_len = bpf_htons(bpf_ntohs(outer->payload_len) + sizeof(*outer));
+	outer->nexthdr = IPPROTO_IPV6;
+	outer->hop_limit = OUTER_TTL;
+	return XDP_TX;
+}
+
 static __always_inline int bench_find(struct xdp_md *ctx)
 {
 	struct packet p = { .ctx = ctx, .ingress = ctx->ingress_ifindex };
@@ -157,12 +205,14 @@ int bench(struct xdp_md *ctx)
 		return XDP_ABORTED;
 	if (!bench_client(ctx, now->flow))
 		return XDP_ABORTED;
-	if (++now->flow >= bench_flows)
+	if (++now->flow >= now->flows)
 		now->flow = 0;
 	if (bench_what == BENCH_PASS)
 		return XDP_PASS;
 	if (bench_what == BENCH_SWAP)
 		return bench_swap(data);
+	if (bench_what == BENCH_IPIP)
+		return bench_ipv6 ? bench_ipip_v6(ctx) : bench_ipip_v4(ctx);
 	if (bench_what == BENCH_FIND)
 		return bench_find(ctx);
 	return path(ctx);

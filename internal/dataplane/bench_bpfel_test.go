@@ -19,6 +19,7 @@ const (
 	benchBenchModeBENCH_PASS benchBenchMode = 1
 	benchBenchModeBENCH_SWAP benchBenchMode = 2
 	benchBenchModeBENCH_FIND benchBenchMode = 3
+	benchBenchModeBENCH_IPIP benchBenchMode = 4
 )
 
 // Names of all BPF objects in the ELF.
@@ -63,7 +64,6 @@ const (
 	benchProgBench             = "bench"
 	benchProgWeir              = "weir"
 	benchVarBenchAnswers       = "bench_answers"
-	benchVarBenchFlows         = "bench_flows"
 	benchVarBenchGrows         = "bench_grows"
 	benchVarBenchIpv6          = "bench_ipv6"
 	benchVarBenchModeInBtf     = "bench_mode_in_btf"
@@ -194,7 +194,6 @@ type benchMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type benchVariableSpecs struct {
 	BenchAnswers       *ebpf.VariableSpec `ebpf:"bench_answers"`
-	BenchFlows         *ebpf.VariableSpec `ebpf:"bench_flows"`
 	BenchGrows         *ebpf.VariableSpec `ebpf:"bench_grows"`
 	BenchIpv6          *ebpf.VariableSpec `ebpf:"bench_ipv6"`
 	BenchModeInBtf     *ebpf.VariableSpec `ebpf:"bench_mode_in_btf"`
@@ -335,7 +334,6 @@ func (m *benchMaps) Close() error {
 // It can be passed to loadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type benchVariables struct {
 	BenchAnswers       *ebpf.Variable `ebpf:"bench_answers"`
-	BenchFlows         *ebpf.Variable `ebpf:"bench_flows"`
 	BenchGrows         *ebpf.Variable `ebpf:"bench_grows"`
 	BenchIpv6          *ebpf.Variable `ebpf:"bench_ipv6"`
 	BenchModeInBtf     *ebpf.Variable `ebpf:"bench_mode_in_btf"`
