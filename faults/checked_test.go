@@ -72,6 +72,7 @@ func foundOn(weir string, number int, within float64, inject func(*lab.Lab, *lab
 	return faults.Fault{
 		Number: number,
 		Long:   true,
+		Paired: true,
 		Parts: []faults.Part{
 			{Name: removedIn, Unit: faults.Seconds, Bar: within},
 			{Name: newThere, Unit: "connections"},
@@ -98,6 +99,7 @@ func allDown(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 29,
 		Long:   true,
+		Paired: true,
 		Beside: "keepalived 2.2.7 and IPVS refuse in 10 ms",
 		Parts: []faults.Part{
 			{Name: refusedIn, Unit: faults.Seconds, Bar: 0.010},

@@ -15,6 +15,7 @@ import "testing"
 type Fault struct {
 	Number  int  // in the catalogue
 	Long    bool // a run takes more than ten seconds
+	Paired  bool // small, it may be injected beside another one: both mostly wait, and count what a busy machine does not change
 	Parts   []Part
 	Divided bool   // its other parts are measured by other packages: their figures stay
 	Beside  string // what others were measured to do, to be read beside the figures; "": nobody was

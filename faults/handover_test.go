@@ -22,6 +22,7 @@ func handover(weir string) faults.Fault {
 	const bar = 0.05
 	return faults.Fault{
 		Number: 7,
+		Paired: true,
 		Parts: []faults.Part{
 			{Name: of(askedIn, 100*time.Millisecond), Unit: faults.Seconds, Bar: bar},
 			{Name: of(stoppedIn, 100*time.Millisecond), Unit: faults.Seconds, Bar: bar},

@@ -23,6 +23,7 @@ const (
 func hung(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 5,
+		Paired: true,
 		Parts: []faults.Part{
 			{Name: takenOver, Unit: faults.Seconds, Bar: 0.35},
 			{Name: twoAnswers, Unit: "addresses"},

@@ -15,6 +15,7 @@ import (
 func idleFailover(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 19,
+		Paired: true,
 		Parts:  []faults.Part{{Name: lost, Unit: "connections"}},
 		Beside: "with IPVS's connection sync all of 100 idle connections were reset: it tells of none that has not sent three packets",
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {

@@ -26,6 +26,7 @@ func malformed(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 16,
 		Long:   true,
+		Paired: true,
 		Parts: []faults.Part{
 			{Name: transitions, Unit: "takeovers"},
 			{Name: notCounted, Unit: "reasons"},

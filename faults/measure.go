@@ -31,6 +31,9 @@ func Test(t *testing.T, table []Fault) {
 // measure forgets the old figures first: those of a fault that cannot be measured any more are not
 // to stay.
 func (o order) measure(t *testing.T, f Fault) {
+	if o.pairs(f) {
+		t.Parallel()
+	}
 	o.keep(t, f, nil)
 	run := f.Prepare(t, o.size())
 	runs, err := f.repeat(run, o.count(f), o.size(), t.Logf)

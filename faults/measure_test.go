@@ -159,6 +159,16 @@ func TestFaultThatBreaksOffKeepsNoOldFigures(t *testing.T) {
 	}
 }
 
+// TestNothingIsMeasuredBesideAnotherFault, and only those that say so are injected beside one.
+func TestNothingIsMeasuredBesideAnotherFault(t *testing.T) {
+	paired := example()
+	paired.Paired = true
+	small, full := order{}, order{file: "faults.json"}
+	if !small.pairs(paired) || small.pairs(example()) || full.pairs(paired) || full.pairs(example()) {
+		t.Errorf("small: %t, %t; full: %t, %t", small.pairs(paired), small.pairs(example()), full.pairs(paired), full.pairs(example()))
+	}
+}
+
 func TestOrderIsReadFromTheEnvironment(t *testing.T) {
 	read := func(only, runs string) (order, error) {
 		return readOrder(func(name string) string {

@@ -55,6 +55,9 @@ func (o order) size() Size {
 	return Full
 }
 
+// pairs tells whether a fault may be injected beside another one. What is measured never is.
+func (o order) pairs(f Fault) bool { return f.Paired && o.size() == Small }
+
 // count is how often a fault is injected.
 func (o order) count(f Fault) int {
 	switch {

@@ -20,6 +20,7 @@ const alarm = "alarm"
 func idTwice(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 14,
+		Paired: true,
 		Parts: []faults.Part{
 			{Name: transitions, Unit: "takeovers"},
 			{Name: alarm, Unit: "adverts", Bar: 2, Timely: true},
@@ -109,6 +110,7 @@ func sleep(ctx context.Context, pause time.Duration) error {
 func forged(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 15,
+		Paired: true,
 		Parts: []faults.Part{
 			{Name: alarm, Unit: "adverts", Bar: 1, Timely: true},
 			{Name: oneOwner, Unit: faults.Seconds, Bar: 1},

@@ -39,6 +39,7 @@ func upgraded() faults.Fault {
 	return faults.Fault{
 		Number: 4,
 		Long:   true,
+		Paired: true,
 		Parts: []faults.Part{
 			{Name: compatibleLost, Unit: "connections"}, {Name: refusedLost, Unit: "connections"}, {Name: refusals, Unit: "daemons"},
 			{Name: killedLost, Unit: "connections"}, {Name: recovered, Unit: "%", Bar: 100, AtLeast: true},

@@ -28,6 +28,7 @@ const (
 func vanished(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 18,
+		Paired: true,
 		Parts: []faults.Part{
 			{Name: addressBack, Unit: faults.Seconds, Bar: 0.3},
 			{Name: addressGap, Unit: faults.Seconds, Bar: 0.3},
