@@ -25,8 +25,8 @@ const (
 
 	endFlows = 100_000
 
-	// Full tables of twenty slices, each of which is a sample. More flows begin than there is room for.
-	benchSlices = 20
+	// Full tables of eighty slices, each of which is a sample. More flows begin than there is room for.
+	benchSlices = 80
 	sliceRoom   = benchSlices * sliceBuckets * uint32(bucketEntries) * model.RatedPercent / 100
 	longestRun  = 4 * time.Millisecond // of the sweep, which nothing on its CPU interrupts
 )

@@ -17,9 +17,10 @@ import (
 // at most two of them.
 const sweepEvery = 2 * time.Second
 
-// sliceBuckets are swept in one run of the program, which nothing on its CPU interrupts: with all of
-// their entries expired they take about a millisecond.
-const sliceBuckets = 1024
+// sliceBuckets are swept in one run of the program, which nothing on its CPU interrupts. Where all of their
+// entries end, and the program has barriers against speculation, a run takes one or two milliseconds; it may
+// take four (`make bench`).
+const sliceBuckets = 256
 
 // sweeper is the program that sweeps, and where it writes down who has ended.
 type sweeper struct {

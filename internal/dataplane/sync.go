@@ -154,6 +154,9 @@ func everySlice() *[model.Slices]bool {
 	return &all
 }
 
+// lookedAt are the buckets that sync reads in one run, which ends nothing.
+const lookedAt = 1024
+
 // collect copies entries out, from a bucket on, and says how many buckets it has walked through.
 func (d *Dataplane) collect(what syncerCollects, first uint32, wanted *[model.Slices]bool) ([]pathConn, uint32, error) {
 	d.syncer.mu.Lock()
@@ -165,7 +168,7 @@ func (d *Dataplane) collect(what syncerCollects, first uint32, wanted *[model.Sl
 	if err := p.want(wanted); err != nil {
 		return nil, 0, err
 	}
-	c := syncerCollectSlice{First: first, Buckets: min(sliceBuckets, d.table().buckets-first), What: uint32(what)}
+	c := syncerCollectSlice{First: first, Buckets: min(lookedAt, d.table().buckets-first), What: uint32(what)}
 	if _, err := p.Collect.Run(&ebpf.RunOptions{Context: &c, ContextOut: &c}); err != nil {
 		return nil, 0, fmt.Errorf("collect connections: %w", err)
 	}
@@ -242,8 +245,8 @@ func (d *Dataplane) Digests() (out [model.Slices]uint64, err error) {
 		return out, err
 	}
 	buckets := d.table().buckets
-	for first := uint32(0); first < buckets; first += sliceBuckets {
-		s := syncerDigestSlice{First: first, Buckets: min(sliceBuckets, buckets-first)}
+	for first := uint32(0); first < buckets; first += lookedAt {
+		s := syncerDigestSlice{First: first, Buckets: min(lookedAt, buckets-first)}
 		if _, err := p.Digest.Run(&ebpf.RunOptions{Context: &s}); err != nil {
 			return out, fmt.Errorf("digest connections: %w", err)
 		}
