@@ -21,9 +21,12 @@ var (
 	right  = netip.MustParseAddr("192.0.2.2")
 	vip    = netip.MustParseAddr("192.0.2.100")
 	group4 = netip.MustParseAddr("224.0.0.18")
+	left6  = netip.MustParseAddr("fe80::9")
+	right6 = netip.MustParseAddr("fe80::10") // greater, but not as a text
+	vip6   = netip.MustParseAddr("fe80::100")
 	group6 = netip.MustParseAddr("ff02::12")
 	from4  = way{left, group4, 255}
-	from6  = way{netip.MustParseAddr("fe80::10"), group6, 255}
+	from6  = way{right6, group6, 255}
 )
 
 func of4(version model.VRRPVersion, checksum model.VRRPChecksum) advert {

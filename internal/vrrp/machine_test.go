@@ -42,8 +42,12 @@ func newTale(t *testing.T, router model.VirtualRouter) *tale {
 }
 
 // begun is one that has begun.
-func begun(t *testing.T, router model.VirtualRouter) *tale {
+func begun(t *testing.T, router model.VirtualRouter) *tale { return begunAt(t, router, left) }
+
+// begunAt is one with an address of its own.
+func begunAt(t *testing.T, router model.VirtualRouter, own netip.Addr) *tale {
 	b := newTale(t, router)
+	b.own = own
 	b.do(b.machine.start(b.now, ""))
 	return b
 }
@@ -113,7 +117,7 @@ func (b *tale) hears(from netip.Addr, a advert) *tale {
 }
 
 func (b *tale) hearsOf(from netip.Addr, a advert) Reason {
-	deeds, why := b.hear(b.now, a, way{from, group4, hops})
+	deeds, why := b.hear(b.now, a, way{from, familyOf(b.want).group, hops})
 	b.do(deeds)
 	return why
 }
@@ -131,7 +135,7 @@ func (b *tale) stepsDown() *tale {
 func (b *tale) letsGo() *tale { b.do(b.released(b.now)); return b }
 
 func (b *tale) wants(router model.VirtualRouter, fault string) *tale {
-	b.do(b.become(b.now, router, left, fault))
+	b.do(b.become(b.now, router, b.own, fault))
 	return b
 }
 
@@ -587,6 +591,12 @@ func TestAdvertsThatAreNotOneOfUsChangeNothing(t *testing.T) {
 			"192.0.2.2 advertises id 51 with other addresses (192.0.2.9)"},
 		"one more": {of(100), said(200, func(a *advert) { a.addresses = []netip.Addr{vip, vip} }), way{right, group4, 255}, ReasonAddresses,
 			"192.0.2.2 advertises id 51 with other addresses (192.0.2.100, 192.0.2.100)"},
+		"one fewer": {of(100, two6), said6(200, func(a *advert) { a.addresses = a.addresses[:1] }), way{right6, group6, 255}, ReasonAddresses,
+			"fe80::10 advertises id 51 with other addresses (fe80::100)"},
+		"no address of the link": {of(100, two6), said6(200, func(a *advert) { a.addresses = a.addresses[1:] }), way{right6, group6, 255}, ReasonAddresses,
+			"fe80::10 advertises id 51 with other addresses (2001:db8::100)"},
+		"one fewer, of an owner": {of(100, two6), said6(255, func(a *advert) { a.addresses = a.addresses[:1] }), way{right6, group6, 255}, ReasonAddresses,
+			"fe80::10 advertises id 51 with other addresses (fe80::100)"},
 		"owner": {of(255), said(200), way{right, group4, 255}, ReasonOwner,
 			"192.0.2.2 advertises id 51 whose addresses are this host's own"},
 	} {
@@ -622,6 +632,15 @@ func TestAnotherIntervalIsFollowedAndTold(t *testing.T) {
 	}))
 	if _, why := b.hearBy(b.now, said(200, slow), way{cableRight, cableLeft, hops}, via{1, cableLeft}); why != Taken || b.seen.Conflict != told {
 		t.Errorf("by a path: %s, %+v", why, b.seen)
+	}
+}
+
+// Section 5.2.9: of IPv6 the first one is to be of the link. That is the sender's business: section 7.1 has nobody look
+// at it.
+func TestOrderOfAddressesIsFineInIPv6(t *testing.T) {
+	b := begunAt(t, of(100, two6), left6).hears(right6, said6(200, func(a *advert) { slices.Reverse(a.addresses) }))
+	if b.seen.Master != right6 || b.seen.Conflict != "" {
+		t.Errorf("%+v", b.seen)
 	}
 }
 

@@ -12,9 +12,12 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// book is the virtual router as RFC 9568 section 6.4 has it, word by word, with its timers and names and nothing of
-// weir's: no delays, no waiting for addresses, no conflicts. It takes whole adverts only.
+// book is the virtual router as RFC 9568 section 6.4 has it, and RFC 3768 section 6.4 in version 2, word by word, with
+// the former's timers and names and nothing of weir's: no delays, no waiting for addresses, no conflicts. It takes whole
+// adverts only. One thing is not RFC 3768's: there the Active discards an advert of lower priority; weir answers it as in
+// version 3, and as keepalived does.
 type book struct {
+	version   model.VRRPVersion
 	priority  int
 	preempt   bool
 	interval  time.Duration // Advertisement_Interval
@@ -27,9 +30,20 @@ type book struct {
 	sent   []int     // priorities
 }
 
-func (b *book) skewTime() time.Duration { return time.Duration(256-b.priority) * b.active / 256 }
+func (b *book) skewTime() time.Duration { // section 6.1 of both
+	if b.version == model.VRRP2 {
+		return time.Duration(256-b.priority) * time.Second / 256
+	}
+	return time.Duration(256-b.priority) * b.active / 256
+}
+
 func (b *book) downInterval() time.Duration {
 	return 3*b.active + b.skewTime()
+}
+
+// verify is section 7.1, as far as it is about whole adverts of the virtual router's own.
+func (b *book) verify(interval time.Duration) bool {
+	return b.priority != 255 && (b.version == model.VRRP3 || interval == b.interval)
 }
 
 func (b *book) startup(now time.Time) { // section 6.4.1
@@ -66,15 +80,17 @@ func (b *book) timers(now time.Time) {
 }
 
 func (b *book) advertisement(now time.Time, priority int, interval time.Duration, sender netip.Addr) {
-	switch b.state {
-	case "Backup":
+	switch {
+	case !b.verify(interval):
+		return
+	case b.state == "Backup":
 		if priority == 0 {
 			b.down = now.Add(b.skewTime())
 		} else if !b.preempt || priority >= b.priority {
 			b.active = interval
 			b.down = now.Add(b.downInterval())
 		} // else discard
-	case "Active":
+	case b.state == "Active":
 		if priority == 0 {
 			b.sent = append(b.sent, b.priority)
 			b.adver = now.Add(b.interval)
@@ -103,16 +119,36 @@ type pair struct {
 	t     *testing.T
 	weir  *machine
 	book  *book
+	other netip.Addr
 	now   time.Time
 	last  time.Time // when the last advert came
 	sent  int
 	steps []string
 }
 
-func newPair(t *testing.T, priority uint8, preempt bool, interval time.Duration) *pair {
-	router := of(priority, func(r *model.VirtualRouter) { r.Preempt, r.Advertise = preempt, interval })
-	return &pair{t: t, weir: newMachine(router, left), now: time.Unix(1e9, 0),
-		book: &book{priority: int(priority), preempt: preempt, interval: interval, addresses: left, state: "Initialize"}}
+// kind is what virtual routers differ in beside their priority.
+type kind struct {
+	version  model.VRRPVersion
+	preempt  bool
+	interval time.Duration
+	six      bool // of IPv6
+	greater  bool // its address is above the other director's
+}
+
+func newPair(t *testing.T, priority uint8, k kind) *pair {
+	own, other, address := left, right, vip
+	if k.six {
+		own, other, address = left6, right6, vip6
+	}
+	if k.greater {
+		own, other = other, own
+	}
+	router := of(priority, func(r *model.VirtualRouter) {
+		r.Version, r.Preempt, r.Advertise = k.version, k.preempt, k.interval
+		r.Addresses = []netip.Prefix{netip.PrefixFrom(address, address.BitLen()/2)}
+	})
+	return &pair{t: t, weir: newMachine(router, own), other: other, now: time.Unix(1e9, 0),
+		book: &book{version: k.version, priority: int(priority), preempt: k.preempt, interval: k.interval, addresses: own, state: "Initialize"}}
 }
 
 func (p *pair) take(deeds []deed) {
@@ -163,10 +199,12 @@ func (p *pair) hear(priority uint8, interval time.Duration) {
 	}
 	p.last = p.now
 	transitions := p.weir.seen.Since
-	p.book.advertisement(p.now, int(priority), interval, right)
-	deeds, why := p.weir.hear(p.now, said(priority, func(a *advert) { a.interval = interval }), way{right, group4, hops})
-	if why == ReasonOwner {
-		return // section 7.1: an owner hears nobody; the book has no such line
+	p.book.advertisement(p.now, int(priority), interval, p.other)
+	a := p.weir.advert(priority)
+	a.interval = interval
+	deeds, why := p.weir.hear(p.now, a, way{p.other, familyOf(p.weir.want).group, hops})
+	if taken := p.book.verify(interval); p.book.state != "Initialize" && taken != (why == Taken) {
+		p.t.Fatalf("%v: weir says %s, the RFC takes it: %t", p.steps, why, taken)
 	}
 	p.take(deeds)
 	p.agree(string(rune('0'+priority/50)) + "!")
@@ -188,16 +226,23 @@ func (p *pair) restart() {
 	p.agree("shutdown")
 }
 
-// FuzzMachine lives through anything as the RFC has it. Of an owner both hear nothing.
+// FuzzMachine lives through anything as the RFC has it.
 func FuzzMachine(f *testing.F) {
 	f.Add([]byte{100, 1, 0, 1, 200, 2, 50, 1, 250, 3, 0, 1, 0, 3, 0})
 	f.Add([]byte{200, 0, 0, 1, 100, 2, 40, 1, 250, 2, 255, 2, 255, 1, 0, 2, 90})
 	f.Add([]byte{254, 1, 3, 0, 3, 0, 3, 0, 2, 200, 1, 254, 1, 1})
+	f.Add([]byte{100, 3, 1, 200, 2, 50, 1, 0, 2, 40, 1, 100, 1, 50, 3, 0})
+	f.Add([]byte{100, 12, 2, 100, 1, 100, 1, 0, 2, 40, 1, 101, 3, 0})
+	f.Add([]byte{255, 8, 1, 255, 1, 0, 2, 40, 1, 254, 3, 0, 3, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) < 2 || b[0] == 0 || b[0] == owner {
+		if len(b) < 2 || b[0] == 0 {
 			return
 		}
-		p := newPair(t, b[0], b[1]&1 == 1, time.Second)
+		k := kind{version: model.VRRP3, preempt: b[1]&1 != 0, interval: time.Second, six: b[1]&4 != 0, greater: b[1]&8 != 0}
+		if b[1]&2 != 0 {
+			k.version, k.six = model.VRRP2, false
+		}
+		p := newPair(t, b[0], k)
 		p.restart()
 		for b = b[2:]; len(b) > 1; b = b[2:] {
 			switch b[0] % 4 {
@@ -212,11 +257,28 @@ func FuzzMachine(f *testing.F) {
 	})
 }
 
+// anyKind is a virtual router of any kind, and how long from advert to advert it may be.
+func anyKind(dice *rand.Rand) (k kind, interval func() time.Duration) {
+	k = kind{version: model.VRRP3, preempt: dice.IntN(2) == 1, six: dice.IntN(2) == 1, greater: dice.IntN(2) == 1}
+	interval = func() time.Duration { return time.Duration(1+dice.IntN(200)) * centisecond }
+	if dice.IntN(3) == 0 {
+		k.version, k.six = model.VRRP2, false
+		interval = func() time.Duration { return time.Duration(1+dice.IntN(5)) * time.Second }
+	}
+	k.interval = interval()
+	return k, interval
+}
+
 // TestMachineIsThatOfTheRFC is the same with many made up lives, and other intervals.
 func TestMachineIsThatOfTheRFC(t *testing.T) {
 	dice := rand.New(rand.NewPCG(9568, 3768))
-	for range 2000 {
-		p := newPair(t, uint8(1+dice.IntN(254)), dice.IntN(2) == 1, time.Duration(1+dice.IntN(200))*centisecond)
+	for range 4000 {
+		k, interval := anyKind(dice)
+		priority := uint8(1 + dice.IntN(254))
+		if dice.IntN(10) == 0 {
+			priority = owner
+		}
+		p := newPair(t, priority, k)
 		p.restart()
 		for range 60 {
 			switch n := dice.IntN(20); {
@@ -230,8 +292,10 @@ func TestMachineIsThatOfTheRFC(t *testing.T) {
 				p.hear(0, p.book.interval)
 			case n < 14:
 				p.hear(uint8(p.book.priority), p.book.interval)
+			case n < 17:
+				p.hear(uint8(1+dice.IntN(255)), p.book.interval)
 			default:
-				p.hear(uint8(1+dice.IntN(254)), time.Duration(1+dice.IntN(200))*centisecond)
+				p.hear(uint8(1+dice.IntN(255)), interval())
 			}
 		}
 	}
