@@ -12,9 +12,12 @@ import (
 )
 
 // judgeWay says whether an advert of the virtual router's id comes from whom it may, as it may (RFC 9568 section 7.1).
-// own is the address that adverts of this one come from.
+// own is the address that adverts of this one come from. Who sends from no address is not believed (RFC 1122 section
+// 3.2.1.3), though the kernel lets that through: two of them could not be told apart, nor be fenced off.
 func judgeWay(router model.VirtualRouter, own netip.Addr, a advert, w way) Reason {
 	switch {
+	case w.source.IsUnspecified():
+		return ReasonSource
 	case w.source == own:
 		return ReasonOwn
 	case w.destination.IsMulticast() != (len(router.Peers) == 0):
@@ -76,6 +79,9 @@ func conflictOf(router model.VirtualRouter, a advert, w way, why Reason) conflic
 		return conflict{what: who + fmt.Sprintf("every %s, here it is every %s", a.interval, router.Advertise)}
 	case ReasonAddresses:
 		return conflict{what: who + fmt.Sprintf("with other addresses (%s)", listed(a.addresses))}
+	case ReasonSource:
+		return conflict{fmt.Sprintf("somebody advertises id %d from %s, which is no address", a.id, w.source),
+			"give the interface of that director an address of its own, from which it can advertise"}
 	case ReasonOwner:
 		return conflict{what: who + "whose addresses are this host's own"}
 	case ReasonSigned:

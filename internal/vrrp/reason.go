@@ -28,6 +28,7 @@ const (
 	ReasonHMAC                      // changed under way, or signed by somebody who has not the key
 	ReasonStale                     // of an earlier time than its sender's is by now
 	ReasonReplay                    // it was here already, or a later one was
+	ReasonSource                    // from 0.0.0.0 or ::, which is nobody
 	ReasonID                        // of no virtual router here: another pair's on the link, or the files differ
 	reasons                         // their number
 )
@@ -36,7 +37,8 @@ var reasonNames = [reasons]string{
 	Taken: "taken", ReasonTTL: "ttl", ReasonVersion: "version", ReasonType: "type", ReasonLength: "length", ReasonCount: "count",
 	ReasonChecksum: "checksum", ReasonOwn: "own", ReasonDestination: "destination", ReasonPeer: "peer", ReasonAuth: "auth",
 	ReasonInterval: "interval", ReasonAddresses: "addresses", ReasonOwner: "owner", ReasonSigned: "signed", ReasonUnsigned: "unsigned",
-	ReasonTrailer: "trailer", ReasonKey: "key", ReasonHMAC: "hmac", ReasonStale: "stale", ReasonReplay: "replay", ReasonID: "id",
+	ReasonTrailer: "trailer", ReasonKey: "key", ReasonHMAC: "hmac", ReasonStale: "stale", ReasonReplay: "replay",
+	ReasonSource: "source", ReasonID: "id",
 }
 
 func (r Reason) String() string { return reasonNames[r] }
