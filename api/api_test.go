@@ -81,7 +81,7 @@ var golden = map[string]any{
 		},
 		{
 			Time: time.Date(2026, 11, 25, 12, 6, 11, 0, time.UTC), Kind: "vrrp_master", Severity: "warning", Router: "front", Priority: 100,
-			Was: "backup", Since: time.Date(2026, 11, 25, 12, 3, 12, 0, time.UTC), Reason: "no advert of 192.0.2.2 for 3.609s",
+			Was: "backup", Group: "pair", Since: time.Date(2026, 11, 25, 12, 3, 12, 0, time.UTC), Reason: "no advert of 192.0.2.2 for 3.609s",
 		},
 	},
 	"realserver": api.RealServer{

@@ -19,5 +19,6 @@ type Event struct {
 	Router   string    `json:"router,omitempty" doc:"Name of the virtual router; absent: it is about something else."`
 	Priority uint8     `json:"priority,omitempty" doc:"This director's in the virtual router; absent with it."`
 	Was      string    `json:"was,omitempty" enum:"backup,master,fault" doc:"State of the virtual router before; absent: it has just begun, or that has not changed."`
+	Group    string    `json:"group,omitempty" doc:"Group of virtual routers, all of which have become so with this one; absent: that is not so."`
 	Peer     string    `json:"peer,omitempty" doc:"Address of the director that connections are shared with; absent: it is about something else."`
 }

@@ -17,6 +17,7 @@ type Event struct {
 	Router   string    // name of the virtual router that the event is about; "": it is about a service or a server
 	Priority uint8     // of this director in it
 	Was      VRRPState // its state before, since Since
+	Group    string    // all virtual routers of which have become so with this one, which is the last; "": that is not so
 
 	Peer Addr // of a director that connections are shared with; zero: the event is about something else
 }

@@ -17,7 +17,8 @@ import (
 //
 // keepalived appends what happened to the arguments of a notify script, and so does this: kind, service and server.
 // Its notify_up and notify_down are kinds here, and without more words a script that knows no arguments is right
-// for one of them. Its notify scripts of instances get four: INSTANCE, the name, the state and the priority.
+// for one of them. Its notify scripts of instances get four: INSTANCE, the name, the state and the priority; those of
+// groups GROUP, the name, the state and 0. Where an event is of both the program runs twice, the instance first.
 type script struct{ how model.ByExec }
 
 // open looks whether the program could be run now.
@@ -29,19 +30,20 @@ func (script) close() {}
 func (s script) send(ctx context.Context, m message) error {
 	var first error
 	for _, e := range m.events {
-		if err := s.run(ctx, m, e); first == nil {
-			first = err
+		for _, args := range arguments(e) {
+			if err := s.run(ctx, args, environment(m, e)); first == nil {
+				first = err
+			}
 		}
 	}
 	return first
 }
 
 // run says of one that took too long how long that was.
-func (s script) run(ctx context.Context, m message, e model.Event) error {
+func (s script) run(ctx context.Context, args, env []string) error {
 	own, cancel := context.WithTimeout(ctx, s.how.Timeout)
 	defer cancel()
-	args := append(s.how.Arguments(), arguments(e)...)
-	err := program.Program{Path: s.how.Path, Args: args, Env: environment(m, e), User: s.how.User}.Run(own)
+	err := program.Program{Path: s.how.Path, Args: append(s.how.Arguments(), args...), Env: env, User: s.how.User}.Run(own)
 	failed, ok := errors.AsType[*program.Failure](err)
 	switch {
 	case !ok:
@@ -54,17 +56,21 @@ func (s script) run(ctx context.Context, m message, e model.Event) error {
 	return failed
 }
 
-// arguments are those that say what happened.
-func arguments(e model.Event) []string {
+// arguments are those that say what happened, of each run.
+func arguments(e model.Event) [][]string {
 	switch state := instanceState(e.Kind); {
 	case state != "":
-		return []string{"INSTANCE", e.Router, state, strconv.Itoa(int(e.Priority))}
+		runs := [][]string{{"INSTANCE", e.Router, state, strconv.Itoa(int(e.Priority))}}
+		if e.Group != "" {
+			runs = append(runs, []string{"GROUP", e.Group, state, "0"})
+		}
+		return runs
 	case e.Router != "":
-		return []string{string(e.Kind), e.Router, ""}
+		return [][]string{{string(e.Kind), e.Router, ""}}
 	case e.Peer.IsValid():
-		return []string{string(e.Kind), e.Peer.String(), ""}
+		return [][]string{{string(e.Kind), e.Peer.String(), ""}}
 	}
-	return []string{string(e.Kind), e.Service, serverOf(e)}
+	return [][]string{{string(e.Kind), e.Service, serverOf(e)}}
 }
 
 // instanceState is what keepalived calls the state of an instance; "": it is about something else.
@@ -98,6 +104,7 @@ func environment(m message, e model.Event) []string {
 		"WEIR_ROUTER=" + e.Router,
 		"WEIR_PRIORITY=" + priorityOf(e),
 		"WEIR_WAS=" + wasOf(e),
+		"WEIR_GROUP=" + e.Group,
 		"WEIR_PEER=" + peerOf(e),
 	}
 	if m.repeat {

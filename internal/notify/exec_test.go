@@ -66,6 +66,7 @@ pwd >$DIR/pwd
 		"pwd":   "/\n",
 		"env": program.SearchPath + `
 WEIR_ADDRESS=192.0.2.10:80
+WEIR_GROUP=
 WEIR_KIND=server_up
 WEIR_LOST=3
 WEIR_PEER=
@@ -89,27 +90,29 @@ WEIR_WAS=
 	}
 }
 
-// TestProgramsHearOfVirtualRouters as keepalived's notify scripts of instances do.
+// TestProgramsHearOfVirtualRouters as keepalived's notify scripts of instances and groups do.
 func TestProgramsHearOfVirtualRouters(t *testing.T) {
 	path, dir := written(t, `
 echo "$@" >>$DIR/args
-echo "$WEIR_KIND:$WEIR_SERVICE:$WEIR_ADDRESS:$WEIR_PROTOCOL:$WEIR_ROUTER:$WEIR_PRIORITY:$WEIR_WAS" >>$DIR/env
+echo "$WEIR_KIND:$WEIR_SERVICE:$WEIR_ADDRESS:$WEIR_PROTOCOL:$WEIR_ROUTER:$WEIR_PRIORITY:$WEIR_WAS:$WEIR_GROUP" >>$DIR/env
 `)
 	master, fault := routerEvent(model.VRRPToMaster), routerEvent(model.VRRPToFault)
 	master.Was = model.VRRPBackup
-	m := message{events: []model.Event{routerEvent(model.VRRPToBackup), master, fault, routerEvent(model.ConflictBegin)}}
+	m := message{events: []model.Event{routerEvent(model.VRRPToBackup), ofGroup("VG_1", master), fault, routerEvent(model.ConflictBegin)}}
 	if err := runs(path, "mine").send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
 		"args": `mine INSTANCE VI_1 BACKUP 100
 mine INSTANCE VI_1 MASTER 100
+mine GROUP VG_1 MASTER 0
 mine INSTANCE VI_1 FAULT 100
 mine vrrp_conflict_begin VI_1 ` + "\n",
-		"env": `vrrp_backup::::VI_1:100:
-vrrp_master::::VI_1:100:backup
-vrrp_fault::::VI_1:100:
-vrrp_conflict_begin::::VI_1:100:
+		"env": `vrrp_backup::::VI_1:100::
+vrrp_master::::VI_1:100:backup:VG_1
+vrrp_master::::VI_1:100:backup:VG_1
+vrrp_fault::::VI_1:100::
+vrrp_conflict_begin::::VI_1:100::
 `,
 	} {
 		if diff := cmp.Diff(want, mustRead(t, filepath.Join(dir, name))); diff != "" {

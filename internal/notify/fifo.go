@@ -61,7 +61,7 @@ func (f *fifo) close() {
 	f.fd = closed
 }
 
-// send writes each line at once: one that is shorter than PIPE_BUF goes in as a whole, or not at all (pipe(7)).
+// send writes each event's lines at once: what is shorter than PIPE_BUF goes in as a whole, or not at all (pipe(7)).
 func (f *fifo) send(_ context.Context, m message) error {
 	if err := f.open(); err != nil {
 		return err
@@ -88,11 +88,17 @@ func (f *fifo) send(_ context.Context, m message) error {
 //	VS [192.168.201.15]:tcp:80 UP
 //	RS [1.2.3.4]:tcp:80 [192.168.201.15]:tcp:80 UP
 //	INSTANCE "VI_1" MASTER 100
+//	GROUP "VG_1" MASTER 0
 //
-// It is empty for what keepalived does not know.
+// It is empty for what keepalived does not know. A group's line comes behind that of its last instance, and goes into
+// the pipe with it.
 func fifoLine(e model.Event) string {
 	if state := instanceState(e.Kind); state != "" {
-		return fmt.Sprintf("INSTANCE \"%s\" %s %d\n", e.Router, state, e.Priority)
+		line := fmt.Sprintf("INSTANCE \"%s\" %s %d\n", e.Router, state, e.Priority)
+		if e.Group != "" {
+			line += fmt.Sprintf("GROUP \"%s\" %s 0\n", e.Group, state)
+		}
+		return line
 	}
 	state := ""
 	switch e.Kind {

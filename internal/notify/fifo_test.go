@@ -64,6 +64,10 @@ func TestLinesAreKeepalived(t *testing.T) {
 		"INSTANCE \"VI_1\" FAULT 100\n":  routerEvent(model.VRRPToFault),
 		"INSTANCE \"VI_1\" STOP 100\n":   routerEvent(model.VRRPToStop),
 
+		// As keepalived 2.2.7 writes them with a vrrp_sync_group, whose last instance this is.
+		"INSTANCE \"VI_1\" MASTER 100\nGROUP \"VG_1\" MASTER 0\n": ofGroup("VG_1", routerEvent(model.VRRPToMaster)),
+		"INSTANCE \"VI_1\" STOP 100\nGROUP \"VG_1\" STOP 0\n":     ofGroup("VG_1", routerEvent(model.VRRPToStop)),
+
 		"RS [10.0.0.11]:tcp:80 [192.0.2.10]:tcp:80 DOWN\n":      eventOf(noon, model.ServerDown, "web", 11),
 		"RS [10.0.0.11]:tcp:80 [192.0.2.10]:tcp:80 UP\n":        eventOf(noon, model.ServerUp, "web", 11),
 		"VS [192.0.2.10]:tcp:80 DOWN\n":                         eventOf(noon, model.ServiceDown, "web", 0),

@@ -29,6 +29,11 @@ func wasFor(e model.Event, state model.VRRPState, ago time.Duration) model.Event
 	return since(e, ago)
 }
 
+func ofGroup(name string, e model.Event) model.Event {
+	e.Group = name
+	return e
+}
+
 func ofRouter(name string, e model.Event) model.Event {
 	e.Router = name
 	return e

@@ -45,6 +45,7 @@ type event struct {
 	Router   string    `json:"router,omitempty"`
 	Priority uint8     `json:"priority,omitempty"`
 	Was      string    `json:"was,omitempty"`
+	Group    string    `json:"group,omitempty"`
 	Peer     string    `json:"peer,omitempty"`
 }
 
@@ -53,7 +54,7 @@ func documentOf(m message, host string) document {
 	for _, e := range m.events {
 		out.Events = append(out.Events, event{Time: e.Time, Kind: string(e.Kind), Severity: e.Severity().String(), Service: e.Service,
 			Address: addressOf(e), Protocol: protocolOf(e), Server: serverOf(e), Reason: model.OneLine(e.Reason), Since: e.Since,
-			Router: e.Router, Priority: e.Priority, Was: wasOf(e), Peer: peerOf(e)})
+			Router: e.Router, Priority: e.Priority, Was: wasOf(e), Group: e.Group, Peer: peerOf(e)})
 	}
 	return out
 }

@@ -21,9 +21,10 @@ type Told struct {
 	Served map[model.ServiceKey]bool
 
 	Routers   map[string]RouterTold
-	Conflicts map[string]time.Time // by the name of the virtual router
-	Held      map[string]time.Time // the same
-	Silent    map[string]time.Time // the same
+	Groups    map[string]model.VRRPState // of virtual routers, in which all of each were together last
+	Conflicts map[string]time.Time       // by the name of the virtual router
+	Held      map[string]time.Time       // the same
+	Silent    map[string]time.Time       // the same
 	Peers     map[model.Addr]PeerTold
 }
 
@@ -38,7 +39,7 @@ type Rested struct {
 func News(told Told, in Input, began time.Time) ([]model.Event, Told) {
 	n := news{in: in, began: began, before: told, wants: serverWants(in.Desired.Dataplane),
 		now: Told{map[model.ServiceServer]time.Time{}, map[model.ServiceServer]Rested{}, map[model.ServiceKey]time.Time{},
-			map[model.ServiceServer]time.Time{}, map[model.ServiceKey]bool{}, map[string]RouterTold{}, map[string]time.Time{},
+			map[model.ServiceServer]time.Time{}, map[model.ServiceKey]bool{}, map[string]RouterTold{}, map[string]model.VRRPState{}, map[string]time.Time{},
 			map[string]time.Time{}, map[string]time.Time{}, map[model.Addr]PeerTold{}}}
 	n.routers()
 	for _, peer := range in.Desired.Sync.Peers {

@@ -5,6 +5,7 @@ package report
 import (
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/weir-lb/weir/internal/model"
@@ -93,6 +94,11 @@ type RouterTold struct {
 // daemon may have been master. What is told of one lasts until it is over, also while nobody wants it any more.
 func (n *news) routers() {
 	maps.Copy(n.now.Routers, n.before.Routers)
+	for _, want := range n.in.Desired.VRRP {
+		if state, known := n.before.Groups[want.Group]; known {
+			n.now.Groups[want.Group] = state
+		}
+	}
 	for _, turn := range n.in.Turns {
 		n.turn(turn)
 	}
@@ -121,7 +127,23 @@ func (n *news) turn(turn model.VRRPTurn) {
 		n.now.Routers[turn.Name] = RouterTold{turn.Seen.State, turn.Seen.Since}
 	}
 	n.events = append(n.events, model.Event{Kind: kind, Router: turn.Name, Priority: turn.Priority,
-		Time: turn.Seen.Since, Reason: turn.Seen.Why, Was: before.State, Since: before.Since})
+		Time: turn.Seen.Since, Reason: turn.Seen.Why, Was: before.State, Since: before.Since, Group: n.united(turn.Name)})
+}
+
+// united is the group all of which have become what this one is now, which was the last to do so; "": there is none, or
+// it was so before, and only some of it were something else meanwhile.
+func (n *news) united(router string) string {
+	i := slices.IndexFunc(n.in.Desired.VRRP, func(want model.VRRPWant) bool { return want.Name == router })
+	if i < 0 || n.in.Desired.VRRP[i].Group == "" {
+		return ""
+	}
+	group, state := n.in.Desired.VRRP[i].Group, n.now.Routers[router].State
+	apart := func(want model.VRRPWant) bool { return want.Group == group && n.now.Routers[want.Name].State != state }
+	if n.now.Groups[group] == state || slices.ContainsFunc(n.in.Desired.VRRP, apart) {
+		return ""
+	}
+	n.now.Groups[group] = state
+	return group
 }
 
 // troubles tells when somebody else's adverts cannot be right, when this director is held back, and when a path or a

@@ -4,6 +4,7 @@ package report_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -166,6 +167,53 @@ func TestEachTurnIsTold(t *testing.T) {
 		[]string{"vrrp_fault a", "", "vrrp_backup a"})
 	if e := all[1]; e.Was != fault || !e.Since.Equal(now) {
 		t.Errorf("it begins at last: %+v", e)
+	}
+}
+
+// TestAGroupIsToldWithItsLast that becomes so, and not again where only a part of it was something else meanwhile.
+func TestAGroupIsToldWithItsLast(t *testing.T) {
+	const master, backup, fault, none = model.VRRPMaster, model.VRRPBackup, model.VRRPFault, model.VRRPInit
+	at := func(turns ...model.VRRPTurn) report.Input {
+		in := virtual(map[string]model.VRRPSeen{}, "a", "b", "c")
+		in.Desired.VRRP[0].Group, in.Desired.VRRP[2].Group = "pair", "pair"
+		in.Turns = turns
+		return in
+	}
+	turn := func(name string, state model.VRRPState) model.VRRPTurn {
+		return model.VRRPTurn{Name: name, Seen: model.VRRPSeen{State: state, Since: now}, Over: state == none}
+	}
+	var told report.Told
+	for i, c := range []struct {
+		in   report.Input
+		want string
+	}{
+		{at(turn("a", backup), turn("b", backup), turn("c", backup)), "vrrp_backup a, vrrp_backup b, vrrp_backup c of pair"},
+		{at(turn("b", master), turn("a", master)), "vrrp_master b, vrrp_master a"},
+		{at(turn("a", backup)), "vrrp_backup a"},
+		{at(turn("c", master), turn("a", master), turn("a", fault), turn("c", fault)), "vrrp_master c, vrrp_master a of pair, vrrp_fault a, vrrp_fault c of pair"},
+		{at(turn("c", none), turn("b", none), turn("a", none)), "vrrp_stop c, vrrp_stop b, vrrp_stop a of pair"},
+	} {
+		for _, turn := range c.in.Turns {
+			c.in.Seen.VRRP[turn.Name] = turn.Seen
+		}
+		for name, of := range told.Routers {
+			if _, turned := c.in.Seen.VRRP[name]; !turned {
+				c.in.Seen.VRRP[name] = model.VRRPSeen{State: of.State, Since: of.Since}
+			}
+		}
+		var events []model.Event
+		events, told = report.News(told, c.in, now)
+		got := []string{}
+		for _, e := range events {
+			text := string(e.Kind) + " " + e.Router
+			if e.Group != "" {
+				text += " of " + e.Group
+			}
+			got = append(got, text)
+		}
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("step %d: %q, want %q", i, text, c.want)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ func events(in report.Snapshot) []api.Event {
 			Since:    e.Since,
 			Router:   e.Router,
 			Priority: e.Priority,
+			Group:    e.Group,
 		}
 		if e.IsOfService() {
 			one.Address, one.Protocol = e.ServiceKey.Where(), e.ServiceKey.Protocol.String()

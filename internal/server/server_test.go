@@ -203,7 +203,7 @@ func example() director {
 					Time: time.Date(2026, 1, 2, 12, 1, 11, 0, time.UTC), Kind: model.SyncLost, Peer: netip.MustParseAddr("192.0.2.3"), Reason: "nothing was heard of it",
 				},
 				{
-					Time: time.Date(2026, 1, 2, 12, 2, 11, 0, time.UTC), Kind: model.VRRPToMaster, Router: "front", Priority: 100,
+					Time: time.Date(2026, 1, 2, 12, 2, 11, 0, time.UTC), Kind: model.VRRPToMaster, Router: "front", Priority: 100, Group: "pair",
 					Was: model.VRRPBackup, Since: time.Date(2026, 1, 2, 12, 1, 12, 0, time.UTC), Reason: "no advert of 192.0.2.2 for 3.609s",
 				},
 				{
