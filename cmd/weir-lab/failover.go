@@ -29,42 +29,71 @@ type scene struct {
 	events []event
 }
 
-// scenes are all of them: each event once, and the hardest one by every method.
+// scenes are what is shown to who asks for nothing else, in a minute: each event once, and the hardest one by every method.
 func scenes() []scene {
 	return []scene{
-		{lab.DR, []event{planned, killed, cutOff, returned, linkFlap, oneWay}},
+		{lab.DR, events()},
 		{lab.NAT, []event{cutOff}},
 		{lab.TUN, []event{cutOff}},
 	}
 }
 
-// scenesOf are those of a method; "": all.
-func scenesOf(method string) ([]scene, error) {
-	all := scenes()
-	if method == "" {
-		return all, nil
-	}
-	all = slices.DeleteFunc(all, func(s scene) bool { return string(s.method) != method })
-	if len(all) == 0 {
+// events are all of them, in their order.
+func events() []event { return []event{planned, killed, cutOff, returned, linkFlap, oneWay} }
+
+// scenesOf are all events by a method, or those that are named; "" and none: what is shown to everybody.
+func scenesOf(method string, names []string) ([]scene, error) {
+	switch {
+	case method != "" && !slices.Contains([]lab.Forwarding{lab.NAT, lab.TUN, lab.DR}, lab.Forwarding(method)):
 		return nil, usageError{fmt.Errorf("no forwarding %q: it is nat, tun or dr", method)}
+	case method == "" && len(names) == 0:
+		return scenes(), nil
+	case method == "":
+		method = string(lab.DR)
 	}
-	return all, nil
+	chosen, err := eventsOf(names)
+	return []scene{{lab.Forwarding(method), chosen}}, err
+}
+
+// eventsOf are those of these names, in their order; no names: all.
+func eventsOf(names []string) (chosen []event, err error) {
+	all := events()
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(e event) bool { return e.name == name }) {
+			return nil, usageError{fmt.Errorf("no event %q: docs/lab.md has them", name)}
+		}
+	}
+	for _, e := range all {
+		if len(names) == 0 || slices.Contains(names, e.name) {
+			chosen = append(chosen, e)
+		}
+	}
+	off := false
+	for _, e := range chosen {
+		if off != (e.name == returned.name) {
+			return nil, usageError{errors.New("what is cut off has to return before anything else happens, and only that returns: name cut-off and returned together, or cut-off as the last one")}
+		}
+		off = e.name == cutOff.name
+	}
+	return chosen, nil
 }
 
 func failoverCommand() *cobra.Command {
 	d := &failoverDemo{}
 	var method string
+	var names []string
 	c := d.command(&cobra.Command{
 		Use:   "failover",
 		Short: "Let one of two directors leave, fail and return under load, and tell what it costs",
 	}, func(ctx context.Context) outcome { return d.run(ctx) })
 	c.Flags().IntVar(&d.connections, "connections", residents, "`NUMBER` of connections that stay, in each family")
-	c.Flags().StringVar(&method, "forwarding", "", "show what happens by this `METHOD` alone: nat, tun or dr (default: by all)")
+	c.Flags().StringVar(&method, "forwarding", "", "show all events by this `METHOD`: nat, tun or dr (default: by dr, and cut-off by all)")
+	c.Flags().StringSliceVar(&names, "event", nil, "show this `EVENT` alone, or these: planned, killed, cut-off, returned, link-flap, one-way")
 	c.PreRunE = func(*cobra.Command, []string) (err error) {
 		if d.connections < 1 {
 			return usageError{fmt.Errorf("%d connections: at least one", d.connections)}
 		}
-		d.scenes, err = scenesOf(method)
+		d.scenes, err = scenesOf(method, names)
 		return err
 	}
 	return c
@@ -79,7 +108,7 @@ type failoverDemo struct {
 
 // run never stops at a failure of weir: what fails is part of the result.
 func (d *failoverDemo) run(ctx context.Context) failoverResult {
-	out := failoverResult{Rows: []failoverRow{}}
+	out, began := failoverResult{Rows: []failoverRow{}}, time.Now()
 	io.WriteString(d.page, failoverHead)
 	for _, s := range d.scenes {
 		out.wanted += len(s.events) * len(lab.Families())
@@ -88,6 +117,7 @@ func (d *failoverDemo) run(ctx context.Context) failoverResult {
 		}
 	}
 	out.judge()
+	out.took = time.Since(began)
 	return out
 }
 

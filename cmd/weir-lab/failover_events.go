@@ -26,7 +26,7 @@ type event struct {
 	mend   func(context.Context, *pair) error // not seen by new connections; nil: nothing is to be done
 }
 
-// The events, in the order in which they are shown.
+// The events.
 var (
 	planned = event{
 		name: "planned", what: "weir failover",

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/weir-lb/weir/internal/lab"
 )
@@ -14,7 +15,8 @@ type failoverResult struct {
 	OK   bool          `json:"ok"`
 	Rows []failoverRow `json:"rows"`
 
-	wanted int // rows
+	wanted int           // rows
+	took   time.Duration // all of it
 }
 
 // failoverRow is what clients of a family saw of an event.
@@ -64,5 +66,5 @@ func (r failoverResult) text(p paint) string {
 	if !r.OK {
 		verdict = "Not all went well: see above."
 	}
-	return "\n" + p(r.OK, verdict) + "\n"
+	return fmt.Sprintf("\n%s It took %.0f seconds.\n", p(r.OK, verdict), r.took.Seconds())
 }

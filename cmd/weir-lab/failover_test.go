@@ -12,24 +12,63 @@ import (
 )
 
 // TestFailoverDemoGoesWell is the demo itself, with the real weir. How long a takeover takes is shown, not judged. All
-// of it takes a minute; NAT alone shows that a connection's entry is on the other director, since nothing else could
-// serve it there.
+// events by all methods take minutes; the hardest one by NAT shows that a connection's entry is on the other director,
+// since nothing else could serve it there.
 func TestFailoverDemoGoesWell(t *testing.T) {
-	args, want := []string{"failover", "--connections", "50", "--forwarding", "nat"}, 1
-	if os.Getenv("WEIR_ALL") != "" {
-		args, want = args[:3], 8
+	if os.Getenv("WEIR_ALL") == "" {
+		failoverGoesWell(t, 1, "--forwarding", "nat", "--event", "cut-off")
+		return
 	}
-	out := runDemo(t, args...)
+	failoverGoesWell(t, 8)
+	failoverGoesWell(t, 6, "--forwarding", "nat")
+	failoverGoesWell(t, 6, "--forwarding", "tun")
+}
+
+func failoverGoesWell(t *testing.T, events int, args ...string) {
+	t.Helper()
+	out := runDemo(t, append([]string{"failover"}, args...)...)
 	var got failoverResult
 	if err := json.Unmarshal(out, &got); err != nil {
 		t.Fatal(err)
 	}
-	if !got.OK || len(got.Rows) != want*len(lab.Families()) {
+	if !got.OK || len(got.Rows) != events*len(lab.Families()) {
 		t.Errorf("printed %s", out)
 	}
 	for _, row := range got.Rows {
-		if row.Connections != 50 || row.Requests == 0 {
+		if row.Connections != residents || row.Requests == 0 {
 			t.Errorf("a row is of nobody: %+v", row)
+		}
+	}
+}
+
+// TestEventsAreChosen in the order in which they can happen.
+func TestEventsAreChosen(t *testing.T) {
+	tests := []struct{ method, names, want string }{
+		{"", "", "dr planned killed cut-off returned link-flap one-way, nat cut-off, tun cut-off"},
+		{"tun", "", "tun planned killed cut-off returned link-flap one-way"},
+		{"", "one-way planned", "dr planned one-way"},
+		{"nat", "killed cut-off", "nat killed cut-off"},
+		{"nat", "one-way returned cut-off", "nat cut-off returned one-way"},
+		{"nat", "returned", "what is cut off has to return"},
+		{"nat", "cut-off one-way", "what is cut off has to return"},
+		{"nat", "power", `no event "power"`},
+		{"fullnat", "", `no forwarding "fullnat"`},
+	}
+	for _, test := range tests {
+		chosen, err := scenesOf(test.method, strings.Fields(test.names))
+		var got []string
+		for _, s := range chosen {
+			words := string(s.method)
+			for _, e := range s.events {
+				words += " " + e.name
+			}
+			got = append(got, words)
+		}
+		if err != nil {
+			got = []string{err.Error()}
+		}
+		if !strings.HasPrefix(strings.Join(got, ", "), test.want) {
+			t.Errorf("%q, %q: %q, want %q", test.method, test.names, got, test.want)
 		}
 	}
 }
