@@ -15,12 +15,12 @@ import (
 
 // Parts of fault 13.
 const (
-	whenLost    = "transitions_lost"    // each tenth advert is lost
+	whenLost    = "transitions_lost"    // each tenth advert is lost, and a witness is asked
 	whenDoubled = "transitions_doubled" // adverts come twice, and once more behind later ones
 )
 
 // advertsLost: some of the master's adverts do not arrive, or arrive twice and too late.
-func advertsLost(weir string) faults.Fault {
+func advertsLost(c *common) faults.Fault {
 	return faults.Fault{
 		Number: 13,
 		Long:   true,
@@ -28,32 +28,68 @@ func advertsLost(weir string) faults.Fault {
 			{Name: whenLost, Unit: "takeovers", Timely: true},
 			{Name: whenDoubled, Unit: "takeovers"},
 		},
-		Beside: "by the RFC a backup takes over when three in a row are lost: of 600 adverts, each tenth of which is, that happens once in two runs",
+		Beside: "by the RFC alone a backup takes over when three in a row are lost: of 6,000 adverts, each tenth of which is, that happens six times",
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
-			p := newPair(t, weir, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "true"})
-			lasts := time.Duration(size.Of(2, 60)) * time.Second
-			return suffers(t,
-				func(ctx context.Context, m *faults.Measured) error { return p.misses(ctx, m, lasts) },
-				func(ctx context.Context, m *faults.Measured) error { return p.hearsTwice(ctx, m, lasts/4) },
-			)
+			l := losing{c.loaded(t, size, often).pair, time.Duration(size.Of(600, 60_000)) * time.Millisecond, t.Logf}
+			return suffers(t, l.misses, func(ctx context.Context, m *faults.Measured) error { return l.hearsTwice(ctx, m, l.lasts/6) })
 		},
 	}
 }
 
-func (p *pair) misses(ctx context.Context, m *faults.Measured, lasts time.Duration) error {
-	r, err := p.agreed(ctx)
-	if err != nil {
-		return err
+// often has as many adverts in a minute as there are in ten of one each 100 ms.
+var often = lab.Redundancy{Advertise: 10 * time.Millisecond, Preempt: "true"}
+
+// losing is a pair whose master is not heard all the time.
+type losing struct {
+	*pair
+	lasts time.Duration
+	log   func(string, ...any)
+}
+
+// misses judges what was set out with, and tells of what is beside it: more is lost, or nobody is asked.
+func (l losing) misses(ctx context.Context, m *faults.Measured) error {
+	asking := often
+	asking.Witness = true
+	for _, of := range []struct {
+		how     string
+		agree   lab.Redundancy
+		percent int
+		lasts   time.Duration
+	}{
+		{"with a witness", asking, 10, l.lasts},
+		{"with a witness", asking, 30, l.lasts / 6},
+		{"with a witness", asking, 60, l.lasts / 6},
+		{"by adverts alone", often, 10, l.lasts / 6},
+	} {
+		if err := l.reload(ctx, of.agree); err != nil {
+			return err
+		}
+		moved, err := l.loses(ctx, of.percent, of.lasts)
+		if err != nil {
+			return err
+		}
+		if of.percent == 10 && of.agree.Witness {
+			note(m, whenLost, float64(moved), "")
+			continue
+		}
+		l.log("%s, %d %% of %d adverts lost: %d takeovers", of.how, of.percent, of.lasts/of.agree.Advertise, moved)
 	}
-	moved, err := p.counted(ctx, func() error {
+	return nil
+}
+
+// loses is how often somebody takes over while so much of a hundred of what the master says is lost.
+func (l losing) loses(ctx context.Context, percent int, lasts time.Duration) (int, error) {
+	r, err := l.agreed(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return l.counted(ctx, func() error {
 		return inOrder(
-			func() error { return p.lab.Lose(&r.master.Node, lab.Adverts, 10) },
+			func() error { return l.lab.Lose(&r.master.Node, lab.Adverts, percent) },
 			func() error { return sleep(ctx, lasts) },
-			func() error { return p.lab.Hear(&r.master.Node) },
+			func() error { return l.lab.Hear(&r.master.Node) },
 		)
 	})
-	note(m, whenLost, float64(moved), "")
-	return err
 }
 
 // hearsTwice has the stranger say again what the master says: at once, and behind the advert after the next.
@@ -97,5 +133,3 @@ func (e *ear) repeat(until time.Time, of packet.MAC) (err error) {
 	})
 	return err
 }
-
-var groupMAC6 = packet.MAC{0x33, 0x33, 0, 0, 0, 0x12}

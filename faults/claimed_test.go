@@ -24,7 +24,7 @@ const (
 
 // claimed: the master is cut off, and what the new one says to its neighbours is lost at first; then a stray host has
 // a virtual address too, and says so, or waits until it is asked.
-func claimed(weir string) faults.Fault {
+func claimed(c *common) faults.Fault {
 	return faults.Fault{
 		Number: 17,
 		Long:   true,
@@ -35,9 +35,9 @@ func claimed(weir string) faults.Fault {
 			{Name: failedNew, Unit: "connections"},
 		},
 		Beside: "keepalived sends five announcements at once and five after 5 s, and looks for no other owner",
-		Prepare: func(t *testing.T, _ faults.Size) faults.Run {
-			p := newPair(t, weir, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "false"})
-			return suffers(t, p.isNotHeard, p.isRobbed)
+		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			s := c.loaded(t, size, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "false"})
+			return suffers(t, s.isNotHeard, s.isRobbed)
 		},
 	}
 }
@@ -75,13 +75,12 @@ func (p *pair) isRobbed(ctx context.Context, m *faults.Measured) error {
 		return err
 	}
 	defer e.close()
-	r, err := p.agreed(ctx)
-	if err != nil {
+	if _, err := p.agreed(ctx); err != nil {
 		return err
 	}
 	moved, err := p.counted(ctx, func() error {
 		for i, f := range lab.Families() {
-			took, err := p.stray(ctx, e, r.master, p.lab.VIP.In(f), i > 0)
+			took, err := p.stray(ctx, e, p.lab.VIP.In(f), i > 0)
 			if err != nil {
 				return err
 			}
@@ -93,12 +92,12 @@ func (p *pair) isRobbed(ctx context.Context, m *faults.Measured) error {
 	return err
 }
 
-func (p *pair) stray(ctx context.Context, e *ear, d *lab.Director, address netip.Addr, aloud bool) (time.Duration, error) {
+func (p *pair) stray(ctx context.Context, e *ear, address netip.Addr, aloud bool) (time.Duration, error) {
 	on := []string{address.String() + map[bool]string{true: "/32", false: "/128"}[address.Is4()], "dev", lab.FirstLink}
 	if address.Is6() {
 		on = append(on, "nodad")
 	}
-	if err := p.untilReported(ctx, d, address, false); err != nil { // as in an earlier run
+	if err := p.untilReported(ctx, address, false); err != nil { // as in an earlier run
 		return 0, err
 	}
 	began := time.Now()
@@ -110,7 +109,7 @@ func (p *pair) stray(ctx context.Context, e *ear, d *lab.Director, address netip
 			return 0, err
 		}
 	}
-	if err := p.untilReported(ctx, d, address, true); err != nil {
+	if err := p.untilReported(ctx, address, true); err != nil {
 		return 0, err
 	}
 	took := time.Since(began)
@@ -118,18 +117,20 @@ func (p *pair) stray(ctx context.Context, e *ear, d *lab.Director, address netip
 	return took, err
 }
 
-// untilReported waits until a director reports that somebody else has an address, or does not report that any more.
-func (p *pair) untilReported(ctx context.Context, d *lab.Director, address netip.Addr, reported bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("another owner of %s is reported by %s: not %t", address, d.Name, reported))
+// untilReported waits until a director reports that somebody else has an address, or none does any more.
+func (p *pair) untilReported(ctx context.Context, address netip.Addr, reported bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, fmt.Errorf("another owner of %s is reported: not %t", address, reported))
 	defer cancel()
 	return eachMoment(ctx, func() (bool, error) {
-		status, err := p.daemons[d].Status(ctx)
-		if err != nil {
-			return false, err
-		}
-		for _, problem := range status.Problems {
-			if problem.What == "address "+address.String() && strings.Contains(problem.Why, "another host") {
-				return reported, nil
+		for _, d := range p.lab.Directors {
+			status, err := p.daemons[d].Status(ctx)
+			if err != nil {
+				return false, err
+			}
+			for _, problem := range status.Problems {
+				if problem.What == "address "+address.String() && strings.Contains(problem.Why, "another host") {
+					return reported, nil
+				}
 			}
 		}
 		return !reported, nil

@@ -13,7 +13,7 @@ import (
 
 // linkFlaps: the link of the director with the higher priority comes and goes. It is told to wait a minute before it
 // takes over from a living master.
-func linkFlaps(weir string) faults.Fault {
+func linkFlaps(c *common) faults.Fault {
 	return faults.Fault{
 		Number: 8,
 		Long:   true,
@@ -21,20 +21,24 @@ func linkFlaps(weir string) faults.Fault {
 			{Name: transitions, Unit: "takeovers", Bar: 1, Timely: true},
 			{Name: "gaps", Unit: faults.Seconds, Bar: 0.5},
 			{Name: failedNew, Unit: "connections"},
+			partOfCrowd(),
 		},
 		Beside: "keepalived 2.2.7 with adverts each second has one transition, and a gap of 2.86 s",
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
-			p := newPair(t, weir, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "{delay: 1m}"})
-			return suffers(t, func(ctx context.Context, m *faults.Measured) error { return p.flaps(ctx, m, size.Of(3, 10)) })
+			s := c.loaded(t, size, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "{delay: 1m}"})
+			return suffers(t, func(ctx context.Context, m *faults.Measured) error {
+				if err := s.crown(ctx, s.lab.Directors[0]); err != nil {
+					return err
+				}
+				return s.endures(func(ctx context.Context, m *faults.Measured) error { return s.flaps(ctx, m, size.Of(2, 10)) })(ctx, m)
+			})
 		},
 	}
 }
 
+// flaps is of the better one, who is master.
 func (p *pair) flaps(ctx context.Context, m *faults.Measured, times int) error {
 	better := p.lab.Directors[0]
-	if err := p.crown(ctx, better); err != nil {
-		return err
-	}
 	var seen fared
 	moved, err := p.counted(ctx, func() (err error) {
 		seen, err = p.knocked(ctx, func(context.Context) error { return p.flap(better, times) })

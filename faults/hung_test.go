@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"context"
+	"errors"
 	"syscall"
 	"testing"
 	"time"
@@ -16,25 +17,29 @@ import (
 const (
 	takenOver  = "taken_over"  // until the other director is master
 	twoAnswers = "two_answers" // virtual addresses that two MACs answered for then
+	restarted  = "restarted"   // from when it stands still until systemd has it run again, as backup
 )
 
 // hung: the master's daemon stands still. Its kernel has the addresses on, and its program forwards; once the lease
 // is over nobody is told there where they are. Later it goes on where it was.
-func hung(weir string) faults.Fault {
+func hung(c *common) faults.Fault {
 	return faults.Fault{
 		Number: 5,
-		Paired: true,
 		Parts: []faults.Part{
 			{Name: takenOver, Unit: faults.Seconds, Bar: 0.35},
 			{Name: twoAnswers, Unit: "addresses"},
 			{Name: gap, Unit: faults.Seconds, Bar: 0.05},
 			{Name: oneOwner, Unit: faults.Seconds, Bar: 1},
+			{Name: reportedIn, Unit: faults.Seconds, Bar: 0.3},
+			{Name: restarted, Unit: faults.Seconds, Bar: 6},
 			{Name: failedNew, Unit: "connections"},
+			partOfCrowd(),
 		},
 		Beside: "with keepalived 2.2.7 both directors have the address, and say so, for as long as it lasts",
-		Prepare: func(t *testing.T, _ faults.Size) faults.Run {
-			p := newPair(t, weir, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "false"})
-			return suffers(t, p.hangs)
+		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			s := c.loaded(t, size, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "false"})
+			limit := time.Duration(size.Of(1, 5)) * time.Second // WatchdogSec of the unit
+			return suffers(t, s.endures(s.hangs), func(ctx context.Context, m *faults.Measured) error { return s.isWatched(ctx, m, limit) })
 		},
 	}
 }
@@ -56,17 +61,64 @@ func (p *pair) hangs(ctx context.Context, m *faults.Measured) error {
 		if err := p.askAround(m); err != nil {
 			return err
 		}
+		told, err := p.tells(ctx, r)
+		if err != nil {
+			return err
+		}
 		if err := r.master.Signal(syscall.SIGCONT); err != nil {
 			return err
 		}
 		began := time.Now()
-		_, err = p.agreed(ctx)
+		if _, err := p.agreed(ctx); err != nil {
+			return err
+		}
 		note(m, oneOwner, time.Since(began).Seconds(), "")
+		err = every(ctx, 2*time.Millisecond, func() (bool, error) {
+			now, err := p.tells(ctx, r)
+			return now > told, err
+		})
+		note(m, reportedIn, time.Since(began).Seconds(), "")
 		return err
 	})
 	note(m, gap, seen.Gap.Seconds(), seen.disturbed)
 	note(m, failedNew, float64(seen.Failed), "")
 	return err
+}
+
+// tells is how often the other one has told of a change, or of a conflict, for which the master is the reason.
+func (p *pair) tells(ctx context.Context, r roles) (int, error) {
+	return p.reasons(ctx, r.backup, r.master.Address.IPv4)
+}
+
+// isWatched is that nobody lets it go on: systemd, whose part the lab plays, ends it and starts it again.
+func (s *sharing) isWatched(ctx context.Context, m *faults.Measured, limit time.Duration) error {
+	d := s.lab.Directors[0]
+	w, err := d.Watch(limit)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	err = inOrder(
+		func() error { _, err := s.inSync(ctx); return err },
+		d.Stop, d.Restart,
+		func() error { _, err := s.inSync(ctx); return err },
+		func() error { return s.crown(ctx, d) },
+	)
+	if err != nil {
+		return err
+	}
+	return s.endures(func(ctx context.Context, m *faults.Measured) error {
+		ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the watchdog does not have the daemon run again"))
+		defer cancel()
+		began := time.Now()
+		err := inOrder(
+			func() error { return d.Signal(syscall.SIGSTOP) },
+			func() error { return w.Await(ctx) },
+			func() error { _, err := s.becomes(ctx, d, "backup"); return err },
+		)
+		note(m, restarted, time.Since(began).Seconds(), "")
+		return err
+	})(ctx, m)
 }
 
 // askAround counts the virtual addresses for which two answer.

@@ -28,6 +28,21 @@ func Test(t *testing.T, table []Fault) {
 	}
 }
 
+// Row injects faults of a table one behind the other, since they share something that is their test's: in one of its own,
+// and small beside others.
+func Row(t *testing.T, name string, table func(*testing.T) []Fault) {
+	o, err := readOrder(os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run(name, func(t *testing.T) {
+		if o.size() == Small {
+			t.Parallel()
+		}
+		Test(t, table(t))
+	})
+}
+
 // measure forgets the old figures first: those of a fault that cannot be measured any more are not
 // to stay.
 func (o order) measure(t *testing.T, f Fault) {

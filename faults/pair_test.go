@@ -30,6 +30,7 @@ type pair struct {
 	lab     *lab.Lab
 	daemons map[*lab.Director]*client.Client
 	config  map[*lab.Director]string
+	serves  func(*lab.Director) string // what a director's configuration has beside virtual routers
 }
 
 // newPair builds it, with one more host on the directors' LAN. It goes with the test.
@@ -48,6 +49,7 @@ func newPair(t *testing.T, weir string, r lab.Redundancy) *pair {
 // newPairIn is those of a lab, which do not run yet.
 func newPairIn(l *lab.Lab) *pair {
 	p := &pair{lab: l, daemons: map[*lab.Director]*client.Client{}, config: map[*lab.Director]string{}}
+	p.serves = func(*lab.Director) string { return "services:\n" + l.MoreServices("fresh", "tcp", lab.FreshPort) }
 	for _, d := range l.Directors {
 		p.daemons[d] = client.New(filepath.Join(d.Run, "weir.sock"))
 	}
@@ -63,7 +65,7 @@ func (p *pair) start(ctx context.Context, r lab.Redundancy) error {
 		return err
 	}
 	for _, d := range p.lab.Directors {
-		p.config[d] = "services:\n" + p.lab.MoreServices("fresh", "tcp", lab.FreshPort) + p.lab.VirtualRouters(d, r)
+		p.config[d] = p.serves(d) + p.lab.VirtualRouters(d, r)
 		if err := errors.Join(d.Start(p.config[d]), d.WaitReady(ctx)); err != nil {
 			return err
 		}

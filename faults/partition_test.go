@@ -22,29 +22,56 @@ const (
 	bothTell  = "both_tell" // from two masters to an alarm on each
 	unsaid    = "unsaid"    // addresses that the master did not announce after the partition
 	witnessed = "witnessed" // takeovers in a partition of adverts alone, with a witness
+	moved     = "moved"     // connections that have another server after it than before
 	clientSet = "arp_right" // from the end of the partition until the router sends to the master
 )
 
 // oneWay: the master's adverts do not reach the backup, all else does. Both are masters then.
-func oneWay(weir string) faults.Fault {
+func oneWay(c *common) faults.Fault {
 	return faults.Fault{
 		Number: 11,
 		Parts: []faults.Part{
 			{Name: bothTell, Unit: faults.Seconds, Bar: 0.3},
 			{Name: oneOwner, Unit: faults.Seconds, Bar: 1},
 			{Name: failedNew, Unit: "connections"},
+			partOfCrowd(),
 		},
-		Prepare: func(t *testing.T, _ faults.Size) faults.Run {
-			p := newPair(t, weir, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "true"})
-			return suffers(t, p.isNotUnderstood)
+		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			s := c.loaded(t, size, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "true"})
+			return suffers(t, func(ctx context.Context, m *faults.Measured) error {
+				if err := s.quiet(ctx); err != nil {
+					return err
+				}
+				return s.endures(s.isNotUnderstood)(ctx, m)
+			})
 		},
 	}
 }
 
-func (p *pair) isNotUnderstood(ctx context.Context, m *faults.Measured) error {
-	if err := p.anew(ctx); err != nil { // an alarm lasts for a minute
-		return err
+// quiet has both directors begin anew, one after the other, if one has an alarm: it would last for a minute.
+func (s *sharing) quiet(ctx context.Context) error {
+	for _, d := range s.lab.Directors {
+		status, err := s.daemons[d].Status(ctx)
+		if err != nil {
+			return err
+		}
+		if !isAlarm(status.Problems) {
+			continue
+		}
+		for _, d := range s.lab.Directors {
+			if _, err := s.inSync(ctx); err != nil {
+				return err
+			}
+			if err := inOrder(d.Stop, d.Restart, func() error { return d.WaitReady(ctx) }); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
+	return nil
+}
+
+func (p *pair) isNotUnderstood(ctx context.Context, m *faults.Measured) error {
 	r, err := p.agreed(ctx)
 	if err != nil {
 		return err
@@ -108,7 +135,7 @@ func isAlarm(problems []api.Problem) bool {
 }
 
 // partition: adverts of neither director reach the other one, and clients reach both.
-func partition(weir string) faults.Fault {
+func partition(c *common) faults.Fault {
 	return faults.Fault{
 		Number: 12,
 		Parts: []faults.Part{
@@ -117,38 +144,50 @@ func partition(weir string) faults.Fault {
 			{Name: clientSet, Unit: faults.Seconds, Bar: 1},
 			{Name: failedNew, Unit: "connections"},
 			{Name: witnessed, Unit: "takeovers"},
+			{Name: moved, Unit: "connections"},
+			partOfCrowd(),
 		},
 		Beside: "keepalived announces nothing after it, in some versions, and clients go on to the wrong one",
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			plain := lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "true"}
-			p := newPair(t, weir, plain)
-			lasts := time.Duration(size.Of(1, 3)) * time.Second
+			s := c.loaded(t, size, plain)
+			lasts, held := time.Duration(size.Of(500, 30_000))*time.Millisecond, time.Duration(size.Of(500, 10_000))*time.Millisecond
 			return suffers(t,
-				func(ctx context.Context, m *faults.Measured) error { return p.isParted(ctx, m, lasts) },
-				func(ctx context.Context, m *faults.Measured) error { return p.isPartedWitnessed(ctx, m, plain, lasts) },
+				s.endures(func(ctx context.Context, m *faults.Measured) error { return s.isParted(ctx, m, lasts) }),
+				s.endures(func(ctx context.Context, m *faults.Measured) error { return s.isPartedWitnessed(ctx, m, plain, held) }),
 			)
 		},
 	}
 }
 
-func (p *pair) isParted(ctx context.Context, m *faults.Measured, lasts time.Duration) error {
-	r, err := p.agreed(ctx)
+// isParted wants each connection to have the server afterwards that it had, with both directors.
+func (s *sharing) isParted(ctx context.Context, m *faults.Measured, lasts time.Duration) error {
+	r, err := s.agreed(ctx)
 	if err != nil {
 		return err
 	}
-	seen, err := p.knocked(ctx, func(ctx context.Context) error {
+	before, err := s.servers(ctx, r.master)
+	if err != nil {
+		return err
+	}
+	seen, err := s.knocked(ctx, func(ctx context.Context) error {
 		err := inOrder(
-			func() error { return p.lab.Lose(&r.master.Node, lab.Adverts, 100) },
-			func() error { return p.lab.Lose(&r.backup.Node, lab.Adverts, 100) },
-			func() error { _, err := p.becomes(ctx, r.backup, "master"); return err },
+			func() error { return s.lab.Lose(&r.master.Node, lab.Adverts, 100) },
+			func() error { return s.lab.Lose(&r.backup.Node, lab.Adverts, 100) },
+			func() error { _, err := s.becomes(ctx, r.backup, "master"); return err },
 			wait(lasts),
 		)
 		if err != nil {
 			return err
 		}
-		return p.isOne(ctx, m)
+		return s.isOne(ctx, m)
 	})
 	note(m, failedNew, float64(seen.Failed), "")
+	for _, d := range s.lab.Directors {
+		if err == nil {
+			err = s.compare(ctx, m, moved, d, before)
+		}
+	}
 	return err
 }
 
@@ -188,7 +227,7 @@ func (p *pair) isPartedWitnessed(ctx context.Context, m *faults.Measured, plain 
 
 func (p *pair) reload(ctx context.Context, r lab.Redundancy) error {
 	for _, d := range p.lab.Directors {
-		p.config[d] = "services:\n" + p.lab.MoreServices("fresh", "tcp", lab.FreshPort) + p.lab.VirtualRouters(d, r)
+		p.config[d] = p.serves(d) + p.lab.VirtualRouters(d, r)
 		if err := d.Configure(p.config[d]); err != nil {
 			return err
 		}

@@ -13,20 +13,23 @@ import (
 )
 
 // powerLoss: the master is cut off, and its daemon stands still; nobody says goodbye.
-func powerLoss(weir string) faults.Fault {
+func powerLoss(c *common) faults.Fault {
 	return faults.Fault{
 		Number: 6,
-		Paired: true,
 		Parts: []faults.Part{
 			{Name: of(gap, 100*time.Millisecond), Unit: faults.Seconds, Bar: 0.35},
 			{Name: of(gap, 10*time.Millisecond), Unit: faults.Seconds, Bar: 0.1},
 			{Name: failedNew, Unit: "connections"},
+			partOfCrowd(),
 		},
 		Beside: "keepalived 2.2.7 has a gap of 0.29 to 0.34 s with adverts each 100 ms, of at most 0.06 s with adverts each 10 ms",
-		Prepare: func(t *testing.T, _ faults.Size) faults.Run {
+		Prepare: func(t *testing.T, size faults.Size) faults.Run {
+			every := func(advertise time.Duration) lab.Redundancy {
+				return lab.Redundancy{Advertise: advertise, Preempt: "false"}
+			}
+			s := c.loaded(t, size, every(100*time.Millisecond))
 			lossOf := func(advertise time.Duration) func(context.Context, *faults.Measured) error {
-				p := newPair(t, weir, lab.Redundancy{Advertise: advertise, Preempt: "false"})
-				return func(ctx context.Context, m *faults.Measured) error { return p.loses(ctx, m, advertise) }
+				return s.agreeing(every(advertise), func(ctx context.Context, m *faults.Measured) error { return s.pair.loses(ctx, m, advertise) })
 			}
 			return suffers(t, lossOf(100*time.Millisecond), lossOf(10*time.Millisecond))
 		},

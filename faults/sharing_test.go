@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -29,23 +30,39 @@ const silence = 24 * time.Hour
 // newSharing has so many connections that stay and are silent. It goes with the test.
 func newSharing(t *testing.T, config lab.Config, r lab.Redundancy, stay int) *sharing {
 	t.Helper()
+	s := newSharingOf(t, config, lab.LoadPlan{Stay: stay, Every: silence})
+	s.serves = func(d *lab.Director) string { return s.lab.LoadServices() + s.lab.ConnectionSync(d) }
+	s.begin(t, r)
+	return s
+}
+
+// newSharingOf has a load that is not there yet, and directors that do not run.
+func newSharingOf(t *testing.T, config lab.Config, plan lab.LoadPlan) *sharing {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	config.Shape, config.Directors = lab.LAN, 2
 	s := &sharing{pair: newPairIn(newLab(ctx, t, config))}
 	t.Cleanup(func() { s.tell(t) })
 	var err error
-	if s.load, err = s.lab.NewLoad(ctx, lab.LoadPlan{Stay: stay, Every: silence}); err != nil {
+	if s.load, err = s.lab.NewLoad(ctx, plan); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.load.Close)
+	return s
+}
+
+// begin starts the daemons.
+func (s *sharing) begin(t *testing.T, r lab.Redundancy) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
 	for _, d := range s.lab.Directors {
-		s.config[d] = s.lab.LoadServices() + s.lab.VirtualRouters(d, r) + s.lab.ConnectionSync(d)
+		s.config[d] = s.serves(d) + s.lab.VirtualRouters(d, r)
 		if err := errors.Join(d.Start(s.config[d]), d.WaitReady(ctx)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return s
 }
 
 // inSync waits until one director is master, and each has all that the other one serves.
@@ -161,6 +178,30 @@ func (s *sharing) hear() error {
 		}
 	}
 	return nil
+}
+
+// servers is which server each connection has.
+func (s *sharing) servers(ctx context.Context, d *lab.Director) (map[string]string, error) {
+	table, err := s.table(ctx, d)
+	out := map[string]string{}
+	for row := range table {
+		at := strings.LastIndexByte(row, ' ')
+		out[row[:at]] = row[at+1:]
+	}
+	return out, err
+}
+
+// compare notes how many connections have another server than before.
+func (s *sharing) compare(ctx context.Context, m *faults.Measured, part string, d *lab.Director, before map[string]string) error {
+	now, err := s.servers(ctx, d)
+	n := 0
+	for connection, server := range now {
+		if was, known := before[connection]; known && was != server {
+			n++
+		}
+	}
+	note(m, part, float64(n), "")
+	return err
 }
 
 // table is what a director has of connections that are established. These are what digests are of.

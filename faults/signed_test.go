@@ -76,7 +76,7 @@ func (s signing) beginToSign(ctx context.Context, key string) error {
 		signed := s.plain
 		signed.Signed = mode
 		for i, d := range s.lab.Directors {
-			s.config[d] = "services:\n" + s.lab.MoreServices("fresh", "tcp", lab.FreshPort) + s.lab.VirtualRouters(d, signed)
+			s.config[d] = s.serves(d) + s.lab.VirtualRouters(d, signed)
 			if err := d.Configure(s.config[d]); err != nil {
 				return err
 			}
@@ -184,7 +184,8 @@ func (s signing) isPlagued(ctx context.Context, m *faults.Measured, e *ear, r ro
 	now, err := s.discarded(ctx)
 	note(m, signedUncounted, 0, "")
 	for _, reason := range []string{"unsigned", "key", "hmac", "replay", "trailer", "checksum"} {
-		if now[r.backup][reason] == before[r.backup][reason] {
+		of := heard{r.backup, lab.RouterName(lab.IPv4)}
+		if now[of][reason] == before[of][reason] {
 			m.Figures[signedUncounted]++
 		}
 	}

@@ -4,11 +4,14 @@ package faults_test
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/weir-lb/weir/api"
 	"github.com/weir-lb/weir/faults"
 	"github.com/weir-lb/weir/internal/lab"
 )
@@ -17,47 +20,62 @@ import (
 const alarm = "alarm"
 
 // idTwice: others on the link have a virtual router of the same id, with another address and a higher priority.
-func idTwice(weir string) faults.Fault {
+func idTwice(c *common) faults.Fault {
 	return faults.Fault{
 		Number: 14,
-		Paired: true,
 		Parts: []faults.Part{
 			{Name: transitions, Unit: "takeovers"},
 			{Name: alarm, Unit: "adverts", Bar: 2, Timely: true},
 			{Name: gap, Unit: faults.Seconds, Bar: 0.05},
 			{Name: failedNew, Unit: "connections"},
+			partOfCrowd(),
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
-			p := newPair(t, weir, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "false"})
-			return suffers(t, func(ctx context.Context, m *faults.Measured) error { return p.meets(ctx, m, size.Of(5, 20)) })
+			s := c.loaded(t, size, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "false"})
+			return suffers(t, func(ctx context.Context, m *faults.Measured) error {
+				if err := s.peaceful(ctx); err != nil {
+					return err
+				}
+				return s.endures(func(ctx context.Context, m *faults.Measured) error { return s.meets(ctx, m, size.Of(5, 20)) })(ctx, m)
+			})
 		},
 	}
 }
 
 // meets has a stranger advertise some times.
 func (p *pair) meets(ctx context.Context, m *faults.Measured, adverts int) error {
-	if err := p.anew(ctx); err != nil {
-		return err
-	}
 	e, err := newEar(p.lab.Stranger)
 	if err != nil {
 		return err
 	}
 	defer e.close()
-	stranger := p.lab.Stranger.Address.IPv4
-	other := master(stranger, 250, stranger.Next())
+	var others []advert
+	for _, f := range lab.Families() {
+		own, err := speaker(p.lab.Stranger, f)
+		if err != nil {
+			return err
+		}
+		address := p.lab.Stranger.Address.In(f).Next()
+		if f == lab.IPv6 {
+			others = append(others, master(own, 250, own.Next(), address))
+			continue
+		}
+		others = append(others, master(own, 250, address))
+	}
 	var seen fared
 	moved, err := p.counted(ctx, func() (err error) {
 		seen, err = p.knocked(ctx, func(ctx context.Context) error {
 			named := 0
 			for i := 1; i <= adverts || named == 0; i++ {
-				if err := e.shout(other); err != nil {
-					return err
+				for _, a := range others {
+					if err := e.shout(a); err != nil {
+						return err
+					}
 				}
 				if err := sleep(ctx, 100*time.Millisecond); err != nil {
 					return err
 				}
-				if named == 0 && p.conflict(ctx, stranger) {
+				if named == 0 && p.conflict(ctx, others) {
 					named = i
 				}
 			}
@@ -72,15 +90,38 @@ func (p *pair) meets(ctx context.Context, m *faults.Measured, adverts int) error
 	return err
 }
 
-// conflict tells whether both directors name somebody who must not be there.
-func (p *pair) conflict(ctx context.Context, who netip.Addr) bool {
+// conflict tells whether both directors name who said this and must not be there, each in its family.
+func (p *pair) conflict(ctx context.Context, said []advert) bool {
 	for _, d := range p.lab.Directors {
 		routers, err := p.daemons[d].VirtualRouters(ctx)
-		if err != nil || len(routers) == 0 || !strings.Contains(routers[0].Conflict, who.String()+" ") {
+		if err != nil {
 			return false
+		}
+		for _, a := range said {
+			names := func(r api.VirtualRouter) bool {
+				return r.Name == lab.RouterName(familyOf(a.from)) && strings.Contains(r.Conflict, a.from.String()+" ")
+			}
+			if !slices.ContainsFunc(routers, names) {
+				return false
+			}
 		}
 	}
 	return true
+}
+
+// peaceful has both daemons begin again, if one names somebody already: what was told of one is said for a while before
+// anything else is.
+func (p *pair) peaceful(ctx context.Context) error {
+	for _, d := range p.lab.Directors {
+		routers, err := p.daemons[d].VirtualRouters(ctx)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(routers, func(r api.VirtualRouter) bool { return r.Conflict != "" }) {
+			return p.anew(ctx)
+		}
+	}
+	return nil
 }
 
 // anew has both daemons begin again, who know of no conflict then.
@@ -143,13 +184,19 @@ func (p *pair) isFooled(ctx context.Context, m *faults.Measured) error {
 	}
 	defer e.close()
 	seen, err := p.knocked(ctx, func(ctx context.Context) error {
-		for kind := range 3 {
-			r, err := p.agreed(ctx)
-			if err != nil {
-				return err
-			}
-			if err := p.fool(ctx, m, e, p.forgeries(r)[kind]); err != nil {
-				return err
+		for _, f := range lab.Families() {
+			for kind := range 3 {
+				r, err := p.agreed(ctx)
+				if err != nil {
+					return err
+				}
+				all, err := p.forgeries(r, f)
+				if err != nil {
+					return err
+				}
+				if err := p.fool(ctx, m, e, all[kind]); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -158,14 +205,16 @@ func (p *pair) isFooled(ctx context.Context, m *faults.Measured) error {
 	return err
 }
 
-func (p *pair) forgeries(r roles) []forgery {
-	stranger, vip := p.lab.Stranger.Address.IPv4, p.lab.VIP.IPv4
-	master4, backup4 := r.master.Address.IPv4, r.backup.Address.IPv4
+func (p *pair) forgeries(r roles, f lab.Family) ([]forgery, error) {
+	stranger, err := speaker(p.lab.Stranger, f)
+	better, err2 := speaker(&r.master.Node, f)
+	worse, err3 := speaker(&r.backup.Node, f)
+	ours := p.ours(f)
 	return []forgery{
-		{master(stranger, 254, vip), r.master, stranger},
-		{master(backup4, 255, vip), r.master, backup4},
-		{master(master4, 0, vip), r.backup, master4},
-	}
+		{master(stranger, 254, ours...), r.master, stranger},
+		{master(worse, 255, ours...), r.master, worse},
+		{master(better, 0, ours...), r.backup, better},
+	}, errors.Join(err, err2, err3)
 }
 
 // fool sends a forged advert until the victim tells of it, three in all, and waits until there is one master again.

@@ -32,6 +32,7 @@ func syncCut(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 20,
 		Long:   true,
+		Paired: true,
 		Parts: []faults.Part{
 			{Name: equalAfterCut, Unit: faults.Seconds, Bar: 2},
 			{Name: equalAfterLoss, Unit: faults.Seconds, Bar: 2},
@@ -43,7 +44,7 @@ func syncCut(weir string) faults.Fault {
 		Beside: "what IPVS's connection sync has lost is lost for good, and who comes later is told of nothing that was there before",
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			s := newSharing(t, lab.Config{Forwarding: lab.NAT, Servers: 3, Confined: true, Weir: weir},
-				lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "false"}, size.Of(300, 10_000))
+				lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "false"}, size.Of(100, 10_000))
 			c := parting{s, size.Of(50, 1000), time.Duration(size.Of(3, 60)) * time.Second, time.Duration(size.Of(1, 10)) * time.Second}
 			return suffers(t, c.isCut, c.isLossy, c.fallsAtLoss, newJoined(t, weir, size).joins)
 		},

@@ -35,6 +35,7 @@ func syncForged(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 22,
 		Long:   true,
+		Paired: true,
 		Parts: []faults.Part{
 			{Name: forgedTaken, Unit: "datagrams"}, {Name: replayTaken, Unit: "datagrams"}, {Name: planted, Unit: "connections"},
 			{Name: outOfSync, Unit: "times", Timely: true},
@@ -44,7 +45,7 @@ func syncForged(weir string) faults.Fault {
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			s := newSharing(t, lab.Config{Forwarding: lab.NAT, Servers: 3, Stranger: true, Confined: true, Weir: weir},
 				lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "false"}, size.Of(100, 1000))
-			a := impostor{sharing: s, each: size.Of(1000, 20_000), random: rand.New(rand.NewPCG(22, 22))}
+			a := impostor{sharing: s, each: size.Of(500, 20_000), random: rand.New(rand.NewPCG(22, 22))}
 			return suffers(t, a.run)
 		},
 	}

@@ -26,6 +26,7 @@ type Director struct {
 	State  string
 
 	weir     string
+	environ  []string // what is in the daemon's beside the lab's own; see Watch
 	confined *confinement
 	daemon   *process
 }
@@ -85,7 +86,7 @@ func (d *Director) Restart() error {
 		weir = d.confined.weir
 	}
 	var err error
-	d.daemon, err = d.spawnAs(d.confined, d.Log, weir, "run", "-c", d.Config, "--bpffs", d.BPFFS, "--run", d.Run, "--state", d.State)
+	d.daemon, err = d.spawnAs(d.confined, d.environ, d.Log, weir, "run", "-c", d.Config, "--bpffs", d.BPFFS, "--run", d.Run, "--state", d.State)
 	return err
 }
 

@@ -129,11 +129,11 @@ type process struct {
 // spawn starts a program that stays. It has a process group of its own, so that Ctrl-C on the
 // terminal reaches the lab, which then ends things in order.
 func (n *Namespace) spawn(log, name string, args ...string) (*process, error) {
-	return n.spawnAs(nil, log, name, args...)
+	return n.spawnAs(nil, nil, log, name, args...)
 }
 
-// spawnAs does so under a confinement, if there is one.
-func (n *Namespace) spawnAs(c *confinement, log, name string, args ...string) (*process, error) {
+// spawnAs does so under a confinement, if there is one, and with more in its environment.
+func (n *Namespace) spawnAs(c *confinement, environ []string, log, name string, args ...string) (*process, error) {
 	file, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
@@ -141,6 +141,7 @@ func (n *Namespace) spawnAs(c *confinement, log, name string, args ...string) (*
 	defer file.Close()
 	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr = file, file
+	cmd.Env = append(os.Environ(), environ...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	by := n.spawner
 	if c != nil {

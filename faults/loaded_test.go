@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-lb/weir/faults"
+	"github.com/weir-lb/weir/internal/lab"
+)
+
+// common is where faults get a pair of directors under load. Small, they get the same one, each behind the other: to
+// build one takes longer than most of them do. What is measured gets one of its own.
+type common struct {
+	t     *testing.T // of all of them
+	weir  string
+	small *sharing // nil: nobody has wanted one yet
+}
+
+// newLoaded is a pair whose clients hold connections that stay, by DR, half of them silent, the others sending a byte
+// every 5 seconds. A director that does not know one of these sends it to any of three servers. New ones have one server,
+// as those of newPair do: which of them fail is not a matter of connection sync.
+func newLoaded(t *testing.T, weir string, size faults.Size, r lab.Redundancy) *sharing {
+	t.Helper()
+	s := newSharingOf(t, lab.Config{Forwarding: lab.DR, Servers: 3, Stranger: true, Confined: true, Weir: weir},
+		lab.LoadPlan{Stay: size.Of(60, 10_000), Every: 5 * time.Second})
+	for _, server := range s.lab.Servers {
+		if err := server.HoldVIP(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.serves = func(d *lab.Director) string { return s.freshOfOne(s.lab.LoadServices()) + s.lab.ConnectionSync(d) }
+	s.begin(t, r)
+	return s
+}
+
+// freshOfOne leaves the services of new connections the first server.
+func (s *sharing) freshOfOne(services string) string {
+	var out strings.Builder
+	for line := range strings.Lines(services) {
+		if !strings.Contains(line, fmt.Sprintf(":%d\"}", lab.FreshPort)) || s.isOf(line, s.lab.Servers[0]) {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
+func (s *sharing) isOf(line string, server *lab.Server) bool {
+	return strings.Contains(line, server.Address.IPv4.String()+":") || strings.Contains(line, server.Address.IPv6.String()+"]")
+}
+
+// loaded is a pair that agrees by these words.
+func (c *common) loaded(t *testing.T, size faults.Size, r lab.Redundancy) *sharing {
+	t.Helper()
+	if size == faults.Full {
+		return newLoaded(t, c.weir, size, r)
+	}
+	if c.small == nil {
+		c.small = newLoaded(c.t, c.weir, size, r)
+		return c.small
+	}
+	if err := c.small.reload(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	return c.small
+}
+
+// endures lets something happen to a pair that is in sync while clients hold connections, and counts those that do not
+// outlive it, at either end.
+func (s *sharing) endures(happen func(context.Context, *faults.Measured) error) func(context.Context, *faults.Measured) error {
+	return func(ctx context.Context, m *faults.Measured) error {
+		if _, err := s.inSync(ctx); err != nil {
+			return err
+		}
+		if err := s.load.Begin(ctx); err != nil {
+			return err
+		}
+		err := sleep(ctx, young)
+		if err == nil {
+			err = happen(ctx, m)
+		}
+		outcome, ended := s.load.End(ctx)
+		note(m, lost, float64(outcome.Lost), "")
+		return errors.Join(err, ended)
+	}
+}
+
+// agreeing has the directors agree by other words first.
+func (s *sharing) agreeing(r lab.Redundancy, happen func(context.Context, *faults.Measured) error) func(context.Context, *faults.Measured) error {
+	return func(ctx context.Context, m *faults.Measured) error {
+		if err := s.reload(ctx, r); err != nil {
+			return err
+		}
+		return s.endures(happen)(ctx, m)
+	}
+}
+
+// partOfCrowd is of those faults.
+func partOfCrowd() faults.Part { return faults.Part{Name: lost, Unit: "connections"} }
