@@ -134,7 +134,7 @@ clean:
 
 # faults injects what can go wrong, again and again, and keeps the worst figures. It fails when a bar is
 # missed. Some of them: make faults FAULTS=1,42; fewer runs than usual: RUNS=3.
-FAULT_PACKAGES := ./internal/dataplane ./internal/vrrp ./internal/connsync ./internal/health ./faults
+FAULT_PACKAGES := ./internal/dataplane ./internal/vrrp ./internal/connsync/... ./internal/health ./faults
 .PHONY: faults
 faults: export WEIR_FAULTS = $(CURDIR)/faults/faults.json
 faults: export WEIR_FAULTS_ONLY = $(FAULTS)

@@ -65,11 +65,14 @@ func (s *sharing) handsOver(ctx context.Context, m *faults.Measured, part string
 	if err != nil {
 		return err
 	}
-	seen, err := s.knocked(ctx, func(ctx context.Context) error {
+	seen, err := s.knocked(ctx, func(ctx context.Context) (err error) {
+		if r, err = s.agreed(ctx); err != nil { // they may have changed places since
+			return err
+		}
 		if err := leave(ctx, r.master); err != nil {
 			return err
 		}
-		_, err := s.becomes(ctx, r.backup, "master")
+		_, err = s.becomes(ctx, r.backup, "master")
 		return err
 	})
 	if err != nil {

@@ -31,7 +31,8 @@ const (
 // of weir would that has a bug.
 func malformedSync() faults.Fault {
 	return faults.Fault{
-		Number: 21,
+		Number:  21,
+		Divided: true, // of LVS's dialect: ./ipvs
 		Parts: []faults.Part{
 			{Name: crashes, Unit: "crashes"}, {Name: entries, Unit: "connections"}, {Name: misread, Unit: "datagrams"}, {Name: uncounted, Unit: "reasons"},
 		},

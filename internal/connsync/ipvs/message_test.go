@@ -167,7 +167,14 @@ func optionBytes(options ...byte) []byte {
 	return resize(b, 0)
 }
 
-func TestNothingIsTakenOfAMessageThatIsWrong(t *testing.T) {
+// judgedMessage is a message, and why it does not count.
+type judgedMessage struct {
+	b    []byte
+	want Reason
+}
+
+// judgedMessages are each wrong in one way, or right.
+func judgedMessages() map[string]judgedMessage {
 	one, two := messageOf(tcp4), messageOf(tcp4, tcp6)
 	sequence := option{optionSequence, make([]byte, sequenceLength)}
 	odd := messageOf(tcp4.with(option{optionEngine, []byte("x")}), tcp4)
@@ -175,10 +182,7 @@ func TestNothingIsTakenOfAMessageThatIsWrong(t *testing.T) {
 	shifted := tcp4
 	shifted.flags |= 0x200
 	second := headLength + size4
-	for name, c := range map[string]struct {
-		b    []byte
-		want Reason
-	}{
+	return map[string]judgedMessage{
 		"nothing":                 {nil, ReasonLength},
 		"three bytes":             {one[:3], ReasonLength},
 		"half a header":           {[]byte{0, 7, 0, 6, 0, 1}, ReasonLength},
@@ -234,7 +238,11 @@ func TestNothingIsTakenOfAMessageThatIsWrong(t *testing.T) {
 		"odd, and another one":    {odd, Taken},
 		"unknown option":          {optionBytes(9, 1, 0), Taken}, // of the entry: see TestOneEntryIsNotTaken
 		"option 0":                {optionBytes(0, 1, 0), Taken},
-	} {
+	}
+}
+
+func TestNothingIsTakenOfAMessageThatIsWrong(t *testing.T) {
+	for name, c := range judgedMessages() {
 		m, why := parse(c.b)
 		if why != c.want {
 			t.Errorf("%s: %s, want %s", name, why, c.want)

@@ -147,7 +147,14 @@ func changed(e entry, change func(e *entry)) entry {
 
 func addr(text string) netip.Addr { return netip.MustParseAddr(text) }
 
-func TestOneEntryIsNotTaken(t *testing.T) {
+// judgedEntry is an entry, and why it is not taken.
+type judgedEntry struct {
+	entry entry
+	want  Reason
+}
+
+// judgedEntries are each wrong in one way, or right.
+func judgedEntries() map[string]judgedEntry {
 	of := func(change func(e *entry)) entry { return changed(tcp4, change) }
 	template := of(func(e *entry) {
 		e.flags, e.client = flagTemplate|flagInactive, netip.MustParseAddrPort("10.9.0.0:0")
@@ -158,10 +165,7 @@ func TestOneEntryIsNotTaken(t *testing.T) {
 	at := func(a string) func(*entry) {
 		return func(e *entry) { e.virtual = netip.AddrPortFrom(addr(a), 80) }
 	}
-	for name, c := range map[string]struct {
-		entry entry
-		want  Reason
-	}{
+	return map[string]judgedEntry{
 		"a connection":                {tcp4, Taken},
 		"of IPv6":                     {tcp6, Taken},
 		"a template":                  {template, Taken},
@@ -223,7 +227,11 @@ func TestOneEntryIsNotTaken(t *testing.T) {
 		"timeout of 31 days":          {of(func(e *entry) { e.timeout = 31 * 86400 }), Taken},
 		"timeout of a second more":    {of(func(e *entry) { e.timeout = 31*86400 + 1 }), ReasonTimeout},
 		"timeout all ones":            {tpl(func(e *entry) { e.timeout = math.MaxUint32 }), ReasonTimeout},
-	} {
+	}
+}
+
+func TestOneEntryIsNotTaken(t *testing.T) {
+	for name, c := range judgedEntries() {
 		m, why := parse(messageOf(tcp4, c.entry, tcp6))
 		if why != Taken || len(m.entries) != 3 {
 			t.Errorf("%s: the message is not taken: %s", name, why)
