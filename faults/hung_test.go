@@ -49,6 +49,10 @@ func (p *pair) hangs(ctx context.Context, m *faults.Measured) error {
 	if err != nil {
 		return err
 	}
+	told, err := p.tells(ctx, r)
+	if err != nil {
+		return err
+	}
 	seen, err := p.knocked(ctx, func(ctx context.Context) error {
 		if err := r.master.Signal(syscall.SIGSTOP); err != nil {
 			return err
@@ -61,10 +65,6 @@ func (p *pair) hangs(ctx context.Context, m *faults.Measured) error {
 		if err := p.askAround(m); err != nil {
 			return err
 		}
-		told, err := p.tells(ctx, r)
-		if err != nil {
-			return err
-		}
 		if err := r.master.Signal(syscall.SIGCONT); err != nil {
 			return err
 		}
@@ -73,6 +73,8 @@ func (p *pair) hangs(ctx context.Context, m *faults.Measured) error {
 			return err
 		}
 		note(m, oneOwner, time.Since(began).Seconds(), "")
+		ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("two were masters, and neither tells of it"))
+		defer cancel()
 		err = every(ctx, 2*time.Millisecond, func() (bool, error) {
 			now, err := p.tells(ctx, r)
 			return now > told, err
@@ -85,9 +87,14 @@ func (p *pair) hangs(ctx context.Context, m *faults.Measured) error {
 	return err
 }
 
-// tells is how often the other one has told of a change, or of a conflict, for which the master is the reason.
+// tells is how often either has told of a change, or of a conflict, for which the other one is the reason.
 func (p *pair) tells(ctx context.Context, r roles) (int, error) {
-	return p.reasons(ctx, r.backup, r.master.Address.IPv4)
+	other, err := p.reasons(ctx, r.backup, r.master.Address.IPv4)
+	if err != nil {
+		return 0, err
+	}
+	own, err := p.reasons(ctx, r.master, r.backup.Address.IPv4)
+	return other + own, err
 }
 
 // isWatched is that nobody lets it go on: systemd, whose part the lab plays, ends it and starts it again.

@@ -109,7 +109,7 @@ func (a impostor) newMaster(ctx context.Context, r roles) error {
 	return inOrder(
 		r.master.Stop, r.master.Restart,
 		func() error { _, err := a.inSync(ctx); return err },
-		func() error { return a.failover(ctx, r.backup) },
+		func() error { return a.crown(ctx, r.master) },
 		func() error { _, err := a.inSync(ctx); return err },
 	)
 }
