@@ -51,6 +51,8 @@ var (
 			return errors.Join(p.lab.Unplug(&p.better.Node), p.better.Signal(syscall.SIGSTOP), p.becomes(ctx, p.other, master))
 		},
 	}
+	// Both live, and all the same two may fail: the better one is master from its first advert on, and asks nobody
+	// before. What began with the other one within the last twentieth of a second that one has not told yet.
 	returned = event{
 		name: "returned", what: "it is back, is told of all connections, and is master again", may: 2,
 		happen: func(ctx context.Context, p *pair) error {
