@@ -31,7 +31,7 @@ func advertsLost(c *common) faults.Fault {
 		Beside: "by the RFC alone a backup takes over when three in a row are lost: of 6,000 adverts, each tenth of which is, that happens six times",
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			l := losing{c.loaded(t, size, often).pair, time.Duration(size.Of(600, 60_000)) * time.Millisecond, t.Logf}
-			return suffers(t, l.misses, func(ctx context.Context, m *faults.Measured) error { return l.hearsTwice(ctx, m, l.lasts/6) })
+			return suffers(t, l.misses, func(ctx context.Context, m *faults.Measured) error { return l.hearsTwice(ctx, m, l.lasts/12) })
 		},
 	}
 }
@@ -57,9 +57,9 @@ func (l losing) misses(ctx context.Context, m *faults.Measured) error {
 		lasts   time.Duration
 	}{
 		{"with a witness", asking, 10, l.lasts},
-		{"with a witness", asking, 30, l.lasts / 6},
-		{"with a witness", asking, 60, l.lasts / 6},
-		{"by adverts alone", often, 10, l.lasts / 6},
+		{"with a witness", asking, 30, l.lasts / 12},
+		{"with a witness", asking, 60, l.lasts / 12},
+		{"by adverts alone", often, 10, l.lasts / 12},
 	} {
 		if err := l.reload(ctx, of.agree); err != nil {
 			return err

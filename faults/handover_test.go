@@ -20,17 +20,23 @@ const (
 	spokenToAll = "multicast"
 )
 
-// advertised are the times between two adverts.
-var advertised = []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second}
+// advertised are the times between two adverts, and ended those of them with which a daemon is ended, too.
+var (
+	advertised = []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second}
+	ended      = advertised[1:]
+)
 
 // handover: the master leaves the addresses to the other one, because somebody wants it, or since its daemon is ended.
 func handover(c *common) faults.Fault {
 	const bar = 0.05
 	parts := []faults.Part{{Name: failedNew, Unit: "connections"}, partOfCrowd()}
 	for _, advertise := range advertised {
-		for _, part := range []string{askedIn, stoppedIn, spokenToAll} {
+		for _, part := range []string{askedIn, spokenToAll} {
 			parts = append(parts, faults.Part{Name: of(part, advertise), Unit: faults.Seconds, Bar: bar})
 		}
+	}
+	for _, advertise := range ended {
+		parts = append(parts, faults.Part{Name: of(stoppedIn, advertise), Unit: faults.Seconds, Bar: bar})
 	}
 	return faults.Fault{
 		Number: 7,
@@ -45,12 +51,16 @@ func handover(c *common) faults.Fault {
 				alone, toAll := r, r
 				alone.Advertise, toAll.Advertise, toAll.Unicast = advertise, advertise, false
 				turns = append(turns, s.agreeing(alone, func(ctx context.Context, m *faults.Measured) error {
-					return inOrder(
-						func() error { return s.handsOver(ctx, m, of(askedIn, advertise), s.failover, stays) },
-						func() error { return s.handsOver(ctx, m, of(stoppedIn, advertise), s.stop, (*lab.Director).Restart) },
-					)
+					return s.handsOver(ctx, m, of(askedIn, advertise), s.failover, stays)
 				}), s.agreeing(toAll, func(ctx context.Context, m *faults.Measured) error {
 					return s.handsOver(ctx, m, of(spokenToAll, advertise), s.failover, stays)
+				}))
+			}
+			for _, advertise := range ended {
+				alone := r
+				alone.Advertise = advertise
+				turns = append(turns, s.agreeing(alone, func(ctx context.Context, m *faults.Measured) error {
+					return s.handsOver(ctx, m, of(stoppedIn, advertise), s.stop, (*lab.Director).Restart)
 				}))
 			}
 			return suffers(t, turns...)

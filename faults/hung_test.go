@@ -38,8 +38,7 @@ func hung(c *common) faults.Fault {
 		Beside: "with keepalived 2.2.7 both directors have the address, and say so, for as long as it lasts",
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			s := c.loaded(t, size, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "false"})
-			limit := time.Duration(size.Of(1, 5)) * time.Second // WatchdogSec of the unit
-			return suffers(t, s.endures(s.hangs), func(ctx context.Context, m *faults.Measured) error { return s.isWatched(ctx, m, limit) })
+			return suffers(t, s.endures(s.hangs), s.endures(s.isWatched))
 		},
 	}
 }
@@ -98,34 +97,21 @@ func (p *pair) tells(ctx context.Context, r roles) (int, error) {
 }
 
 // isWatched is that nobody lets it go on: systemd, whose part the lab plays, ends it and starts it again.
-func (s *sharing) isWatched(ctx context.Context, m *faults.Measured, limit time.Duration) error {
-	d := s.lab.Directors[0]
-	w, err := d.Watch(limit)
+func (s *sharing) isWatched(ctx context.Context, m *faults.Measured) error {
+	r, err := s.agreed(ctx)
 	if err != nil {
 		return err
 	}
-	defer w.Close()
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the watchdog does not have the daemon run again"))
+	defer cancel()
+	began := time.Now()
 	err = inOrder(
-		func() error { _, err := s.inSync(ctx); return err },
-		d.Stop, d.Restart,
-		func() error { _, err := s.inSync(ctx); return err },
-		func() error { return s.crown(ctx, d) },
+		func() error { return r.master.Signal(syscall.SIGSTOP) },
+		func() error { return s.watchdogs[r.master].Await(ctx) },
+		func() error { _, err := s.becomes(ctx, r.master, "backup"); return err },
 	)
-	if err != nil {
-		return err
-	}
-	return s.endures(func(ctx context.Context, m *faults.Measured) error {
-		ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the watchdog does not have the daemon run again"))
-		defer cancel()
-		began := time.Now()
-		err := inOrder(
-			func() error { return d.Signal(syscall.SIGSTOP) },
-			func() error { return w.Await(ctx) },
-			func() error { _, err := s.becomes(ctx, d, "backup"); return err },
-		)
-		note(m, restarted, time.Since(began).Seconds(), "")
-		return err
-	})(ctx, m)
+	note(m, restarted, time.Since(began).Seconds(), "")
+	return err
 }
 
 // askAround counts the virtual addresses for which two answer.

@@ -35,8 +35,24 @@ func newLoaded(t *testing.T, weir string, size faults.Size, r lab.Redundancy) *s
 		}
 	}
 	s.serves = func(d *lab.Director) string { return s.freshOfOne(s.lab.LoadServices()) + s.lab.ConnectionSync(d) }
+	s.watch(t, time.Duration(size.Of(1, 5))*time.Second)
 	s.begin(t, r)
 	return s
+}
+
+// watch has both daemons say that they live, as systemd wants to hear it: the unit says 5 seconds. What comes of silence
+// is up to a fault.
+func (s *sharing) watch(t *testing.T, limit time.Duration) {
+	t.Helper()
+	s.watchdogs = map[*lab.Director]*lab.Watchdog{}
+	for _, d := range s.lab.Directors {
+		w, err := d.Watch(limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.Close() })
+		s.watchdogs[d] = w
+	}
 }
 
 // freshOfOne leaves the services of new connections the first server.

@@ -84,6 +84,10 @@ func (p *pair) tell(t *testing.T) {
 	}
 }
 
+// glance is how often directors are asked what they are: often enough for figures of a hundredth of a second, and so that
+// they have something else to do.
+const glance = 5 * time.Millisecond
+
 // roles are who is what of all virtual routers.
 type roles struct{ master, backup *lab.Director }
 
@@ -91,7 +95,7 @@ type roles struct{ master, backup *lab.Director }
 func (p *pair) agreed(ctx context.Context) (r roles, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the directors do not agree who is master"))
 	defer cancel()
-	err = every(ctx, 2*time.Millisecond, func() (bool, error) {
+	err = every(ctx, glance, func() (bool, error) {
 		r = p.roles(ctx)
 		return r.master != nil && r.backup != nil, nil
 	})
@@ -130,7 +134,7 @@ func (p *pair) becomes(ctx context.Context, d *lab.Director, state string) (time
 	began := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("%s does not become %s", d.Name, state))
 	defer cancel()
-	err := every(ctx, 2*time.Millisecond, func() (bool, error) { return p.state(ctx, d) == state, nil })
+	err := every(ctx, glance, func() (bool, error) { return p.state(ctx, d) == state, nil })
 	return time.Since(began), err
 }
 

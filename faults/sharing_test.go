@@ -21,7 +21,8 @@ import (
 // that a director does not know goes nowhere.
 type sharing struct {
 	*pair
-	load *lab.Load
+	load      *lab.Load
+	watchdogs map[*lab.Director]*lab.Watchdog // nil: nobody wants to hear that the daemons live
 }
 
 // silence is for how long a client that is silent says nothing: longer than any run takes.
@@ -83,7 +84,7 @@ func (s *sharing) inSync(ctx context.Context) (roles, error) {
 func (s *sharing) stands(ctx context.Context, d *lab.Director, state string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("%s is not %s with its peer", d.Name, state))
 	defer cancel()
-	return every(ctx, 2*time.Millisecond, func() (bool, error) {
+	return every(ctx, glance, func() (bool, error) {
 		peer, err := s.peer(ctx, d)
 		return err == nil && peer.State == state, nil // a daemon that begins does not answer yet
 	})
