@@ -27,6 +27,7 @@ var (
 		{Name: "v6", ID: 53, Version: model.VRRP3, Advertise: 100 * time.Millisecond, Addresses: prefixes("fe80::53/64", "2001:db8::53/64")},
 		{Name: "u3", ID: 54, Version: model.VRRP3, Advertise: 100 * time.Millisecond, Addresses: prefixes("192.0.2.54/24"), Peers: addrs("192.0.2.2")},
 		{Name: "u6", ID: 56, Version: model.VRRP3, Advertise: 100 * time.Millisecond, Addresses: prefixes("fe80::56/64"), Peers: addrs("fe80::2")},
+		{Name: "m3", ID: 62, Version: model.VRRP3, Advertise: 100 * time.Millisecond, Addresses: prefixes("192.0.2.62/24"), VirtualMAC: true},
 	}
 	slow = shared{ // version 2 knows whole seconds
 		{Name: "v2", ID: 52, Version: model.VRRP2, Advertise: time.Second, Addresses: prefixes("192.0.2.52/24", "192.0.2.152/24")},
@@ -82,6 +83,9 @@ func theirs(s shared, priority uint8) string {
 	for _, router := range s {
 		fmt.Fprintf(&b, "vrrp_instance %s {\n state BACKUP\n interface eth0\n virtual_router_id %d\n version %d\n priority %d\n advert_int %g\n",
 			router.Name, router.ID, router.Version, priority, router.Advertise.Seconds())
+		if router.VirtualMAC {
+			b.WriteString(" use_vmac\n")
+		}
 		for _, peer := range router.Peers {
 			fmt.Fprintf(&b, " unicast_src_ip %s\n unicast_ttl 255\n unicast_peer {\n  %s\n }\n", peer, peer.Prev()) // .1 and .2, ::1 and ::2
 		}
@@ -209,6 +213,7 @@ func TestWeirIsBackupOfKeepalived(t *testing.T) {
 	peer := right.keepalived(fast, 150)
 	weir := left.direct(left.ours(fast, 100)...)
 	weir.follows(peer)
+	left.sniffs("ip proto 112 and ether src 00:00:5e:00:01:3e", "192.0.2.2 > 224.0.0.18", "vrid 62") // use_vmac
 	weir.hearsGoodbyeOf(peer)
 
 	again := right.keepalived(fast, 150)
