@@ -17,15 +17,18 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// thisRelease is what the binary of nearly all faults says that it is.
+const thisRelease = "release"
+
 // TestFaults is every fault that needs a network.
 func TestFaults(t *testing.T) {
 	requireLab(t)
-	weir := buildWeir(t, "release")
+	weir := buildWeir(t, thisRelease)
 	faults.Row(t, "pair", func(t *testing.T) []faults.Fault { // first, since it takes longest
 		c := &common{t: t, weir: weir}
 		return []faults.Fault{oneWay(c), hung(c), idTwice(c), linkFlaps(c), partition(c), claimed(c), powerLoss(c), handover(c), advertsLost(c)}
 	})
-	faults.Test(t, []faults.Fault{killed(weir), startedAtOnce(weir), replaced(), upgraded(), starved(weir), forged(weir), malformed(weir), vanished(weir), idleFailover(weir), syncCut(weir), syncForged(weir), otherPeer(), serverKilled(weir), serverUnplugged(weir), serverHung(weir), serverSlow(weir), serverFlaps(weir), allDown(weir), removed(weir), quiesced(weir), herd(weir), hostileServer(weir), rival(weir), hostileScript(weir), fragmented(weir), tooWide(weir), tableFull(weir), synFlood(weir), oneFlooded(weir), blind(weir), portReuse(weir)})
+	faults.Test(t, []faults.Fault{killed(weir), startedAtOnce(weir), replaced(), upgraded(weir), starved(weir), forged(weir), malformed(weir), vanished(weir), idleFailover(weir), syncCut(weir), syncForged(weir), otherPeer(weir), serverKilled(weir), serverUnplugged(weir), serverHung(weir), serverSlow(weir), serverFlaps(weir), allDown(weir), removed(weir), quiesced(weir), herd(weir), hostileServer(weir), rival(weir), hostileScript(weir), fragmented(weir), tooWide(weir), tableFull(weir), synFlood(weir), oneFlooded(weir), blind(weir), portReuse(weir)})
 }
 
 // requireLab skips where there can be no network; in CI that is a failure.

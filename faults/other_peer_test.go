@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +25,7 @@ const (
 )
 
 // otherPeer: one director is of another version than the other, or does not know all servers.
-func otherPeer() faults.Fault {
+func otherPeer(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 23,
 		Long:   true,
@@ -37,7 +36,7 @@ func otherPeer() faults.Fault {
 		},
 		Beside: "the documentation of IPVS's connection sync wants no pools of other kernels",
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
-			v := &versions{releases: speakers(t)}
+			v := &versions{releases: speakers(t, weir)}
 			if err := v.install(thisVersion); err != nil {
 				t.Fatal(err)
 			}
@@ -50,12 +49,8 @@ func otherPeer() faults.Fault {
 
 // speakers are this version, the next one, which speaks one version of the protocol more, and a later one, which does not
 // speak this one's any more. The tags are those of internal/connsync/version_*.go.
-func speakers(t *testing.T) releases {
-	r := releases{installed: filepath.Join(publicDir(t), "weir"), names: []string{"this", "next", "later"}}
-	for i, tags := range []string{"", "weir_speaks_next", "weir_speaks_later"} {
-		r.built = append(r.built, buildTagged(t, r.names[i], tags))
-	}
-	return r
+func speakers(t *testing.T, weir string) releases {
+	return besides(t, weir, "weir_speaks_next", "weir_speaks_later")
 }
 
 // versions is a pair whose directors need not be of one.

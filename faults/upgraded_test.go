@@ -35,7 +35,7 @@ const (
 
 // upgraded: the data plane is replaced by another version's and back, by a version that lays out its
 // maps otherwise, and by one that is killed at each step of it.
-func upgraded() faults.Fault {
+func upgraded(weir string) faults.Fault {
 	return faults.Fault{
 		Number: 4,
 		Long:   true,
@@ -46,7 +46,7 @@ func upgraded() faults.Fault {
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			requireStrace(t)
-			u := &upgrade{releases: otherVersions(t), rounds: size.Of(1, 10), steps: size.Of(3, 0), log: t.Logf}
+			u := &upgrade{releases: otherVersions(t, weir), rounds: size.Of(1, 10), steps: size.Of(3, 0), log: t.Logf}
 			if err := u.install(thisVersion); err != nil {
 				t.Fatal(err)
 			}
@@ -85,13 +85,18 @@ const (
 	laterVersion
 )
 
-// otherVersions builds this version, the next one, which may take over, and a later one, which may not.
-func otherVersions(t *testing.T) releases {
-	r := releases{installed: filepath.Join(publicDir(t), "weir"), names: []string{"this", "next", "later"}}
-	for i, tags := range []string{"", "weir_next", "weir_later"} {
-		r.built = append(r.built, buildTagged(t, r.names[i], tags))
+// otherVersions are this version, the next one, which may take over, and a later one, which may not.
+func otherVersions(t *testing.T, weir string) releases {
+	return besides(t, weir, "weir_next", "weir_later")
+}
+
+// besides are this version, which is there, and others that are built by tags.
+func besides(t *testing.T, weir, next, later string) releases {
+	return releases{
+		installed: filepath.Join(publicDir(t), "weir"),
+		names:     []string{thisRelease, "next", "later"},
+		built:     []string{weir, buildTagged(t, "next", next), buildTagged(t, "later", later)},
 	}
-	return r
 }
 
 func buildTagged(t *testing.T, release, tags string) string {
