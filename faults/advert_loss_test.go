@@ -30,7 +30,7 @@ func advertsLost(c *common) faults.Fault {
 		},
 		Beside: "by the RFC alone a backup takes over when three in a row are lost: of 6,000 adverts, each tenth of which is, that happens six times",
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
-			l := losing{c.loaded(t, size, often).pair, time.Duration(size.Of(600, 60_000)) * time.Millisecond, t.Logf}
+			l := losing{c.loaded(t, size, often).pair, time.Duration(size.Of(1200, 60_000)) * time.Millisecond, t.Logf}
 			return suffers(t, l.misses, func(ctx context.Context, m *faults.Measured) error { return l.hearsTwice(ctx, m, l.lasts/12) })
 		},
 	}
