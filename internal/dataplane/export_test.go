@@ -264,6 +264,37 @@ func (d *Dataplane) Age(by time.Duration) error {
 	return editEntries(d, func(c *pathConn) { c.Seen -= uint32(by.Seconds() * float64(d.hz)) })
 }
 
+// Elapse has connections look as if nothing had come for so much longer; before that, for how long nothing had come
+// becomes a whole number of steps, so that what really passed between two calls does not count, if it is less than
+// three quarters of a step.
+func (d *Dataplane) Elapse(step, by time.Duration) error {
+	now, err := d.readClock()
+	if err != nil {
+		return err
+	}
+	jiffy := time.Second / time.Duration(d.hz)
+	return editEntries(d, func(c *pathConn) {
+		idle := time.Duration(int32(now-c.Seen)) * jiffy
+		c.Seen = now - uint32((WholeSteps(idle, step)+by)/jiffy)
+	})
+}
+
+// WholeSteps is a time in whole steps: three quarters of one are left out, and what is more counts as one.
+func WholeSteps(d, step time.Duration) time.Duration {
+	d += step / 4
+	return d - (d%step+step)%step
+}
+
+// readClock is the kernel's jiffies: a sweep through no buckets reads them.
+func (d *Dataplane) readClock() (uint32, error) {
+	var s pathSweep
+	_, err := d.sweeper.Sweep.Run(&ebpf.RunOptions{Context: &s, ContextOut: &s})
+	return s.Now, err
+}
+
+// Round is the number of the round that the next Sweep is.
+func (d *Dataplane) Round() uint32 { return d.round() }
+
 // ForgetForward ends the clients' entries and leaves the ways back as orphans.
 func (d *Dataplane) ForgetForward() error {
 	return editEntries(d, func(c *pathConn) { c.Word &^= 0xff })

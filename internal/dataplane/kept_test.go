@@ -3,7 +3,6 @@
 package dataplane_test
 
 import (
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -208,25 +207,11 @@ func TestKeptGivesWay(t *testing.T) {
 	})
 	t.Run("by a key that refuses two", func(t *testing.T) {
 		b := newKeptBed(t)
-		b.rekey(6273)
+		b.rekey(t, 6273, keptSize)
 		if got, want := b.givesWay(), []uint16{898, 922}; !slices.Equal(got, want) {
 			t.Errorf("refused are %d, want %d", got, want)
 		}
 	})
-}
-
-// rekey gives the table the key of that number, before anything is in it.
-func (b sweepBed) rekey(number uint64) {
-	b.t.Helper()
-	var seed [10]uint32
-	random := rand.New(rand.NewPCG(number, 0))
-	for i := range seed {
-		seed[i] = random.Uint32()
-	}
-	if err := dataplane.SetSeed(b.lent.dir, seed); err != nil {
-		b.t.Fatal(err)
-	}
-	b.restart(b.t, keptSize)
 }
 
 func newKeptBed(t *testing.T) sweepBed {
@@ -291,7 +276,7 @@ func (g guests) settled(first, last uint16) (refused []uint16) {
 		n := nth(i)
 		f := flow{n.client, n.service, n.protocol}
 		g.nth[f] = i
-		if g.put(f, &twinConn{toService: f, packets: twinSettles}, g.give) == nil {
+		if g.put(f, &twinConn{toService: f, settled: true}, g.give) == nil {
 			refused = append(refused, i)
 		}
 	}
@@ -305,8 +290,8 @@ func (g guests) keep(first uint16) (kept uint32) {
 		for _, e := range b.slots {
 			switch {
 			case e == nil || g.nth[e.flow] < first:
-			case b.count(isTaken) <= twinKeepsTaken && b.count(isUnsettled) < twinKeepsUnsettled:
-				e.conn.packets = 0
+			case b.keeps():
+				e.conn.settled = false
 				kept++
 			default:
 				g.give(e)
@@ -333,8 +318,8 @@ func (g guests) states() map[uint16]string {
 
 func nth(i uint16) talk { return talkTo(4, 30, 80, model.TCP, 20000+i) }
 
-// settled begins connections from first on, up to last, and has them settle. The twin sees none of it: in it
-// nothing expires, so its table would be full.
+// settled begins connections from first on, up to last, and has them settle. The twin sees none of it, but its
+// guests do.
 func (b sweepBed) settled(first, last uint16) {
 	b.t.Helper()
 	for i := first; i < last; i++ {

@@ -16,7 +16,7 @@ import (
 	"github.com/weir-lb/weir/internal/packet"
 )
 
-// fuzzConns is small enough for the table to be full now and then.
+// fuzzConns is small enough for the table to be full now and then, where no time passes.
 const fuzzConns = 1024
 
 // FuzzPath: whatever comes in, path and twin agree about the exit and every byte. The connection
@@ -76,7 +76,11 @@ func TestRandomFrames(t *testing.T) {
 	}
 	length := max(walkFrames, frames/40)
 	for number := range uint64(frames / length) {
-		walk := func(t *testing.T) { newWalk(t, number, length).run(t) }
+		walk := func(t *testing.T) {
+			w := newWalk(t, number, length)
+			w.run(t)
+			w.saw(t)
+		}
 		if !t.Run(fmt.Sprintf("walk %d", number), walk) {
 			return
 		}
@@ -94,19 +98,26 @@ type walk struct {
 	random *rand.Rand
 	rows   []row
 	goods  []good
-	sent   int
-	recent [mostRecent]sentFrame
+	talks  []talk
+	crowds uint16 // clients that came in crowds
+	sent   int    // frames
+	done   int    // they, and what was done beside
+	recent [mostRecent]deed
 }
 
-// newWalk: every second walk has a connection table that is never full.
+// newWalk: every second walk has a connection table that is never full, the others one that often is. Who makes room
+// in it is up to the key of the table.
 func newWalk(t *testing.T, number uint64, length int) *walk {
-	size := uint32(fuzzConns)
+	size := uint32(128)
 	if number%2 == 1 {
-		size *= 64
+		size = 8192
 	}
+	b := newTestbed(t, size)
+	b.rekey(t, number, size)
+	random := rand.New(rand.NewPCG(number, 0))
 	return &walk{
-		testbed: newTestbed(t, size), number: number, length: length, random: rand.New(rand.NewPCG(number, 0)),
-		rows: packetTable(), goods: goodPackets(),
+		testbed: b, number: number, length: length, random: random,
+		rows: packetTable(), goods: goodPackets(), talks: newTalks(random),
 	}
 }
 
@@ -114,25 +125,27 @@ func newWalk(t *testing.T, number uint64, length int) *walk {
 func (w *walk) run(t *testing.T) {
 	for i := 0; w.sent < w.length; i++ {
 		if i%(w.length/9) == 0 { // three times or so: it takes as long as thousands of frames
-			w.apply(t, widened(w.random, shaken(w.random, world())))
+			w.apply(t, timed(w.random, widened(w.random, shaken(w.random, world()))))
+			w.did("applied another world")
 		}
-		if i%1000 == 0 {
-			w.tend(t)
+		if i%60 == 59 {
+			w.timePasses(t)
 		}
 		if i%50 == 0 || w.isCrowded() {
 			w.forgetFragments(t)
 		}
-		switch w.random.IntN(3) {
+		switch w.random.IntN(4) {
 		case 0:
 			w.sendMutated(t, w.oneStep())
 		case 1:
 			w.follow(t)
 		case 2:
 			w.oneField(t)
+		case 3:
+			w.converse(t)
 		}
 	}
-	w.compareCounters(t)
-	w.compareConnections(t)
+	w.agree(t)
 }
 
 func (w *walk) sendMutated(t *testing.T, s step) {
@@ -142,28 +155,60 @@ func (w *walk) sendMutated(t *testing.T, s step) {
 
 func (w *walk) frameOnce(t *testing.T, ifindex int, frame []byte) {
 	t.Helper()
+	if time.Since(w.rounded) > twinStep/4 { // on a machine that is slow
+		w.elapse(t, 0)
+	}
+	w.keepHops(t)
 	w.sent++
 	o := w.frame(t, ifindex, frame)
-	w.recent[w.sent%mostRecent] = sentFrame{o.verdict, frame}
+	w.remember(deed{string(o.verdict), frame})
+	w.failed(t)
+}
+
+// deed is what was done: a frame, and what the twin said of it; or something else, which has no frame.
+type deed struct {
+	what  string
+	frame []byte
+}
+
+func (w *walk) did(what string) { w.remember(deed{what: what}) }
+
+func (w *walk) remember(d deed) {
+	w.done++
+	w.recent[w.done%mostRecent] = d
+}
+
+// failed ends a walk that has failed, and tells how it came to that.
+func (w *walk) failed(t *testing.T) {
+	t.Helper()
 	if t.Failed() {
 		t.Fatalf("walk %d, frame %d, after\n%s", w.number, w.sent, w.story())
 	}
 }
 
-// sentFrame is a frame, and what the twin said of it.
-type sentFrame struct {
-	verdict verdict
-	frame   []byte
-}
-
-// story is what was sent lately. It is told when something failed: to read a frame takes longer than
+// story is what was done lately. It is told when something failed: to read a frame takes longer than
 // to send it.
 func (w *walk) story() (out string) {
 	for i := range mostRecent {
-		s := w.recent[(w.sent+1+i)%mostRecent]
-		out += fmt.Sprintf("%s: %s\n", s.verdict, text(s.frame))
+		d := w.recent[(w.done+1+i)%mostRecent]
+		if d.frame == nil {
+			out += d.what + "\n"
+			continue
+		}
+		out += fmt.Sprintf("%s: %s\n", d.what, text(d.frame))
 	}
 	return out
+}
+
+// saw: nothing that a connection may meet is left out. Where the table is often full, few are kept, and elsewhere
+// nobody is evicted.
+func (w *walk) saw(t *testing.T) {
+	t.Helper()
+	f := w.twin.fates
+	t.Logf("walk %d: %+v", w.number, f)
+	if full := w.number%2 == 0; f.revived == 0 || full && f.evicted == 0 || !full && (f.kept == 0 || f.woken == 0) {
+		t.Errorf("walk %d tests less than it should", w.number)
+	}
 }
 
 // oneStep is a frame out of its context.

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -37,6 +39,8 @@ type testbed struct {
 	held  int         // frames that wait for their first fragment
 	eyes  *eyes       // that look at each frame; nil: there are none
 	fresh time.Time   // when the clients' hops were made fresh
+	// rounded is when the time that had really passed was last taken back
+	rounded time.Time
 }
 
 // newTestbed has a path for size connections that is as if it was just opened. It goes with the test, or to the next.
@@ -81,6 +85,20 @@ func (b *testbed) restart(t testing.TB, size uint32) {
 	}
 	b.open(t, size)
 	b.twin.resize(b.path.Hash())
+}
+
+// rekey gives a table of that size the key of that number, before anything is in it.
+func (b *testbed) rekey(t testing.TB, number uint64, size uint32) {
+	t.Helper()
+	var seed [10]uint32
+	random := rand.New(rand.NewPCG(number, 0))
+	for i := range seed {
+		seed[i] = random.Uint32()
+	}
+	if err := dataplane.SetSeed(b.lent.dir, seed); err != nil {
+		t.Fatal(err)
+	}
+	b.restart(t, size)
 }
 
 // enter starts a thread in a namespace of its own, with the links. The thread is never unlocked,
@@ -281,17 +299,21 @@ func (b *testbed) compareCounters(t testing.TB) {
 			servers[model.ServiceServer{Service: key, Server: server.want.Key}] = counted{dataplane.Counts(server.counters), server.signs}
 		}
 	}
-	if diff := cmp.Diff(services, got.Services, compareAddr); diff != "" {
-		t.Errorf("services (-want +got):\n%s", diff)
-	}
+	compareMaps(t, "services", services, got.Services)
 	gotServers := map[model.ServiceServer]counted{}
 	for key, counts := range got.Servers {
 		gotServers[key] = counted{counts.Counts, counts.Signs}
 	}
-	if diff := cmp.Diff(servers, gotServers, compareAddr); diff != "" {
-		t.Errorf("servers (-want +got):\n%s", diff)
-	}
+	compareMaps(t, "servers", servers, gotServers)
 	b.compareSigns(t, servers)
+}
+
+// compareMaps has cmp, which sorts keys, say what differs, but not whether.
+func compareMaps[K, V comparable](t testing.TB, name string, want, got map[K]V) {
+	t.Helper()
+	if !maps.Equal(want, got) {
+		t.Errorf("%s (-want +got):\n%s", name, cmp.Diff(want, got, compareAddr))
+	}
 }
 
 // compareSigns: those of servers that are gone may be read as well, and none before something was applied.

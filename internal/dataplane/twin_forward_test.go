@@ -103,7 +103,7 @@ func (t *twin) answer(p parsed, c *twinConn) outcome {
 		return p.ends(v)
 	}
 	if p.quote == nil {
-		c.see(p, false)
+		t.see(p, c, false)
 	}
 	service := c.toService.destination
 	egress, ours := t.interfaces[c.client.way]

@@ -4,6 +4,7 @@ package dataplane_test
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
@@ -49,6 +50,7 @@ func (t *twin) followed(f flow, s *twinService) *twinServer {
 		t.end(template)
 		return nil
 	}
+	template.seen, template.dying = t.now, false
 	return server
 }
 
@@ -59,11 +61,8 @@ func (t *twin) opensBackwards(p parsed, s *twinService) bool {
 }
 
 // remember makes a template, if there is room.
-func (t *twin) remember(f flow, s *twinService, server *twinServer) *twinConn {
-	if !s.isPersistent() {
-		return nil
-	}
-	template := &twinConn{toService: s.templateOf(f), server: server, state: tcpState{name: model.Template}, packets: 1}
+func (t *twin) remember(key flow, server *twinServer) *twinConn {
+	template := &twinConn{toService: key, server: server, state: tcpState{name: model.Template}, packets: 1}
 	if !t.create(template) {
 		return nil
 	}
@@ -80,17 +79,47 @@ func (t *twin) unremember(template *twinConn) {
 // confirm: a connection is settled, and the template that leads to its server with it. One that had to make
 // room is there again.
 func (t *twin) confirm(c *twinConn) {
-	s := t.service(c.toService)
-	if !c.persistent || s == nil || !s.isPersistent() {
+	key, ok := t.templateFor(c)
+	if !c.persistent || !ok {
 		return
 	}
-	template := t.conns[s.templateOf(c.toService)]
+	template := t.conns[key]
 	if template == nil {
-		template = t.remember(c.toService, s, c.server)
+		template = t.remember(key, c.server)
 	}
 	if template != nil && template.server == c.server {
-		template.packets = twinSettles
+		template.settled = true
 	}
+}
+
+// templateFor is by what the template of a connection is found: as its server's service has it; but where the services
+// of an address share templates, its server may be of another one than the client asked for. Ranges share none.
+func (t *twin) templateFor(c *twinConn) (key flow, ok bool) {
+	s := c.server.service
+	if c.server.gone || !s.isPersistent() {
+		return flow{}, false
+	}
+	asked := c.toService.destination
+	if key = s.templateOf(c.toService); key.destination != netip.AddrPortFrom(asked.Addr(), 0) {
+		return key, true
+	}
+	for _, port := range []uint16{asked.Port(), model.AnyPort} {
+		if s := t.serviceWith(asked.Addr(), port, c.toService.protocol); s != nil {
+			return s.templateOf(c.toService), s.isPersistent()
+		}
+	}
+	return flow{}, false
+}
+
+// serviceWith has this very key.
+func (t *twin) serviceWith(address netip.Addr, port uint16, protocol model.Protocol) *twinService {
+	key := model.ServiceKey{Address: address, Port: port, Protocol: protocol}
+	for _, s := range t.services {
+		if slices.Contains(s.want.Keys(), key) {
+			return s
+		}
+	}
+	return nil
 }
 
 // templateServer is the server of a template as it is listed: for all ports, it has none.

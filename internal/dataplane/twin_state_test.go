@@ -39,7 +39,7 @@ func (s tcpState) next(flags packet.TCPFlags, data, fromClient bool) tcpState {
 		if s.clientClosed && s.serverClosed {
 			s.name = "TIME_WAIT"
 		}
-	case s.name == "CLOSE" || fromClient && s.name == "SYN_RECV":
+	case s.name == "CLOSE" || s.name == model.Kept || fromClient && s.name == "SYN_RECV":
 		return tcpState{name: "ESTABLISHED"}
 	case data && closed: // somebody else had sent the FIN
 		return s.reopened(fromClient)
@@ -62,10 +62,14 @@ func (s tcpState) reopened(client bool) tcpState {
 }
 
 // isOver: a SYN of the client begins another connection, which any server may have. Where only one side
-// has closed, it goes to the same server, unless that takes no new ones. The service may say otherwise.
+// has closed, it goes to the same server, unless that takes no new ones. The service may say otherwise. One that
+// is kept IPVS would have forgotten.
 func (c *twinConn) isOver(p parsed) bool {
 	if !p.opens() || p.flow.protocol == model.UDP {
 		return false
+	}
+	if c.isKept() {
+		return true
 	}
 	half := c.state.name == "FIN_WAIT" || c.state.name == "CLOSE"
 	switch c.server.service.want.Reuse {
@@ -80,9 +84,9 @@ func (c *twinConn) isOver(p parsed) bool {
 // isAnswered: nobody waits for a packet of the server any more.
 func (c *twinConn) isAnswered() bool {
 	if c.toService.protocol == model.UDP {
-		return c.answered && c.packets < twinSettles
+		return c.answered && !c.settled
 	}
-	return c.state.closed()
+	return c.state.closed() || c.isKept()
 }
 
 // closed: both sides have.
@@ -97,6 +101,7 @@ func (c *twinConn) see(p parsed, fromClient bool) {
 	if fromClient && !p.isLater() && !repeated && c.packets < twinSettles {
 		c.packets++
 	}
+	c.settled = c.settled || c.packets >= twinSettles
 	before := c.state
 	c.answered = c.answered || !fromClient
 	if p.flow.protocol != model.UDP && !p.isLater() {
@@ -129,23 +134,27 @@ func newState(p model.Protocol) tcpState {
 func (t *twin) connections() []dataplane.Connection {
 	var out []dataplane.Connection
 	for key, c := range t.conns {
-		if key == c.fromServer {
-			continue
+		if key != c.fromServer {
+			out = append(out, c.listed())
 		}
-		server := netip.AddrPortFrom(c.server.want.Key.Address, key.destination.Port())
-		if c.forwarding == model.NAT {
-			server = c.fromServer.source
-		}
-		forwarding := c.forwarding
-		if c.isTemplate() {
-			server, forwarding = c.templateServer()
-		}
-		out = append(out, dataplane.Connection{
-			Protocol: key.protocol &^ twinMark, Client: key.source, Virtual: key.destination, Server: server,
-			Forwarding: forwarding, State: c.state.name,
-		})
 	}
 	return sorted(out)
+}
+
+// listed is a connection as it is listed.
+func (c *twinConn) listed() dataplane.Connection {
+	f, forwarding := c.toService, c.forwarding
+	server := netip.AddrPortFrom(c.server.want.Key.Address, f.destination.Port())
+	if c.forwarding == model.NAT {
+		server = c.fromServer.source
+	}
+	if c.isTemplate() {
+		server, forwarding = c.templateServer()
+	}
+	return dataplane.Connection{
+		Protocol: f.protocol &^ twinMark, Client: f.source, Virtual: f.destination, Server: server,
+		Forwarding: forwarding, State: c.state.name,
+	}
 }
 
 // sorted puts them in the one order that they have: a connection from port 0 and its client's template differ in
@@ -159,10 +168,16 @@ func sorted(list []dataplane.Connection) []dataplane.Connection {
 
 // loads are active, inactive and half-open connections of each server that is there.
 func (t *twin) loads() map[model.ServiceServer][3]uint64 {
+	of := map[*twinServer][3]uint64{}
+	for key, c := range t.conns {
+		if key != c.fromServer {
+			of[c.server] = c.addTo(of[c.server])
+		}
+	}
 	out := map[model.ServiceServer][3]uint64{}
 	for key, s := range t.services {
 		for _, server := range s.servers {
-			out[model.ServiceServer{Service: key, Server: server.want.Key}] = t.load(server)
+			out[model.ServiceServer{Service: key, Server: server.want.Key}] = of[server]
 		}
 	}
 	return out
@@ -202,16 +217,24 @@ func (t *twin) fallen(server *twinServer) bool {
 
 func (t *twin) load(server *twinServer) (load [3]uint64) {
 	for key, c := range t.conns {
-		switch {
-		case c.server != server || key == c.fromServer || c.isTemplate():
-		case c.state.name == "ESTABLISHED":
-			load[0]++
-		case c.state.name == "SYN_RECV":
-			load[1]++
-			load[2]++
-		default:
-			load[1]++
+		if c.server == server && key != c.fromServer {
+			load = c.addTo(load)
 		}
+	}
+	return load
+}
+
+// addTo counts a connection.
+func (c *twinConn) addTo(load [3]uint64) [3]uint64 {
+	switch {
+	case c.isTemplate() || c.isKept():
+	case c.state.name == "ESTABLISHED":
+		load[0]++
+	case c.state.name == "SYN_RECV":
+		load[1]++
+		load[2]++
+	default:
+		load[1]++
 	}
 	return load
 }

@@ -97,7 +97,7 @@ func (b *twinBucket) count(is func(*twinEntry) bool) (n int) {
 }
 
 func isTaken(*twinEntry) bool       { return true }
-func isUnsettled(e *twinEntry) bool { return e.conn.packets < twinSettles }
+func isUnsettled(e *twinEntry) bool { return !e.conn.settled }
 
 // roomier: the second bucket is better, for a flow whose home is crowded or has its share of unsettled flows.
 func (t *twinTable) roomier(second, home int) bool {
@@ -145,7 +145,13 @@ func (c *twinConn) sameClient(other *twinConn) bool {
 }
 
 // evict ends the connection whose place somebody needs.
-func (t *twin) evict(e *twinEntry) { t.end(e.conn) }
+func (t *twin) evict(e *twinEntry) {
+	t.fates.evicted++
+	if e.conn.isKept() {
+		t.fates.yielded++
+	}
+	t.end(e.conn)
+}
 
 // create gives a connection its places, the way back first, or says that there is no room.
 func (t *twin) create(c *twinConn) bool {
@@ -166,10 +172,23 @@ func (t *twin) create(c *twinConn) bool {
 	if c.isPair() {
 		t.conns[c.fromServer] = c
 	}
-	if s := c.server; s.want.Thresholds.Upper > 0 && t.total(s) >= uint64(s.want.Thresholds.Upper) {
-		s.full = s.want.Thresholds.Upper
-	}
+	c.seen = t.now
+	t.came(c.server)
 	return true
+}
+
+// came is when a connection counts for a server that did not before, and went the inverse: one that had as many as it may
+// takes new ones again when it has few.
+func (t *twin) came(s *twinServer) {
+	if upper := s.want.Thresholds.Upper; upper > 0 && t.total(s) >= uint64(upper) {
+		s.full = upper
+	}
+}
+
+func (t *twin) went(s *twinServer) {
+	if s.full > 0 && t.fallen(s) {
+		s.full = 0
+	}
 }
 
 // clear makes a way back free, if who has it is over.
@@ -183,8 +202,13 @@ func (t *twin) clear(back flow) bool {
 }
 
 // resize gives the table another shape. Where its connections lie there is up to the order in which they
-// moved; that matters to nobody while no bucket is full.
+// moved; that matters to nobody while no bucket is full. What is kept stays behind.
 func (t *twin) resize(buckets uint32, seed [10]uint32) {
+	for _, c := range t.conns {
+		if c.isKept() {
+			t.end(c)
+		}
+	}
 	t.table = newTwinTable(buckets, seed)
 	for key, c := range t.conns {
 		if key == c.fromServer {
@@ -219,7 +243,7 @@ func (t *twin) end(c *twinConn) {
 		delete(t.conns, c.fromServer)
 		t.table.give(c.back)
 	}
-	if s := c.server; s.full > 0 && t.fallen(s) {
-		s.full = 0
+	if !c.isKept() {
+		t.went(c.server)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/model"
@@ -94,8 +95,9 @@ const natPicks = 3
 // or fresh, then forward or answer (twin_forward_test.go), or tell the sender (twin_tell_test.go). A
 // server that was removed is that of twin_leave_test.go, what has no connection that of twin_hash_test.go.
 // Errors of ICMP and later fragments have roads of their own (twin_icmp_test.go,
-// twin_fragment_test.go), which end in forward or answer too. Time stands still in it: no connection
-// and no fragment expires, and tests have fewer fragments under way than there is room for.
+// twin_fragment_test.go), which end in forward or answer too. Its clock moves when a test says so, and
+// connections expire when it sweeps (twin_clock_test.go). No fragment expires, and tests have fewer of them
+// under way than there is room for.
 type twin struct {
 	interfaces map[way]model.InterfaceWant // VLAN devices by the tags of their frames
 	services   map[model.ServiceKey]*twinService
@@ -107,6 +109,8 @@ type twin struct {
 	fragments  map[fragmentKey]*twinFragment
 	table      *twinTable
 	versions   uint32
+	now        time.Duration
+	fates      fates
 }
 
 type twinService struct {
@@ -146,12 +150,15 @@ type twinConn struct {
 	forwarding model.Forwarding
 	client     twinHop
 	state      tcpState
-	packets    int        // of the client, until it is settled
+	packets    int        // of the client, up to twinSettles
+	settled    bool       // nobody's beginning takes its places
 	forth      *twinEntry // its places in the table
 	back       *twinEntry // NAT only
 	answered   bool       // by its server, which NAT sees
 	unborn     bool       // it is getting its places
 	persistent bool       // its service was so when it began
+	seen       time.Duration
+	dying      bool // a sweep saw that its time was over, and nothing was seen since
 }
 
 func (c *twinConn) isPair() bool { return c.forwarding == model.NAT }
@@ -241,11 +248,7 @@ func (t *twin) onward(p parsed, c *twinConn) outcome {
 		return p.ends(v)
 	}
 	c.client = p.hop()
-	before := c.packets
-	c.see(p, true)
-	if before < twinSettles && c.packets == twinSettles {
-		t.confirm(c)
-	}
+	t.see(p, c, true)
 	return t.forward(p, c)
 }
 
@@ -318,8 +321,8 @@ func (t *twin) schedule(p parsed, s *twinService) outcome {
 		}
 		c.persistent = s.isPersistent()
 		var template *twinConn
-		if isNew {
-			template = t.remember(p.flow, s, server)
+		if isNew && s.isPersistent() {
+			template = t.remember(s.templateOf(p.flow), server)
 		}
 		if c.forwarding == model.NAT && !t.clear(c.fromServer) {
 			t.unremember(template)
