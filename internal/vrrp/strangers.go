@@ -94,24 +94,40 @@ func (s *strangers) close() { unix.Close(s.fd) }
 
 // attend counts strangers wherever a virtual router is to run. Where that cannot be, the routers themselves say why.
 func (r *Runner) attend(wants []Want) {
-	ids, links := map[segment][]uint8{}, map[segment]int{}
-	for _, want := range wants {
-		if of := segmentOf(identityOf(want)); want.Link != 0 {
-			ids[of], links[of] = append(ids[of], want.ID), want.Link
-		}
-	}
+	links, ids := heardBy(wants)
 	for of, s := range r.strangers {
 		if links[of] != s.link {
 			s.close()
 			delete(r.strangers, of)
 		}
 	}
-	for of, own := range ids {
-		slices.Sort(own)
-		if err := r.attendTo(of, links[of], slices.Compact(own)); err != nil {
+	for of, link := range links {
+		if err := r.attendTo(of, link, ids[of]); err != nil {
 			r.log.Info("adverts of ids that nobody has here are not counted", "interface", of.link, "error", err)
 		}
 	}
+}
+
+// heardBy is where virtual routers have their own interface, and which ids they have there, of others too that have a
+// path by it: adverts by a path are of the same id.
+func heardBy(wants []Want) (links map[segment]int, ids map[segment][]uint8) {
+	links, ids = map[segment]int{}, map[segment][]uint8{}
+	for _, want := range wants {
+		own := identityOf(want)
+		if of := segmentOf(own); want.Link != 0 {
+			links[of] = want.Link
+			ids[of] = append(ids[of], want.ID)
+		}
+		for _, way := range want.Ways {
+			of := segment{way.Interface, own.is4}
+			ids[of] = append(ids[of], want.ID)
+		}
+	}
+	for of, some := range ids {
+		slices.Sort(some)
+		ids[of] = slices.Compact(some)
+	}
+	return links, ids
 }
 
 func (r *Runner) attendTo(of segment, link int, ids []uint8) error {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/weir-lb/weir/internal/model"
+	"github.com/weir-lb/weir/internal/vrrp"
 )
 
 // front6 is a virtual router of IPv6.
@@ -71,6 +72,30 @@ func TestCableBringsAdverts(t *testing.T) {
 	}
 	right.Run("ip link set eth1 down")
 	second.becomes(model.VRRPMaster, "front")
+}
+
+// TestAdvertsByAPathAreNoStrangers to a virtual router whose own interface that is: another one here has their id.
+func TestAdvertsByAPathAreNoStrangers(t *testing.T) {
+	t.Parallel()
+	left, right := newLAN(t)
+	left.cable(right)
+	first := left.direct(left.by(left.front(200), right), left.back(200))
+	second := right.direct(right.by(right.front(100), left), right.back(100))
+	first.becomes(model.VRRPMaster, "front", "back")
+	within(t, "adverts come by the link, and by the path", func() bool { return second.order("counts").Counts["front"].Received > 20 })
+	for name, counts := range second.order("counts").Counts {
+		if n := counts.Discarded[vrrp.ReasonID]; n > 0 || counts.Received == 0 {
+			t.Errorf("%s: %d came, and %d of ids that nobody is to have here", name, counts.Received, n)
+		}
+	}
+}
+
+// back is a virtual router of the cable.
+func (n namespace) back(priority uint8) model.VRRPWant {
+	r := n.front(priority)
+	r.Name, r.Interface, r.Link, r.ID = "back", "eth1", n.Index("eth1"), 52
+	r.Addresses, r.Source = prefixes("198.51.100.100/24"), n.onCable()
+	return r
 }
 
 // cable connects two namespaces by eth1.
