@@ -25,6 +25,7 @@ const (
 func hung(c *common) faults.Fault {
 	return faults.Fault{
 		Number: 5,
+		Long:   true,
 		Parts: []faults.Part{
 			{Name: takenOver, Unit: faults.Seconds, Bar: 0.35},
 			{Name: twoAnswers, Unit: "addresses"},

@@ -138,6 +138,7 @@ func isAlarm(problems []api.Problem) bool {
 func partition(c *common) faults.Fault {
 	return faults.Fault{
 		Number: 12,
+		Long:   true,
 		Parts: []faults.Part{
 			{Name: oneOwner, Unit: faults.Seconds, Bar: 1},
 			{Name: unsaid, Unit: "addresses"},

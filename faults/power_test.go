@@ -16,6 +16,7 @@ import (
 func powerLoss(c *common) faults.Fault {
 	return faults.Fault{
 		Number: 6,
+		Long:   true,
 		Parts: []faults.Part{
 			{Name: of(gap, 100*time.Millisecond), Unit: faults.Seconds, Bar: 0.35},
 			{Name: of(gap, 10*time.Millisecond), Unit: faults.Seconds, Bar: 0.1},
