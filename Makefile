@@ -133,7 +133,7 @@ clean:
 	rm -rf bin
 
 # faults injects what can go wrong, again and again, and keeps the worst figures. It fails when a bar is
-# missed. Some of them: make faults FAULTS=1,42; fewer runs than usual: RUNS=3. All those of a package have three hours:
+# missed that is not known to be out of reach. Some of them: make faults FAULTS=1,42; fewer runs than usual: RUNS=3. All those of a package have three hours:
 # a test that runs out of its time takes those behind it along.
 FAULT_PACKAGES := ./internal/dataplane ./internal/vrrp ./internal/connsync/... ./internal/health ./faults
 .PHONY: faults

@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -31,9 +32,9 @@ func handover(c *common) faults.Fault {
 	const bar = 0.05
 	parts := []faults.Part{{Name: failedNew, Unit: "connections"}, partOfCrowd()}
 	for _, advertise := range advertised {
-		for _, part := range []string{askedIn, spokenToAll} {
-			parts = append(parts, faults.Part{Name: of(part, advertise), Unit: faults.Seconds, Bar: bar})
-		}
+		parts = append(parts,
+			faults.Part{Name: of(askedIn, advertise), Unit: faults.Seconds, Bar: bar},
+			faults.Part{Name: of(spokenToAll, advertise), Unit: faults.Seconds, Bar: bar, Known: waited(advertise, bar)})
 	}
 	for _, advertise := range ended {
 		parts = append(parts, faults.Part{Name: of(stoppedIn, advertise), Unit: faults.Seconds, Bar: bar})
@@ -66,6 +67,15 @@ func handover(c *common) faults.Fault {
 			return suffers(t, turns...)
 		},
 	}
+}
+
+// waited is by how much directors that speak to all miss a bar: by their skew, where that alone is longer.
+func waited(advertise time.Duration, bar float64) faults.Miss {
+	skew := advertise.Seconds() * (256 - 200) / 256 // of the one with the lower priority
+	if skew <= bar {
+		return faults.Miss{}
+	}
+	return faults.Miss{Reach: skew + bar, Why: fmt.Sprintf("a backup that may not be the only one waits for its skew of %.2f s (RFC 9568 section 6.4.2)", skew)}
 }
 
 // handsOver has the master leave when both are in sync, and waits until it is back. With adverts each 10 ms a machine that

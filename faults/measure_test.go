@@ -4,8 +4,10 @@ package faults
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +52,71 @@ func TestWorstOfAllRunsIsKept(t *testing.T) {
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// beyondReach is an example of two bars that are known to be out of reach.
+func beyondReach() Fault {
+	f := example()
+	f.Parts[0].Known = Miss{Reach: 2, Why: "two are always lost"}
+	f.Parts[1].Known = Miss{Reach: 90, Why: "each tenth does not start"}
+	return f
+}
+
+// failures is a test that fails without being the test.
+type failures struct {
+	testing.TB
+	said []string
+}
+
+func (f *failures) Helper() {}
+
+func (f *failures) Logf(string, ...any) {}
+
+func (f *failures) Errorf(format string, args ...any) {
+	f.said = append(f.said, fmt.Sprintf(format, args...))
+}
+
+func TestKnownMissIsRecordedAsOneAndFailsOnlyBeyondWhatIsInReach(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		run    Measured
+		missed []string // parts that the file says are missed
+		known  []string // and those of them of which it says why
+		failed []string // what begins a failure
+	}{
+		{"as good as the bars", measured(0, 100, 0, ""), nil, nil, nil},
+		{"as is known", measured(2, 90, 0, ""), []string{"lost", "starts"}, []string{"lost", "starts"}, nil},
+		{"worse than is known", measured(3, 90, 0, ""), []string{"lost", "starts"}, []string{"starts"}, []string{"fault 1: lost: 3"}},
+		{"worse than is known, at least", measured(2, 89, 0, ""), []string{"lost", "starts"}, []string{"lost"}, []string{"fault 1: starts: 89"}},
+		{"another bar", measured(2, 100, 2, ""), []string{"lost", "back"}, []string{"lost"}, []string{"fault 1: back: 2"}},
+	} {
+		f, page := beyondReach(), &failures{}
+		var missed, known []string
+		for i, figure := range f.figures([]Measured{tt.run}) {
+			if !figure.Pass {
+				missed = append(missed, figure.Part)
+			}
+			if figure.Known != "" {
+				known = append(known, figure.Part)
+			}
+			judge(page, f.Parts[i], figure)
+		}
+		failed := slices.EqualFunc(page.said, tt.failed, strings.HasPrefix)
+		if !slices.Equal(missed, tt.missed) || !slices.Equal(known, tt.known) || !failed {
+			t.Errorf("%s: missed %v, known %v, said %q", tt.name, missed, known, page.said)
+		}
+	}
+}
+
+// TestKnownMissVoidsNoRun: a disturbed run would be one each time.
+func TestKnownMissVoidsNoRun(t *testing.T) {
+	for value, voids := range map[float64]int{2: 0, 3: 1} {
+		got := 0
+		runs := []Measured{measured(value, 90, 0, "eth0 rx +1"), measured(0, 100, 0, "")}
+		if _, err := beyondReach().repeat(inTurn(runs...), 1, Full, func(string, ...any) { got++ }); err != nil || got != voids {
+			t.Errorf("%g lost: %d void, want %d: %v", value, got, voids, err)
+		}
 	}
 }
 
