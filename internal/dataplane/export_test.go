@@ -3,6 +3,7 @@
 package dataplane
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -291,6 +292,9 @@ func (d *Dataplane) readClock() (uint32, error) {
 	_, err := d.sweeper.Sweep.Run(&ebpf.RunOptions{Context: &s, ContextOut: &s})
 	return s.Now, err
 }
+
+// RunSweeps is that part of Run.
+func (d *Dataplane) RunSweeps(ctx context.Context) error { return d.runSweeps(ctx) }
 
 // Round is the number of the round that the next Sweep is.
 func (d *Dataplane) Round() uint32 { return d.round() }

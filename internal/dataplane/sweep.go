@@ -22,6 +22,13 @@ const sweepEvery = 2 * time.Second
 // take four (`make bench`).
 const sliceBuckets = 256
 
+// tickBuckets are swept whenever the daemon wakes up for it, slice by slice: a large table has so many slices that to
+// wake up for each would cost more than to sweep it.
+const tickBuckets = 4 * sliceBuckets
+
+// No more can end in a run than it can write down.
+const _ = uint64(pathLimitMAX_FAREWELLS) - sliceBuckets*bucketEntries
+
 // sweeper is the program that sweeps, and where it writes down who has ended.
 type sweeper struct {
 	Sweep     *ebpf.Program `ebpf:"sweep"`
@@ -46,20 +53,28 @@ type Swept struct {
 // Sweep looks at every connection once and takes those away that expired.
 func (d *Dataplane) Sweep() (Swept, error) {
 	var round Swept
-	for first := uint32(0); first < d.table().buckets; first += sliceBuckets {
-		if err := d.sweepSlice(first, &round); err != nil {
-			return Swept{}, err
-		}
+	if err := d.sweepBuckets(0, d.table().buckets, &round); err != nil {
+		return Swept{}, err
 	}
 	return round, nil
 }
 
-// sweepSlice sweeps the buckets from first on, and adds to what the round has done.
-func (d *Dataplane) sweepSlice(first uint32, round *Swept) error {
-	buckets := d.table().buckets
-	s := pathSweep{
-		First: first, Buckets: min(sliceBuckets, buckets-first), Round: d.round(), Orphans: d.waiting.expire(time.Now()),
+// sweepBuckets sweeps so many buckets from first on, as far as there are any, and adds to what the round has done.
+func (d *Dataplane) sweepBuckets(first, n uint32, round *Swept) error {
+	orphans := d.waiting.expire(time.Now())
+	for end := min(first+n, d.table().buckets); first < end; first += sliceBuckets {
+		if err := d.sweepSlice(first, orphans, round); err != nil {
+			return err
+		}
+		orphans = 0
 	}
+	return nil
+}
+
+// sweepSlice is one run of the program, from the bucket first on. It counts the held fragments that were given up.
+func (d *Dataplane) sweepSlice(first, orphans uint32, round *Swept) error {
+	buckets := d.table().buckets
+	s := pathSweep{First: first, Buckets: min(sliceBuckets, buckets-first), Round: d.round(), Orphans: orphans}
 	hear := d.prepare(&s)
 	if _, err := d.sweeper.Sweep.Run(&ebpf.RunOptions{Context: &s, ContextOut: &s}); err != nil {
 		return fmt.Errorf("sweep: %w", err)
@@ -120,11 +135,11 @@ func (d *Dataplane) round() uint32 {
 
 // runSweeps spreads each round evenly over its time.
 func (d *Dataplane) runSweeps(ctx context.Context) error {
-	slices := (d.table().buckets + sliceBuckets - 1) / sliceBuckets
-	tick := time.NewTicker(sweepEvery / time.Duration(slices))
+	ticks := (d.table().buckets + tickBuckets - 1) / tickBuckets
+	tick := time.NewTicker(sweepEvery / time.Duration(ticks))
 	defer tick.Stop()
 	var round Swept
-	for next := uint32(0); ; next = (next + 1) % slices {
+	for next := uint32(0); ; next = (next + 1) % ticks {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -133,7 +148,7 @@ func (d *Dataplane) runSweeps(ctx context.Context) error {
 		if next == 0 {
 			round = Swept{}
 		}
-		if err := d.sweepSlice(next*sliceBuckets, &round); err != nil {
+		if err := d.sweepBuckets(next*tickBuckets, tickBuckets, &round); err != nil {
 			d.log.Error("connections are not expired", "err", err)
 		}
 	}

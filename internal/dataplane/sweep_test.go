@@ -3,8 +3,10 @@
 package dataplane_test
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -147,4 +149,31 @@ func TestOrphanedWayBackIsSwept(t *testing.T) {
 	b.sweep(dataplane.Swept{Seen: 1, Marked: 1})
 	b.sweep(dataplane.Swept{Seen: 1, Deleted: 1})
 	b.sweep(dataplane.Swept{})
+}
+
+// TestSweepsGoThroughTheWholeTable, which has more slices than the daemon wakes up for, in two seconds.
+func TestSweepsGoThroughTheWholeTable(t *testing.T) {
+	t.Parallel()
+	const size, round = 50000, 2 * time.Second
+	service := sweepService(model.DR)
+	b := sweepBed{newTestbed(t, size), t, model.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
+	b.serve(service)
+	for i := range uint16(500) {
+		b.send(t, packet.Build(nth(i).open()...))
+	}
+	b.age(time.Minute + time.Second)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- b.path.RunSweeps(ctx) }()
+		for _, want := range []uint64{500, 0} { // marked, and gone
+			time.Sleep(round)
+			synctest.Wait()
+			b.load([3]uint64{0, want, want})
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }
