@@ -39,7 +39,9 @@ func concurrentChanges() faults.Fault {
 		Parts: []faults.Part{
 			none(splitFlows, "flows"), none(miscounted, "counts"), none(tornRecords, "packets"), none(astray, "packets"),
 			{Name: busy, Unit: "%", Bar: 0.1, Timely: true}, // a thread may lose its CPU in the middle, which a driver's does not
-			{Name: edited, Unit: "edits/s", Bar: 100, AtLeast: true, Timely: true}, none(contradicting, "findings"),
+			{Name: edited, Unit: "edits/s", Bar: 1000, AtLeast: true, Timely: true, Known: faults.Miss{Reach: 100,
+				Why: "where both of two CPUs send, little time is left to the one that edits"}},
+			none(contradicting, "findings"),
 		},
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			needTwoCPUs(t)
