@@ -49,7 +49,8 @@ PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/daemo
 	./internal/program ./internal/reconcile ./internal/report ./internal/sched ./internal/server ./internal/suggest ./internal/trust
 # The rings that load programs and make namespaces. They run in this order, two at a time: those that take longest first.
 ROOT := ./stories ./internal/dataplane ./cmd/... ./internal/doctor ./internal/vrrp ./internal/bfd ./internal/connsync/... ./internal/address ./internal/lab ./internal/realserver ./packaging ./parity
-# Those that judge what clients see: beside other work they would judge that.
+# Those that judge what clients see: beside other work they would judge that. Of one package two tests at a time, however
+# many CPUs there are: with more, each would be beside as much work.
 ALONE := ./faults ./bench
 
 .PHONY: test-unit
@@ -59,7 +60,7 @@ test-unit:
 .PHONY: test-root
 test-root: build
 	$(GO) test -count=1 -p 2 -timeout 15m $(ROOT)
-	$(GO) test -count=1 -p 1 -timeout 15m $(ALONE)
+	$(GO) test -count=1 -p 1 -parallel 2 -timeout 15m $(ALONE)
 
 # test-vm proves the oldest kernel that weir supports: the program ring, the demo, a start with few
 # capabilities, VLAN devices and SCTP, a clock that is set under two directors, that a director of LVS and weir take over each other's connections, and that weir
