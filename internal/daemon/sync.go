@@ -168,17 +168,22 @@ type handover struct {
 		Serve(connsync.Role)
 		Flush(ctx context.Context, within time.Duration) error
 	}
-	log    *slog.Logger
-	use    func(ipvs.Marks)          // directors of LVS are told of what is served, too
-	served map[model.ServiceKey]bool // by the path, as far as is known
-	role   connsync.Role             // that peers were told
+	log     *slog.Logger
+	use     func(ipvs.Marks)          // directors of LVS are told of what is served, too
+	served  map[model.ServiceKey]bool // by the path, as far as is known
+	routers map[string]bool           // whose services that are
+	role    connsync.Role             // that peers were told
 }
 
 const (
-	// flushWithin bounds how long peers are waited for: a director whose peer has just died hears no answer. One that
-	// lives answers at once, but for a busy machine, where a fifth of a second may be nothing; and what it has not got is
-	// lost for good. The path serves on meanwhile, and nobody takes over: the rest of that second is for letting go.
+	// flushWithin bounds how long peers are waited for, from when the virtual router was master last: a director whose
+	// peer has just died hears no answer. One that lives answers at once, but for a busy machine, where a fifth of a second
+	// may be nothing; and what it has not got is lost for good. The path serves on meanwhile, and nobody takes over: the
+	// rest of that second is for letting go.
 	flushWithin = vrrp.ReleaseWithin * 3 / 4
+	// flushAtLeast is for peers that answer at once, when that time is over already: another virtual router has left just
+	// before, and its peers were waited for, or the host is so busy, or the path is tried again.
+	flushAtLeast = 50 * time.Millisecond
 	// flushEnds bounds that and the walks over the table before it, each of some 50 ms for a million connections.
 	flushEnds = 2 * time.Second
 )
@@ -186,7 +191,7 @@ const (
 func (h *handover) Apply(ctx context.Context, want model.DataplaneWant) error {
 	role := roleOf(want.Services)
 	if h.leaves(want.Services) {
-		h.flush(ctx)
+		h.flush(ctx, h.remains(want, time.Now()))
 	}
 	if role != connsync.RoleNone { // peers take in what the master before has told, as soon as they can; nobody waits for it
 		h.serve(role)
@@ -194,7 +199,7 @@ func (h *handover) Apply(ctx context.Context, want model.DataplaneWant) error {
 	h.use(marksOf(want.Services))
 	err := h.path.Apply(ctx, want)
 	if err == nil { // else what was served may be served still, and what changes there is told
-		h.remember(want.Services)
+		h.remember(want)
 		h.serve(role)
 	}
 	return err
@@ -205,9 +210,20 @@ func (h *handover) leaves(services []model.ServiceWant) bool {
 	return slices.ContainsFunc(services, func(s model.ServiceWant) bool { return h.served[s.Key] && !s.Serving })
 }
 
-func (h *handover) remember(services []model.ServiceWant) {
-	h.served = map[model.ServiceKey]bool{}
-	for _, s := range services {
+// remains is how long peers may be waited for: as the virtual router allows that has left first.
+func (h *handover) remains(want model.DataplaneWant, now time.Time) time.Duration {
+	left := now
+	for name := range h.routers {
+		if at, ceased := want.Ceased[name]; ceased && !want.Routers[name] && at.Before(left) {
+			left = at
+		}
+	}
+	return max(flushWithin-now.Sub(left), flushAtLeast)
+}
+
+func (h *handover) remember(want model.DataplaneWant) {
+	h.served, h.routers = map[model.ServiceKey]bool{}, want.Routers
+	for _, s := range want.Services {
 		h.served[s.Key] = s.Serving
 	}
 }
@@ -220,10 +236,10 @@ func (h *handover) serve(role connsync.Role) {
 	}
 }
 
-func (h *handover) flush(ctx context.Context) {
+func (h *handover) flush(ctx context.Context, within time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, flushEnds)
 	defer cancel()
-	if err := h.peers.Flush(ctx, flushWithin); err != nil {
+	if err := h.peers.Flush(ctx, within); err != nil {
 		h.log.Warn("services are left to another director that may not know all of their connections", "err", err)
 	}
 }

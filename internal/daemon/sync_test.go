@@ -131,6 +131,67 @@ func TestABusyPeerIsWaitedFor(t *testing.T) {
 	}
 }
 
+// leaving are two services, each of a virtual router: those that have left were master last at these times, by name.
+func leaving(ceased map[string]time.Time) model.DataplaneWant {
+	want := served(ceased["a"].IsZero(), ceased["b"].IsZero())
+	want.Ceased, want.Routers = ceased, map[string]bool{}
+	for _, name := range []string{"a", "b"} {
+		if ceased[name].IsZero() {
+			want.Routers[name] = true
+		}
+	}
+	return want
+}
+
+// TestPeersAreWaitedForOnceForAllThatLeave: while they are waited for another virtual router may leave, or what was
+// wanted may fail and be tried again, and each gives up its services a second after it was master.
+func TestPeersAreWaitedForOnceForAllThatLeave(t *testing.T) {
+	const silent = slow(time.Hour)
+	for _, of := range []struct {
+		what   string
+		peer   slow
+		later  time.Duration // how much later than the first one the second one leaves
+		failed error         // of the path, for the first one, for whom it is tried again
+		knows  bool
+	}{
+		{"both at once, and the peer has died", silent, time.Millisecond, nil, false},
+		{"in the midst of it", silent, 400 * time.Millisecond, nil, false},
+		{"when the first one has just left", silent, 751 * time.Millisecond, nil, false},
+		{"both at once, and the path is busy", silent, time.Millisecond, errors.New("busy"), false},
+		{"apart, and the peer is busy", slow(700 * time.Millisecond), 800 * time.Millisecond, nil, true},
+		{"the peer lives, and the path is busy", slow(5 * time.Millisecond), 800 * time.Millisecond, errors.New("busy"), true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var said strings.Builder
+			w := &witness{}
+			h := &handover{path: w, peers: of.peer, use: func(ipvs.Marks) {}, log: slog.New(slog.NewTextHandler(&said, nil))}
+			apply := func(ceased map[string]time.Time, last string) {
+				time.Sleep(time.Until(ceased[last])) // or the one before takes longer
+				if err := h.Apply(t.Context(), leaving(ceased)); !errors.Is(err, w.failed) {
+					t.Fatal(err)
+				}
+				if late := time.Since(ceased[last]); last != "" && late >= vrrp.ReleaseWithin {
+					t.Errorf("%s: services of %s are here until %s after it was master", of.what, last, late)
+				}
+			}
+			apply(nil, "")
+			first := time.Now()
+			second := first.Add(of.later)
+			w.failed = of.failed
+			apply(map[string]time.Time{"a": first}, "a")
+			if w.failed != nil {
+				time.Sleep(100 * time.Millisecond) // as the loop does
+				w.failed = nil
+				apply(map[string]time.Time{"a": first}, "a")
+			}
+			apply(map[string]time.Time{"a": first, "b": second}, "b")
+			if lost := strings.Contains(said.String(), "may not know all of their connections"); lost == of.knows {
+				t.Errorf("%s: got %q", of.what, &said)
+			}
+		})
+	}
+}
+
 func writeKey(t *testing.T, file string, first byte) {
 	t.Helper()
 	key := make([]byte, 32)

@@ -62,9 +62,10 @@ type DataplaneWant struct {
 	Revision   uint64
 	Interfaces []InterfaceWant
 	Services   []ServiceWant
-	Routers    map[string]bool // the virtual routers whose services are served here
-	Leased     map[Addr]string // addresses of virtual routers, and whose: nobody is told where they are unless that is master
-	Own        []Addr          // the host's addresses, which services of any destination leave alone; empty: there are none
+	Routers    map[string]bool      // the virtual routers whose services are served here
+	Ceased     map[string]time.Time // until when others were master here, which may wait for their services to end
+	Leased     map[Addr]string      // addresses of virtual routers, and whose: nobody is told where they are unless that is master
+	Own        []Addr               // the host's addresses, which services of any destination leave alone; empty: there are none
 	Detours    []DetourWant
 }
 

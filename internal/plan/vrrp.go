@@ -207,6 +207,18 @@ func lingering(ceased map[string]time.Time, now time.Time) (out map[string]bool,
 	return out, next
 }
 
+// ceased is of those only whose services are not served here: the others have not left them yet, and the path has nothing
+// to do for their turn alone.
+func ceased(all map[string]time.Time, balancing map[string]bool) map[string]time.Time {
+	out := map[string]time.Time{}
+	for name, at := range all {
+		if !balancing[name] {
+			out[name] = at
+		}
+	}
+	return out
+}
+
 // retire leaves to the kernel what another director balances: services with an address of a virtual router that is
 // not served here. All else is as the master has it, so that nothing is to be done but this when it becomes one.
 //

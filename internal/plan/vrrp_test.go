@@ -99,8 +99,12 @@ func TestServicesAreThereWhereverTheAddressIs(t *testing.T) {
 		{"backup a moment ago", model.VRRPBackup, yes, yes, false, true},
 		{"the address is gone", model.VRRPBackup, yes, nil, false, false},
 	} {
-		seen := model.Seen{Network: network("198.51.100.11"), VRRP: inState("VI_1", c.state), Balanced: c.balanced, Held: c.held}
+		last := time.Unix(1000, 0)
+		seen := model.Seen{Network: network("198.51.100.11"), VRRP: inState("VI_1", c.state), Balanced: c.balanced, Held: c.held, Ceased: map[string]time.Time{"VI_1": last}}
 		want, _ := plan.Make(s, seen, time.Time{})
+		if at, told := want.Dataplane.Ceased["VI_1"]; told == c.serves || told && at != last {
+			t.Errorf("%s: of when it was master last the path knows %v", c.name, at)
+		}
 		if holds, serves := want.Address.Routers["VI_1"], want.Dataplane.Services[0].Serving; holds != c.holds || serves != c.serves {
 			t.Errorf("%s: it holds the address: %t, serves: %t", c.name, holds, serves)
 		}
