@@ -48,7 +48,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			Interfaces: interfaces,
 			Services:   services(all, pools),
 			Routers:    balancing,
-			Ceased:     ceased(seen.Ceased, balancing),
+			Ceased:     ceased(seen, balancing),
 			Own:        own(spec, network),
 			Leased:     leased,
 			Detours:    detours,

@@ -208,11 +208,11 @@ func lingering(ceased map[string]time.Time, now time.Time) (out map[string]bool,
 }
 
 // ceased is of those only whose services are not served here: the others have not left them yet, and the path has nothing
-// to do for their turn alone.
-func ceased(all map[string]time.Time, balancing map[string]bool) map[string]time.Time {
+// to do for their turn alone. Who is master, and is without its interface since a moment ago, has not ceased since then.
+func ceased(seen model.Seen, balancing map[string]bool) map[string]time.Time {
 	out := map[string]time.Time{}
-	for name, at := range all {
-		if !balancing[name] {
+	for name, at := range seen.Ceased {
+		if !balancing[name] && seen.VRRP[name].State != model.VRRPMaster {
 			out[name] = at
 		}
 	}

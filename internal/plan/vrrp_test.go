@@ -86,7 +86,13 @@ func TestOnlyTheMasterHoldsAndServes(t *testing.T) {
 func TestServicesAreThereWhereverTheAddressIs(t *testing.T) {
 	s := spec("192.0.2.10", server("198.51.100.11", model.DR))
 	s.VirtualRouters = []model.VirtualRouter{virtualRouter("VI_1", "192.0.2.10/24")}
-	yes := map[string]bool{"VI_1": true}
+	yes, last := map[string]bool{"VI_1": true}, time.Unix(1000, 0)
+	down := network("198.51.100.11")
+	down.Links = nil
+	lost, _ := plan.Make(s, model.Seen{Network: down, VRRP: inState("VI_1", model.VRRPMaster), Ceased: map[string]time.Time{"VI_1": last}}, time.Time{})
+	if lost.Dataplane.Services[0].Serving || len(lost.Dataplane.Ceased) > 0 {
+		t.Errorf("a master without its interface: serving %t, and it was master last at %v", lost.Dataplane.Services[0].Serving, lost.Dataplane.Ceased)
+	}
 	for _, c := range []struct {
 		name           string
 		state          model.VRRPState
@@ -99,10 +105,9 @@ func TestServicesAreThereWhereverTheAddressIs(t *testing.T) {
 		{"backup a moment ago", model.VRRPBackup, yes, yes, false, true},
 		{"the address is gone", model.VRRPBackup, yes, nil, false, false},
 	} {
-		last := time.Unix(1000, 0)
 		seen := model.Seen{Network: network("198.51.100.11"), VRRP: inState("VI_1", c.state), Balanced: c.balanced, Held: c.held, Ceased: map[string]time.Time{"VI_1": last}}
 		want, _ := plan.Make(s, seen, time.Time{})
-		if at, told := want.Dataplane.Ceased["VI_1"]; told == c.serves || told && at != last {
+		if at, told := want.Dataplane.Ceased["VI_1"]; told != (c.state == model.VRRPBackup && !c.serves) || told && at != last {
 			t.Errorf("%s: of when it was master last the path knows %v", c.name, at)
 		}
 		if holds, serves := want.Address.Routers["VI_1"], want.Dataplane.Services[0].Serving; holds != c.holds || serves != c.serves {
