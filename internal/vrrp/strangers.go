@@ -18,11 +18,11 @@ import (
 // that found room and those that did not.
 type strangers struct {
 	fd    int
-	link  int // index of the interface
-	ids   []uint8
-	found uint64 // room
-	lost  uint32 // for want of it, by the kernel's count, which begins anew after the last number
-	total uint64 // of those
+	link  int     // index of the interface
+	ids   []uint8 // of virtual routers here
+	found uint64  // room
+	lost  uint32  // for want of it, by the kernel's count, which begins anew after the last number
+	total uint64  // of those
 }
 
 // segment is where adverts of one family are heard.
@@ -43,7 +43,7 @@ func openStrangers(of segment, link int, ids []uint8) (*strangers, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &strangers{fd: fd, link: link, ids: ids}
+	s := &strangers{fd: fd, link: link}
 	err = errors.Join(
 		s.expect(of, ids),
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 0),
@@ -58,10 +58,13 @@ func openStrangers(of segment, link int, ids []uint8) (*strangers, error) {
 	return s, nil
 }
 
-// expect says of which ids there are virtual routers here.
+// expect says of which ids there are virtual routers here. What the kernel has not taken is tried again with the next wants.
 func (s *strangers) expect(of segment, ids []uint8) error {
+	if err := attach(s.fd, of.family().head().takesOthers(ids)); err != nil {
+		return err
+	}
 	s.ids = ids
-	return attach(s.fd, of.family().head().takesOthers(ids))
+	return nil
 }
 
 // count is how many there were.
