@@ -38,7 +38,8 @@ type Runner struct {
 	resumed map[string]bool    // that go on where an earlier daemon was cut off
 	leased  Leased
 
-	strangers map[segment]*strangers // where there are routers that are wanted
+	strangers  map[segment]*strangers // where there are routers that are wanted
+	unattended map[segment]string     // why there are none, as was said
 }
 
 // Resume lets a virtual router begin as master, which an earlier daemon was a moment ago: its lease holds, so nobody

@@ -104,11 +104,17 @@ func (r *Runner) attend(wants []Want) {
 			delete(r.strangers, of)
 		}
 	}
+	faults := map[segment]string{}
 	for of, link := range links {
-		if err := r.attendTo(of, link, ids[of]); err != nil {
+		err := r.attendTo(of, link, ids[of])
+		if err == nil {
+			continue
+		}
+		if faults[of] = err.Error(); faults[of] != r.unattended[of] {
 			r.log.Info("adverts of ids that nobody has here are not counted", "interface", of.link, "error", err)
 		}
 	}
+	r.unattended = faults
 }
 
 // heardBy is where virtual routers have their own interface, and which ids they have there, of others too that have a
