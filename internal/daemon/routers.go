@@ -216,7 +216,7 @@ func (d *daemon) resign(ctx context.Context) (before *state, some bool) {
 			if seen.State == model.VRRPMaster {
 				s.VRRP[name] = model.VRRPSeen{State: model.VRRPInit, Since: time.Now(), Why: "weir stops"}
 				s.Ceased = ceased(s.Ceased, name, seen, s.VRRP[name])
-				d.turns = append(d.turns, model.VRRPTurn{Name: name, Priority: priorityOf(d.spec, name), Seen: s.VRRP[name], Over: true})
+				d.turns = append(d.turns, model.VRRPTurn{Name: name, Priority: d.priorityOf(name), Seen: s.VRRP[name], Over: true})
 			}
 		}
 		before = d.state.Load()
@@ -279,11 +279,14 @@ func ceased(before map[string]time.Time, name string, was, is model.VRRPSeen) ma
 	return out
 }
 
-// priorityOf is the one that is written.
-func priorityOf(spec model.Spec, router string) uint8 {
-	for _, r := range spec.VirtualRouters {
-		if r.Name == router {
-			return r.Priority
+// priorityOf is what the latest plan has left of the one that is written; 0: that knows of no such virtual router, so
+// nobody was told of it.
+func (d *daemon) priorityOf(router string) uint8 {
+	if s := d.state.Load(); s != nil {
+		for _, want := range s.desired.VRRP {
+			if want.Name == router {
+				return want.Priority
+			}
 		}
 	}
 	return 0

@@ -317,6 +317,33 @@ func TestAStopBeforeTheyHaveBegunLeavesNoAddress(t *testing.T) {
 	}
 }
 
+// TestAStopBeforeTheyHaveBegunTellsWhatIsLeftOfThePriority, as each other turn does.
+func TestAStopBeforeTheyHaveBegunTellsWhatIsLeftOfThePriority(t *testing.T) {
+	const tracking = "vrrp: [{name: front, interface: eth0, id: 51, addresses: [192.0.2.10/24], track: [{route: 0.0.0.0/0, weight: -30}]}]\n" + web
+	play(t, tracking, func(s *stage) {
+		s.see(mac, "192.0.2.11")
+		network := s.state.Load().seen.Network
+		network.Tracked = map[model.TrackRoute]bool{s.spec.TrackedRoutes()[0]: false}
+		s.networkSeen(network)
+		var err error
+		s.tellNow(func(seen *model.Seen) {
+			err = recall(seen, s.spec, leases{"192.0.2.10": true}, nil, time.Now())
+		})
+		synctest.Wait()
+		s.vrrp = vrrp.NewRunner(nil, s.log) // nothing is to begin
+		ctx, stop := context.WithCancel(s.t.Context())
+		stop()
+		err = errors.Join(err, s.runRouters(ctx))
+		var told []string
+		for _, e := range s.state.Load().past {
+			told = append(told, fmt.Sprint(e.Kind, " ", e.Priority))
+		}
+		if diff := cmp.Diff([]string{"vrrp_master 70", "vrrp_stop 70"}, told); diff != "" || err != nil {
+			t.Errorf("%s%v", diff, err)
+		}
+	})
+}
+
 // TestAStopWaitsForNothingThatIsNotThere, although no plan was made yet.
 func TestAStopWaitsForNothingThatIsNotThere(t *testing.T) {
 	play(t, web, func(s *stage) {
