@@ -42,7 +42,7 @@ const (
 	VRRPToMaster EventKind = "vrrp_master" // this director has the addresses of a virtual router now
 	VRRPToBackup EventKind = "vrrp_backup" // another one has them, or will
 	VRRPToFault  EventKind = "vrrp_fault"  // this one cannot take part
-	VRRPToStop   EventKind = "vrrp_stop"   // this one takes no part any more: weir stops, or the virtual router is not configured any more
+	VRRPToStop   EventKind = "vrrp_stop"   // this one takes no part any more: weir stops, the virtual router is not configured any more, or another one by its interface, id, version or family
 
 	ConflictBegin EventKind = "vrrp_conflict_begin" // somebody on the link advertises what cannot be right
 	ConflictEnd   EventKind = "vrrp_conflict_end"

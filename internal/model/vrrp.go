@@ -221,7 +221,7 @@ type VRRPTurn struct {
 	Name     string
 	Priority uint8 // of this director in it, then
 	Seen     VRRPSeen
-	Over     bool // it has ended: weir stops, or it is not configured any more
+	Over     bool // it has ended: weir stops, or it is not configured any more, or as another one
 }
 
 // VRRPWant is a virtual router as it shall run. Its Source is chosen, unless there is a fault, and its Priority is what
