@@ -47,6 +47,7 @@ func playSet(t *testing.T) (wrong int) {
 				t.Fatalf("the clock was not set by %s", by)
 			}
 			if got := next(due, pace, now).Sub(now); got != want || got < 0 || got > pace {
+				t.Logf("set by %s, %s after it was due: the next one in %s, want %s", by, took, got, want)
 				wrong++
 			}
 		}
