@@ -49,10 +49,6 @@ func (p *pair) hangs(ctx context.Context, m *faults.Measured) error {
 	if err != nil {
 		return err
 	}
-	told, err := p.tells(ctx, r)
-	if err != nil {
-		return err
-	}
 	seen, err := p.knocked(ctx, func(ctx context.Context) error {
 		if err := r.master.Signal(syscall.SIGSTOP); err != nil {
 			return err
@@ -65,19 +61,26 @@ func (p *pair) hangs(ctx context.Context, m *faults.Measured) error {
 		if err := p.askAround(m); err != nil {
 			return err
 		}
+		told := map[roles]int{}
+		for _, may := range []roles{r, {master: r.backup, backup: r.master}} { // who gives way is a matter of priority
+			if told[may], err = p.tells(ctx, may); err != nil {
+				return err
+			}
+		}
 		if err := r.master.Signal(syscall.SIGCONT); err != nil {
 			return err
 		}
 		began := time.Now()
-		if _, err := p.agreed(ctx); err != nil {
+		left, err := p.agreed(ctx)
+		if err != nil {
 			return err
 		}
 		note(m, oneOwner, time.Since(began).Seconds(), "")
-		ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("two were masters, and neither tells of it"))
+		ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("two were masters, and the one that gave way does not tell of it"))
 		defer cancel()
 		err = every(ctx, 2*time.Millisecond, func() (bool, error) {
-			now, err := p.tells(ctx, r)
-			return now > told, err
+			now, err := p.tells(ctx, left)
+			return now > told[left], err
 		})
 		note(m, reportedIn, time.Since(began).Seconds(), "")
 		return err
@@ -87,14 +90,9 @@ func (p *pair) hangs(ctx context.Context, m *faults.Measured) error {
 	return err
 }
 
-// tells is how often either has told of a change, or of a conflict, for which the other one is the reason.
+// tells is how often the backup has told of a change, or of a conflict, for which the master is the reason.
 func (p *pair) tells(ctx context.Context, r roles) (int, error) {
-	other, err := p.reasons(ctx, r.backup, r.master.Address.IPv4)
-	if err != nil {
-		return 0, err
-	}
-	own, err := p.reasons(ctx, r.master, r.backup.Address.IPv4)
-	return other + own, err
+	return p.reasons(ctx, r.backup, r.master.Address.IPv4)
 }
 
 // isWatched is that nobody lets it go on: systemd, whose part the lab plays, ends it and starts it again.

@@ -153,17 +153,6 @@ func (d *Dataplane) HalfOpenBeyond() (beyond int64, err error) {
 	return beyond, err
 }
 
-// StrayHalfOpen is how many services that are not there count half-open connections.
-func (d *Dataplane) StrayHalfOpen() (stray int, err error) {
-	counts, err := readArray[int64](d.path.HalfOpen)
-	for id, n := range counts {
-		if n != 0 && !d.tables.serviceIDs.taken[uint32(id)] {
-			stray++
-		}
-	}
-	return stray, err
-}
-
 // CountLate counts half-open connections of a server of the service that is no more, as a CPU does that
 // had found it before it went.
 func (d *Dataplane) CountLate(key model.ServiceKey, n int64) error {
