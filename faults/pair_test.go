@@ -142,15 +142,33 @@ func (p *pair) becomes(ctx context.Context, d *lab.Director, state string) (time
 func (p *pair) mastered(ctx context.Context) (map[string]int, error) {
 	times := map[string]int{}
 	for _, d := range p.lab.Directors {
-		routers, err := p.daemons[d].VirtualRouters(ctx)
+		of, err := p.masteredBy(ctx, d)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range routers {
-			times[r.Name] += int(r.Mastered)
+		for name, n := range of {
+			times[name] += n
 		}
 	}
 	return times, nil
+}
+
+// masteredBy is that of one of them.
+func (p *pair) masteredBy(ctx context.Context, d *lab.Director) (map[string]int, error) {
+	routers, err := p.daemons[d].VirtualRouters(ctx)
+	times := map[string]int{}
+	for _, r := range routers {
+		times[r.Name] = int(r.Mastered)
+	}
+	return times, err
+}
+
+// most is how often a director became master between two counts, of the virtual router of which it did so most often.
+func most(before, after map[string]int) (times int) {
+	for name, n := range after {
+		times = max(times, n-before[name])
+	}
+	return times
 }
 
 // counted lets something happen, and says how often a director became master of one of the virtual routers meanwhile.
@@ -164,10 +182,7 @@ func (p *pair) counted(ctx context.Context, happen func() error) (times int, err
 		return 0, err
 	}
 	after, err := p.mastered(ctx)
-	for name, n := range after {
-		times = max(times, n-before[name])
-	}
-	return times, err
+	return most(before, after), err
 }
 
 // aside is how long clients knock before something happens, and behind it.

@@ -110,11 +110,12 @@ func (s *sharing) loses(ctx context.Context, r roles, m *faults.Measured, part s
 
 // losesThen lets something happen when the other one is master, before all speak.
 func (s *sharing) losesThen(ctx context.Context, r roles, m *faults.Measured, part string, happen func() error) error {
-	before := s.takenOver(ctx, r.backup)
-	if s.roles(ctx) != r {
-		before = -1
+	before, err := s.masteredBy(ctx, r.backup)
+	if err != nil {
+		return err
 	}
-	err := inOrder(
+	settled := s.roles(ctx) == r
+	err = inOrder(
 		func() error { return s.lab.Unplug(&r.master.Node) },
 		func() error { return r.master.Signal(syscall.SIGSTOP) },
 		s.hear,
@@ -132,8 +133,12 @@ func (s *sharing) losesThen(ctx context.Context, r roles, m *faults.Measured, pa
 	if err != nil {
 		return err
 	}
+	after, err := s.masteredBy(ctx, r.backup)
+	if err != nil {
+		return err
+	}
 	said := ""
-	if n := s.takenOver(ctx, r.backup) - before; before < 0 || n != 1 {
+	if !settled || most(before, after) != 1 {
 		said = "the machine let the directors take over by themselves" // what the one knows that was not cut off says nothing
 	}
 	note(m, part, float64(outcome.Lost), said)
@@ -143,23 +148,6 @@ func (s *sharing) losesThen(ctx context.Context, r roles, m *faults.Measured, pa
 	}
 	_, err = s.inSync(ctx)
 	return err
-}
-
-// takenOver is how often a director has become master of one virtual router; -1: it does not say so.
-func (s *sharing) takenOver(ctx context.Context, d *lab.Director) int {
-	events, err := s.daemons[d].Events(ctx)
-	if err != nil {
-		return -1
-	}
-	times := map[string]int{}
-	most := 0
-	for _, e := range events {
-		if e.Kind == "vrrp_master" {
-			times[e.Router]++
-			most = max(most, times[e.Router])
-		}
-	}
-	return most
 }
 
 // loseSync has the switches lose so much of a hundred of what the directors tell each other of connections, until hear.
