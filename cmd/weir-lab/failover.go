@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,11 +42,35 @@ func scenes() []scene {
 // events are all of them, in their order.
 func events() []event { return []event{planned, killed, cutOff, returned, linkFlap, oneWay} }
 
+// eventNames are those by which a person asks for events, in their order.
+func eventNames() []string {
+	var names []string
+	for _, e := range events() {
+		names = append(names, e.name)
+	}
+	return names
+}
+
+// methodNames are the methods by which two directors of a demo can forward.
+func methodNames() []string {
+	var names []string
+	for _, f := range lab.LAN.Forwardings() {
+		names = append(names, string(f))
+	}
+	return names
+}
+
+// either says words for people, the last two with an or between them.
+func either(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
 // scenesOf are all events by a method, or those that are named; "" and none: what is shown to everybody.
 func scenesOf(method string, names []string) ([]scene, error) {
 	switch {
-	case method != "" && !slices.Contains([]lab.Forwarding{lab.NAT, lab.TUN, lab.DR}, lab.Forwarding(method)):
-		return nil, usageError{fmt.Errorf("no forwarding %q: it is nat, tun or dr", method)}
+	case method != "" && !slices.Contains(methodNames(), method):
+		return nil, usageError{fmt.Errorf("no forwarding %q: it is %s", method, either(methodNames()))}
 	case method == "" && len(names) == 0:
 		return scenes(), nil
 	case method == "":
@@ -57,13 +82,12 @@ func scenesOf(method string, names []string) ([]scene, error) {
 
 // eventsOf are those of these names, in their order; no names: all.
 func eventsOf(names []string) (chosen []event, err error) {
-	all := events()
 	for _, name := range names {
-		if !slices.ContainsFunc(all, func(e event) bool { return e.name == name }) {
-			return nil, usageError{fmt.Errorf("no event %q: docs/lab.md has them", name)}
+		if !slices.Contains(eventNames(), name) {
+			return nil, usageError{fmt.Errorf("no event %q: it is %s", name, either(eventNames()))}
 		}
 	}
-	for _, e := range all {
+	for _, e := range events() {
 		if len(names) == 0 || slices.Contains(names, e.name) {
 			chosen = append(chosen, e)
 		}
@@ -87,8 +111,8 @@ func failoverCommand() *cobra.Command {
 		Short: "Let one of two directors leave, fail and return under load, and tell what it costs",
 	}, func(ctx context.Context) outcome { return d.run(ctx) })
 	c.Flags().IntVar(&d.connections, "connections", residents, "`NUMBER` of connections that stay, in each family")
-	c.Flags().StringVar(&method, "forwarding", "", "show all events by this `METHOD`: nat, tun or dr (default: by dr, and cut-off by all)")
-	c.Flags().StringSliceVar(&names, "event", nil, "show this `EVENT` alone, or these: planned, killed, cut-off, returned, link-flap, one-way")
+	c.Flags().StringVar(&method, "forwarding", "", "show all events by this `METHOD`: "+either(methodNames())+" (default: by dr, and cut-off by all)")
+	c.Flags().StringSliceVar(&names, "event", nil, "show this `EVENT` alone, or these: "+strings.Join(eventNames(), ", "))
 	c.PreRunE = func(*cobra.Command, []string) (err error) {
 		if d.connections < 1 {
 			return usageError{fmt.Errorf("%d connections: at least one", d.connections)}

@@ -51,7 +51,7 @@ func TestEventsAreChosen(t *testing.T) {
 		{"nat", "one-way returned cut-off", "nat cut-off returned one-way"},
 		{"nat", "returned", "what is cut off has to return"},
 		{"nat", "cut-off one-way", "what is cut off has to return"},
-		{"nat", "power", `no event "power"`},
+		{"nat", "power", `no event "power": it is planned, killed, cut-off, returned, link-flap or one-way`},
 		{"fullnat", "", `no forwarding "fullnat"`},
 	}
 	for _, test := range tests {
@@ -133,7 +133,7 @@ link-flap  nat     ipv6    0.31 s         1000     3       260       1  cable ou
 
 func TestFailoverOfNobodyIsAUsageError(t *testing.T) {
 	for want, args := range map[string][]string{
-		`no forwarding "masq": it is nat, tun or dr`: {"--forwarding", "masq"},
+		`no forwarding "masq": it is dr, nat or tun`: {"--forwarding", "masq"},
 		"0 connections: at least one":                {"--connections", "0"},
 	} {
 		stdout, stderr, code := weirLab(t, append([]string{"demo", "failover"}, args...)...)
