@@ -538,32 +538,6 @@ func PinnedMaps(dir string) (map[string]string, error) {
 	return out, nil
 }
 
-// PinnedMemory is what the maps that are pinned take of the kernel's memory, in bytes.
-func PinnedMemory(dir string) (sum int, err error) {
-	all, err := filepath.Glob(filepath.Join(pins{dir}.maps(), "*"))
-	if err != nil || len(all) == 0 {
-		return 0, fmt.Errorf("%s: no maps are pinned: %w", dir, err)
-	}
-	for _, pin := range all {
-		m, err := ebpf.LoadPinnedMap(pin, &ebpf.LoadPinOptions{ReadOnly: true})
-		if err != nil {
-			return 0, err
-		}
-		info, err := m.Info()
-		empty := m.Type() == ebpf.LPMTrie // the kernel names no size of one that has nothing
-		m.Close()
-		if err != nil {
-			return 0, err
-		}
-		bytes, known := info.Memlock()
-		if !known && !empty {
-			return 0, fmt.Errorf("%s: the kernel does not say how large it is", pin)
-		}
-		sum += int(bytes)
-	}
-	return sum, nil
-}
-
 // ForgetFragments empties the table of fragments, and throws away what waits for its first one.
 func (d *Dataplane) ForgetFragments() error {
 	var keys []pathFragmentKey

@@ -5,11 +5,13 @@ package dataplane_test
 import (
 	"bytes"
 	"net/netip"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/weir-lb/weir/faults"
 	"github.com/weir-lb/weir/internal/dataplane"
+	"github.com/weir-lb/weir/internal/lab"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
 )
@@ -192,7 +194,7 @@ func (n *newcomers) served() float64 { return n.percent(n.good, max(0, len(n.all
 // memory is what the maps take of the kernel's.
 func (tr *trial) memory() int {
 	tr.t.Helper()
-	bytes, err := dataplane.PinnedMemory(tr.lent.dir)
+	bytes, err := lab.MapMemory(filepath.Join(tr.lent.dir, "maps"))
 	if err != nil {
 		tr.t.Fatal(err)
 	}

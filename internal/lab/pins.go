@@ -34,15 +34,26 @@ func (d *Director) PinnedEntries(name string) (int, error) {
 
 // MapMemory is what all maps of the director's daemon take of the kernel's memory, in bytes.
 func (d *Director) MapMemory() (int, error) {
-	pins, err := filepath.Glob(filepath.Join(d.BPFFS, "maps", "*"))
-	if err != nil || len(pins) == 0 {
-		return 0, fmt.Errorf("%s: no maps are pinned: %w", d.Name, err)
+	n, err := MapMemory(filepath.Join(d.BPFFS, "maps"))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", d.Name, err)
 	}
-	sum := 0
+	return n, nil
+}
+
+// MapMemory is what all maps that are pinned in a directory take of the kernel's memory, in bytes.
+func MapMemory(dir string) (sum int, err error) {
+	pins, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		return 0, err
+	}
+	if len(pins) == 0 {
+		return 0, fmt.Errorf("%s: no maps are pinned", dir)
+	}
 	for _, pin := range pins {
 		n, err := mapMemory(pin)
 		if err != nil {
-			return 0, fmt.Errorf("%s: map %s: %w", d.Name, filepath.Base(pin), err)
+			return 0, fmt.Errorf("map %s: %w", filepath.Base(pin), err)
 		}
 		sum += n
 	}
