@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "fragment.h"
 #include "packet.h"
 #include "service.h"
 #include "slots.h"
@@ -32,17 +33,38 @@ __noinline __u64 director_chose(struct xdp_md *ctx, __u32 service)
 	return here ? *here : NOBODY;
 }
 
-/* director_sent: what another director has sent to this host as its server is for it, and counted there; else v is its exit. */
+/* director_here is the same for a packet, whatever is known of its flow here. */
+static __always_inline __u64 director_here(struct xdp_md *ctx, const struct headers *h)
+{
+	struct service *service = service_find(&h->flow);
+
+	return service && service->flags & SERVICE_LOCAL ? director_chose(ctx, service->id) : NOBODY;
+}
+
+/*
+ * director_sent: what another director has sent to this host as its server is for it, and counted there; else v is its
+ * exit. The stack needs all of what comes in pieces, so later ones must find the first.
+ */
 __noinline enum verdict director_sent(struct xdp_md *ctx, struct headers *h, enum verdict v)
 {
-	if (!h)
-		return v;
-	struct service *service = service_find(&h->flow);
-	if (!service || !(service->flags & SERVICE_LOCAL))
-		return v;
-	__u64 here = director_chose(ctx, service->id);
+	__u64 here = h ? director_here(ctx, h) : NOBODY;
+
 	if (here == NOBODY)
 		return v;
+	enum verdict first = h->kind == KIND_FIRST ? fragment_begin(h) : VERDICT_CONTINUE;
+	if (first != VERDICT_CONTINUE)
+		return first;
+	count_in(here, h->length);
+	return VERDICT_LOCAL;
+}
+
+/* director_told: so it is with an ICMP error that another director has sent along. */
+static __always_inline enum verdict director_told(struct xdp_md *ctx, const struct headers *h)
+{
+	__u64 here = director_here(ctx, h);
+
+	if (here == NOBODY)
+		return VERDICT_ICMP_NO_CONNECTION;
 	count_in(here, h->length);
 	return VERDICT_LOCAL;
 }

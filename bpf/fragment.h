@@ -108,8 +108,8 @@ static __noinline enum verdict fragment_mark(const struct headers *h, struct fra
 	return VERDICT_CONTINUE;
 }
 
-/* fragment_release has the daemon send the fragments that it holds. */
-static __always_inline void fragment_release(const struct headers *h, const struct fragment_key *key)
+/* fragment_release has the daemon send the fragments that it holds. A function of its own for the stack of who calls it. */
+static __noinline void fragment_release(const struct headers *h, const struct fragment_key *key)
 {
 	struct {
 		__u32 kind;

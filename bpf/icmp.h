@@ -184,7 +184,8 @@ __noinline enum verdict icmp_read(struct xdp_md *ctx, struct headers *h)
 
 /*
  * icmp_of_none: an error about a service, but about no connection that is known here. It may be of another director's,
- * whose server is this host: then it goes where the connection's other packets go, which a backup passes, too.
+ * whose server is this host: then it goes where the connection's other packets go, which a backup passes, too. A
+ * service that lingers sends those on by hash, but passes their errors all the same.
  */
 static __always_inline enum verdict icmp_of_none(struct xdp_md *ctx, struct headers *h, const struct service *service)
 {
@@ -192,7 +193,7 @@ static __always_inline enum verdict icmp_of_none(struct xdp_md *ctx, struct head
 		return VERDICT_ICMP_NO_CONNECTION;
 	if (!(service->flags & SERVICE_SERVING))
 		return VERDICT_NOT_SERVING;
-	return director_sent(ctx, h, VERDICT_ICMP_NO_CONNECTION);
+	return director_told(ctx, h);
 }
 
 /* icmp_judge: an error is about a connection of ours, or a check, and says what can be; known: the connection was found. */

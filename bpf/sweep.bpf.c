@@ -172,7 +172,7 @@ static __always_inline bool says_farewell(const struct sweep *s, const struct co
 	return s->tells && conn_lasts(word) && conn_is_served(entry);
 }
 
-/* farewell writes down who is about to end; false: there is no room in this run, so it ends in another one. */
+/* farewell writes down who is about to end. There is room for all of a run (sweep.go); the verifier does not know that. */
 static __always_inline bool farewell(const struct sweep *s, const struct conn *entry)
 {
 	__u32 index = s->told;

@@ -52,7 +52,7 @@ enum limit {
 	CHECK_ANSWER_SECONDS = 300, /* after a check's last packet: an answer that comes later is nobody's */
 	MAX_COLLECTED = 1024,       /* connections that sync hears of in one run */
 	MAX_ARRIVALS = 256,         /* those of another director that come, or end, in one run */
-	MAX_FAREWELLS = 4096,       /* those of whose end by its time sync hears in one run of the sweep */
+	MAX_FAREWELLS = 4096,       /* who ends by its time in one run of the sweep, for sync: room for all of it */
 	DIGESTS = 256,              /* slices of what two directors compare; an index is 8 bits of a hash */
 };
 

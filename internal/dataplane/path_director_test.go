@@ -66,6 +66,17 @@ func (b pair) sent(layers packet.Layers, want verdict) {
 	expect(b.t, b.testbed, back, returned(layers, 1), want)
 }
 
+// sentInParts: the stack needs all parts of a packet, whichever comes first, and each of them once.
+func (b pair) sentInParts(id uint32) {
+	b.t.Helper()
+	parts := cut(append(b.more(), hundred), id, 32, 64)
+	b.sent(parts[1], fragmentHeld)
+	b.sent(parts[0], local)
+	b.sent(parts[0], fragmentOverlap)
+	b.sent(parts[1], local)
+	b.sent(parts[2], local)
+}
+
 func (b pair) failure() packet.Layers {
 	return unreachable(router(b.f), b.service.Addr(), packetOf(b.turned()))
 }
@@ -82,6 +93,7 @@ func TestDirectorsPacketsReachThisHostWhoeverLeft(t *testing.T) {
 			b.sent(b.more(), local)
 			b.sent(b.failure(), local)
 			b.sent(parts[i+1], local)
+			b.sentInParts(uint32(i + 2))
 			b.comes(b.failure(), serverLeft)
 		}
 		b.comes(b.more(), serverReset)
@@ -102,6 +114,7 @@ func TestDirectorsPacketsReachThisHostWhoeverIsGone(t *testing.T) {
 				continue
 			}
 			b.sent(b.more(), local)
+			b.sentInParts(map[bool]uint32{true: 1, false: 2}[serving])
 			b.comes(b.more(), serverGone)
 		}
 		b.apply(b.t, pairs())

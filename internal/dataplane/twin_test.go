@@ -393,6 +393,9 @@ func (t *twin) sentHere(p parsed, v verdict) outcome {
 	if here == nil {
 		return p.ends(v)
 	}
+	if v := t.first(p); v != undecided {
+		return p.ends(v)
+	}
 	here.countIn(p)
 	return p.ends(local)
 }
