@@ -49,6 +49,13 @@ func (p *pair) hangs(ctx context.Context, m *faults.Measured) error {
 	if err != nil {
 		return err
 	}
+	// Which of the two gives way is a matter of priority. The one that is to stand still is asked before: then it does not answer.
+	turned := roles{master: r.backup, backup: r.master}
+	before, err := p.tells(ctx, turned)
+	if err != nil {
+		return err
+	}
+	told := map[roles]int{turned: before}
 	seen, err := p.knocked(ctx, func(ctx context.Context) error {
 		if err := r.master.Signal(syscall.SIGSTOP); err != nil {
 			return err
@@ -61,11 +68,8 @@ func (p *pair) hangs(ctx context.Context, m *faults.Measured) error {
 		if err := p.askAround(m); err != nil {
 			return err
 		}
-		told := map[roles]int{}
-		for _, may := range []roles{r, {master: r.backup, backup: r.master}} { // who gives way is a matter of priority
-			if told[may], err = p.tells(ctx, may); err != nil {
-				return err
-			}
+		if told[r], err = p.tells(ctx, r); err != nil {
+			return err
 		}
 		if err := r.master.Signal(syscall.SIGCONT); err != nil {
 			return err
