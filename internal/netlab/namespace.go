@@ -28,7 +28,7 @@ func NewNamespace(t *testing.T) Namespace {
 	Start(t, keeper)
 	n := Namespace{T: t, PID: keeper.Process.Pid}
 	n.Run("ip link set lo up")
-	n.Run("sysctl -q -w net.ipv6.conf.default.accept_dad=0")
+	n.Sysctl("ipv6/conf/default/accept_dad", "0")
 	return n
 }
 
@@ -69,6 +69,14 @@ func (n Namespace) Run(command string) string {
 		n.T.Fatalf("%s: %v: %s", command, err, out)
 	}
 	return string(out)
+}
+
+// Sysctl sets one, of those below /proc/sys/net.
+func (n Namespace) Sysctl(name, value string) {
+	n.T.Helper()
+	if out, err := n.Command("sh", "-c", `echo "$1" >"/proc/sys/net/$0"`, name, value).CombinedOutput(); err != nil {
+		n.T.Fatalf("%s=%s: %v: %s", name, value, err, out)
+	}
 }
 
 // Link is the index of eth0.

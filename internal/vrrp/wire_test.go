@@ -49,7 +49,7 @@ func (n namespace) throws() func(layers ...packet.Layer) {
 }
 
 // hearsOwn is what internal/address does for the owner of an address that is here.
-func (n namespace) hearsOwn() { n.Run("sysctl -q -w net.ipv4.conf.eth0.accept_local=1") }
+func (n namespace) hearsOwn() { n.Sysctl("ipv4/conf/eth0/accept_local", "1") }
 
 var (
 	all4 = netip.MustParseAddr("224.0.0.18")

@@ -189,7 +189,7 @@ func TestTheKernelTells(t *testing.T) {
 	server.Run("ip route add default via 198.51.100.1")
 	server.works()
 	right.Run("ip addr add 192.0.2.100/32 dev eth0")
-	right.sysctl("ipv4/ip_forward", "1")
+	right.Sysctl("ipv4/ip_forward", "1")
 	right.restore(`
 -A -t 192.0.2.100:80 -s rr -p 100
 -a -t 192.0.2.100:80 -r 198.51.100.2:8080 -m

@@ -25,11 +25,6 @@ func within(t *testing.T, what string, ok func() bool) {
 // namespace is one with what these tests do in it.
 type namespace struct{ netlab.Namespace }
 
-func (n namespace) sysctl(name, value string) {
-	n.T.Helper()
-	n.do(func() error { return os.WriteFile("/proc/sys/net/"+name, []byte(value), 0) })
-}
-
 // works waits until the link takes packets. Before that they are lost without a word.
 func (n namespace) works() {
 	n.T.Helper()
