@@ -236,7 +236,7 @@ static __always_inline bool conn_same(const struct packet *p)
 }
 
 /* conn_next is the state after a TCP segment, or what stands for one in SCTP; fin is the flag of the side that sent it. */
-static __always_inline enum conn_state conn_next(enum conn_state state, __u32 flags, const struct packet *p, __u32 fin)
+static __always_inline enum conn_state conn_next(enum conn_state state, __u32 flags, const struct headers *p, __u32 fin)
 {
 	bool client = fin == CONN_FIN_CLIENT;
 	__u8 tcp = p->tcp_flags;
@@ -256,7 +256,7 @@ static __always_inline enum conn_state conn_next(enum conn_state state, __u32 fl
 
 /* conn_next_flags: a packet takes the mark of the sweep away; who has closed is kept while it matters. */
 static __always_inline __u32 conn_next_flags(enum conn_state from, enum conn_state to, __u32 flags,
-					     const struct packet *p, __u32 fin)
+					     const struct headers *p, __u32 fin)
 {
 	flags &= ~CONN_DYING;
 	if (p->tcp_flags & TCP_FIN)
@@ -271,7 +271,7 @@ static __always_inline __u32 conn_next_flags(enum conn_state from, enum conn_sta
 }
 
 /* conn_packets counts what the client sent, up to SETTLED_PACKETS: repeating a SYN proves nothing. */
-static __always_inline __u32 conn_packets(__u64 word, const struct packet *p, __u32 fin)
+static __always_inline __u32 conn_packets(__u64 word, const struct headers *p, __u32 fin)
 {
 	__u32 packets = word_packets(word);
 
@@ -283,7 +283,7 @@ static __always_inline __u32 conn_packets(__u64 word, const struct packet *p, __
 }
 
 /* conn_step is the word that a packet makes of the one before; the same word: nothing changes. */
-static __always_inline __u64 conn_step(__u64 old, const struct packet *p, __u32 fin)
+static __always_inline __u64 conn_step(__u64 old, const struct headers *p, __u32 fin)
 {
 	enum conn_state from = word_state(old), to = from;
 
@@ -365,11 +365,10 @@ __noinline int conn_changed(__u32 id, __u32 generation, __u64 old, __u64 new, __
 	return 0;
 }
 
-/* conn_change tries to make the change once; false: another CPU was first. The winner moves the counts. */
-static __noinline bool conn_change(struct packet *p, __u32 fin)
+/* conn_change makes new of a connection's word, once; false: it is not old any more. The winner moves the counts. */
+static __noinline bool conn_change(struct packet *p, __u32 fin, __u64 old, __u64 new)
 {
 	struct conn *conn = p->conn;
-	__u64 old = word_of(conn), new = conn_step(old, p, fin);
 
 	if (new == old || word_life(old) != p->life || word_state(old) <= CONN_COMING)
 		return true;
@@ -379,9 +378,26 @@ static __noinline bool conn_change(struct packet *p, __u32 fin)
 		conn_changed(conn->server, conn->server_generation, old, new, fin);
 	if (word_flags(new & ~old) & CONN_SETTLED) {
 		conn_settle(conn, p->position);
-		p->settles = 1;
+		p->marks |= MARK_SETTLES;
 	}
 	return true;
+}
+
+/*
+ * conn_step_again is for whom another CPU was first. A function of its own for the verifier, which would follow each of
+ * its ways through all that comes behind.
+ */
+__noinline __u64 conn_step_again(struct headers *h, __u64 old, __u32 fin)
+{
+	return h ? conn_step(old, h, fin) : old;
+}
+
+/* conn_retry is conn_change of what the word has become. */
+static __always_inline bool conn_retry(struct packet *p, __u32 fin)
+{
+	__u64 word = word_of(p->conn);
+
+	return conn_change(p, fin, word, conn_step_again(headers_of(p), word, fin));
 }
 
 /* persist.h */
@@ -403,13 +419,13 @@ static __always_inline void conn_confirm(__u32 position)
 /* conn_move makes the transition that a packet causes; most cause none. */
 static __always_inline void conn_move(struct packet *p, __u32 fin)
 {
-	__u64 word = word_of(p->conn);
+	__u64 word = word_of(p->conn), next = conn_step(word, headers_of(p), fin);
 
-	if (conn_step(word, p, fin) == word)
+	if (next == word)
 		return;
-	if (!conn_change(p, fin) && !conn_change(p, fin))
-		conn_change(p, fin);
-	if (p->settles && word_flags(word) & CONN_PERSISTENT)
+	if (!conn_change(p, fin, word, next) && !conn_retry(p, fin))
+		conn_retry(p, fin);
+	if (p->marks & MARK_SETTLES && word_flags(word) & CONN_PERSISTENT)
 		conn_confirm(p->position);
 }
 

@@ -100,7 +100,7 @@ static __always_inline void created(struct packet *p, __u32 position)
 	if (!n)
 		return;
 	p->life = word_life(n->draft.word);
-	p->fresh = 1;
+	p->marks |= MARK_FRESH;
 	conn_count(&n->draft, CONN_NONE, n->state);
 	count_connection(p->server_id);
 }

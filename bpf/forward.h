@@ -225,7 +225,7 @@ static __always_inline enum verdict forward_exit(const struct packet *p, enum ve
  */
 static __always_inline enum verdict forward(struct packet *p)
 {
-	if (p->conn && p->kind != KIND_QUOTE && !p->fresh)
+	if (p->conn && p->kind != KIND_QUOTE && !(p->marks & MARK_FRESH))
 		conn_touch(p);
 	enum verdict v = forward_to_server(p);
 	if (v >= VERDICT_FIRST_DROPPED || (p->conn && !conn_same(p))) /* the latter is dropped, too: weir.bpf.c */

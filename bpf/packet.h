@@ -58,18 +58,27 @@ struct headers {
 	} quoted;                 /* KIND_QUOTE: offsets of its headers */
 };
 
+/* What a packet did. */
+enum mark {
+	MARK_FRESH = 1,    /* it has begun conn, and is counted there */
+	MARK_TEMPLATE = 2, /* it has begun its client's template */
+	MARK_SETTLES = 4,  /* with it conn is settled */
+};
+
+/*
+ * What is no header has a stack slot of its own, eight bytes, each: without CAP_PERFMON the verifier takes two ways for
+ * different ones where one has written half of a slot and the other has not, and follows both to the end.
+ */
 struct packet {
 	struct headers; /* first: headers_of */
 	struct xdp_md *ctx;
-	__u32 egress; /* interface that it leaves by, once a server or client was chosen */
-	__u32 server_id;
-	__u32 life;       /* of conn: word_life */
-	__u32 position;   /* of conn */
-	__u32 fresh;      /* 1: this packet has begun conn, and is counted there */
-	__u32 forwarding; /* enum forwarding: that of conn, or without one of server */
+	__u64 egress; /* interface that it leaves by, once a server or client was chosen */
+	__u64 server_id;
+	__u64 life;       /* of conn: word_life */
+	__u64 position;   /* of conn */
+	__u64 forwarding; /* enum forwarding: that of conn, or without one of server */
 	__u32 hashed;     /* enum verdict: sent on without a connection, this is its exit; 0: it has one */
-	__u32 template;   /* 1: this packet has begun its client's template */
-	__u32 settles;    /* 1: with this packet conn is settled */
+	__u32 marks;      /* enum mark */
 	struct service *service;
 	struct server *server;
 	struct conn *conn;

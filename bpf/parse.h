@@ -183,14 +183,35 @@ __noinline enum verdict parse_options(struct xdp_md *ctx, __u32 offset, __u32 en
 	return o.verdict;
 }
 
+/* flow_address writes one of a packet's flow, by whole slots of the stack: see struct packet. */
+static __always_inline void flow_address(struct addr *to, __be32 a, __be32 b, __be32 c, __be32 d)
+{
+	volatile __u64 *slot = (void *)to;
+
+	slot[0] = (__u64)b << 32 | a;
+	slot[1] = (__u64)d << 32 | c;
+}
+
+static __always_inline void flow_v4(struct addr *to, __be32 v4)
+{
+	flow_address(to, 0, 0, bpf_htonl(0xffff), v4); /* RFC 4291 section 2.5.5.2 */
+}
+
+static __always_inline void flow_v6(struct addr *to, const struct in6_addr *v6)
+{
+	const __be32 *word = v6->in6_u.u6_addr32;
+
+	flow_address(to, word[0], word[1], word[2], word[3]);
+}
+
 static __always_inline enum verdict parse_v4(struct packet *p)
 {
 	struct iphdr ip;
 
 	if (!load(p->ctx, p->network, &ip, sizeof(ip)))
 		return VERDICT_NOT_IP;
-	addr_v4(&p->flow.source, ip.saddr);
-	addr_v4(&p->flow.destination, ip.daddr);
+	flow_v4(&p->flow.source, ip.saddr);
+	flow_v4(&p->flow.destination, ip.daddr);
 	p->length = bpf_ntohs(ip.tot_len);
 	p->ttl = ip.ttl;
 	__u32 header = ip.ihl * 4;
@@ -253,8 +274,8 @@ static __always_inline enum verdict parse_v6(struct packet *p)
 
 	if (!load(p->ctx, p->network, &ip, sizeof(ip)))
 		return VERDICT_NOT_IP;
-	copy(&p->flow.source, &ip.saddr, sizeof(p->flow.source));
-	copy(&p->flow.destination, &ip.daddr, sizeof(p->flow.destination));
+	flow_v6(&p->flow.source, &ip.saddr);
+	flow_v6(&p->flow.destination, &ip.daddr);
 	/* Here such addresses would pass for IPv4's. On the wire they are nobody's; the kernel drops them. */
 	if (addr_is_v4(&p->flow.source) || addr_is_v4(&p->flow.destination))
 		return VERDICT_NO_SERVICE;

@@ -210,7 +210,7 @@ static __always_inline void trace_conn(struct trace *t, const struct packet *p)
 	t->flow.source_port = p->conn->source_port;
 	t->flow.destination_port = p->conn->destination_port;
 	t->flow.protocol = p->conn->protocol;
-	if (p->fresh)
+	if (p->marks & MARK_FRESH)
 		t->notes |= TRACE_FRESH;
 }
 

@@ -52,6 +52,11 @@ static __always_inline __u64 chosen(const struct packet *p)
 	return p->service->flags & SERVICE_LOCAL ? director_chose(p->ctx, p->service->id) : NOBODY;
 }
 
+static __always_inline void mark_template(struct packet *p, bool begins)
+{
+	p->marks = begins ? p->marks | MARK_TEMPLATE : p->marks & ~(__u64)MARK_TEMPLATE;
+}
+
 /* pick sets p->server: whom another director has chosen, or where the client's template leads, or else the one whose turn it is. */
 static __always_inline void pick(struct packet *p)
 {
@@ -60,7 +65,7 @@ static __always_inline void pick(struct packet *p)
 
 	if (persistent)
 		next = follow(p);
-	p->template = persistent && next == NOBODY;
+	mark_template(p, persistent && next == NOBODY);
 	trace_template(persistent && next != NOBODY ? TRACE_FOLLOWED : 0);
 	if (next == NOBODY)
 		next = sched_next(p);
@@ -73,8 +78,8 @@ static __always_inline bool remember(struct packet *p)
 	__u64 next = (__u64)p->server->generation << 32 | p->server_id;
 	__u32 position = persist_remember(next);
 
-	p->template = position < PRESENT;
-	if (p->template)
+	mark_template(p, position < PRESENT);
+	if (position < PRESENT)
 		trace_template(TRACE_BEGUN);
 	if (position != PRESENT)
 		return true;
@@ -92,10 +97,10 @@ static __always_inline enum verdict schedule_once(struct packet *p)
 		return VERDICT_NO_SERVER;
 	if (p->ttl <= 1 && !(p->server->flags & SERVER_LOCAL))
 		return VERDICT_TTL_EXCEEDED;
-	if (p->template && !remember(p))
+	if (p->marks & MARK_TEMPLATE && !remember(p))
 		return VERDICT_CONN_BUSY;
 	enum verdict v = is_one_packet(p) ? question(p) : create(p);
-	if (v != VERDICT_CONTINUE && p->template) {
+	if (v != VERDICT_CONTINUE && p->marks & MARK_TEMPLATE) {
 		persist_forget();
 		trace_template(0);
 	}
