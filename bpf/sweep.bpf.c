@@ -133,7 +133,8 @@ static __always_inline bool keeps_at(__u32 position)
 
 /*
  * conn_keep keeps a connection whose time is over, if that is in doubt and there is room; false: it shall
- * end. Its places are free for the taking before it is KEPT: until then its word keeps it from being taken.
+ * end. Its places are free for the taking before it is KEPT: until then its word keeps it from being taken. It is
+ * settled again by its client's next packet, but not by one that leaves it KEPT.
  */
 __noinline bool conn_keep(__u32 position, __u64 word)
 {
@@ -145,7 +146,7 @@ __noinline bool conn_keep(__u32 position, __u64 word)
 		return false;
 	__u32 flags = (word_flags(word) & ~(CONN_SETTLED | CONN_DYING)) | CONN_DIRTY;
 	conn_unsettle(conn, position);
-	if (word_swap(conn, word, word_make(word_life(word), word_packets(word), flags, CONN_KEPT)))
+	if (word_swap(conn, word, word_make(word_life(word), SETTLED_PACKETS - 1, flags, CONN_KEPT)))
 		conn_count(conn, word_state(word), CONN_KEPT);
 	else if (word_life(word_of(conn)) == word_life(word))
 		conn_settle(conn, position); /* a packet came in between */

@@ -140,6 +140,58 @@ func TestKeptIsDoubtedAgain(t *testing.T) {
 	})
 }
 
+// TestPacketThatWakesNobodySettlesNobody: what stays KEPT goes on to give way to whoever comes.
+func TestPacketThatWakesNobodySettlesNobody(t *testing.T) {
+	t.Parallel()
+	for _, forwarding := range []model.Forwarding{model.DR, model.NAT} {
+		t.Run(forwarding.String(), func(t *testing.T) {
+			t.Parallel()
+			b, n := newSettledBed(t, forwarding), entries(forwarding)
+			parts := cut(append(talkTo(4, 30, 80, model.TCP, 40000).ask(packet.ACK), hundred), 1, 32, 64)
+			b.frame(t, front, packet.Build(parts[0]...))
+			b.client(packet.RST)
+			b.overdue(10*time.Second, n)
+			for what, sent := range map[string]func(){
+				"a client's SYN and ACK": func() { b.client(packet.SYN | packet.ACK) },
+				"a later fragment":       func() { b.frame(t, front, packet.Build(parts[1]...)) },
+				"a server's SYN and ACK": func() { b.answer(packet.SYN | packet.ACK) }, // NAT sees it
+			} {
+				sent()
+				if got := b.state(); got != model.Kept {
+					t.Errorf("%s leaves it in state %q", what, got)
+				}
+				b.settles(what, 0)
+			}
+			b.answer(packet.ACK)
+			b.settles("a server's ACK", 0)
+			b.client(packet.ACK)
+			b.settles("a client's ACK", int(n))
+			b.load([3]uint64{1})
+			b.sound(t)
+		})
+	}
+}
+
+// settles complains unless so many places are of connections that are settled.
+func (b sweepBed) settles(what string, want int) {
+	b.t.Helper()
+	buckets, err := b.path.Table()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	n := 0
+	for _, bucket := range buckets {
+		for _, s := range bucket.Slots {
+			if s.Settled {
+				n++
+			}
+		}
+	}
+	if n != want {
+		b.t.Errorf("%s: %d places are settled, want %d", what, n, want)
+	}
+}
+
 // TestPortOfAKeptConnectionIsAnybodys: in IPVS, too, its SYN is scheduled, since nothing is known of it.
 func TestPortOfAKeptConnectionIsAnybodys(t *testing.T) {
 	t.Parallel()

@@ -136,10 +136,11 @@ func (b *twinBucket) keeps() bool {
 	return b.count(isTaken) <= twinKeepsTaken && b.count(isUnsettled) < twinKeepsUnsettled
 }
 
-// keep has a connection count no more, and give way to whoever comes.
+// keep has a connection count no more, and give way to whoever comes, until its client is heard again.
 func (t *twin) keep(c *twinConn) {
 	t.fates.kept++
 	c.state.name, c.settled, c.dying = model.Kept, false, false
+	c.packets = twinSettles - 1
 	t.went(c.server)
 }
 
