@@ -228,8 +228,10 @@ static __always_inline enum verdict forward(struct packet *p)
 	if (p->conn && p->kind != KIND_QUOTE && !(p->marks & MARK_FRESH))
 		conn_touch(p);
 	enum verdict v = forward_to_server(p);
-	if (v >= VERDICT_FIRST_DROPPED || (p->conn && !conn_same(p))) /* the latter is dropped, too: weir.bpf.c */
+	if (v >= VERDICT_FIRST_DROPPED)
 		return v;
+	if (p->conn && !conn_same(p)) /* it may have another server */
+		return VERDICT_CONN_BUSY;
 	count_in(p->server_id, p->length);
 	return forward_exit(p, v);
 }

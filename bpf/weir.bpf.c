@@ -367,10 +367,13 @@ static __always_inline enum verdict balance(struct packet *p)
 	return forward(p);
 }
 
-/* same: a connection that became another one under our hands is found anew by the packet's repetition. */
+/*
+ * same: a connection that became another one under our hands is found anew by the packet's repetition. What is this
+ * host's stays so, and is counted: forward has looked, or another director has sent it, whatever is known of it here.
+ */
 static __always_inline enum verdict same(const struct packet *p, enum verdict v)
 {
-	return !p->conn || conn_same(p) ? v : VERDICT_CONN_BUSY;
+	return !p->conn || conn_same(p) || v == VERDICT_LOCAL ? v : VERDICT_CONN_BUSY;
 }
 
 /* dismiss: the client of a server that left is told, as its protocol has it. */
