@@ -33,7 +33,7 @@ const acceptRA = "accept_ra"
 // applySysctls sets what is wanted and puts back what no longer is.
 func (t *Target) applySysctls(handle *netlink.Handle, links []model.Link, want model.AddressWant) error {
 	arp, err := ownARP(want.OwnARP)
-	settings := slices.Concat(forwarding(want), timers(links, want.Neighbours), arp, hearOwn(want.HearOwn))
+	settings := slices.Concat(forwarding(want), timers(links, want.Neighbours), arp)
 	errs := []error{err}
 	if len(want.Forward6) > 0 {
 		errs = append(errs, t.keepRouters(handle, links))
@@ -53,18 +53,8 @@ func (t *Target) applySysctls(handle *netlink.Handle, links []model.Link, want m
 // isTargets reports whether a setting of the journal is one of the Target's: others may use it too.
 func isTargets(p string) bool {
 	name := path.Base(p)
-	return name == "forwarding" || name == acceptLocal || isOwnARP(p) ||
+	return name == "forwarding" || isOwnARP(p) ||
 		slices.ContainsFunc(neighbourTimers, func(s setting) bool { return s.path == name })
-}
-
-// acceptLocal has packets taken that come from an address of this host.
-const acceptLocal = "accept_local"
-
-func hearOwn(names []string) (out []setting) {
-	for _, name := range names {
-		out = append(out, setting{ipv4Setting(name, acceptLocal), "1"})
-	}
-	return out
 }
 
 func forwarding(want model.AddressWant) []setting {

@@ -276,19 +276,6 @@ func TestUnwantedIsRemovedByTheNextLife(t *testing.T) {
 	}
 }
 
-// TestOwnerIsHeardWhoComesBack as long as that is wanted.
-func TestOwnerIsHeardWhoComesBack(t *testing.T) {
-	const local = "net/ipv4/conf/eth0/accept_local"
-	left, _ := newLAN(t)
-	l := newLife(t, left, filepath.Join(t.TempDir(), "host.json"))
-	for _, want := range []string{"1", "0"} {
-		l.apply(model.AddressWant{HearOwn: map[string][]string{"1": {"eth0"}}[want]})
-		if got := left.sysctl(local); got != want {
-			t.Errorf("%s is %s, want %s", local, got, want)
-		}
-	}
-}
-
 func TestForwardingLeavesRoutersOfIPv6Alone(t *testing.T) {
 	left, _ := newLAN(t)
 	left.run("ip -6 route add default via fe80::1 dev eth0 proto ra")

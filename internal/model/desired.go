@@ -37,7 +37,6 @@ type AddressWant struct {
 	Forward4   []string        // interfaces on which IPv4 forwarding is on: bpf_fib_lookup refuses without it
 	Forward6   []string        // the same of IPv6
 	OwnARP     []string        // interfaces that answer ARP for their own addresses alone: a virtual MAC has others of this host
-	HearOwn    []string        // interfaces that take IPv4 from addresses of this host, too: a virtual one may be its owner's, who is back
 	RxVLANOff  []string        // interfaces whose driver must leave VLAN tags in the frame, where the program looks
 	Detours    []DetourWant
 	Aliases    []netip.Prefix // ranges that lead nowhere but by a detour

@@ -38,7 +38,6 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			Forward4:   forward(all, interfaces, is4),
 			Forward6:   forward(all, interfaces, is6),
 			OwnARP:     ownARP(routers),
-			HearOwn:    hearOwn(routers),
 			RxVLANOff:  rxVLANOff(interfaces),
 			Detours:    detours,
 			Aliases:    ranges(spec.Aliases, ways),

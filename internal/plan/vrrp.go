@@ -13,9 +13,6 @@ import (
 	"github.com/weir-lb/weir/internal/model"
 )
 
-// owner is the priority of who has the addresses for his own.
-const owner = 255
-
 // virtualRouters are those of the Spec, each with its interface as it is now, and what keeps it from taking part.
 func virtualRouters(spec model.Spec, seen model.Seen, standings map[model.ServiceKey]model.Standing, interfaces []model.InterfaceWant, sessions []model.BFDWant) []model.VRRPWant {
 	var out []model.VRRPWant
@@ -79,6 +76,7 @@ func sourceOf(spec model.Spec, r model.VirtualRouter, network model.Network, lin
 	if r.Source.IsValid() {
 		return r.Source, sourceFault(network, r.Source)
 	}
+	const owner = 255
 	v6 := r.Addresses[0].Addr().Is6()
 	for _, p := range link.Prefixes {
 		switch a := p.Addr(); {
@@ -352,19 +350,6 @@ func strayFix(r model.VirtualRouter, a model.Addr) string {
 func ownARP(routers []model.VRRPWant) (out []string) {
 	for _, r := range routers {
 		if r.VirtualMAC && r.Link != 0 && !slices.Contains(out, r.Interface) {
-			out = append(out, r.Interface)
-		}
-	}
-	return out
-}
-
-// hearOwn are the interfaces on which an owner of addresses may come back while they are here. His adverts come from
-// them, if he has no other (sourceOf), and of IPv4 the kernel takes nothing from an address of its own host. It is so on
-// a backup already: he may be back as soon as they are here.
-func hearOwn(routers []model.VRRPWant) (out []string) {
-	for _, r := range routers {
-		heard := len(r.Peers) == 0 || slices.ContainsFunc(r.Peers, func(peer model.Addr) bool { return routes(r.VirtualRouter, peer) })
-		if heard && r.Link != 0 && r.Addresses[0].Addr().Is4() && r.Written != owner && !slices.Contains(out, r.Interface) {
 			out = append(out, r.Interface)
 		}
 	}

@@ -162,40 +162,6 @@ func TestVirtualMACIsTheMasters(t *testing.T) {
 	}
 }
 
-// TestOwnerIsHeardWhoComesBack: his adverts may come from an address that is here meanwhile.
-func TestOwnerIsHeardWhoComesBack(t *testing.T) {
-	r := virtualRouter("VI_1", "192.0.2.10/24")
-	with := func(change func(*model.VirtualRouter)) model.VirtualRouter {
-		other := r
-		change(&other)
-		return other
-	}
-	own := with(func(r *model.VirtualRouter) { r.Priority = 255 })
-	six := with(func(r *model.VirtualRouter) { r.Addresses = prefixes("fe80::10/64") })
-	gone := with(func(r *model.VirtualRouter) { r.Interface = "eth7" })
-	peers := with(func(r *model.VirtualRouter) { r.Peers = []netip.Addr{netip.MustParseAddr("192.0.2.2")} })
-	ofOwner := with(func(r *model.VirtualRouter) { r.Peers = []netip.Addr{netip.MustParseAddr("192.0.2.10")} })
-	second := with(func(r *model.VirtualRouter) { r.Name, r.ID, r.Addresses = "VI_2", 52, prefixes("192.0.2.20/24") })
-	for name, c := range map[string]struct {
-		routers []model.VirtualRouter
-		want    []string
-	}{
-		"by multicast":                          {[]model.VirtualRouter{r}, []string{"eth0"}},
-		"two of one interface":                  {[]model.VirtualRouter{r, second}, []string{"eth0"}},
-		"the owner hears nobody":                {[]model.VirtualRouter{own}, nil},
-		"of IPv6 the kernel lets it through":    {[]model.VirtualRouter{six}, nil},
-		"the interface is gone":                 {[]model.VirtualRouter{gone}, nil},
-		"the peers have addresses of their own": {[]model.VirtualRouter{peers}, nil},
-		"a peer that has no other":              {[]model.VirtualRouter{ofOwner}, []string{"eth0"}},
-	} {
-		for _, state := range []model.VRRPState{model.VRRPBackup, model.VRRPMaster} {
-			if diff := cmp.Diff(c.want, withRouters(inState("VI_1", state), c.routers...).Address.HearOwn); diff != "" {
-				t.Errorf("%s, %s (-want +got):\n%s", name, state, diff)
-			}
-		}
-	}
-}
-
 // TestAHandoverIsNotOverBeforeItIsDone: what is only on its way is taken for what does more harm.
 func TestAHandoverIsNotOverBeforeItIsDone(t *testing.T) {
 	yes, no := map[string]bool{"VI_1": true}, map[string]bool{}

@@ -57,17 +57,12 @@ func (s shared) names() (out []string) {
 }
 
 // ours are they as weir has them.
-func (n namespace) ours(s shared, priority uint8) []model.VRRPWant {
-	return n.oursFrom(s, priority, "fe80::1")
-}
-
-// oursFrom has those of IPv6 come from an address.
-func (n namespace) oursFrom(s shared, priority uint8, six string) (out []model.VRRPWant) {
+func (n namespace) ours(s shared, priority uint8) (out []model.VRRPWant) {
 	link := n.Link()
 	for _, router := range s {
 		router.Interface, router.Priority, router.Preempt, router.Source = "eth0", priority, true, n.Own
 		if router.Addresses[0].Addr().Is6() {
-			router.Source = netip.MustParseAddr(six)
+			router.Source = netip.MustParseAddr("fe80::1")
 		}
 		out = append(out, model.VRRPWant{VirtualRouter: router, Link: link})
 	}
