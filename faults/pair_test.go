@@ -91,15 +91,41 @@ const glance = 5 * time.Millisecond
 // roles are who is what of all virtual routers.
 type roles struct{ master, backup *lab.Director }
 
-// agreed waits until one director is master of all, and the other one backup.
+// agreed waits until one director is master of all, and the other one backup. Where each is master of some, since the
+// machine stood still, that is for good without preemption: after a while the second one leaves its share to the first.
 func (p *pair) agreed(ctx context.Context) (r roles, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the directors do not agree who is master"))
 	defer cancel()
+	divided := time.Now()
 	err = every(ctx, glance, func() (bool, error) {
 		r = p.roles(ctx)
+		if !p.areDivided(ctx) {
+			divided = time.Now()
+		} else if time.Since(divided) > 3*time.Second {
+			divided = time.Now()
+			_, err := p.daemons[p.lab.Directors[1]].StepDown(ctx)
+			return false, err
+		}
 		return r.master != nil && r.backup != nil, nil
 	})
 	return r, err
+}
+
+// areDivided: each director is master of some virtual routers, and not of others.
+func (p *pair) areDivided(ctx context.Context) bool {
+	for _, d := range p.lab.Directors {
+		routers, err := p.daemons[d].VirtualRouters(ctx)
+		masters := 0
+		for _, r := range routers {
+			if r.State == "master" {
+				masters++
+			}
+		}
+		if err != nil || masters == 0 || masters == len(routers) {
+			return false
+		}
+	}
+	return true
 }
 
 // roles of a director that does not answer, or is of two minds, are nobody's.
