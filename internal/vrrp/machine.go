@@ -44,6 +44,7 @@ type machine struct {
 	latest       time.Time     // when the master that it knows was heard
 	lost         netip.Addr    // who that was, also when he is silent; zero: it has heard none
 	lostPriority uint8
+	readdressed  bool      // since then a reload has changed Peers: his adverts may come from another address
 	met          time.Time // when this one stepped back for him, being master too; zero: it was none
 	left         bool      // he has said that he is none any more
 	outranks     bool      // he lives, and is of a lower priority
@@ -366,7 +367,7 @@ func (m *machine) learn(a advert) {
 // hearAsBackup is section 6.4.2. Of priority 0 it believes nobody but the master that it knows, or misses.
 func (m *machine) hearAsBackup(now time.Time, a advert, from netip.Addr) []deed {
 	switch {
-	case a.priority == 0 && m.lost.IsValid() && from != m.lost:
+	case a.priority == 0 && m.lost.IsValid() && from != m.lost && !m.readdressed:
 		return nil
 	case a.priority == 0:
 		m.resigned = fmt.Sprintf("%s has stepped down", from)
@@ -424,7 +425,7 @@ func (m *machine) follow(now time.Time, a advert, from netip.Addr) []deed {
 	if known.IsValid() && known != from && now.Before(m.latest.Add(m.down())) && !beats(a.priority, from, m.seen.Priority, known) {
 		return nil
 	}
-	m.latest, m.lost, m.lostPriority = now, from, a.priority
+	m.latest, m.lost, m.lostPriority, m.readdressed = now, from, a.priority, false
 	if known != from {
 		m.paths.since = now
 	}
@@ -599,6 +600,9 @@ func (m *machine) released(now time.Time) []deed {
 func (m *machine) become(now time.Time, want model.VirtualRouter, own netip.Addr, fault string) []deed {
 	was, said := m.want, m.says()
 	m.want, m.own = want, own
+	if !slices.Equal(was.Peers, want.Peers) {
+		m.readdressed = true
+	}
 	if !slices.Equal(was.Paths, want.Paths) {
 		m.paths = paths{since: now}
 		m.seats()

@@ -296,6 +296,20 @@ func TestPriorityZeroOfAStrangerIsNothing(t *testing.T) {
 	b.hears(netip.MustParseAddr("192.0.2.9"), said(0)).pass(3 * time.Second).reads()
 }
 
+// TestPriorityZeroAfterAReloadIsTheMasters: adverts to all come from his link-local address, those to peers from another,
+// and the first that comes from there may be his last.
+func TestPriorityZeroAfterAReloadIsTheMasters(t *testing.T) {
+	other := netip.MustParseAddr("192.0.2.9")
+	b := begun(t, of(100)).hears(right, said(200)).pass(time.Second)
+	b.wants(of(100, func(r *model.VirtualRouter) { r.Peers = []netip.Addr{other} }), "").forgets()
+	deeds, why := b.hear(b.now, said(0), way{other, left, hops})
+	if why != Taken {
+		t.Fatalf("discarded: %s", why)
+	}
+	b.do(deeds)
+	b.pass(time.Second).reads("1s sends 100", "1s master: 192.0.2.9 has stepped down", "2s sends 100")
+}
+
 func TestBackupPreemptsALowerPriority(t *testing.T) {
 	b := begun(t, of(100))
 	for range 4 {
