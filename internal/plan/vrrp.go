@@ -61,16 +61,22 @@ func wayFrom(spec model.Spec, p model.VRRPPath, network model.Network, link mode
 	if p.Source.IsValid() {
 		return p.Source, sourceFault(network, p.Source)
 	}
-	for _, own := range link.Prefixes {
-		if own.Contains(p.Peer) && own.Addr() != p.Peer && stays(spec, own.Addr()) {
-			return own.Addr(), ""
+	return ownBeside(spec, link, p.Peer)
+}
+
+// ownBeside is the interface's own address in the network of a peer.
+func ownBeside(spec model.Spec, link model.Link, peer model.Addr) (own model.Addr, fault string) {
+	for _, p := range link.Prefixes {
+		if p.Contains(peer) && p.Addr() != peer && stays(spec, p.Addr()) {
+			return p.Addr(), ""
 		}
 	}
-	return source, fmt.Sprintf("interface %s has no address in a network with %s", p.Interface, p.Peer)
+	return own, fmt.Sprintf("interface %s has no address in a network with %s", link.Name, peer)
 }
 
 // sourceOf is the address that adverts come from: the given one, or the first of the interface's that stays with this
-// host, of IPv6 link-local (RFC 9568, section 5.1.2.1). Virtual addresses are none: they are the master's, whoever that
+// host, of IPv6 link-local (RFC 9568, section 5.1.2.1), but for peers that are not: who names this host in the same
+// network believes nobody else. Virtual addresses are none: they are the master's, whoever that
 // is (section 5.1.1.1); but to their owner they are his own, if he has no other. Without one there is a fault.
 func sourceOf(spec model.Spec, r model.VirtualRouter, network model.Network, link model.Link) (source model.Addr, fault string) {
 	if r.Source.IsValid() {
@@ -78,6 +84,9 @@ func sourceOf(spec model.Spec, r model.VirtualRouter, network model.Network, lin
 	}
 	const owner = 255
 	v6 := r.Addresses[0].Addr().Is6()
+	if v6 && len(r.Peers) > 0 && !r.Peers[0].IsLinkLocalUnicast() {
+		return ownBeside(spec, link, r.Peers[0])
+	}
 	for _, p := range link.Prefixes {
 		switch a := p.Addr(); {
 		case a.Is6() != v6 || v6 && !a.IsLinkLocalUnicast():

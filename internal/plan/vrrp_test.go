@@ -308,6 +308,9 @@ func TestRouterSaysWhyItCannotTakePart(t *testing.T) {
 	again, alone := network(), network() // the interface's own address was removed, and added again
 	again.Links[1].Prefixes = prefixes("192.0.2.98/24", "192.0.2.10/24", "fe80::98/64", "192.0.2.99/24", "2001:db8:a::1/64", "192.0.2.7/24", "fe80::7/64", "192.0.2.8/24")
 	alone.Links[1].Prefixes = prefixes("192.0.2.98/24", "fe80::98/64")
+	peered, lonely, apart := v6, v6, v6
+	peered.Peers = []model.Addr{netip.MustParseAddr("2001:db8:a::2")}
+	lonely.Peers, apart.Peers = []model.Addr{netip.MustParseAddr("fe80::2")}, []model.Addr{netip.MustParseAddr("2001:db8:77::2")}
 	named.Source, strange.Source = netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("198.51.100.2")
 	for _, c := range []struct {
 		name    string
@@ -329,6 +332,9 @@ func TestRouterSaysWhyItCannotTakePart(t *testing.T) {
 		{"behind virtual link-local addresses", v6, again, 2, "fe80::7", ""},
 		{"the owner", owner, bare, 2, "192.0.2.99", ""},
 		{"the owner with another address", owner, again, 2, "192.0.2.7", ""},
+		{"to a peer in a network of its own", peered, again, 2, "2001:db8:a::1", ""},
+		{"to a link-local peer", lonely, again, 2, "fe80::7", ""},
+		{"to a peer in no network of its own", apart, again, 2, "", "interface eth0 has no address in a network with 2001:db8:77::2"},
 		{"a source of another interface", named, bare, 2, "198.51.100.1", ""},
 		{"a source of another host", strange, good, 2, "198.51.100.2", "source 198.51.100.2 is no address of this host"},
 	} {
