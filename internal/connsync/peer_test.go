@@ -66,6 +66,33 @@ func TestNoRoomIsNotWaitedForLong(t *testing.T) {
 	}
 }
 
+// TestADeadPeerKeepsNoneFromBeingAsked: whoever lives is asked at once, and is not late because another one is.
+func TestADeadPeerKeepsNoneFromBeingAsked(t *testing.T) {
+	s := New(&diary{}, slog.New(slog.DiscardHandler))
+	peers := map[string]*peer{}
+	for _, at := range []string{"192.0.2.2:8849", "192.0.2.3:8849", "192.0.2.4:8849", "192.0.2.5:8849"} {
+		p := newPeer(ap(at), Want{Keys: mustKeys(t, testKey)}, RoleNone, s.table, s.news, s.log)
+		s.peers[p.at], peers[at] = p, p
+	}
+	for _, at := range []string{"192.0.2.3:8849", "192.0.2.5:8849"} { // behind a dead one each
+		go func() {
+			for range peers[at].box.come {
+				for _, has := range peers[at].box.take().flushes {
+					close(has)
+				}
+			}
+		}()
+		defer close(peers[at].box.come)
+	}
+	go s.collect(t.Context())
+	err := s.Flush(t.Context(), 200*time.Millisecond)
+	const want = "peer 192.0.2.2:8849 has not got all that has changed: context deadline exceeded\n" +
+		"peer 192.0.2.4:8849 has not got all that has changed: context deadline exceeded"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // TestASocketEndsWithItsPeer, not only when he has written all: a write may wait for room.
 func TestASocketEndsWithItsPeer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -353,15 +353,40 @@ func (s *Sync) Flush(ctx context.Context, within time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	for _, p := range s.all() {
-		has := make(chan struct{})
-		p.box.put(func(m *mail) { m.flushes = append(m.flushes, has) })
-		select {
-		case <-has:
-		case <-p.done:
-		case <-ctx.Done():
-			return fmt.Errorf("peer %s has not got all that has changed: %w", p.at, ctx.Err())
+	return flushAll(ctx, s.all())
+}
+
+// flushAll asks all of them before it waits for any: one that has just died is waited for until ctx is done.
+func flushAll(ctx context.Context, peers []*peer) error {
+	has := make([]chan struct{}, len(peers))
+	for i, p := range peers {
+		has[i] = make(chan struct{})
+		p.box.put(func(m *mail) { m.flushes = append(m.flushes, has[i]) })
+	}
+	var late []error
+	for i, p := range peers {
+		if !isClosed(ctx, has[i], p.done) {
+			late = append(late, fmt.Errorf("peer %s has not got all that has changed: %w", p.at, ctx.Err()))
 		}
 	}
-	return nil
+	return errors.Join(late...)
+}
+
+// isClosed waits for one of two channels until ctx is done, and says whether one is closed: it may be when ctx is done, too.
+func isClosed(ctx context.Context, a, b <-chan struct{}) bool {
+	select {
+	case <-a:
+		return true
+	case <-b:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-a:
+		return true
+	case <-b:
+		return true
+	default:
+		return false
+	}
 }
