@@ -663,6 +663,11 @@ func (d *Dataplane) ExhaustTold() error {
 // ProgramOn is the program on an interface of this namespace.
 func ProgramOn(index int) (uint32, error) { return programOn(index) }
 
+// MostFollowed is how many instructions of the path a kernel's verifier may follow before it is too near the million at
+// which it gives up, and weir does not start. Linux 6.18 follows 110,000 as root, and 480,000 without CAP_PERFMON; others
+// see less often that they were somewhere already. A branch more in a function that is called often may double that.
+const MostFollowed = 700_000
+
 // VerifiedInstructions is how many the kernel's verifier followed when the path was loaded.
 func (d *Dataplane) VerifiedInstructions() (uint32, error) {
 	info, err := d.path.Weir.Info()

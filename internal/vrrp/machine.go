@@ -646,7 +646,8 @@ func (m *machine) remain(fault string) []deed {
 
 // advertiseChange says at once what adverts say otherwise now.
 func (m *machine) advertiseChange(now time.Time, was model.VirtualRouter, said uint8) []deed {
-	if said == m.says() && was.Advertise == m.want.Advertise && slices.Equal(was.Addresses, m.want.Addresses) {
+	if said == m.says() && was.Advertise == m.want.Advertise &&
+		slices.Equal(was.Addresses, m.want.Addresses) && slices.Equal(was.Peers, m.want.Peers) {
 		return nil
 	}
 	m.due = now.Add(m.want.Advertise)

@@ -570,6 +570,8 @@ func TestChangeIsAdvertisedAtOnce(t *testing.T) {
 	faster := of(150, func(r *model.VirtualRouter) { r.Advertise = 500 * time.Millisecond })
 	b := master(t).wants(of(100), "").wants(faster, "").pass(time.Second)
 	b.reads("3.7s sends 150", "4.2s sends 150", "4.7s sends 150")
+	alone := of(150, func(r *model.VirtualRouter) { r.Peers = []netip.Addr{right} }) // who hears it by another way
+	master(t).wants(alone, "").pass(time.Second).reads("3.7s sends 150", "4.7s sends 150")
 }
 
 func TestBackupWaitsAsTheNewPrioritySays(t *testing.T) {
