@@ -15,8 +15,8 @@
  *
  * Who is silent says nothing against it, either. So what was settled, and was closed, but not by both sides, is
  * KEPT when the time of its state is over, as long as an ESTABLISHED one would be (conn_keep): it is not
- * counted nor listed, and gives way to whoever comes, but a packet leads back to ESTABLISHED. A SYN begins
- * another connection.
+ * counted, listed only where that is asked for, and gives way to whoever comes, but a packet leads back to ESTABLISHED,
+ * or to where a FIN or RST leads; its client's next one settles it again. A SYN begins another connection.
  *
  * A flow is settled with its client's fourth packet. Until then another new flow may take its place
  * when a bucket is crowded, so no flood of beginnings can push out what is settled.

@@ -191,7 +191,7 @@ static __always_inline bool forward_ends(struct packet *p)
 	__u64 here = director_chose(p->ctx, p->server->service);
 	if (here == NOBODY)
 		return false;
-	p->server_id = here;
+	p->server_id = (__u32)here;
 	return true;
 }
 

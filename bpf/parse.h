@@ -183,10 +183,13 @@ __noinline enum verdict parse_options(struct xdp_md *ctx, __u32 offset, __u32 en
 	return o.verdict;
 }
 
+/* Eight bytes of what is read as two words. */
+typedef __u64 __attribute__((may_alias)) slot_of_words;
+
 /* flow_address writes one of a packet's flow, by whole slots of the stack: see struct packet. */
 static __always_inline void flow_address(struct addr *to, __be32 a, __be32 b, __be32 c, __be32 d)
 {
-	volatile __u64 *slot = (void *)to;
+	volatile slot_of_words *slot = (void *)to;
 
 	slot[0] = (__u64)b << 32 | a;
 	slot[1] = (__u64)d << 32 | c;

@@ -47,7 +47,7 @@ static __always_inline void sched_set(struct packet *p, __u64 server)
 	p->server = NULL;
 	if (!(server >> 32))
 		return;
-	p->server_id = server;
+	p->server_id = (__u32)server;
 	p->server = server_find(server, server >> 32);
 }
 

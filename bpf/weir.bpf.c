@@ -54,7 +54,7 @@ static __always_inline __u64 chosen(const struct packet *p)
 
 static __always_inline void mark_template(struct packet *p, bool begins)
 {
-	p->marks = begins ? p->marks | MARK_TEMPLATE : p->marks & ~(__u64)MARK_TEMPLATE;
+	p->marks = begins ? p->marks | MARK_TEMPLATE : p->marks & ~MARK_TEMPLATE;
 }
 
 /* pick sets p->server: whom another director has chosen, or where the client's template leads, or else the one whose turn it is. */
