@@ -141,7 +141,8 @@ func uncountedOf(how lab.Redundancy, before, after map[heard]map[string]uint64) 
 	return n
 }
 
-// acceptOwn has Linux pass on what comes from a host's own address, as it does for directors that ask for it.
+// acceptOwn has Linux pass on what comes from a host's own address: without it Linux drops these adverts of IPv4 itself,
+// and nothing could count them.
 func (p *pair) acceptOwn() error {
 	for _, d := range p.lab.Directors {
 		if err := d.Sysctl("ipv4/conf/"+lab.FirstLink+"/accept_local", "1"); err != nil {

@@ -43,10 +43,9 @@ func syncRemarks(file string, spec model.Spec) (out string) {
 
 // owners names the virtual routers whose addresses are this host's own.
 func owners(spec model.Spec) string {
-	const owner = 255
 	var names []string
 	for _, r := range spec.VirtualRouters {
-		if r.Priority == owner {
+		if r.IsOwner() {
 			names = append(names, r.Name)
 		}
 	}

@@ -123,7 +123,7 @@ func (f *file) checkFixedSession(s session, owners map[onLink]router) {
 	if s.source.node == nil {
 		return
 	}
-	if owner, moves := owners[placeOn(s.Interface, s.Source)]; moves && !owner.isOwner() {
+	if owner, moves := owners[placeOn(s.Interface, s.Source)]; moves && !owner.IsOwner() {
 		f.complain(at(s.source.node), mistake{fmt.Sprintf("%s: source: %s moves with %s", s.label, s.Source, owner.label),
 			"write an address that this host always has, or leave it out"})
 	}

@@ -25,7 +25,7 @@ func (s scope) splitBrain(values map[string]*yaml.Node, of *router) {
 	}
 	switch of.fence = values["fence"]; {
 	case of.fence == nil:
-	case of.isOwner():
+	case of.IsOwner():
 		s.complain(of.fence, mistake{"fence with priority 255, which always takes over, and at once", "leave it out, or write a priority below 255"})
 	default:
 		of.Fence = s.in("fence").routerFence(of.fence)
@@ -138,7 +138,7 @@ func (s scope) pathDirector(n, director *yaml.Node, of *router) (model.Addr, boo
 func (s scope) witness(n *yaml.Node, of router) (out []placedAddress) {
 	items := s.list(n, "witness")
 	s.empty(n, items, "no witness", `write "witness: [192.0.2.1]", such as the gateway, or leave the key out`)
-	if n != nil && of.isOwner() {
+	if n != nil && of.IsOwner() {
 		s.complain(n, mistake{"witness with priority 255, which always takes over, and at once", "leave it out, or write a priority below 255"})
 		return nil
 	}

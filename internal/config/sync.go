@@ -184,7 +184,7 @@ func (f *file) checkSync(of syncing, routers []router, services []service) {
 	}
 	refuse := func(place string, a placedAddress, hint string) {
 		what := ""
-		if owner := owners[a.Addr()]; owner != nil && !owner.isOwner() {
+		if owner := owners[a.Addr()]; owner != nil && !owner.IsOwner() {
 			what = "moves with " + owner.label
 		} else if s, ok := served[a.Addr()]; ok && owner == nil {
 			what = "is the address of " + s.label

@@ -104,7 +104,7 @@ func namesOther(n *yaml.Node, keys vocabulary) bool {
 // trackWeight is 0 for a fault.
 func (s scope) trackWeight(n *yaml.Node, kind string, of router) int {
 	switch {
-	case kind == "file" && of.isOwner():
+	case kind == "file" && of.IsOwner():
 		return 0 // it is refused as a whole
 	case n == nil:
 		return 0
@@ -113,7 +113,7 @@ func (s scope) trackWeight(n *yaml.Node, kind string, of router) int {
 		return 0
 	}
 	weight, _ := s.number(n, "weight", -model.MaxTrackWeight, model.MaxTrackWeight)
-	if weight != 0 && of.isOwner() {
+	if weight != 0 && of.IsOwner() {
 		s.complain(n, mistake{"weight with priority 255, which does not change", "leave it out: then it is a fault, or write a priority below 255"})
 		return 0
 	}
@@ -180,7 +180,7 @@ func (s scope) trackFile(values map[string]*yaml.Node, of router) model.Tracked 
 	switch {
 	case !ok:
 		return nil
-	case of.isOwner():
+	case of.IsOwner():
 		s.complain(n, mistake{"a number for priority 255, which does not change", "leave it out, or write a priority below 255"})
 		return nil
 	case !filepath.IsAbs(path) || strings.HasSuffix(path, "/"):
@@ -275,7 +275,7 @@ func (f *file) complainAbout(n *yaml.Node, label string, m *mistake) {
 // unlike is what one of a group must have as the others do.
 func unlike(r, first router) *mistake {
 	switch {
-	case r.isOwner():
+	case r.IsOwner():
 		return &mistake{"priority 255 in a group", "leave the group out: addresses of this host's own do not move; or write a priority below 255"}
 	case r.Priority == 0 || first.Priority == 0: // it was complained about
 	case r.Priority != first.Priority:

@@ -26,11 +26,8 @@ const (
 // maxRouterDelay is how long a virtual router may wait, at its start and before it takes over.
 const maxRouterDelay = time.Hour
 
-// What the priority is of who says nothing, and of who has the addresses anyway (RFC 9568 section 5.2.4).
-const (
-	standardPriority = 100
-	ownerPriority    = 255
-)
+// standardPriority is that of who says nothing (RFC 9568 section 5.2.4).
+const standardPriority = 100
 
 // router is a virtual router and where it stands. What could not be read is zero.
 type router struct {
@@ -51,9 +48,6 @@ type router struct {
 	witness   []placedAddress
 	steady    []placedAddress // of its paths
 }
-
-// isOwner tells whether its addresses are this host's own.
-func (r router) isOwner() bool { return r.Priority == ownerPriority }
 
 // plainRouters strips the places off.
 func plainRouters(routers []router) []model.VirtualRouter {
@@ -178,8 +172,8 @@ func (s scope) priority(n *yaml.Node) uint8 {
 		return standardPriority
 	}
 	number, err := strconv.Atoi(n.Value)
-	if err != nil || !isDecimal(n.Value) || number > 0 && number <= ownerPriority {
-		number, _ = s.number(n, "priority", 1, ownerPriority)
+	if err != nil || !isDecimal(n.Value) || number > 0 && number <= model.OwnerPriority {
+		number, _ = s.number(n, "priority", 1, model.OwnerPriority)
 		return uint8(number)
 	}
 	what := fmt.Sprintf("priority %s is out of range", n.Value)
@@ -254,7 +248,7 @@ func (s scope) preempt(n *yaml.Node) (bool, time.Duration) {
 
 // ownerPreempts refuses what RFC 9568 section 6.1 has no choice about.
 func ownerPreempts(r router) *mistake {
-	if !r.isOwner() || r.Preempt && r.PreemptDelay == 0 {
+	if !r.IsOwner() || r.Preempt && r.PreemptDelay == 0 {
 		return nil
 	}
 	return &mistake{"who has priority 255 always takes over, and at once",
@@ -304,7 +298,7 @@ func (s scope) virtualMAC(n *yaml.Node, of router) bool {
 	switch {
 	case word != virtualMAC:
 		return false
-	case of.isOwner():
+	case of.IsOwner():
 		s.complain(n, mistake{"mac: virtual with priority 255, whose addresses are at this host's own MAC", "leave it out, or write a priority below 255"})
 	case len(of.Peers) > 0:
 		s.complain(n, mistake{"mac: virtual with peers, to whom adverts come from the interface's own MAC", `leave "peers:" out: by adverts to all, switches learn where the virtual MAC is`})

@@ -186,7 +186,7 @@ func (s scope) routerSource(n *yaml.Node, unicast bool, of router) placedAddress
 	case m != nil:
 	case otherFamily(address, of):
 		m = &mistake{fmt.Sprintf("%s for %s addresses", familyName(address), familyName(of.Addresses[0].Addr())), "write one of their family"}
-	case !of.isOwner() && hasAddress(of, address):
+	case !of.IsOwner() && hasAddress(of, address):
 		m = &mistake{fmt.Sprintf("%s moves with the virtual router", address), "write an address that this host always has, or leave it out"}
 	case address.Is6() && !address.IsLinkLocalUnicast() && !unicast:
 		m = &mistake{fmt.Sprintf("%s is not link-local", address), `adverts to all come from a link-local address: write that, leave it out, or name "peers:"`}

@@ -120,7 +120,7 @@ func (f *file) checkFixed(routers []router) {
 					"write an address that the peer always has"})
 			}
 		}
-		if owner, moves := owners[r.place(r.Source)]; moves && !owner.isOwner() {
+		if owner, moves := owners[r.place(r.Source)]; moves && !owner.IsOwner() {
 			f.complain(at(r.source.node), mistake{fmt.Sprintf("%s: source: %s moves with %s", r.label, r.Source, owner.label),
 				"write an address that this host always has, or leave it out"})
 		}

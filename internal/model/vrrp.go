@@ -99,6 +99,12 @@ const DefaultFenceTimeout = 30 * time.Second
 // the better master. It is nobody's who has a witness.
 const Doubtful = 1
 
+// OwnerPriority is that of the host whose own the addresses are (RFC 9568 section 5.2.4).
+const OwnerPriority = 255
+
+// IsOwner tells whether the addresses are this host's own.
+func (r VirtualRouter) IsOwner() bool { return r.Priority == OwnerPriority }
+
 // MAC is where the addresses are (RFC 9568 section 7.3); zero: at that of the master's interface.
 func (r VirtualRouter) MAC() MAC {
 	if !r.VirtualMAC {

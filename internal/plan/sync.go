@@ -115,8 +115,7 @@ func restrain(routers []model.VRRPWant, why string) {
 // hold keeps a virtual router from taking over from a master who lives; when says until when. Who has the addresses for
 // his own has no choice about it (RFC 9568 section 6.1).
 func hold(r *model.VRRPWant, when string) {
-	const owner = 255
-	if when != "" && r.Preempt && r.Priority != owner {
+	if when != "" && r.Preempt && !r.IsOwner() {
 		r.Preempt, r.Waits = false, when
 	}
 }

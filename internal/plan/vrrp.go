@@ -82,7 +82,6 @@ func sourceOf(spec model.Spec, r model.VirtualRouter, network model.Network, lin
 	if r.Source.IsValid() {
 		return r.Source, sourceFault(network, r.Source)
 	}
-	const owner = 255
 	v6 := r.Addresses[0].Addr().Is6()
 	if v6 && len(r.Peers) > 0 && !r.Peers[0].IsLinkLocalUnicast() {
 		return ownBeside(spec, link, r.Peers[0])
@@ -92,7 +91,7 @@ func sourceOf(spec model.Spec, r model.VirtualRouter, network model.Network, lin
 		case a.Is6() != v6 || v6 && !a.IsLinkLocalUnicast():
 		case stays(spec, a):
 			return a, ""
-		case r.Priority == owner && routes(r, a) && !source.IsValid():
+		case r.IsOwner() && routes(r, a) && !source.IsValid():
 			source = a
 		}
 	}
