@@ -3,7 +3,9 @@
 package lab_test
 
 import (
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +47,33 @@ func capabilities(status, set string) string {
 	_, value, _ := strings.Cut(status, set+":\t")
 	value, _, _ = strings.Cut(value, "\n")
 	return value
+}
+
+// TestAWatchedDaemonLeavesNoCore, though it is told to abort.
+func TestAWatchedDaemonLeavesNoCore(t *testing.T) {
+	l := start(t, lab.Config{Shape: lab.LAN, Confined: true, Weir: standIn(t, "exec sleep 1000", serving)})
+	d := l.Directors[0]
+	w, err := d.Watch(time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := d.Start(l.Services()); err != nil {
+		t.Fatal(err)
+	}
+	var limit []string
+	for ends := time.Now().Add(10 * time.Second); time.Now().Before(ends); time.Sleep(5 * time.Millisecond) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", d.PID()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, value, _ := strings.Cut(string(text), "Max core file size")
+		value, _, _ = strings.Cut(value, "\n")
+		if limit = strings.Fields(value); slices.Equal(limit, []string{"0", "0", "bytes"}) {
+			return
+		}
+	}
+	t.Errorf("cores may be of %v", limit)
 }
 
 // TestConfinementIsTheDaemonsAlone: the lab and its servers go on as they were.

@@ -86,7 +86,11 @@ func (d *Director) Restart() error {
 		weir = d.confined.weir
 	}
 	var err error
-	d.daemon, err = d.spawnAs(d.confined, d.environ, d.Log, weir, "run", "-c", d.Config, "--bpffs", d.BPFFS, "--run", d.Run, "--state", d.State)
+	command := []string{weir, "run", "-c", d.Config, "--bpffs", d.BPFFS, "--run", d.Run, "--state", d.State}
+	if d.watched() {
+		command = append(withoutCore(), command...)
+	}
+	d.daemon, err = d.spawnAs(d.confined, d.environ, d.Log, command[0], command[1:]...)
 	return err
 }
 

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// Watchdog plays systemd for a director's daemon, as far as WatchdogSec and Restart of its unit go (systemd.service(5),
-// sd_notify(3)).
+// Watchdog plays systemd for a director's daemon, as far as WatchdogSec, Restart and LimitCORE of its unit go
+// (systemd.service(5), systemd.exec(5), sd_notify(3)).
 type Watchdog struct {
 	director *Director
 	limit    time.Duration
@@ -44,6 +44,12 @@ func (d *Director) Watch(limit time.Duration) (*Watchdog, error) {
 	go w.listen()
 	return w, nil
 }
+
+func (d *Director) watched() bool { return d.environ != nil }
+
+// withoutCore is a command in front of another one, which leaves no core then when it is told to abort (LimitCORE): that
+// would hold secrets, and fill the disk.
+func withoutCore() []string { return []string{"sh", "-c", `ulimit -c 0 && exec "$0" "$@"`} }
 
 // listen ends with the socket.
 func (w *Watchdog) listen() {
