@@ -303,6 +303,7 @@ func routerProblems(spec model.Spec, routers []model.VRRPWant, seen map[string]m
 			out = append(out, model.Problem{What: what + " is in conflict", Why: now.Conflict,
 				Fix: cmp.Or(now.ConflictFix, fmt.Sprintf("give it another `id:` than %d on all of its directors, or have all of them say the same", r.ID))})
 		}
+		out = append(out, unheard(spec, r)...)
 		if link, ok := linkByIndex(network, r.Link); ok {
 			out = append(out, strays(spec, r.VirtualRouter, link)...)
 		}
@@ -325,6 +326,19 @@ func faultOf(want model.VRRPWant, seen model.VRRPSeen) string {
 		return seen.Why
 	}
 	return want.Fault
+}
+
+// unheard is an owner of IPv4 addresses whose adverts come from one of them: whoever has taken over has it, and a kernel
+// takes in nothing from an address of its own host.
+func unheard(spec model.Spec, r model.VRRPWant) []model.Problem {
+	if !r.IsOwner() || r.Fault != "" || !r.Source.Is4() || routerOf(spec, r.Source) == nil {
+		return nil
+	}
+	return []model.Problem{{
+		What: "virtual router " + r.Name + " advertises from a virtual address",
+		Why:  fmt.Sprintf("whoever takes over has %s, too, and does not hear what comes from there: both are master when this director is back", r.Source),
+		Fix:  fmt.Sprintf("give %s another IPv4 address to advertise from, and name none that is virtual in `source:`", r.Interface),
+	}}
 }
 
 // strays are addresses of a virtual router that are in no network of its interface: who is there does not ask for

@@ -354,6 +354,9 @@ func TestProblemsOfVirtualRouters(t *testing.T) {
 	good, far, own, nowhere := virtualRouter("VI_1", "192.0.2.99/32"), virtualRouter("VI_1", "203.0.113.99/32"),
 		virtualRouter("VI_1", "203.0.113.99/24"), virtualRouter("VI_1", "192.0.2.99/32")
 	nowhere.Interface = "eth7"
+	owner, unheard, heard, six := good, virtualRouter("VI_1", "192.0.2.1/24"), virtualRouter("VI_1", "192.0.2.1/24"), virtualRouter("VI_1", "2001:db8:a::1/64")
+	owner.Priority, unheard.Priority, heard.Priority, six.Priority = 255, 255, 255, 255
+	heard.Source, six.Source = netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("2001:db8:a::1")
 	for _, c := range []struct {
 		name   string
 		router model.VirtualRouter
@@ -369,6 +372,10 @@ func TestProblemsOfVirtualRouters(t *testing.T) {
 		{"a silent path", good, model.VRRPSeen{Silent: "eth1 brings no advert"}, "virtual router VI_1 is less guarded against two masters than it should be: eth1 brings no advert"},
 		{"outside", far, model.VRRPSeen{}, "virtual router VI_1: address 203.0.113.99: no network of eth0 has it: nobody there asks for it, and only a route leads to it"},
 		{"with its network", own, model.VRRPSeen{}, ""},
+		{"an owner with an address beside it", owner, model.VRRPSeen{}, ""},
+		{"an owner that has no other", unheard, model.VRRPSeen{}, "virtual router VI_1 advertises from a virtual address: whoever takes over has 192.0.2.1, too, and does not hear what comes from there: both are master when this director is back"},
+		{"an owner that advertises from elsewhere", heard, model.VRRPSeen{}, ""},
+		{"an owner of IPv6, which is heard", six, model.VRRPSeen{}, ""},
 	} {
 		var got []string
 		for _, p := range withRouters(map[string]model.VRRPSeen{"VI_1": c.seen}, c.router).Problems {

@@ -83,7 +83,7 @@ func conflictOf(router model.VirtualRouter, a advert, w way, why Reason) conflic
 		return conflict{fmt.Sprintf("somebody advertises id %d from %s, which is no address", a.id, w.source),
 			"give the interface of that director an address of its own, from which it can advertise"}
 	case ReasonOwner:
-		return conflict{what: who + "whose addresses are this host's own"}
+		return conflict{who + "whose addresses are this host's own", ownerFix(router, a)}
 	case ReasonSigned:
 		return conflict{who + "and signs that, here there is no key", "write `auth:` on this director as it is there, and run `weir reload`"}
 	case ReasonUnsigned:
@@ -96,6 +96,19 @@ func conflictOf(router model.VirtualRouter, a advert, w way, why Reason) conflic
 		return conflict{who + "as of an earlier time: its clock is wrong, or somebody repeats it", "set the clocks of all directors (NTP), and restart weir here if this one's was ahead when it began; or find out who repeats adverts"}
 	}
 	return conflict{}
+}
+
+// ownerFix is for an owner who hears another master: that is an owner, too, or has taken over and does not hear this one.
+// Who has taken over has the virtual addresses, and of IPv4 a kernel takes in nothing from an address of its own host.
+func ownerFix(router model.VirtualRouter, a advert) string {
+	const firewall = "let IP protocol 112 in on that director (firewall)"
+	switch {
+	case a.priority == model.OwnerPriority:
+		return "write `priority: 255` on one director alone"
+	case router.Addresses[0].Addr().Is6():
+		return firewall
+	}
+	return "if " + router.Interface + " has no IPv4 address but virtual ones, give this interface another IPv4 address to advertise from: who has taken over does not hear what comes from an address that he holds; if it has one, " + firewall
 }
 
 // mismatch is what an advert that counts says otherwise than this one would (RFC 9568 section 7.1): in version 3 the

@@ -515,6 +515,28 @@ func TestOwnerThatIsNotMasterHasNoConflict(t *testing.T) {
 	}
 }
 
+// Whoever has taken over and has the address cannot hear an owner whose adverts come from there.
+func TestOwnerThatIsNotHeardSaysWhatToDo(t *testing.T) {
+	for name, c := range map[string]struct {
+		router   model.VirtualRouter
+		priority uint8
+		way      way
+		want     string
+	}{
+		"IPv4":       {of(255), 200, way{right, group4, 255}, "give this interface another IPv4 address to advertise from"},
+		"IPv6":       {of(255, two6), 200, way{right6, group6, 255}, "let IP protocol 112 in on that director (firewall)"},
+		"two owners": {of(255), 255, way{right, group4, 255}, "write `priority: 255` on one director alone"},
+	} {
+		b, says := begun(t, c.router), said
+		if c.way.source.Is6() {
+			says = said6
+		}
+		if b.hear(b.now, says(c.priority), c.way); !strings.Contains(b.seen.ConflictFix, c.want) {
+			t.Errorf("%s: %q", name, b.seen.ConflictFix)
+		}
+	}
+}
+
 // Neighbours may have heard the other one, as those of whom a lower priority tries to be master.
 func TestOwnerTellsItsNeighboursAgainWhenAnotherWasMaster(t *testing.T) {
 	b := begun(t, of(255)).pass(500 * time.Millisecond).forgets()
