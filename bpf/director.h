@@ -58,7 +58,10 @@ __noinline enum verdict director_sent(struct xdp_md *ctx, struct headers *h, enu
 	return VERDICT_LOCAL;
 }
 
-/* director_told: so it is with an ICMP error that another director has sent along. It is no fragment, and icmp_judge has no stack left for them. */
+/*
+ * director_told: so it is with an ICMP error that another director has sent along. It is no fragment, and icmp_judge has
+ * no stack left for those.
+ */
 static __always_inline enum verdict director_told(struct xdp_md *ctx, const struct headers *h)
 {
 	__u64 here = director_here(ctx, h);

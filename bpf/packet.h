@@ -67,7 +67,8 @@ enum mark {
 
 /*
  * What is no header has a stack slot of its own, eight bytes, each: without CAP_PERFMON the verifier takes two ways for
- * different ones where one has written half of a slot and the other has not, and follows both to the end. hashed and marks share one, since the stack has no room for another.
+ * different ones where one has written half of a slot and the other has not, and follows both to the end. hashed and marks
+ * share one, since the stack has no room for another.
  */
 struct packet {
 	struct headers; /* first: headers_of */
