@@ -279,8 +279,8 @@ func ceased(before map[string]time.Time, name string, was, is model.VRRPSeen) ma
 	return out
 }
 
-// priorityOf is what the latest plan has left of the one that is written; 0: that knows of no such virtual router, so
-// nobody was told of it.
+// priorityOf is what the latest plan has left of the one that is written; 0: that has no such virtual router, since a
+// reload has taken it out, or since there is no plan yet.
 func (d *daemon) priorityOf(router string) uint8 {
 	if s := d.state.Load(); s != nil {
 		for _, want := range s.desired.VRRP {
