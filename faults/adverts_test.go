@@ -65,6 +65,20 @@ func speaker(host *lab.Node, f lab.Family) (from netip.Addr, err error) {
 	if f == lab.IPv4 {
 		return host.Address.IPv4, nil
 	}
+	addresses, err := addressesOf(host)
+	for _, a := range addresses {
+		if a.Is6() && a.IsLinkLocalUnicast() && a != lab.LinkLocal {
+			from = a
+		}
+	}
+	if err == nil && !from.IsValid() {
+		err = fmt.Errorf("%s has no link-local address", host.Name)
+	}
+	return from, err
+}
+
+// addressesOf are those on a host's first interface.
+func addressesOf(host *lab.Node) (out []netip.Addr, err error) {
 	err = host.Do(func() error {
 		link, err := net.InterfaceByName(lab.FirstLink)
 		if err != nil {
@@ -72,17 +86,13 @@ func speaker(host *lab.Node, f lab.Family) (from netip.Addr, err error) {
 		}
 		addresses, err := link.Addrs()
 		for _, a := range addresses {
-			prefix, err := netip.ParsePrefix(a.String())
-			if err == nil && prefix.Addr().Is6() && prefix.Addr().IsLinkLocalUnicast() && prefix.Addr() != lab.LinkLocal {
-				from = prefix.Addr()
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+				out = append(out, prefix.Addr())
 			}
 		}
 		return err
 	})
-	if err == nil && !from.IsValid() {
-		err = fmt.Errorf("%s has no link-local address", host.Name)
-	}
-	return from, err
+	return out, err
 }
 
 func familyOf(a netip.Addr) lab.Family {

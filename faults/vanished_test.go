@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -88,20 +88,9 @@ func (p *pair) losesAddress(ctx context.Context, m *faults.Measured, d *lab.Dire
 }
 
 // has tells whether an address is on the first interface of a director.
-func has(d *lab.Director, address netip.Addr) (there bool, err error) {
-	err = d.Do(func() error {
-		link, err := net.InterfaceByName(lab.FirstLink)
-		if err != nil {
-			return err
-		}
-		addresses, err := link.Addrs()
-		for _, a := range addresses {
-			prefix, err := netip.ParsePrefix(a.String())
-			there = there || err == nil && prefix.Addr() == address
-		}
-		return err
-	})
-	return there, err
+func has(d *lab.Director, address netip.Addr) (bool, error) {
+	addresses, err := addressesOf(&d.Node)
+	return slices.Contains(addresses, address), err
 }
 
 // losesCard: no advert says that the interface is gone, and the other one takes over. With the new one the director
