@@ -27,6 +27,9 @@ func linkFlaps(c *common) faults.Fault {
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			s := c.loaded(t, size, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "{delay: 1m}"})
 			return suffers(t, func(ctx context.Context, m *faults.Measured) error {
+				if _, err := s.together(ctx); err != nil {
+					return err
+				}
 				if err := s.crown(ctx, s.lab.Directors[0]); err != nil {
 					return err
 				}

@@ -42,7 +42,7 @@ func newGround(t *testing.T, config lab.Config, plan lab.LoadPlan) *ground {
 type more func(*lab.Lab) string
 
 // newLab is gone with its test.
-func newLab(ctx context.Context, t *testing.T, config lab.Config) *lab.Lab {
+func newLab(ctx context.Context, t testing.TB, config lab.Config) *lab.Lab {
 	t.Helper()
 	l, err := lab.New(ctx, config)
 	if err != nil {

@@ -81,7 +81,7 @@ func waited(advertise time.Duration, bar float64) faults.Miss {
 // handsOver has the master leave when both are in sync, and waits until it is back. With adverts each 10 ms a machine that
 // stands still for 30 makes it master again.
 func (s *sharing) handsOver(ctx context.Context, m *faults.Measured, part string, leave func(context.Context, *lab.Director) error, comeBack func(*lab.Director) error) error {
-	r, err := s.inSync(ctx)
+	r, err := s.ready(ctx)
 	if err != nil {
 		return err
 	}

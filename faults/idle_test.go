@@ -31,7 +31,7 @@ const young = 200 * time.Millisecond
 
 // falls has new clients come, the last of which are just old enough when the master falls.
 func (s *sharing) falls(ctx context.Context, m *faults.Measured) error {
-	r, err := s.inSync(ctx)
+	r, err := s.ready(ctx)
 	if err != nil {
 		return err
 	}

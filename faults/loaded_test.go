@@ -19,13 +19,13 @@ import (
 type common struct {
 	t     *testing.T // of all of them
 	weir  string
-	small *sharing // nil: nobody has wanted one yet
+	small *sharing // nil: nobody has wanted one yet, or a fault that failed has had it
 }
 
 // newLoaded is a pair whose clients hold connections that stay, by DR, half of them silent, the others sending a byte
 // every 5 seconds. A director that does not know one of these sends it to any of three servers. New ones have one server,
 // as those of newPair do: which of them fail is not a matter of connection sync.
-func newLoaded(t *testing.T, weir string, size faults.Size, r lab.Redundancy) *sharing {
+func newLoaded(t testing.TB, weir string, size faults.Size, r lab.Redundancy) *sharing {
 	t.Helper()
 	s := newSharingOf(t, lab.Config{Forwarding: lab.DR, Servers: 3, Stranger: true, Confined: true, Weir: weir},
 		lab.LoadPlan{Stay: size.Of(60, 10_000), Every: 5 * time.Second})
@@ -42,7 +42,7 @@ func newLoaded(t *testing.T, weir string, size faults.Size, r lab.Redundancy) *s
 
 // watch has both daemons say that they live, as systemd wants to hear it: the unit says 5 seconds. What comes of silence
 // is up to a fault.
-func (s *sharing) watch(t *testing.T, limit time.Duration) {
+func (s *sharing) watch(t testing.TB, limit time.Duration) {
 	t.Helper()
 	s.watchdogs = map[*lab.Director]*lab.Watchdog{}
 	for _, d := range s.lab.Directors {
@@ -70,14 +70,31 @@ func (s *sharing) isOf(line string, server *lab.Server) bool {
 	return strings.Contains(line, server.Address.IPv4.String()+":") || strings.Contains(line, server.Address.IPv6.String()+"]")
 }
 
+// lent is the test that something goes with, and that of its first user, which fails if it cannot be built: a test ends
+// by Fatal in its own goroutine only.
+type lent struct {
+	testing.TB
+	user *testing.T
+}
+
+func (l lent) Fatal(why ...any) {
+	l.user.Helper()
+	l.user.Fatal(why...)
+}
+
 // loaded is a pair that agrees by these words.
 func (c *common) loaded(t *testing.T, size faults.Size, r lab.Redundancy) *sharing {
 	t.Helper()
 	if size == faults.Full {
 		return newLoaded(t, c.weir, size, r)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			c.small = nil // who knows what it has left behind
+		}
+	})
 	if c.small == nil {
-		c.small = newLoaded(c.t, c.weir, size, r)
+		c.small = newLoaded(lent{c.t, t}, c.weir, size, r)
 		return c.small
 	}
 	if err := c.small.reload(t.Context(), r); err != nil {
@@ -90,7 +107,7 @@ func (c *common) loaded(t *testing.T, size faults.Size, r lab.Redundancy) *shari
 // outlive it, at either end.
 func (s *sharing) endures(happen func(context.Context, *faults.Measured) error) func(context.Context, *faults.Measured) error {
 	return func(ctx context.Context, m *faults.Measured) error {
-		if _, err := s.inSync(ctx); err != nil {
+		if _, err := s.ready(ctx); err != nil {
 			return err
 		}
 		if err := s.load.Begin(ctx); err != nil {

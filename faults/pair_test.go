@@ -6,12 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/weir-lb/weir/api"
 	"github.com/weir-lb/weir/client"
 	"github.com/weir-lb/weir/faults"
 	"github.com/weir-lb/weir/internal/lab"
@@ -70,12 +73,12 @@ func (p *pair) start(ctx context.Context, r lab.Redundancy) error {
 			return err
 		}
 	}
-	_, err := p.agreed(ctx)
+	_, err := p.together(ctx)
 	return err
 }
 
 // tell shows what the daemons printed, if the test failed.
-func (p *pair) tell(t *testing.T) {
+func (p *pair) tell(t testing.TB) {
 	const enough = 8 << 10
 	for _, d := range p.lab.Directors {
 		if text, err := os.ReadFile(d.Log); t.Failed() && err == nil {
@@ -91,47 +94,68 @@ const glance = 5 * time.Millisecond
 // roles are who is what of all virtual routers.
 type roles struct{ master, backup *lab.Director }
 
-// agreed waits until one director is master of all, and the other one backup. Where each is master of some, since the
-// machine stood still, that is for good without preemption: after a while the second one leaves its share to the first.
+// agreed waits until one director is master of all, and the other one backup.
 func (p *pair) agreed(ctx context.Context) (r roles, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the directors do not agree who is master"))
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errNotAgreed)
 	defer cancel()
-	divided := time.Now()
 	err = every(ctx, glance, func() (bool, error) {
-		r = p.roles(ctx)
-		if !p.areDivided(ctx) {
-			divided = time.Now()
-		} else if time.Since(divided) > 3*time.Second {
-			divided = time.Now()
-			_, err := p.daemons[p.lab.Directors[1]].StepDown(ctx)
-			return false, err
+		r = p.ask(ctx).roles()
+		return r.master != nil && r.backup != nil, nil
+	})
+	return r, err
+}
+
+var errNotAgreed = errors.New("the directors do not agree who is master")
+
+// together has the directors agree before anything is injected. Where each is master of some virtual routers, since the
+// machine stood still, that is for good without preemption: after a while the second one leaves its share to the first.
+// What a fault leaves so is weir's, and nobody mends it: agreed waits in vain.
+func (p *pair) together(ctx context.Context) (r roles, err error) {
+	const enough = 3 * time.Second
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errNotAgreed)
+	defer cancel()
+	whole := time.Now() // when they were not divided
+	err = every(ctx, glance, func() (bool, error) {
+		now := p.ask(ctx)
+		r = now.roles()
+		if !now.divided() {
+			whole = time.Now()
+		} else if time.Since(whole) > enough {
+			whole = time.Now()
+			return false, p.yields(ctx, p.lab.Directors[1])
 		}
 		return r.master != nil && r.backup != nil, nil
 	})
 	return r, err
 }
 
-// areDivided: each director is master of some virtual routers, and not of others.
-func (p *pair) areDivided(ctx context.Context) bool {
+// yields has a director be master of nothing, as it may have become by itself meanwhile.
+func (p *pair) yields(ctx context.Context, d *lab.Director) error {
+	err := p.failover(ctx, d)
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusConflict {
+		return nil
+	}
+	return err
+}
+
+// answers are what directors say of their virtual routers at one moment. One that does not answer has none.
+type answers map[*lab.Director][]api.VirtualRouter
+
+func (p *pair) ask(ctx context.Context) answers {
+	out := answers{}
 	for _, d := range p.lab.Directors {
-		routers, err := p.daemons[d].VirtualRouters(ctx)
-		masters := 0
-		for _, r := range routers {
-			if r.State == "master" {
-				masters++
-			}
-		}
-		if err != nil || masters == 0 || masters == len(routers) {
-			return false
+		if routers, err := p.daemons[d].VirtualRouters(ctx); err == nil {
+			out[d] = routers
 		}
 	}
-	return true
+	return out
 }
 
 // roles of a director that does not answer, or is of two minds, are nobody's.
-func (p *pair) roles(ctx context.Context) (r roles) {
-	for _, d := range p.lab.Directors {
-		switch p.state(ctx, d) {
+func (a answers) roles() (r roles) {
+	for d, routers := range a {
+		switch stateOf(routers) {
 		case "master":
 			r.master = d
 		case "backup":
@@ -141,10 +165,19 @@ func (p *pair) roles(ctx context.Context) (r roles) {
 	return r
 }
 
-// state is that of a director in all virtual routers; "": it has no such.
-func (p *pair) state(ctx context.Context, d *lab.Director) string {
-	routers, err := p.daemons[d].VirtualRouters(ctx)
-	if err != nil || len(routers) == 0 {
+// divided: each director is master of some virtual routers, and not of others.
+func (a answers) divided() bool {
+	for _, routers := range a {
+		if stateOf(routers) != "" || !slices.ContainsFunc(routers, func(r api.VirtualRouter) bool { return r.State == "master" }) {
+			return false
+		}
+	}
+	return len(a) > 1
+}
+
+// stateOf is that of all virtual routers; "": they have no such, or there are none.
+func stateOf(routers []api.VirtualRouter) string {
+	if len(routers) == 0 {
 		return ""
 	}
 	for _, r := range routers[1:] {
@@ -153,6 +186,15 @@ func (p *pair) state(ctx context.Context, d *lab.Director) string {
 		}
 	}
 	return routers[0].State
+}
+
+// state is that of a director in all virtual routers; "": it has no such, or does not answer.
+func (p *pair) state(ctx context.Context, d *lab.Director) string {
+	routers, err := p.daemons[d].VirtualRouters(ctx)
+	if err != nil {
+		return ""
+	}
+	return stateOf(routers)
 }
 
 // becomes waits until a director is something in all virtual routers, and says how long that took.
@@ -276,3 +318,33 @@ func note(m *faults.Measured, part string, value float64, disturbed string) {
 
 // of is a part with the time between adverts in its name.
 func of(part string, advertise time.Duration) string { return part + "_" + advertise.String() }
+
+// TestRoles: who is what, and whether each is master of some, comes of the same answers.
+func TestRoles(t *testing.T) {
+	one, other := &lab.Director{}, &lab.Director{}
+	are := func(states ...string) (out []api.VirtualRouter) {
+		for _, s := range states {
+			out = append(out, api.VirtualRouter{State: s})
+		}
+		return out
+	}
+	for name, tt := range map[string]struct {
+		said    answers
+		want    roles
+		divided bool
+	}{
+		"agreed":         {answers{one: are("master", "master"), other: are("backup", "backup")}, roles{one, other}, false},
+		"divided":        {answers{one: are("master", "backup"), other: are("backup", "master")}, roles{}, true},
+		"one has all":    {answers{one: are("master", "master"), other: are("backup", "master")}, roles{master: one}, false},
+		"none has some":  {answers{one: are("fault", "backup"), other: are("backup", "master")}, roles{}, false},
+		"one is silent":  {answers{one: are("master", "backup")}, roles{}, false},
+		"one has no VIP": {answers{one: are("master", "backup"), other: are()}, roles{}, false},
+	} {
+		if got := tt.said.roles(); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+		if got := tt.said.divided(); got != tt.divided {
+			t.Errorf("%s: divided: %t", name, got)
+		}
+	}
+}

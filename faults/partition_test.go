@@ -55,18 +55,9 @@ func (s *sharing) quiet(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !isAlarm(status.Problems) {
-			continue
+		if isAlarm(status.Problems) {
+			return s.anew(ctx)
 		}
-		for _, d := range s.lab.Directors {
-			if _, err := s.inSync(ctx); err != nil {
-				return err
-			}
-			if err := inOrder(d.Stop, d.Restart, func() error { return d.WaitReady(ctx) }); err != nil {
-				return err
-			}
-		}
-		return nil
 	}
 	return nil
 }
@@ -226,6 +217,8 @@ func (p *pair) isPartedWitnessed(ctx context.Context, m *faults.Measured, plain 
 	return errors.Join(err, p.reload(ctx, plain))
 }
 
+// reload has the directors agree by other words. The first one may speak by the new ones where the second does not listen
+// yet, who takes over then: that is over when it returns.
 func (p *pair) reload(ctx context.Context, r lab.Redundancy) error {
 	for _, d := range p.lab.Directors {
 		p.config[d] = p.serves(d) + p.lab.VirtualRouters(d, r)
@@ -236,7 +229,34 @@ func (p *pair) reload(ctx context.Context, r lab.Redundancy) error {
 			return err
 		}
 	}
-	return nil
+	if err := p.hearAgain(ctx); err != nil {
+		return err
+	}
+	_, err := p.together(ctx)
+	return err
+}
+
+// hearAgain waits until each virtual router has a backup that has believed one more advert.
+func (p *pair) hearAgain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("no backup hears the master"))
+	defer cancel()
+	before := map[heard]uint64{}
+	for d, routers := range p.ask(ctx) {
+		for _, r := range routers {
+			before[heard{d, r.Name}] = r.Received
+		}
+	}
+	return every(ctx, glance, func() (bool, error) {
+		hear := map[string]bool{}
+		for d, routers := range p.ask(ctx) {
+			for _, r := range routers {
+				if was, asked := before[heard{d, r.Name}]; asked && r.State == "backup" && r.Received > was {
+					hear[r.Name] = true
+				}
+			}
+		}
+		return len(hear) == len(lab.Families()), nil
+	})
 }
 
 // isHeldBack waits until a director says of each of its virtual routers that the master lives.

@@ -38,7 +38,7 @@ func newSharing(t *testing.T, config lab.Config, r lab.Redundancy, stay int) *sh
 }
 
 // newSharingOf has a load that is not there yet, and directors that do not run.
-func newSharingOf(t *testing.T, config lab.Config, plan lab.LoadPlan) *sharing {
+func newSharingOf(t testing.TB, config lab.Config, plan lab.LoadPlan) *sharing {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -54,7 +54,7 @@ func newSharingOf(t *testing.T, config lab.Config, plan lab.LoadPlan) *sharing {
 }
 
 // begin starts the daemons.
-func (s *sharing) begin(t *testing.T, r lab.Redundancy) {
+func (s *sharing) begin(t testing.TB, r lab.Redundancy) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -64,6 +64,14 @@ func (s *sharing) begin(t *testing.T, r lab.Redundancy) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// ready has the directors be in sync before anything is injected.
+func (s *sharing) ready(ctx context.Context) (roles, error) {
+	if r, err := s.together(ctx); err != nil {
+		return r, err
+	}
+	return s.inSync(ctx)
 }
 
 // inSync waits until one director is master, and each has all that the other one serves.
@@ -114,7 +122,7 @@ func (s *sharing) losesThen(ctx context.Context, r roles, m *faults.Measured, pa
 	if err != nil {
 		return err
 	}
-	settled := s.roles(ctx) == r
+	settled := s.ask(ctx).roles() == r
 	err = inOrder(
 		func() error { return s.lab.Unplug(&r.master.Node) },
 		func() error { return r.master.Signal(syscall.SIGSTOP) },

@@ -111,27 +111,30 @@ func (p *pair) conflict(ctx context.Context, said []advert) bool {
 
 // peaceful has both daemons begin again, if one names somebody already: what was told of one is said for a while before
 // anything else is.
-func (p *pair) peaceful(ctx context.Context) error {
-	for _, d := range p.lab.Directors {
-		routers, err := p.daemons[d].VirtualRouters(ctx)
+func (s *sharing) peaceful(ctx context.Context) error {
+	for _, d := range s.lab.Directors {
+		routers, err := s.daemons[d].VirtualRouters(ctx)
 		if err != nil {
 			return err
 		}
 		if slices.ContainsFunc(routers, func(r api.VirtualRouter) bool { return r.Conflict != "" }) {
-			return p.anew(ctx)
+			return s.anew(ctx)
 		}
 	}
 	return nil
 }
 
-// anew has both daemons begin again, who know of no conflict then.
-func (p *pair) anew(ctx context.Context) error {
-	for _, d := range p.lab.Directors {
+// anew has both daemons begin again, one behind the other, who know of no conflict then.
+func (s *sharing) anew(ctx context.Context) error {
+	for _, d := range s.lab.Directors {
+		if _, err := s.ready(ctx); err != nil {
+			return err
+		}
 		if err := inOrder(d.Stop, d.Restart, func() error { return d.WaitReady(ctx) }); err != nil {
 			return err
 		}
 	}
-	_, err := p.agreed(ctx)
+	_, err := s.ready(ctx)
 	return err
 }
 
