@@ -83,7 +83,7 @@ func (p *pair) isNotUnderstood(ctx context.Context, m *faults.Measured) error {
 		note(m, oneOwner, took.Seconds(), "")
 		return err
 	})
-	note(m, failedNew, float64(seen.Failed), "")
+	note(m, failedNew, float64(seen.Failed), seen.disturbed)
 	return err
 }
 
@@ -174,7 +174,7 @@ func (s *sharing) isParted(ctx context.Context, m *faults.Measured, lasts time.D
 		}
 		return s.isOne(ctx, m)
 	})
-	note(m, failedNew, float64(seen.Failed), "")
+	note(m, failedNew, float64(seen.Failed), seen.disturbed)
 	for _, d := range s.lab.Directors {
 		if err == nil {
 			err = s.compare(ctx, m, moved, d, before)

@@ -204,7 +204,7 @@ func (p *pair) isFooled(ctx context.Context, m *faults.Measured) error {
 		}
 		return nil
 	})
-	note(m, failedNew, float64(seen.Failed), "")
+	note(m, failedNew, float64(seen.Failed), seen.disturbed)
 	return err
 }
 
