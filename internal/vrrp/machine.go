@@ -85,7 +85,7 @@ const (
 	conflictEvery = 10 * time.Second
 	// One advert of a lower priority may have been under way when this one became master.
 	rivalsTold = 2
-	owner      = 255 // the priority of who has the addresses for his own
+	owner      = model.OwnerPriority // the priority of who has the addresses for his own
 )
 
 // deed is what a machine wants done.
