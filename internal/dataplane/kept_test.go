@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/weir-lb/weir/internal/dataplane"
 	"github.com/weir-lb/weir/internal/model"
 	"github.com/weir-lb/weir/internal/packet"
@@ -272,114 +270,56 @@ func newKeptBed(t *testing.T) sweepBed {
 	return sweepBed{newTestbed(t, keptSize), t, model.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
 }
 
-// givesWay fills the table, has most of it kept or ended, fills it again, and compares all with the twin at each step.
+// givesWay fills the table, has most of it kept or ended, and fills it again.
 func (b sweepBed) givesWay() (refused []uint16) {
 	b.t.Helper()
-	want := b.twin.table.newGuests()
 	b.serve(sweepService(model.DR))
 	b.settled(0, keptSize)
-	want.settled(0, keptSize)
-	for i := uint16(keptLive); i < keptSize; i++ {
-		b.send(b.t, packet.Build(nth(i).ask(packet.RST)...))
-	}
-	b.age(11 * time.Second)
-	b.rounds(2)
-	kept := want.keep(keptLive)
-	swept, err := b.path.Sweep()
+	kept := b.reset(keptLive, keptSize)
 	most := 3 * uint32(model.Connections{Size: keptSize}.Buckets())
-	if err != nil || swept.Kept == 0 || swept.Kept > most || swept.Kept != kept {
-		b.t.Fatalf("%d of %d are kept, want %d, and at most %d (%v)", swept.Kept, keptSize-keptLive, kept, most, err)
+	if kept == 0 || kept > most {
+		b.t.Fatalf("%d of %d are kept, want at most %d", kept, keptSize-keptLive, most)
 	}
-	b.settled(keptSize, 2*keptSize-keptLive)
-	refused = want.settled(keptSize, 2*keptSize-keptLive)
+	refused = b.settled(keptSize, 2*keptSize-keptLive)
 	b.load([3]uint64{keptSize - uint64(len(refused))})
-	if diff := cmp.Diff(want.states(), b.states()); diff != "" {
-		b.t.Error(diff)
-	}
+	b.compareConnections(b.t)
+	b.compareCounters(b.t)
 	b.sound(b.t)
 	return refused
 }
 
-// states are those of all connections, by their clients' ports.
-func (b sweepBed) states() map[uint16]string {
+func nth(i uint16) talk { return talkTo(4, 30, 80, model.TCP, 20000+i) }
+
+// say is a packet of the nth client.
+func (b sweepBed) say(i uint16, flags packet.TCPFlags) outcome {
 	b.t.Helper()
-	out := map[uint16]string{}
-	err := b.path.Connections(func(c dataplane.Connection) bool {
-		out[c.Client.Port()] = c.State
-		return true
-	})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return out
+	return b.frame(b.t, front, packet.Build(nth(i).ask(flags)...))
 }
 
-// guests are connections that settle, and some of which are kept, in a table in which nothing else is.
-type guests struct {
-	*twinTable
-	nth map[flow]uint16
-}
-
-func (t *twinTable) newGuests() guests { return guests{t, map[flow]uint16{}} }
-
-// settled is what sweepBed.settled does. Who finds no room is refused.
-func (g guests) settled(first, last uint16) (refused []uint16) {
+// settled begins connections from first on, up to last, and has them settle. Who finds no room is refused.
+func (b sweepBed) settled(first, last uint16) (refused []uint16) {
+	b.t.Helper()
 	for i := first; i < last; i++ {
-		n := nth(i)
-		f := flow{n.client, n.service, n.protocol}
-		g.nth[f] = i
-		if g.put(f, &twinConn{toService: f, settled: true}, g.give) == nil {
+		if b.say(i, packet.SYN).verdict == hashedFull {
 			refused = append(refused, i)
+		}
+		for range twinSettles {
+			b.say(i, packet.ACK)
 		}
 	}
 	return refused
 }
 
-// keep has all from first on be overdue. Those for whom there is room are kept, and settled no more; the others end.
-func (g guests) keep(first uint16) (kept uint32) {
-	for i := range g.buckets {
-		b := &g.buckets[i]
-		for _, e := range b.slots {
-			switch {
-			case e == nil || g.nth[e.flow] < first:
-			case b.keeps():
-				e.conn.settled = false
-				kept++
-			default:
-				g.give(e)
-			}
-		}
-	}
-	return kept
-}
-
-// states are those of who has a place, by their clients' ports.
-func (g guests) states() map[uint16]string {
-	out := map[uint16]string{}
-	for _, b := range g.buckets {
-		for _, e := range b.slots {
-			if e != nil && isUnsettled(e) {
-				out[e.flow.source.Port()] = model.Kept
-			} else if e != nil {
-				out[e.flow.source.Port()] = "ESTABLISHED"
-			}
-		}
-	}
-	return out
-}
-
-func nth(i uint16) talk { return talkTo(4, 30, 80, model.TCP, 20000+i) }
-
-// settled begins connections from first on, up to last, and has them settle. The twin sees none of it, but its
-// guests do.
-func (b sweepBed) settled(first, last uint16) {
+// reset has a stranger reset connections from first on, up to last, and sweeps until they are gone, or kept.
+func (b sweepBed) reset(first, last uint16) (kept uint32) {
 	b.t.Helper()
 	for i := first; i < last; i++ {
-		b.send(b.t, packet.Build(nth(i).open()...))
-		for range twinSettles {
-			b.send(b.t, packet.Build(nth(i).ask(packet.ACK)...))
-		}
+		b.say(i, packet.RST)
 	}
+	b.elapse(b.t, twinStep)
+	b.testbed.sweep(b.t) // marks them
+	b.testbed.sweep(b.t) // and ends them
+	return b.testbed.sweep(b.t).Kept
 }
 
 // TestKeptIsNoMoreThanNothingToTemplates: a client whose connections IPVS would have forgotten is scheduled anew.
@@ -419,13 +359,8 @@ func TestKeptStaysBehindWhenTheTableShrinks(t *testing.T) {
 	b := sweepBed{newTestbed(t, size), t, model.ServiceServer{Service: service.Key, Server: service.Servers[0].Key}}
 	b.serve(service)
 	b.settled(0, 1200)
-	for i := uint16(live); i < 1200; i++ {
-		b.send(t, packet.Build(nth(i).ask(packet.RST)...))
-	}
-	b.age(11 * time.Second)
-	b.rounds(2)
-	if swept, err := b.path.Sweep(); err != nil || swept.Kept < 100 {
-		t.Fatalf("%d are kept (%v)", swept.Kept, err)
+	if kept := b.reset(live, 1200); kept < 100 {
+		t.Fatalf("%d are kept", kept)
 	}
 	b.restart(t, least)
 	if _, got := b.path.Usage(); got != least {
