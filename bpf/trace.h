@@ -65,6 +65,14 @@ static __always_inline struct trace *trace_of_cpu(void)
 	return bpf_map_lookup_elem(&tracing, &only);
 }
 
+/* trace_looks is NULL for a packet that is not looked at. */
+static __always_inline struct trace *trace_looks(void)
+{
+	struct trace *t = trace_of_cpu();
+
+	return t && t->active ? t : NULL;
+}
+
 /* trace_take copies a frame as it is now, or its beginning. */
 static __always_inline void trace_take(struct xdp_md *ctx, struct trace_frame *frame)
 {
@@ -155,13 +163,26 @@ __noinline int trace_begin(struct xdp_md *ctx, struct headers *h)
 	return 0;
 }
 
-/* trace_end looks at a packet as it leaves, and tells of it. */
-__noinline int trace_end(struct xdp_md *ctx)
+/* trace_end_of is how the packet ends. */
+static __always_inline __u32 trace_end_of(__u32 v)
 {
-	struct trace *t = trace_of_cpu();
+	if (v < VERDICT_FIRST_SENT || v >= VERDICT_FIRST_DROPPED)
+		return 0;
+	if (v == VERDICT_TOO_BIG_TOLD || v == VERDICT_TTL_TOLD || v == VERDICT_SERVER_RESET)
+		return TRACE_SENT | TRACE_TOLD;
+	return TRACE_SENT;
+}
+
+/* trace_end looks at a packet as it leaves, and tells of it. */
+__noinline int trace_end(struct xdp_md *ctx, struct reverse *back, __u32 hashed)
+{
+	struct trace *t = trace_looks();
 	__u32 only = 0;
 
-	if (!t || !trace_wanted(t))
+	if (!t)
+		return 0;
+	t->notes |= (back ? TRACE_BACK : 0) | (hashed ? TRACE_HASHED : 0) | trace_end_of(t->verdict);
+	if (!trace_wanted(t))
 		return 0;
 	__u64 *lost = bpf_map_lookup_elem(&untold, &only);
 	if (!lost)
@@ -173,6 +194,85 @@ __noinline int trace_end(struct xdp_md *ctx)
 	return 0;
 }
 
+/*
+ * What follows are functions that the verifier judges by themselves, and that take pointers to nothing, too: it comes to
+ * them by every way through the path, and would follow each of theirs behind each of those.
+ */
+
+/* trace_notes takes notes back, and adds others. */
+__noinline int trace_notes(__u32 back, __u32 notes)
+{
+	struct trace *t = trace_of_cpu();
+
+	if (t)
+		t->notes = (t->notes & ~back) | notes;
+	return 0;
+}
+
+/* trace_packet notes what the packet is, and its exit. */
+__noinline int trace_packet(struct headers *h, __u32 egress, __u32 v)
+{
+	struct trace *t = trace_looks();
+
+	if (!t || !h)
+		return 0;
+	t->ingress = h->ingress;
+	t->egress = egress;
+	t->verdict = v;
+	t->kind = h->kind;
+	copy(&t->flow, &h->flow, sizeof(t->flow));
+	return 0;
+}
+
+/* trace_conn notes the connection as the packet leaves it. */
+__noinline int trace_conn(struct conn *conn, __u64 life, __u32 marks)
+{
+	struct trace *t = trace_looks();
+
+	if (!t || !conn)
+		return 0;
+	if (word_life(word_of(conn)) != life) {
+		t->notes |= TRACE_ENDED;
+		return 0;
+	}
+	t->notes |= TRACE_CONNECTION;
+	t->word = word_of(conn);
+	copy(&t->flow.source, &conn->source, sizeof(t->flow.source));
+	copy(&t->flow.destination, &conn->destination, sizeof(t->flow.destination));
+	t->flow.source_port = conn->source_port;
+	t->flow.destination_port = conn->destination_port;
+	t->flow.protocol = conn->protocol;
+	if (marks & MARK_FRESH)
+		t->notes |= TRACE_FRESH;
+	return 0;
+}
+
+__noinline int trace_service(struct service *service)
+{
+	struct trace *t = trace_looks();
+
+	if (!t || !service)
+		return 0;
+	t->notes |= TRACE_SERVICE;
+	t->scheduler = service->scheduler;
+	copy(&t->service, &service->first, sizeof(t->service));
+	t->service_last = service->last;
+	return 0;
+}
+
+__noinline int trace_server(struct server *server, __u32 forwarding)
+{
+	struct trace *t = trace_looks();
+
+	if (!t || !server)
+		return 0;
+	t->notes |= TRACE_SERVER;
+	copy(&t->server, &server->address, sizeof(t->server));
+	t->server_port = server->port;
+	t->forwarding = forwarding;
+	return 0;
+}
+
 static __always_inline void trace_in(struct packet *p)
 {
 	trace_begin(p->ctx, headers_of(p));
@@ -181,88 +281,22 @@ static __always_inline void trace_in(struct packet *p)
 /* trace_ended: the packet had a connection, which is over, or another one's by now. */
 static __always_inline void trace_ended(void)
 {
-	struct trace *t = trace_of_cpu();
-
-	if (t)
-		t->notes |= TRACE_ENDED;
+	trace_notes(0, TRACE_ENDED);
 }
 
 /* trace_template: the client's template was begun, or followed; 0: neither. */
 static __always_inline void trace_template(__u32 what)
 {
-	struct trace *t = trace_of_cpu();
-
-	if (t)
-		t->notes = (t->notes & ~(TRACE_BEGUN | TRACE_FOLLOWED)) | what;
-}
-
-/* trace_conn notes the connection as the packet leaves it. */
-static __always_inline void trace_conn(struct trace *t, const struct packet *p)
-{
-	if (!conn_same(p)) {
-		t->notes |= TRACE_ENDED;
-		return;
-	}
-	t->notes |= TRACE_CONNECTION;
-	t->word = word_of(p->conn);
-	copy(&t->flow.source, &p->conn->source, sizeof(t->flow.source));
-	copy(&t->flow.destination, &p->conn->destination, sizeof(t->flow.destination));
-	t->flow.source_port = p->conn->source_port;
-	t->flow.destination_port = p->conn->destination_port;
-	t->flow.protocol = p->conn->protocol;
-	if (p->marks & MARK_FRESH)
-		t->notes |= TRACE_FRESH;
-}
-
-static __always_inline void trace_service(struct trace *t, const struct service *service)
-{
-	t->notes |= TRACE_SERVICE;
-	t->scheduler = service->scheduler;
-	copy(&t->service, &service->first, sizeof(t->service));
-	t->service_last = service->last;
-}
-
-static __always_inline void trace_server(struct trace *t, const struct packet *p)
-{
-	t->notes |= TRACE_SERVER;
-	copy(&t->server, &p->server->address, sizeof(t->server));
-	t->server_port = p->server->port;
-	t->forwarding = p->forwarding;
-}
-
-/* trace_end_of is how the packet ends. */
-static __always_inline __u32 trace_end_of(enum verdict v)
-{
-	if (v < VERDICT_FIRST_SENT || v >= VERDICT_FIRST_DROPPED)
-		return 0;
-	if (v == VERDICT_TOO_BIG_TOLD || v == VERDICT_TTL_TOLD || v == VERDICT_SERVER_RESET)
-		return TRACE_SENT | TRACE_TOLD;
-	return TRACE_SENT;
+	trace_notes(TRACE_BEGUN | TRACE_FOLLOWED, what);
 }
 
 /* trace_out notes what the stages have found. */
 static __always_inline void trace_out(struct packet *p, enum verdict v)
 {
-	struct trace *t = trace_of_cpu();
-
-	if (!t || !t->active)
-		return;
-	t->ingress = p->ingress;
-	t->egress = p->egress;
-	t->verdict = v;
-	t->kind = p->kind;
-	copy(&t->flow, &p->flow, sizeof(t->flow));
-	if (p->conn)
-		trace_conn(t, p);
-	if (p->service)
-		trace_service(t, p->service);
-	if (p->server)
-		trace_server(t, p);
-	if (p->back)
-		t->notes |= TRACE_BACK;
-	if (p->hashed)
-		t->notes |= TRACE_HASHED;
-	t->notes |= trace_end_of(v);
-	trace_end(p->ctx);
+	trace_packet(headers_of(p), p->egress, v);
+	trace_conn(p->conn, p->life, p->marks);
+	trace_service(p->service);
+	trace_server(p->server, p->forwarding);
+	trace_end(p->ctx, p->back, p->hashed);
 }
 #endif
