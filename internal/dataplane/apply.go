@@ -74,7 +74,7 @@ func (d *Dataplane) putServices(wants []model.ServiceWant) error {
 	for i, want := range wants {
 		c := &changes[i]
 		c.want = want
-		if c.err = d.beginService(c); c.err == nil {
+		if c.err = d.beginService(c); c.err == nil && c.table.inner != nil {
 			switches.Go(func() { c.err = d.switchSlots(c.entry.value.Id, c.table) })
 		}
 	}

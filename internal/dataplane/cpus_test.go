@@ -56,6 +56,12 @@ func onCPU(cpu int, space *os.File, work func(cpu int) error) error {
 	return work(cpu)
 }
 
+// idle lets this thread have what others leave of its CPU. One that sends without a pause would else keep who changes
+// the maps waiting for some milliseconds each time, and what is to meet would not.
+func idle() error {
+	return unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
+}
+
 func (b *testbed) namespace(t testing.TB) (space *os.File) {
 	t.Helper()
 	var err error

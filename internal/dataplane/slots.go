@@ -44,9 +44,6 @@ func (d *Dataplane) makeSlots(entry *serviceEntry, want model.ServiceWant) (slot
 
 // switchSlots switches to new tables with one write.
 func (d *Dataplane) switchSlots(service uint32, s slotSwitch) error {
-	if s.inner == nil {
-		return nil
-	}
 	defer s.inner.Close()
 	if err := d.path.Slots.Put(service, s.inner); err != nil {
 		return fmt.Errorf("slots: %w", err)
