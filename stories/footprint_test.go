@@ -37,8 +37,8 @@ func footprint(ctx context.Context, s *stage, args []string) (string, error) {
 	return "", os.WriteFile(s.path(args[1]), []byte(strings.Join(lines, "\n")+"\n"), 0o644)
 }
 
-// looks is what iproute2 says of links with their programs, addresses, routes and neighbours. An address that the
-// kernel still asks around for (tentative) is there.
+// looks is what iproute2 says of links with their programs, addresses, routes and neighbours, and nftables of its rules.
+// An address that the kernel still asks around for (tentative) is there.
 func looks(ctx context.Context, host *lab.Node) ([]string, error) {
 	var out []string
 	for _, what := range []string{"link", "address", "-4 route show table all", "-6 route show table all", "neighbour"} {
@@ -52,7 +52,11 @@ func looks(ctx context.Context, host *lab.Node) ([]string, error) {
 			}
 		}
 	}
-	return out, nil
+	rules, err := host.Output(ctx, "nft", "list", "ruleset")
+	for line := range strings.Lines(rules) {
+		out = append(out, "nft: "+strings.TrimSpace(line))
+	}
+	return out, err
 }
 
 // kept are neighbours that somebody asked the kernel to keep; others come and go.

@@ -45,6 +45,7 @@ const (
 	deviceChange    changeKind = "virtual-mac"     // a macvlan by the name of Path, upon a link
 
 	virtualRouteChange changeKind = "virtual-route" // of a virtual router
+	closedChange       changeKind = "closed"        // a table of nftables
 )
 
 func (c change) String() string {
@@ -66,6 +67,8 @@ func (c change) String() string {
 		return fmt.Sprintf("%s on interface %d", c.Kind, c.Index)
 	case virtualRouteChange:
 		return fmt.Sprintf("route to %s on interface %d", c.Prefix, c.Index)
+	case closedChange:
+		return "table inet " + closedTable
 	case deviceChange:
 		return fmt.Sprintf("interface %s on %s", c.Path, c.Link)
 	}
@@ -113,6 +116,8 @@ func (c change) undo(handle *netlink.Handle) error {
 		err = c.undoDevice(handle)
 	case virtualRouteChange:
 		err = c.undoVirtualRoute(handle)
+	case closedChange:
+		err = c.undoClosed()
 	default:
 		err = fmt.Errorf("unknown kind of change %q", c.Kind)
 	}

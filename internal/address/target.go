@@ -22,12 +22,13 @@ import (
 //	Apply ──► sysctls.go     forwarding, neighbour timers
 //	      ──► rxvlan.go      VLAN tags stay in the frame
 //	      ──► devices.go     interfaces with virtual MACs
+//	      ──► closed.go    what addresses are held for, and nothing else (closed_rules.go)
 //	      ──► vips.go        addresses   ──► announce.go    gratuitous ARP and NA, again and again
 //	      ──► virtual_routes.go
 //	      ──► neighbours.go  managed entries
 //	      ──► detours.go     routes to aliases, and a filter, for checks through VIPs (filter.go)
 //	Run   ──► the repeats of announcements, addresses and routes again that somebody took away, neighbours that the
-//	          kernel gave up, and detours that were lost
+//	          kernel gave up, and detours and closed addresses that were lost
 type Target struct {
 	journal *Journal
 	program func() (model.Program, error) // of checks
@@ -40,6 +41,7 @@ type Target struct {
 	mu          sync.Mutex // guards what follows
 	vips        keptVIPs
 	routes      keptRoutes
+	closed      keptClosed
 	announced   map[holding]announcement
 	paced       time.Time // before it no more is announced
 	neighbours  map[model.Hop]kept
@@ -79,6 +81,7 @@ func (t *Target) Apply(_ context.Context, want model.AddressWant) error {
 	return errors.Join(
 		t.applySysctls(handle, links, want),
 		t.applyRxVLAN(links, want.RxVLANOff),
+		t.applyClosed(want.Closed), // before there is an address
 		t.applyVIPs(handle, links, want.VIPs),
 		t.applyRoutes(handle, links, want.Routes),
 		t.applyNeighbours(handle, want.Neighbours),
@@ -182,8 +185,8 @@ func (t *Target) work(handle *netlink.Handle, now time.Time) (tried bool, wrong 
 	vips := t.mendVIPs(handle, now)
 	tried = t.routes.mend.isDue(now)
 	wrong, routes := t.mendRoutes(handle, now)
-	if err := errors.Join(vips, routes, t.announce(handle, now), t.setDueNeighbours(handle, now), t.mendDetours(handle, now)); err != nil {
-		t.log.Warn("addresses, routes, neighbours and ways of checks", "err", err)
+	if err := errors.Join(vips, routes, t.announce(handle, now), t.setDueNeighbours(handle, now), t.mendDetours(handle, now), t.mendClosed(now)); err != nil {
+		t.log.Warn("addresses, routes, neighbours, ways of checks and closed addresses", "err", err)
 	}
 	return tried, wrong
 }
@@ -193,6 +196,7 @@ func (t *Target) nextDue(now time.Time) <-chan time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	first := earlier(earlier(earlier(t.detoursMend.due, t.vips.mend.due), t.routes.mend.due), t.announceDue())
+	first = earlier(first, t.closed.mend.due)
 	for _, k := range t.neighbours {
 		first = earlier(first, k.due())
 	}

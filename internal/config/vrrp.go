@@ -88,6 +88,7 @@ func (s scope) virtualRouter(n *yaml.Node, number int) router {
 	if delay := values["start_delay"]; delay != nil {
 		out.StartDelay = s.duration(delay, "start_delay", 0, maxRouterDelay)
 	}
+	out.Closed = s.closed(values["accept"], out)
 	s.routerAddresses(n, values, &out)
 	out.Checksum = s.vrrpChecksum(values["checksum"], out)
 	out.Auth = s.routerAuth(values["auth"])
@@ -255,6 +256,18 @@ func ownerPreempts(r router) *mistake {
 		"leave it out, or write a priority below 255: 255 is for the host whose own the addresses are"}
 }
 
+// closed is the opposite of `accept`. RFC 9568 section 6.1 leaves the choice to who is no owner.
+func (s scope) closed(n *yaml.Node, of router) bool {
+	if n == nil || s.truth(n, "accept") {
+		return false
+	}
+	if of.IsOwner() {
+		s.complain(n, mistake{"who has priority 255 takes what is sent to its own addresses",
+			"leave it out, or write a priority below 255: 255 is for the host whose own the addresses are"})
+	}
+	return true
+}
+
 // vrrpChecksum is a choice for version 3 over IPv4 alone: over IPv6 all agree, and version 2 has no pseudo header.
 func (s scope) vrrpChecksum(n *yaml.Node, of router) model.VRRPChecksum {
 	if n == nil {
@@ -332,6 +345,9 @@ func routerNode(r model.VirtualRouter) *yaml.Node {
 	}
 	if r.StartDelay != 0 {
 		pairs = append(pairs, pair{"start_delay", textNode(printDuration(r.StartDelay))})
+	}
+	if r.Closed {
+		pairs = append(pairs, pair{"accept", falseNode()})
 	}
 	if r.Checksum != model.ChecksumPeer {
 		pairs = append(pairs, pair{"checksum", textNode(r.Checksum.String())})

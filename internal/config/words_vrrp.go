@@ -12,13 +12,12 @@ const (
 	asGroup  = `write "group: pair" in each virtual router that is to be master with others`
 	asAuth   = `write "auth: {key_file: /etc/weir/vrrp.key}"`
 	noAuth   = "leave it out: its password is there for everybody on the link to read, and no advert with one is believed; " + asAuth
-	noAccept = "a master's host answers what is sent to its addresses and to no service; have a rule of its firewall drop that (nft), which packets of services never meet"
 	noRules  = "the host's rules (ip rule) stay as they are, on every director"
 	noRepeat = "leave it out: a new master announces its addresses ten times in ten seconds, then every minute"
 )
 
 var routerKeys = vocabulary{
-	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "checksum", "mac", "auth", "paths", "witness", "fence", "group", "track", "routes"},
+	known: []string{"name", "interface", "id", "version", "priority", "advertise", "addresses", "peers", "source", "preempt", "start_delay", "accept", "checksum", "mac", "auth", "paths", "witness", "fence", "group", "track", "routes"},
 	foreign: map[string]string{
 		"<<":                         "merge keys are not supported: write the keys out",
 		"virtual_router_id":          `write "id: 51"`,
@@ -42,8 +41,8 @@ var routerKeys = vocabulary{
 		"old_unicast_checksum":       `leave it out: "checksum: peer" is the default, which does as the peer does`,
 		"state":                      "leave it out: all begin as backups, and the priority decides",
 		"native_ipv6":                "leave it out: the family is that of the addresses",
-		"accept":                     `leave it out if it is true: a master takes what is sent to its addresses; "accept: false" is ` + notYet + noAccept,
-		"no_accept":                  notYet + noAccept,
+		"no_accept":                  `write "accept: false"`,
+		"accept_mode":                `write "accept: false", or leave it out: true is the default`,
 		"strict_mode":                "leave it out: what the RFC forbids is refused, but for peers, and IPv6 without a link-local address",
 		"vrrp_strict":                "leave it out: what the RFC forbids is refused, but for peers, and IPv6 without a link-local address",
 		"use_vmac":                   `write "mac: virtual"`,

@@ -79,6 +79,8 @@ var forTests = []string{"internal/lab", "internal/netlab", "internal/dataplane",
 var importers = map[string][]string{
 	"github.com/cilium/ebpf":         {"internal/dataplane", "internal/lab"},                     // the lab: its own XDP_PASS
 	"github.com/vishvananda/netlink": {"internal/address", "internal/dataplane", "internal/lab"}, // dataplane: clsact
+	"github.com/google/nftables":     {"internal/address"},
+	"github.com/mdlayher/netlink":    {"internal/address"}, // below nftables
 	"github.com/vishvananda/netns":   {"internal/address", "internal/dataplane", "internal/lab"},
 }
 

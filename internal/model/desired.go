@@ -40,6 +40,14 @@ type AddressWant struct {
 	RxVLANOff  []string        // interfaces whose driver must leave VLAN tags in the frame, where the program looks
 	Detours    []DetourWant
 	Aliases    []netip.Prefix // ranges that lead nowhere but by a detour
+	Closed     []ClosedAddress
+}
+
+// ClosedAddress is an address whose host takes what is sent to its services, and nothing else (RFC 9568 section 6.1:
+// Accept_Mode is false).
+type ClosedAddress struct {
+	Address  Addr
+	Services []ServiceKey
 }
 
 // VIP is a virtual address that the host holds.

@@ -31,6 +31,7 @@ type VirtualRouter struct {
 	Paths        []VRRPPath     // adverts go by these, too, and are heard by them
 	Witness      []Addr         // neighbours on its interface, one of which must answer before it takes over from a silent master; empty: nobody is asked
 	Fence        Fence          // what a silent master is made harmless by before; zero: nothing
+	Closed       bool           // what is sent to its addresses and to no service is dropped: Accept_Mode of the RFC is false
 	Routes       []VirtualRoute // what the master's host has among its routes besides
 }
 

@@ -34,6 +34,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			VIPs:       append(vips(spec, network), routerVIPs(spec, holding)...),
 			Routers:    holding,
 			Routes:     routerRoutes(spec, holding),
+			Closed:     closed(spec),
 			Neighbours: neighbours(all, network),
 			Forward4:   forward(all, interfaces, is4),
 			Forward6:   forward(all, interfaces, is6),

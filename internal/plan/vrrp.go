@@ -197,6 +197,21 @@ func routerVIPs(spec model.Spec, holding map[string]bool) (out []model.VIP) {
 	return out
 }
 
+// closed are the addresses that virtual routers have for services alone. They are so on a backup already, which
+// has them never, or for its server's sake.
+func closed(spec model.Spec) (out []model.ClosedAddress) {
+	for _, r := range spec.VirtualRouters {
+		if !r.Closed {
+			continue
+		}
+		for _, p := range r.Addresses {
+			of := func(k model.ServiceKey) bool { return k.Address != p.Addr() }
+			out = append(out, model.ClosedAddress{Address: p.Addr(), Services: slices.DeleteFunc(keys(spec), of)})
+		}
+	}
+	return out
+}
+
 // lingers is for how long clients may send to a director that is not master any more: the new one announces the
 // addresses ten times in as many seconds.
 const lingers = 10 * time.Second

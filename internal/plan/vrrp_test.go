@@ -119,6 +119,22 @@ func TestServicesAreThereWhereverTheAddressIs(t *testing.T) {
 	}
 }
 
+// TestClosedAddressesAreOpenForTheirServices, whoever is master: there is no moment at which an address is here without.
+func TestClosedAddressesAreOpenForTheirServices(t *testing.T) {
+	r, other := virtualRouter("VI_1", "192.0.2.10/24", "192.0.2.254/32"), virtualRouter("VI_2", "192.0.2.11/32")
+	r.Closed = true
+	s := spec("192.0.2.10 192.0.2.11", server("198.51.100.11", model.DR))
+	s.VirtualRouters = []model.VirtualRouter{r, other}
+	first := s.Services[0].Key
+	want := []model.ClosedAddress{{Address: first.Address, Services: []model.ServiceKey{first}}, {Address: netip.MustParseAddr("192.0.2.254")}}
+	for _, state := range []model.VRRPState{model.VRRPBackup, model.VRRPMaster, model.VRRPFault} {
+		got, _ := plan.Make(s, model.Seen{Network: network("198.51.100.11"), VRRP: inState("VI_1", state)}, time.Time{})
+		if diff := cmp.Diff(want, got.Address.Closed, cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", state, diff)
+		}
+	}
+}
+
 // TestVirtualMACIsTheMasters: its interface takes frames to it, and the addresses are there, without their network. The
 // interface does not answer for them on a backup either.
 func TestVirtualMACIsTheMasters(t *testing.T) {
