@@ -18,8 +18,7 @@ const (
 	benchBenchModeBENCH_PATH benchBenchMode = 0
 	benchBenchModeBENCH_PASS benchBenchMode = 1
 	benchBenchModeBENCH_SWAP benchBenchMode = 2
-	benchBenchModeBENCH_FIND benchBenchMode = 3
-	benchBenchModeBENCH_IPIP benchBenchMode = 4
+	benchBenchModeBENCH_IPIP benchBenchMode = 3
 )
 
 // Names of all BPF objects in the ELF.
@@ -62,6 +61,7 @@ const (
 	benchMapVips               = "vips"
 	benchMapVlans              = "vlans"
 	benchProgBench             = "bench"
+	benchProgBenchFind         = "bench_find"
 	benchProgWeir              = "weir"
 	benchVarBenchAnswers       = "bench_answers"
 	benchVarBenchGrows         = "bench_grows"
@@ -144,8 +144,9 @@ type benchSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type benchProgramSpecs struct {
-	Bench *ebpf.ProgramSpec `ebpf:"bench"`
-	Weir  *ebpf.ProgramSpec `ebpf:"weir"`
+	Bench     *ebpf.ProgramSpec `ebpf:"bench"`
+	BenchFind *ebpf.ProgramSpec `ebpf:"bench_find"`
+	Weir      *ebpf.ProgramSpec `ebpf:"weir"`
 }
 
 // benchMapSpecs contains maps before they are loaded into the kernel.
@@ -376,13 +377,15 @@ type benchVariables struct {
 //
 // It can be passed to loadBenchObjects or ebpf.CollectionSpec.LoadAndAssign.
 type benchPrograms struct {
-	Bench *ebpf.Program `ebpf:"bench"`
-	Weir  *ebpf.Program `ebpf:"weir"`
+	Bench     *ebpf.Program `ebpf:"bench"`
+	BenchFind *ebpf.Program `ebpf:"bench_find"`
+	Weir      *ebpf.Program `ebpf:"weir"`
 }
 
 func (p *benchPrograms) Close() error {
 	return _BenchClose(
 		p.Bench,
+		p.BenchFind,
 		p.Weir,
 	)
 }

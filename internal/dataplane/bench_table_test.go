@@ -38,7 +38,7 @@ func (b *bench) sharedByTwo(flows int) result {
 	frame := b.c.frame(false, false)
 	var wrappers [2]wrapper
 	for cpu := range wrappers {
-		wrappers[cpu] = wrapper{b.load(loadedFor{mode: benchBenchModeBENCH_PATH, cpu: cpu}), uint32(flows)}
+		wrappers[cpu] = b.wrapper(loadedFor{mode: benchBenchModeBENCH_PATH, cpu: cpu}, flows)
 		b.run(wrappers[cpu], frame, flows)
 	}
 	before := b.count(b.verdict())

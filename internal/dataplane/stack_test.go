@@ -19,7 +19,7 @@ const (
 )
 
 func TestStackFitsOldestKernel(t *testing.T) {
-	for _, load := range []func() (*ebpf.CollectionSpec, error){loadPath, loadTraced, loadSweeper, loadEnder, loadMover, loadChecks, loadSyncer} {
+	for _, load := range []func() (*ebpf.CollectionSpec, error){loadPath, loadTraced, loadSweeper, loadEnder, loadMover, loadChecks, loadSyncer, loadBench} {
 		spec, err := load()
 		if err != nil {
 			t.Fatal(err)
