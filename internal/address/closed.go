@@ -63,7 +63,7 @@ func (t *Target) putClosed(wants []model.ClosedAddress) error {
 		err = t.replaceClosed(rules, have != nil)
 	}
 	if err != nil {
-		return fmt.Errorf("accept: false needs nftables: %w", err)
+		return fmt.Errorf("accept: false, by nftables: %w", err)
 	}
 	return nil
 }

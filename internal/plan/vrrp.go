@@ -205,8 +205,8 @@ func closed(spec model.Spec) (out []model.ClosedAddress) {
 			continue
 		}
 		for _, p := range r.Addresses {
-			of := func(k model.ServiceKey) bool { return k.Address != p.Addr() }
-			out = append(out, model.ClosedAddress{Address: p.Addr(), Services: slices.DeleteFunc(keys(spec), of)})
+			others := func(k model.ServiceKey) bool { return k.Address != p.Addr() }
+			out = append(out, model.ClosedAddress{Address: p.Addr(), Services: slices.DeleteFunc(keys(spec), others)})
 		}
 	}
 	return out
