@@ -56,7 +56,7 @@ func (s *sharing) quiet(ctx context.Context) error {
 			return err
 		}
 		if isAlarm(status.Problems) {
-			return s.anew(ctx)
+			return s.anew(ctx, s.ready)
 		}
 	}
 	return nil

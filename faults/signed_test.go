@@ -37,6 +37,14 @@ type signing struct {
 	forged int
 }
 
+// becomesPlain has the directors sign nothing, whatever the run before has left, and know of nobody.
+func (s signing) becomesPlain(ctx context.Context, _ *faults.Measured) error {
+	if err := s.reload(ctx, s.plain); err != nil {
+		return err
+	}
+	return s.peaceful(ctx, s.together)
+}
+
 // isNotFooled has the directors begin to sign, resign once each, and change their keys. All of that a stranger hears. Then
 // he says what he can.
 func (s signing) isNotFooled(ctx context.Context, m *faults.Measured) error {

@@ -5,6 +5,7 @@ package faults_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ func idTwice(c *common) faults.Fault {
 		Prepare: func(t *testing.T, size faults.Size) faults.Run {
 			s := c.loaded(t, size, lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "false"})
 			return suffers(t, func(ctx context.Context, m *faults.Measured) error {
-				if err := s.peaceful(ctx); err != nil {
+				if err := s.peaceful(ctx, s.ready); err != nil {
 					return err
 				}
 				return s.endures(func(ctx context.Context, m *faults.Measured) error { return s.meets(ctx, m, size.Of(5, 20)) })(ctx, m)
@@ -111,30 +112,30 @@ func (p *pair) conflict(ctx context.Context, said []advert) bool {
 
 // peaceful has both daemons begin again, if one names somebody already: what was told of one is said for a while before
 // anything else is.
-func (s *sharing) peaceful(ctx context.Context) error {
-	for _, d := range s.lab.Directors {
-		routers, err := s.daemons[d].VirtualRouters(ctx)
+func (p *pair) peaceful(ctx context.Context, ready func(context.Context) (roles, error)) error {
+	for _, d := range p.lab.Directors {
+		routers, err := p.daemons[d].VirtualRouters(ctx)
 		if err != nil {
 			return err
 		}
 		if slices.ContainsFunc(routers, func(r api.VirtualRouter) bool { return r.Conflict != "" }) {
-			return s.anew(ctx)
+			return p.anew(ctx, ready)
 		}
 	}
 	return nil
 }
 
-// anew has both daemons begin again, one behind the other, who know of no conflict then.
-func (s *sharing) anew(ctx context.Context) error {
-	for _, d := range s.lab.Directors {
-		if _, err := s.ready(ctx); err != nil {
+// anew has both daemons begin again, one behind the other when both are ready, who know of no conflict then.
+func (p *pair) anew(ctx context.Context, ready func(context.Context) (roles, error)) error {
+	for _, d := range p.lab.Directors {
+		if _, err := ready(ctx); err != nil {
 			return err
 		}
 		if err := inOrder(d.Stop, d.Restart, func() error { return d.WaitReady(ctx) }); err != nil {
 			return err
 		}
 	}
-	_, err := s.ready(ctx)
+	_, err := ready(ctx)
 	return err
 }
 
@@ -168,7 +169,7 @@ func forged(weir string) faults.Fault {
 			plain := lab.Redundancy{Advertise: 100 * time.Millisecond, Preempt: "true"}
 			p := newPair(t, weir, plain)
 			s := signing{p, plain, size.Of(500, 10_000)}
-			return suffers(t, p.isFooled, s.isNotFooled)
+			return suffers(t, s.becomesPlain, p.isFooled, s.isNotFooled)
 		},
 	}
 }
@@ -227,7 +228,11 @@ func (p *pair) fool(ctx context.Context, m *faults.Measured, e *ear, f forgery) 
 		return err
 	}
 	named := 0
+	const most = 100
 	for i := 1; i <= 3 || named == 0; i++ {
+		if i > most {
+			return fmt.Errorf("of %d adverts in the name of %s %s has told nothing", most, f.named, f.victim.Name)
+		}
 		if err := e.shout(f.advert); err != nil {
 			return err
 		}
