@@ -106,8 +106,8 @@ static __always_inline enum verdict way_by_hop(struct packet *p, struct way *way
 	struct interface *i = interface_of(&hop);
 	if (!i)
 		return VERDICT_NO_ROUTE;
-	p->mtu = i->mtu;
-	if (p->length > p->mtu)
+	p->facts->mtu = i->mtu;
+	if (p->facts->length > p->facts->mtu)
 		return VERDICT_TOO_BIG;
 	way->hop.ifindex = hop.ifindex;
 	way->hop.vlan = hop.vlan;
@@ -134,9 +134,9 @@ static __always_inline enum verdict answer_translate(struct packet *p, const str
 {
 	struct translation t = {
 		.source = true,
-		.old = &p->flow.source,
+		.old = &p->facts->flow.source,
 		.new = &p->conn->destination,
-		.old_port = p->flow.source_port,
+		.old_port = p->facts->flow.source_port,
 		.new_port = p->conn->destination_port,
 	};
 
@@ -148,7 +148,7 @@ static __always_inline enum verdict answer_translate(struct packet *p, const str
 	if (!eth)
 		return VERDICT_MALFORMED;
 	forward_macs(eth, way->hop.mac, way->source_mac);
-	p->egress = way->hop.ifindex;
+	p->facts->egress = way->hop.ifindex;
 	return vlan_leave(p, way->hop.vlan) ? VERDICT_CONTINUE : VERDICT_NO_HEADROOM;
 }
 
@@ -157,7 +157,7 @@ static __always_inline enum verdict answer_send(struct packet *p, const struct w
 {
 	struct server *server = server_find(p->conn->server, p->conn->server_generation);
 
-	if (p->tagged && !vlan_strip(p->ctx, headers_of(p)))
+	if (p->facts->tagged && !vlan_strip(p->ctx, headers_of(p)))
 		return VERDICT_MALFORMED;
 	if (server)
 		mss_limit(p, server);
@@ -165,8 +165,8 @@ static __always_inline enum verdict answer_send(struct packet *p, const struct w
 	if (v != VERDICT_CONTINUE)
 		return v;
 	if (server)
-		count_out(p->conn->server, p->length);
-	return p->kind == KIND_QUOTE ? VERDICT_ICMP_OUT : VERDICT_NAT_OUT;
+		count_out(p->conn->server, p->facts->length);
+	return p->facts->kind == KIND_QUOTE ? VERDICT_ICMP_OUT : VERDICT_NAT_OUT;
 }
 
 /*
@@ -188,13 +188,13 @@ static __always_inline enum verdict answer(struct packet *p)
 
 	if (answer_unwanted(p->conn))
 		return VERDICT_SERVER_LEFT;
-	if (p->kind == KIND_FIRST)
+	if (p->facts->kind == KIND_FIRST)
 		v = fragment_begin(headers_of(p));
 	if (v != VERDICT_CONTINUE)
 		return v;
-	if (p->kind != KIND_QUOTE)
+	if (p->facts->kind != KIND_QUOTE)
 		conn_touch_answer(p);
-	if (p->ttl <= 1)
+	if (p->facts->ttl <= 1)
 		return VERDICT_TTL_EXCEEDED;
 	v = answer_way(p, &way);
 	if (v != VERDICT_CONTINUE)

@@ -220,12 +220,12 @@ int bench(struct xdp_md *ctx)
 SEC("xdp")
 int bench_find(struct xdp_md *ctx)
 {
-	struct packet p = { .ctx = ctx, .ingress = ctx->ingress_ifindex };
 	int ended = bench_make(ctx);
+	struct packet p;
 
 	if (ended >= 0)
 		return ended;
-	if (parse(&p) != VERDICT_CONTINUE)
+	if (!packet_begin(&p, ctx) || parse(&p) != VERDICT_CONTINUE)
 		return XDP_ABORTED;
 	conn_find(&p);
 	return p.conn ? XDP_TX : XDP_DROP;

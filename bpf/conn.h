@@ -185,8 +185,8 @@ __noinline bool conn_end_life(__u32 position, __u32 life)
 static __always_inline void conn_is(struct packet *p, const struct found *at)
 {
 	p->conn = at->conn;
-	p->position = at->position;
-	p->life = word_life(at->word);
+	p->facts->position = at->position;
+	p->facts->life = word_life(at->word);
 }
 
 /*
@@ -209,14 +209,14 @@ static __always_inline void conn_found(struct packet *p, const struct found *at)
 	conn_is(p, &forward);
 }
 
-/* conn_find finds the connection of p->flow. */
+/* conn_find finds the connection of the flow of p. */
 static __always_inline void conn_find(struct packet *p)
 {
 	struct found at = {};
 
 	p->conn = NULL;
 	p->back = NULL;
-	if (table_find(&at, &p->flow))
+	if (table_find(&at, &p->facts->flow))
 		conn_found(p, &at);
 }
 
@@ -232,14 +232,14 @@ static __always_inline bool conn_closed(__u64 word)
 /* conn_same: what was read of the connection was all of this one. */
 static __always_inline bool conn_same(const struct packet *p)
 {
-	return word_life(word_of(p->conn)) == p->life;
+	return word_life(word_of(p->conn)) == p->facts->life;
 }
 
 /* conn_next is the state after a TCP segment, or what stands for one in SCTP; fin is the flag of the side that sent it. */
-static __always_inline enum conn_state conn_next(enum conn_state state, __u32 flags, const struct headers *p, __u32 fin)
+static __always_inline enum conn_state conn_next(enum conn_state state, __u32 flags, const struct headers *h, __u32 fin)
 {
 	bool client = fin == CONN_FIN_CLIENT;
-	__u8 tcp = p->tcp_flags;
+	__u8 tcp = h->tcp_flags;
 
 	if (tcp & TCP_RST)
 		return CONN_CLOSE;
@@ -249,17 +249,17 @@ static __always_inline enum conn_state conn_next(enum conn_state state, __u32 fl
 		return ((flags | fin) & CONN_FINS) == CONN_FINS ? CONN_TIME_WAIT : CONN_FIN_WAIT;
 	if (state >= CONN_CLOSE || (state == CONN_SYN_RECV && client)) /* or CONN_KEPT */
 		return CONN_ESTABLISHED;
-	if (p->data && flags & fin)
+	if (h->data && flags & fin)
 		return flags & CONN_FINS & ~fin ? CONN_FIN_WAIT : CONN_ESTABLISHED;
 	return state;
 }
 
 /* conn_next_flags: a packet takes the mark of the sweep away; who has closed is kept while it matters. */
 static __always_inline __u32 conn_next_flags(enum conn_state from, enum conn_state to, __u32 flags,
-					     const struct headers *p, __u32 fin)
+					     const struct headers *h, __u32 fin)
 {
 	flags &= ~CONN_DYING;
-	if (p->tcp_flags & TCP_FIN)
+	if (h->tcp_flags & TCP_FIN)
 		flags |= fin;
 	else if (from == CONN_TIME_WAIT && to == CONN_FIN_WAIT)
 		flags &= ~fin;
@@ -271,26 +271,26 @@ static __always_inline __u32 conn_next_flags(enum conn_state from, enum conn_sta
 }
 
 /* conn_packets counts what the client sent, up to SETTLED_PACKETS: repeating a SYN proves nothing. */
-static __always_inline __u32 conn_packets(__u64 word, const struct headers *p, __u32 fin)
+static __always_inline __u32 conn_packets(__u64 word, const struct headers *h, __u32 fin)
 {
 	__u32 packets = word_packets(word);
 
-	if (packets >= SETTLED_PACKETS || fin != CONN_FIN_CLIENT || p->kind == KIND_LATER)
+	if (packets >= SETTLED_PACKETS || fin != CONN_FIN_CLIENT || h->kind == KIND_LATER)
 		return packets;
-	if (packets && p->tcp_flags & TCP_SYN)
+	if (packets && h->tcp_flags & TCP_SYN)
 		return packets;
 	return packets + 1;
 }
 
 /* conn_step is the word that a packet makes of the one before; the same word: nothing changes. */
-static __always_inline __u64 conn_step(__u64 old, const struct headers *p, __u32 fin)
+static __always_inline __u64 conn_step(__u64 old, const struct headers *h, __u32 fin)
 {
 	enum conn_state from = word_state(old), to = from;
 
-	if (p->flow.protocol != IPPROTO_UDP && p->kind != KIND_LATER)
-		to = conn_next(from, word_flags(old), p, fin);
-	__u32 flags = conn_next_flags(from, to, word_flags(old), p, fin);
-	__u32 packets = conn_packets(old, p, fin);
+	if (h->flow.protocol != IPPROTO_UDP && h->kind != KIND_LATER)
+		to = conn_next(from, word_flags(old), h, fin);
+	__u32 flags = conn_next_flags(from, to, word_flags(old), h, fin);
+	__u32 packets = conn_packets(old, h, fin);
 	if (packets >= SETTLED_PACKETS)
 		flags |= CONN_SETTLED;
 	return word_make(word_life(old), packets, flags, to);
@@ -370,15 +370,15 @@ static __noinline bool conn_change(struct packet *p, __u32 fin, __u64 old, __u64
 {
 	struct conn *conn = p->conn;
 
-	if (new == old || word_life(old) != p->life || word_state(old) <= CONN_COMING)
+	if (new == old || word_life(old) != p->facts->life || word_state(old) <= CONN_COMING)
 		return true;
 	if (!word_swap(conn, old, new))
 		return false;
 	if (word_state(new) != word_state(old))
 		conn_changed(conn->server, conn->server_generation, old, new, fin);
 	if (word_flags(new & ~old) & CONN_SETTLED) {
-		conn_settle(conn, p->position);
-		p->marks |= MARK_SETTLES;
+		conn_settle(conn, p->facts->position);
+		p->facts->marks |= MARK_SETTLES;
 	}
 	return true;
 }
@@ -425,8 +425,8 @@ static __always_inline void conn_move(struct packet *p, __u32 fin)
 		return;
 	if (!conn_change(p, fin, word, next) && !conn_retry(p, fin))
 		conn_retry(p, fin);
-	if (p->marks & MARK_SETTLES && word_flags(word) & CONN_PERSISTENT)
-		conn_confirm(p->position);
+	if (p->facts->marks & MARK_SETTLES && word_flags(word) & CONN_PERSISTENT)
+		conn_confirm(p->facts->position);
 }
 
 /* half_swap changes 64 bits of an entry, unless they are a stranger's meanwhile. */
@@ -466,7 +466,7 @@ static __always_inline __u32 hop_digest(union next_hop hop, __u32 ifindex)
 /* hop_of is the neighbour that sent this frame. */
 static __always_inline union next_hop hop_of(struct packet *p)
 {
-	union next_hop hop = { .vlan = p->tag & 0x0fff };
+	union next_hop hop = { .vlan = p->facts->tag & 0x0fff };
 	struct ethhdr *eth = at(p->ctx, 0, sizeof(*eth));
 
 	if (eth)
@@ -494,14 +494,14 @@ static __noinline void conn_follow_client(struct packet *p, __u32 before, __u32 
 {
 	union next_hop hop = hop_of(p);
 	__u64 *last = (__u64 *)&p->conn->server_generation, old = *last;
-	__u64 new = (__u64)hop_digest(hop, p->ingress) << 32 | (__u32)old;
+	__u64 new = (__u64)hop_digest(hop, p->facts->ingress) << 32 | (__u32)old;
 
 	if (new == old && !((before ^ now) & ~0xffu))
 		return;
 	half_swap(last, old, new);
-	struct reverse *reverse = reverse_at(p->conn->pair, p->position);
+	struct reverse *reverse = reverse_at(p->conn->pair, p->facts->position);
 	if (reverse)
-		reverse_follow(reverse, hop, p->ingress, now);
+		reverse_follow(reverse, hop, p->facts->ingress, now);
 }
 
 /*

@@ -9,7 +9,7 @@
 
 static __always_inline enum conn_state first_state(const struct packet *p)
 {
-	return p->flow.protocol == IPPROTO_UDP ? CONN_UDP : CONN_SYN_RECV;
+	return p->facts->flow.protocol == IPPROTO_UDP ? CONN_UDP : CONN_SYN_RECV;
 }
 
 /*
@@ -26,12 +26,12 @@ static __noinline void draft_reverse(struct packet *p)
 	n->flags = CONN_REVERSE;
 	n->state = first_state(p);
 	r->source = p->server->address;
-	r->destination = p->flow.source;
+	r->destination = p->facts->flow.source;
 	r->source_port = nat_port(p);
-	r->destination_port = p->flow.source_port;
-	r->protocol = p->flow.protocol;
+	r->destination_port = p->facts->flow.source_port;
+	r->protocol = p->facts->flow.protocol;
 	r->pad = 0;
-	r->interface = p->ingress % MAX_INTERFACES;
+	r->interface = p->facts->ingress % MAX_INTERFACES;
 	r->hop_seen = jiffies();
 	r->pair = NOWHERE;
 	mac_copy(r->mac, hop.mac);
@@ -47,17 +47,17 @@ static __noinline void draft_forward(struct packet *p, __u32 pair)
 	struct conn *c = &n->draft;
 	n->flags = CONN_DIRTY | (p->service->flags & SERVICE_PERSISTENT ? CONN_PERSISTENT : 0);
 	n->state = first_state(p);
-	c->source = p->flow.source;
-	c->destination = p->flow.destination;
-	c->source_port = p->flow.source_port;
-	c->destination_port = p->flow.destination_port;
-	c->protocol = p->flow.protocol;
+	c->source = p->facts->flow.source;
+	c->destination = p->facts->flow.destination;
+	c->source_port = p->facts->flow.source_port;
+	c->destination_port = p->facts->flow.destination_port;
+	c->protocol = p->facts->flow.protocol;
 	c->forwarding = p->server->forwarding;
-	c->server = p->server_id;
+	c->server = p->facts->server_id;
 	c->seen = jiffies();
 	c->pair = pair;
 	c->server_generation = p->server->generation;
-	c->hop = hop_digest(hop_of(p), p->ingress);
+	c->hop = hop_digest(hop_of(p), p->facts->ingress);
 }
 
 /*
@@ -95,17 +95,17 @@ static __always_inline void created(struct packet *p, __u32 position)
 {
 	struct newcomer *n = newcomer_of_cpu();
 
-	p->position = position;
+	p->facts->position = position;
 	p->conn = entry_at(position);
 	if (!n)
 		return;
-	p->life = word_life(n->draft.word);
-	p->marks |= MARK_FRESH;
+	p->facts->life = word_life(n->draft.word);
+	p->facts->marks |= MARK_FRESH;
 	conn_count(&n->draft, CONN_NONE, n->state);
-	count_connection(p->server_id);
+	count_connection(p->facts->server_id);
 }
 
-/* create remembers that p->flow goes to p->server. Of two CPUs with the same new flow one does, and the other follows it. */
+/* create remembers that p's flow goes to p->server. Of two CPUs with the same new flow one does, and the other follows it. */
 static __noinline enum verdict create(struct packet *p)
 {
 	bool pair = p->server->forwarding == FORWARDING_NAT;

@@ -6,13 +6,6 @@
 #include "maps.h"
 #include "packet.h"
 
-static __always_inline struct scratch *scratch_of_cpu(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&scratch, &zero);
-}
-
 /* Bytes of the packet that are being added up. */
 struct csum_walk {
 	struct xdp_md *ctx;

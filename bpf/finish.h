@@ -7,7 +7,7 @@
 
 static __always_inline void finish_count(__u32 v, __u32 packets)
 {
-	__u64 *count = bpf_map_lookup_elem(&verdicts, &v);
+	__u64 *count = array_at(&verdicts, v);
 
 	if (count)
 		*count += packets;
@@ -20,7 +20,7 @@ static __always_inline int finish(struct packet *p, enum verdict v)
 		return XDP_DROP;
 	if (v < VERDICT_FIRST_SENT)
 		return XDP_PASS;
-	if (p->egress == p->ingress)
+	if (p->facts->egress == p->facts->ingress)
 		return XDP_TX;
-	return bpf_redirect(p->egress, 0);
+	return bpf_redirect(p->facts->egress, 0);
 }

@@ -104,9 +104,9 @@ static __always_inline enum verdict forward_tun(struct packet *p)
 static __always_inline enum verdict forward_nat(struct packet *p)
 {
 	struct translation t = {
-		.old = &p->flow.destination,
+		.old = &p->facts->flow.destination,
 		.new = &p->server->address,
-		.old_port = p->flow.destination_port,
+		.old_port = p->facts->flow.destination_port,
 		.new_port = nat_port(p),
 	};
 
@@ -122,7 +122,7 @@ static __always_inline __u32 forward_mtu(const struct packet *p)
 {
 	const struct server *server = p->server;
 
-	if (p->forwarding != FORWARDING_TUN)
+	if (p->facts->forwarding != FORWARDING_TUN)
 		return server->mtu;
 	return server->mtu > server->overhead ? server->mtu - server->overhead : 0;
 }
@@ -137,7 +137,7 @@ static __always_inline bool returned(struct packet *p)
 	const struct server *server = p->server;
 	const struct ethhdr *eth = at(p->ctx, 0, sizeof(*eth));
 
-	if (!eth || p->kind == KIND_QUOTE)
+	if (!eth || p->facts->kind == KIND_QUOTE)
 		return false;
 	const __u16 *from = (const __u16 *)eth->h_source, *to = (const __u16 *)server->hop.mac;
 	if (from[0] != to[0] || from[1] != to[1] || from[2] != to[2])
@@ -152,14 +152,14 @@ static __always_inline enum verdict forward_allowed(struct packet *p)
 
 	if (returned(p))
 		return VERDICT_MARTIAN;
-	if (p->ttl <= 1)
+	if (p->facts->ttl <= 1)
 		return VERDICT_TTL_EXCEEDED;
 	if (!server->hop.ifindex)
 		return VERDICT_NO_ROUTE;
 	if (!(server->flags & SERVER_RESOLVED))
 		return ask_for_neighbour(&server->hop, &server->next);
-	p->mtu = forward_mtu(p);
-	if (p->length > p->mtu)
+	p->facts->mtu = forward_mtu(p);
+	if (p->facts->length > p->facts->mtu)
 		return VERDICT_TOO_BIG;
 	return VERDICT_CONTINUE;
 }
@@ -167,7 +167,7 @@ static __always_inline enum verdict forward_allowed(struct packet *p)
 /* forward_by_method: a connection keeps the method that it began with, as in IPVS. */
 static __always_inline enum verdict forward_by_method(struct packet *p)
 {
-	switch (p->forwarding) {
+	switch (p->facts->forwarding) {
 	case FORWARDING_DR:
 		return forward_dr(p);
 	case FORWARDING_TUN:
@@ -191,7 +191,7 @@ static __always_inline bool forward_ends(struct packet *p)
 	__u64 here = director_chose(p->ctx, p->server->service);
 	if (here == NOBODY)
 		return false;
-	p->server_id = (__u32)here;
+	p->facts->server_id = (__u32)here;
 	return true;
 }
 
@@ -202,10 +202,10 @@ static __always_inline enum verdict forward_to_server(struct packet *p)
 	enum verdict v = forward_allowed(p);
 	if (v != VERDICT_CONTINUE)
 		return v;
-	if (p->tagged && !vlan_strip(p->ctx, headers_of(p)))
+	if (p->facts->tagged && !vlan_strip(p->ctx, headers_of(p)))
 		return VERDICT_MALFORMED;
 	mss_limit(p, p->server);
-	p->egress = p->server->hop.ifindex;
+	p->facts->egress = p->server->hop.ifindex;
 	return forward_by_method(p);
 }
 
@@ -214,9 +214,9 @@ static __always_inline enum verdict forward_exit(const struct packet *p, enum ve
 {
 	if (v == VERDICT_LOCAL)
 		return v;
-	if (p->kind == KIND_QUOTE)
+	if (p->facts->kind == KIND_QUOTE)
 		return VERDICT_ICMP_IN;
-	return p->hashed ?: v;
+	return p->facts->hashed ?: v;
 }
 
 /*
@@ -225,13 +225,13 @@ static __always_inline enum verdict forward_exit(const struct packet *p, enum ve
  */
 static __always_inline enum verdict forward(struct packet *p)
 {
-	if (p->conn && p->kind != KIND_QUOTE && !(p->marks & MARK_FRESH))
+	if (p->conn && p->facts->kind != KIND_QUOTE && !(p->facts->marks & MARK_FRESH))
 		conn_touch(p);
 	enum verdict v = forward_to_server(p);
 	if (v >= VERDICT_FIRST_DROPPED)
 		return v;
 	if (p->conn && !conn_same(p)) /* it may have another server */
 		return VERDICT_CONN_BUSY;
-	count_in(p->server_id, p->length);
+	count_in(p->facts->server_id, p->facts->length);
 	return forward_exit(p, v);
 }

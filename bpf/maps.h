@@ -8,6 +8,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
+#include "packet.h"
 #include "types.h"
 
 /* Where the path runs. Written by Go. */
@@ -310,7 +311,8 @@ struct newcomer {
 
 /* Room for what the stack is too small for. Nothing in it is kept from packet to packet. */
 struct scratch {
-	struct newcomer newcomer;
+	struct newcomer newcomer; /* first: newcomer_of_cpu makes one pointer of both */
+	struct facts facts;       /* of the packet */
 	__u8 bytes[512];          /* csum_bytes.h */
 	struct fragment fragment; /* fragment.h: a new entry */
 	struct near_set set;      /* lblcr.h: a new one */
@@ -323,5 +325,23 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct scratch);
+	__uint(value_size, sizeof(struct scratch)); /* Go has no business with it */
 } scratch SEC(".maps");
+
+static __always_inline struct scratch *scratch_of_cpu(void)
+{
+	return array_at(&scratch, 0);
+}
+
+/* packet_begin forgets the packet before; false cannot be, but the verifier wants to be asked. */
+static __always_inline bool packet_begin(struct packet *p, struct xdp_md *ctx)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return false;
+	__builtin_memset(&scratch->facts, 0, offsetof(struct facts, wire));
+	scratch->facts.ingress = ctx->ingress_ifindex;
+	*p = (struct packet){ .ctx = ctx, .facts = &scratch->facts };
+	return true;
+}

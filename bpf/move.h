@@ -319,10 +319,10 @@ static long fetch_step(__u32 turn, void *arg)
 {
 	struct packet *p = arg;
 
-	p->position = move_where(&p->flow);
-	if (p->position < COMING)
-		move(p->position);
-	return p->position >= PRESENT;
+	p->facts->position = move_where(&p->facts->flow);
+	if (p->facts->position < COMING)
+		move(p->facts->position);
+	return p->facts->position >= PRESENT;
 }
 
 /*
@@ -333,11 +333,11 @@ static __always_inline bool move_fetch(struct packet *p)
 {
 	struct found at = {};
 
-	p->position = COMING;
+	p->facts->position = COMING;
 	bpf_loop(MOVE_LOOKS, fetch_step, p, 0);
-	if (p->position == NOWHERE)
+	if (p->facts->position == NOWHERE)
 		return true;
-	if (p->position != PRESENT || !entry_live(&at, table_search(&p->flow), &p->flow))
+	if (p->facts->position != PRESENT || !entry_live(&at, table_search(&p->facts->flow), &p->facts->flow))
 		return false;
 	conn_found(p, &at);
 	return true;

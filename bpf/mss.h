@@ -85,7 +85,7 @@ __noinline int mss_lower(struct xdp_md *ctx, __u32 transport, __u32 most)
 /* mss_limit is for every packet on its way; only SYNs have something to lose. */
 static __always_inline void mss_limit(struct packet *p, const struct server *server)
 {
-	if (!(p->tcp_flags & TCP_SYN) || !server->mss || p->flow.protocol != IPPROTO_TCP)
+	if (!(p->facts->tcp_flags & TCP_SYN) || !server->mss || p->facts->flow.protocol != IPPROTO_TCP)
 		return;
-	mss_lower(p->ctx, p->transport, server->mss);
+	mss_lower(p->ctx, p->facts->transport, server->mss);
 }

@@ -25,32 +25,32 @@ static __always_inline __u16 nat_sum(__u16 check, const struct translation *t)
 
 static __always_inline bool nat_tcp(struct packet *p, const struct translation *t)
 {
-	struct tcphdr tcp;
+	struct tcphdr *tcp = &p->facts->wire.tcp;
 
-	if (!load(p->ctx, p->transport, &tcp, sizeof(tcp)))
+	if (!load(p->ctx, p->facts->transport, tcp, sizeof(*tcp)))
 		return false;
 	if (t->source)
-		tcp.source = t->new_port;
+		tcp->source = t->new_port;
 	else
-		tcp.dest = t->new_port;
-	tcp.check = nat_sum(tcp.check, t);
-	return store(p->ctx, p->transport, &tcp, sizeof(tcp));
+		tcp->dest = t->new_port;
+	tcp->check = nat_sum(tcp->check, t);
+	return store(p->ctx, p->facts->transport, tcp, sizeof(*tcp));
 }
 
 /* nat_udp: no checksum stays none; one that comes out as zero is sent as all ones, RFC 768. */
 static __always_inline bool nat_udp(struct packet *p, const struct translation *t)
 {
-	struct udphdr udp;
+	struct udphdr *udp = &p->facts->wire.udp;
 
-	if (!load(p->ctx, p->transport, &udp, sizeof(udp)))
+	if (!load(p->ctx, p->facts->transport, udp, sizeof(*udp)))
 		return false;
 	if (t->source)
-		udp.source = t->new_port;
+		udp->source = t->new_port;
 	else
-		udp.dest = t->new_port;
-	if (udp.check)
-		udp.check = nat_sum(udp.check, t) ?: 0xffff;
-	return store(p->ctx, p->transport, &udp, sizeof(udp));
+		udp->dest = t->new_port;
+	if (udp->check)
+		udp->check = nat_sum(udp->check, t) ?: 0xffff;
+	return store(p->ctx, p->facts->transport, udp, sizeof(*udp));
 }
 
 /* nat_sctp: the checksum knows no addresses, only the ports (RFC 9260 section 6.8). */
@@ -105,9 +105,9 @@ static __always_inline bool nat_v4(struct packet *p, const struct translation *t
 /* nat_transport: later fragments have no transport header. */
 static __always_inline bool nat_transport(struct packet *p, const struct translation *t)
 {
-	if (p->kind == KIND_LATER)
+	if (p->facts->kind == KIND_LATER)
 		return true;
-	switch (p->flow.protocol) {
+	switch (p->facts->flow.protocol) {
 	case IPPROTO_TCP:
 		return nat_tcp(p, t);
 	case IPPROTO_UDP:
@@ -224,7 +224,7 @@ static __always_inline bool nat_quote(struct packet *p, const struct translation
 		.source = t->source,
 	};
 
-	if (p->ipv6)
+	if (p->facts->ipv6)
 		c.outer = outer_address(p, t->source);
 	return nat_quoted(p->ctx, headers_of(p), &c);
 }
@@ -232,13 +232,13 @@ static __always_inline bool nat_quote(struct packet *p, const struct translation
 /* nat translates one end of the packet and takes one off its TTL. */
 static __always_inline bool nat(struct packet *p, const struct translation *t)
 {
-	bool inside = p->kind == KIND_QUOTE ? nat_quote(p, t) : nat_transport(p, t);
+	bool inside = p->facts->kind == KIND_QUOTE ? nat_quote(p, t) : nat_transport(p, t);
 
-	return inside && (p->ipv6 ? nat_v6(p, t) : nat_v4(p, t));
+	return inside && (p->facts->ipv6 ? nat_v6(p, t) : nat_v4(p, t));
 }
 
 /* nat_possible: SCTP's checksum is over what the other fragments hold. */
 static __always_inline bool nat_possible(const struct packet *p, __be16 old_port, __be16 new_port)
 {
-	return p->kind != KIND_FIRST || p->flow.protocol != IPPROTO_SCTP || old_port == new_port;
+	return p->facts->kind != KIND_FIRST || p->facts->flow.protocol != IPPROTO_SCTP || old_port == new_port;
 }

@@ -14,6 +14,20 @@
 
 #include "types.h"
 
+/*
+ * array_at is an element of an array. The index lies in the second half of a stack slot: what is written to the first the
+ * verifier takes for a register that is saved, and without CAP_PERFMON there is a barrier behind each of these.
+ */
+static __always_inline void *array_at(void *map, __u32 index)
+{
+	struct {
+		__u32 nothing, index;
+	} __attribute__((aligned(8))) key;
+
+	key.index = index;
+	return bpf_map_lookup_elem(map, &key.index);
+}
+
 /* What kind of packet it is. The order counts: the first two are balanced by their own headers. */
 enum kind {
 	KIND_WHOLE,
@@ -65,30 +79,43 @@ enum mark {
 	MARK_SETTLES = 4,  /* with it conn is settled */
 };
 
+/* A header as it was copied from the packet, by whoever reads one right now. */
+union wire {
+	struct iphdr v4;
+	struct ipv6hdr v6;
+	struct tcphdr tcp;
+	struct udphdr udp;
+};
+
 /*
- * What is no header has a stack slot of its own, eight bytes, each: without CAP_PERFMON the verifier takes two ways for
- * different ones where one has written half of a slot and the other has not, and follows both to the end. hashed and marks
- * share one, since the stack has no room for another.
+ * What the stages found, as values. They lie in the CPU's scratch: on the stack each of them would cost a loader without
+ * CAP_PERFMON a barrier, and the verifier would follow each way for itself that has written another of them
+ * (docs/why/rare-is-apart.md).
  */
-struct packet {
+struct facts {
 	struct headers; /* first: headers_of */
-	struct xdp_md *ctx;
-	__u64 egress; /* interface that it leaves by, once a server or client was chosen */
-	__u64 server_id;
-	__u64 life;       /* of conn: word_life */
-	__u64 position;   /* of conn */
-	__u64 forwarding; /* enum forwarding: that of conn, or without one of server */
+	__u32 egress;   /* interface that it leaves by, once a server or client was chosen */
+	__u32 server_id;
+	__u32 life;       /* of conn: word_life */
+	__u32 position;   /* of conn */
+	__u32 forwarding; /* enum forwarding: that of conn, or without one of server */
 	__u32 hashed;     /* enum verdict: sent on without a connection, this is its exit; 0: it has one */
 	__u32 marks;      /* enum mark */
+	union wire wire;  /* last: what is behind a packet's facts is not of it */
+} __attribute__((aligned(8)));
+
+struct packet {
+	struct xdp_md *ctx;
+	struct facts *facts;
 	struct service *service;
 	struct server *server;
 	struct conn *conn;
 	struct reverse *back; /* the packet is the server's: the way back by which conn was found */
 };
 
-static __always_inline struct headers *headers_of(struct packet *p)
+static __always_inline struct headers *headers_of(const struct packet *p)
 {
-	return (struct headers *)p;
+	return (struct headers *)p->facts;
 }
 
 #define IP_DONT_FRAGMENT 0x4000 /* RFC 791 section 3.1 */
@@ -233,7 +260,7 @@ static __always_inline bool begins(__u8 tcp_flags)
  */
 static __always_inline bool starts_connection(const struct packet *p)
 {
-	if (p->kind > KIND_FIRST)
+	if (p->facts->kind > KIND_FIRST)
 		return false;
-	return p->flow.protocol == IPPROTO_UDP || begins(p->tcp_flags);
+	return p->facts->flow.protocol == IPPROTO_UDP || begins(p->facts->tcp_flags);
 }

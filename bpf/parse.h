@@ -25,33 +25,33 @@ static __always_inline enum verdict lost(const struct headers *h)
 
 static __always_inline enum verdict parse_tcp(struct packet *p)
 {
-	struct tcphdr tcp;
+	struct tcphdr *tcp = &p->facts->wire.tcp;
 	__u32 end = end_of(headers_of(p));
 
-	if (p->transport + sizeof(tcp) > end || !load(p->ctx, p->transport, &tcp, sizeof(tcp)))
+	if (p->facts->transport + sizeof(*tcp) > end || !load(p->ctx, p->facts->transport, tcp, sizeof(*tcp)))
 		return lost(headers_of(p));
-	if (tcp.doff < 5 || p->transport + tcp.doff * 4 > end)
+	if (tcp->doff < 5 || p->facts->transport + tcp->doff * 4 > end)
 		return lost(headers_of(p));
-	p->flow.source_port = tcp.source;
-	p->flow.destination_port = tcp.dest;
-	p->tcp_flags = ((__u8 *)&tcp)[13];
-	p->data = p->transport + tcp.doff * 4 < end;
+	p->facts->flow.source_port = tcp->source;
+	p->facts->flow.destination_port = tcp->dest;
+	p->facts->tcp_flags = ((__u8 *)tcp)[13];
+	p->facts->data = p->facts->transport + tcp->doff * 4 < end;
 	return VERDICT_CONTINUE;
 }
 
 /* parse_udp: a first fragment holds less than the header speaks of. */
 static __always_inline enum verdict parse_udp(struct packet *p)
 {
-	struct udphdr udp;
+	struct udphdr *udp = &p->facts->wire.udp;
 	__u32 end = end_of(headers_of(p));
 
-	if (p->transport + sizeof(udp) > end || !load(p->ctx, p->transport, &udp, sizeof(udp)))
+	if (p->facts->transport + sizeof(*udp) > end || !load(p->ctx, p->facts->transport, udp, sizeof(*udp)))
 		return lost(headers_of(p));
-	__u32 len = bpf_ntohs(udp.len);
-	if (len < sizeof(udp) || (p->kind == KIND_WHOLE && p->transport + len > end))
+	__u32 len = bpf_ntohs(udp->len);
+	if (len < sizeof(*udp) || (p->facts->kind == KIND_WHOLE && p->facts->transport + len > end))
 		return VERDICT_MALFORMED;
-	p->flow.source_port = udp.source;
-	p->flow.destination_port = udp.dest;
+	p->facts->flow.source_port = udp->source;
+	p->facts->flow.destination_port = udp->dest;
 	return VERDICT_CONTINUE;
 }
 
@@ -71,7 +71,7 @@ __noinline enum verdict parse_sctp(struct xdp_md *ctx, struct headers *h)
 
 static __always_inline enum verdict parse_transport(struct packet *p, __u8 protocol)
 {
-	p->flow.protocol = protocol;
+	p->facts->flow.protocol = protocol;
 	if (protocol == IPPROTO_TCP)
 		return parse_tcp(p);
 	if (protocol == IPPROTO_UDP)
@@ -183,57 +183,33 @@ __noinline enum verdict parse_options(struct xdp_md *ctx, __u32 offset, __u32 en
 	return o.verdict;
 }
 
-/* Eight bytes of what is read as two words. */
-typedef __u64 __attribute__((may_alias)) slot_of_words;
-
-/* flow_address writes one of a packet's flow, by whole slots of the stack: see struct packet. */
-static __always_inline void flow_address(struct addr *to, __be32 a, __be32 b, __be32 c, __be32 d)
-{
-	volatile slot_of_words *slot = (void *)to;
-
-	slot[0] = (__u64)b << 32 | a;
-	slot[1] = (__u64)d << 32 | c;
-}
-
-static __always_inline void flow_v4(struct addr *to, __be32 v4)
-{
-	flow_address(to, 0, 0, bpf_htonl(0xffff), v4); /* RFC 4291 section 2.5.5.2 */
-}
-
-static __always_inline void flow_v6(struct addr *to, const struct in6_addr *v6)
-{
-	const __be32 *word = v6->in6_u.u6_addr32;
-
-	flow_address(to, word[0], word[1], word[2], word[3]);
-}
-
 static __always_inline enum verdict parse_v4(struct packet *p)
 {
-	struct iphdr ip;
+	struct iphdr *ip = &p->facts->wire.v4;
 
-	if (!load(p->ctx, p->network, &ip, sizeof(ip)))
+	if (!load(p->ctx, p->facts->network, ip, sizeof(*ip)))
 		return VERDICT_NOT_IP;
-	flow_v4(&p->flow.source, ip.saddr);
-	flow_v4(&p->flow.destination, ip.daddr);
-	p->length = bpf_ntohs(ip.tot_len);
-	p->ttl = ip.ttl;
-	__u32 header = ip.ihl * 4;
-	if (ip.version != 4 || header < sizeof(ip) || p->length < header || !holds(p))
+	addr_v4(&p->facts->flow.source, ip->saddr);
+	addr_v4(&p->facts->flow.destination, ip->daddr);
+	p->facts->length = bpf_ntohs(ip->tot_len);
+	p->facts->ttl = ip->ttl;
+	__u32 header = ip->ihl * 4;
+	if (ip->version != 4 || header < sizeof(*ip) || p->facts->length < header || !holds(p))
 		return VERDICT_MALFORMED;
-	p->transport = p->network + header;
+	p->facts->transport = p->facts->network + header;
 	enum verdict v = VERDICT_CONTINUE;
-	if (header > sizeof(ip))
-		v = parse_options(p->ctx, p->network + sizeof(ip), p->transport);
+	if (header > sizeof(*ip))
+		v = parse_options(p->ctx, p->facts->network + sizeof(*ip), p->facts->transport);
 	if (v != VERDICT_CONTINUE)
 		return v;
-	bool fragment = ip.frag_off & bpf_htons(IP_OFFSET | IP_MORE_FRAGMENTS);
-	if (ip.protocol == IPPROTO_ICMP)
+	bool fragment = ip->frag_off & bpf_htons(IP_OFFSET | IP_MORE_FRAGMENTS);
+	if (ip->protocol == IPPROTO_ICMP)
 		return fragment ? VERDICT_ICMP : parse_icmp(p->ctx, headers_of(p));
 	if (fragment)
-		v = parse_fragment_v4(headers_of(p), ip.protocol, (__u32)ip.frag_off << 16 | ip.id);
-	if (v != VERDICT_CONTINUE || p->kind == KIND_LATER)
+		v = parse_fragment_v4(headers_of(p), ip->protocol, (__u32)ip->frag_off << 16 | ip->id);
+	if (v != VERDICT_CONTINUE || p->facts->kind == KIND_LATER)
 		return v;
-	return parse_transport(p, ip.protocol);
+	return parse_transport(p, ip->protocol);
 }
 
 /* parse_fragment_v6 takes over what the chain knows of a fragment. */
@@ -273,30 +249,30 @@ __noinline enum verdict parse_extensions(struct xdp_md *ctx, struct headers *h)
 
 static __always_inline enum verdict parse_v6(struct packet *p)
 {
-	struct ipv6hdr ip;
+	struct ipv6hdr *ip = &p->facts->wire.v6;
 
-	if (!load(p->ctx, p->network, &ip, sizeof(ip)))
+	if (!load(p->ctx, p->facts->network, ip, sizeof(*ip)))
 		return VERDICT_NOT_IP;
-	flow_v6(&p->flow.source, &ip.saddr);
-	flow_v6(&p->flow.destination, &ip.daddr);
+	copy(&p->facts->flow.source, &ip->saddr, sizeof(ip->saddr));
+	copy(&p->facts->flow.destination, &ip->daddr, sizeof(ip->daddr));
 	/* Here such addresses would pass for IPv4's. On the wire they are nobody's; the kernel drops them. */
-	if (addr_is_v4(&p->flow.source) || addr_is_v4(&p->flow.destination))
+	if (addr_is_v4(&p->facts->flow.source) || addr_is_v4(&p->facts->flow.destination))
 		return VERDICT_NO_SERVICE;
-	p->ipv6 = 1;
-	p->length = sizeof(ip) + bpf_ntohs(ip.payload_len);
-	p->ttl = ip.hop_limit;
-	if (ip.version != 6 || !holds(p))
+	p->facts->ipv6 = 1;
+	p->facts->length = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	p->facts->ttl = ip->hop_limit;
+	if (ip->version != 6 || !holds(p))
 		return VERDICT_MALFORMED;
-	p->transport = p->network + sizeof(ip);
-	p->flow.protocol = ip.nexthdr;
+	p->facts->transport = p->facts->network + sizeof(*ip);
+	p->facts->flow.protocol = ip->nexthdr;
 	enum verdict v = VERDICT_CONTINUE;
-	if (is_extension(ip.nexthdr))
+	if (is_extension(ip->nexthdr))
 		v = parse_extensions(p->ctx, headers_of(p));
-	if (v != VERDICT_CONTINUE || p->kind == KIND_LATER)
+	if (v != VERDICT_CONTINUE || p->facts->kind == KIND_LATER)
 		return v;
-	if (p->flow.protocol == IPPROTO_ICMPV6)
-		return p->kind == KIND_FIRST ? VERDICT_ICMP : parse_icmp(p->ctx, headers_of(p));
-	return parse_transport(p, p->flow.protocol);
+	if (p->facts->flow.protocol == IPPROTO_ICMPV6)
+		return p->facts->kind == KIND_FIRST ? VERDICT_ICMP : parse_icmp(p->ctx, headers_of(p));
+	return parse_transport(p, p->facts->flow.protocol);
 }
 
 /*
@@ -324,14 +300,14 @@ __noinline bool mac_virtual(struct xdp_md *ctx, struct headers *h)
  */
 static __always_inline enum verdict ours(struct packet *p, const __u8 *destination, __be16 tag_type)
 {
-	struct interface *i = interface_find(p->ingress);
+	struct interface *i = interface_find(p->facts->ingress);
 
 	if (!i)
 		return VERDICT_OTHER_HOST;
-	if (p->tagged && tag_type != bpf_htons(ETH_P_8021Q))
+	if (p->facts->tagged && tag_type != bpf_htons(ETH_P_8021Q))
 		return VERDICT_OTHER_VLAN;
 	if (vlan_id(headers_of(p)))
-		i = vlan_find(p->ingress, vlan_id(headers_of(p)));
+		i = vlan_find(p->facts->ingress, vlan_id(headers_of(p)));
 	if (!i)
 		return VERDICT_OTHER_VLAN;
 	if (mac_equal(destination, i->mac) || mac_virtual(p->ctx, headers_of(p)))
@@ -342,15 +318,15 @@ static __always_inline enum verdict ours(struct packet *p, const __u8 *destinati
 /* parse_ethernet leaves the offset behind the header and returns the ethertype; one tag is stepped over. */
 static __always_inline __be16 parse_ethernet(struct packet *p, const struct ethhdr *eth)
 {
-	p->network = sizeof(*eth);
+	p->facts->network = sizeof(*eth);
 	if (eth->h_proto != bpf_htons(ETH_P_8021Q) && eth->h_proto != bpf_htons(ETH_P_8021AD))
 		return eth->h_proto;
 	struct vlan_header *vlan = at(p->ctx, sizeof(*eth), sizeof(*vlan));
 	if (!vlan)
 		return 0;
-	p->tagged = 1;
-	p->tag = bpf_ntohs(vlan->tag);
-	p->network += sizeof(*vlan);
+	p->facts->tagged = 1;
+	p->facts->tag = bpf_ntohs(vlan->tag);
+	p->facts->network += sizeof(*vlan);
 	return vlan->type;
 }
 

@@ -17,7 +17,7 @@
 
 static __always_inline bool is_one_packet(const struct packet *p)
 {
-	return p->service->flags & SERVICE_ONE_PACKET && p->kind == KIND_WHOLE;
+	return p->service->flags & SERVICE_ONE_PACKET && p->facts->kind == KIND_WHOLE;
 }
 
 /* question_asked has packets looked for among answers, for some time. */
@@ -36,8 +36,8 @@ static __always_inline bool question_waits(const struct flow *answer, const stru
 
 	if (!q || ago(q->back.hop_seen, QUESTION_SECONDS) || word_flags(word_of(&q->conn)) & CONN_FIN_SERVER)
 		return false;
-	return q->conn.destination_port != p->flow.destination_port ||
-	       !addr_equal(&q->conn.destination, &p->flow.destination);
+	return q->conn.destination_port != p->facts->flow.destination_port ||
+	       !addr_equal(&q->conn.destination, &p->facts->flow.destination);
 }
 
 /*
@@ -70,26 +70,26 @@ static __noinline bool question_keep(struct packet *p)
 /* question sends a datagram on without a connection. */
 static __always_inline enum verdict question(struct packet *p)
 {
-	p->forwarding = p->server->forwarding;
-	if (p->forwarding == FORWARDING_NAT && !question_keep(p))
+	p->facts->forwarding = p->server->forwarding;
+	if (p->facts->forwarding == FORWARDING_NAT && !question_keep(p))
 		return VERDICT_NAT_CLASH;
-	count_connection(p->server_id);
+	count_connection(p->facts->server_id);
 	return VERDICT_CONTINUE;
 }
 
 /* question_answered makes p the answer to what somebody asked lately, if it is one. */
 static __noinline void question_answered(struct packet *p)
 {
-	struct flow flow = p->flow;
+	struct flow flow = p->facts->flow;
 	struct question *q = bpf_map_lookup_elem(&questions, &flow);
 
 	if (!q)
 		return;
-	p->life = word_life(word_of(&q->conn));
+	p->facts->life = word_life(word_of(&q->conn));
 	/* Its place may be another question's meanwhile: then it is compared now, or its life is, in the end. */
-	if (ago(q->back.hop_seen, QUESTION_SECONDS) || !entry_is((struct conn *)&q->back, &p->flow))
+	if (ago(q->back.hop_seen, QUESTION_SECONDS) || !entry_is((struct conn *)&q->back, &p->facts->flow))
 		return;
-	p->position = NOWHERE;
+	p->facts->position = NOWHERE;
 	p->conn = &q->conn;
 	p->back = &q->back;
 }
@@ -99,7 +99,7 @@ static __always_inline void question_find(struct packet *p)
 {
 	__u32 only = 0;
 
-	if (p->flow.protocol != IPPROTO_UDP)
+	if (p->facts->flow.protocol != IPPROTO_UDP)
 		return;
 	__u32 *last = bpf_map_lookup_elem(&asking, &only);
 	if (last && *last && !ago(*last, QUESTION_SECONDS))

@@ -32,11 +32,11 @@ static __always_inline __u64 sched_next(struct packet *p)
 	case SCHEDULER_LBLCR:
 		return sched_lblcr(headers_of(p), service->id, service->generation);
 	case SCHEDULER_DH:
-		return sched_bucket(service->id, address_fold(&p->flow.destination), 0);
+		return sched_bucket(service->id, address_fold(&p->facts->flow.destination), 0);
 	case SCHEDULER_SH:
-		return sched_bucket(service->id, client_key(&p->flow, service->flags), service->flags);
+		return sched_bucket(service->id, client_key(&p->facts->flow, service->flags), service->flags);
 	case SCHEDULER_MH:
-		return sched_mh(service->id, client_key(&p->flow, service->flags), service->flags);
+		return sched_mh(service->id, client_key(&p->facts->flow, service->flags), service->flags);
 	}
 	return sched_least(service->id, service->scheduler);
 }
@@ -47,7 +47,7 @@ static __always_inline void sched_set(struct packet *p, __u64 server)
 	p->server = NULL;
 	if (!(server >> 32))
 		return;
-	p->server_id = (__u32)server;
+	p->facts->server_id = (__u32)server;
 	p->server = server_find(server, server >> 32);
 }
 

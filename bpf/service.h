@@ -141,12 +141,11 @@ static __always_inline bool martian(const struct flow *flow)
 /* server_find returns the server only while it is the one that was meant: ids are used again. */
 static __always_inline struct server *server_find(__u32 id, __u32 generation)
 {
-	__u64 *current = bpf_map_lookup_elem(&servers, &id);
+	__u64 *current = array_at(&servers, id);
 
 	if (!current)
 		return NULL;
-	__u32 record = *(volatile __u64 *)current;
-	struct server *server = bpf_map_lookup_elem(&records, &record);
+	struct server *server = array_at(&records, *(volatile __u64 *)current);
 	if (!server || server->generation != generation)
 		return NULL;
 	return server;
@@ -192,7 +191,7 @@ static __always_inline bool half_open_full(const struct packet *p)
 {
 	__u32 most = p->service->half_open, service = p->service->id;
 
-	if (!most || p->flow.protocol == IPPROTO_UDP)
+	if (!most || p->facts->flow.protocol == IPPROTO_UDP)
 		return false;
 	__s64 *count = bpf_map_lookup_elem(&half_open, &service);
 	return count && *(volatile __s64 *)count >= most;
@@ -201,14 +200,12 @@ static __always_inline bool half_open_full(const struct packet *p)
 /* nat_port is where NAT sends p to. */
 static __always_inline __be16 nat_port(const struct packet *p)
 {
-	return p->server->port ?: p->flow.destination_port;
+	return p->server->port ?: p->facts->flow.destination_port;
 }
 
 static __always_inline struct counters *counters_at(__u32 server)
 {
-	__u32 index = MAX_SERVICES + server;
-
-	return bpf_map_lookup_elem(&counters, &index);
+	return array_at(&counters, MAX_SERVICES + server);
 }
 
 /* count_connection, count_in and count_out count for the server; what a service has is the sum of its servers'. */

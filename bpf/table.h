@@ -138,7 +138,7 @@ static __always_inline struct place table_place(const struct flow *flow)
 
 static __always_inline struct conn *entry_at(__u32 position)
 {
-	return bpf_map_lookup_elem(&conns, &position);
+	return array_at(&conns, position);
 }
 
 static __always_inline struct bucket *bucket_at(__u32 index)

@@ -293,10 +293,10 @@ static __always_inline void trace_template(__u32 what)
 /* trace_out notes what the stages have found. */
 static __always_inline void trace_out(struct packet *p, enum verdict v)
 {
-	trace_packet(headers_of(p), p->egress, v);
-	trace_conn(p->conn, p->life, p->marks);
+	trace_packet(headers_of(p), p->facts->egress, v);
+	trace_conn(p->conn, p->facts->life, p->facts->marks);
 	trace_service(p->service);
-	trace_server(p->server, p->forwarding);
-	trace_end(p->ctx, p->back, p->hashed);
+	trace_server(p->server, p->facts->forwarding);
+	trace_end(p->ctx, p->back, p->facts->hashed);
 }
 #endif

@@ -19,7 +19,7 @@ static __always_inline struct ipv6hdr *header_v6(struct packet *p)
 	return at(p->ctx, AT_NETWORK, sizeof(struct ipv6hdr));
 }
 
-/* The TTL goes down by one, RFC 1812 section 5.3.1; p->ttl is above 1. */
+/* The TTL goes down by one, RFC 1812 section 5.3.1; that of p is above 1. */
 static __always_inline void ttl_v4(struct iphdr *ip)
 {
 	__u16 old = *(__u16 *)&ip->ttl;
@@ -30,7 +30,7 @@ static __always_inline void ttl_v4(struct iphdr *ip)
 
 static __always_inline bool ttl_lower(struct packet *p)
 {
-	if (p->ipv6) {
+	if (p->facts->ipv6) {
 		struct ipv6hdr *ip = header_v6(p);
 		if (!ip)
 			return false;

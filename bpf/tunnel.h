@@ -28,7 +28,7 @@ static __always_inline struct inner inner_v6(const struct packet *p, struct ipv6
 	return (struct inner){
 		.tos = bpf_ntohs(*(__be16 *)ip) >> 4,
 		.dont_fragment = bpf_htons(IP_DONT_FRAGMENT),
-		.length = p->length,
+		.length = p->facts->length,
 	};
 }
 
@@ -40,13 +40,13 @@ static __always_inline struct inner inner_v4(const struct packet *p, struct iphd
 		.tos = ip->tos,
 		.dont_fragment = dont_fragment,
 		.id = dont_fragment ? 0 : ip->id,
-		.length = p->length,
+		.length = p->facts->length,
 	};
 }
 
 static __always_inline bool inner_of(struct packet *p, struct inner *in)
 {
-	if (p->ipv6) {
+	if (p->facts->ipv6) {
 		struct ipv6hdr *ip = header_v6(p);
 		if (ip)
 			*in = inner_v6(p, ip);
@@ -93,7 +93,7 @@ static __always_inline void outer_v4(struct iphdr *ip, struct packet *p, struct 
 		.id = in.id,
 		.frag_off = in.dont_fragment,
 		.ttl = OUTER_TTL,
-		.protocol = tunnel_protocol(p->server->tunnel, p->ipv6),
+		.protocol = tunnel_protocol(p->server->tunnel, p->facts->ipv6),
 		.saddr = tunnel_source(headers_of(p), p->server).word[3],
 		.daddr = p->server->address.word[3],
 	};
@@ -106,7 +106,7 @@ static __always_inline void outer_v6(struct ipv6hdr *ip, struct packet *p, struc
 
 	*(__be32 *)ip = bpf_htonl(6 << 28 | in.tos << 20);
 	ip->payload_len = bpf_htons(in.length + p->server->overhead - sizeof(*ip));
-	ip->nexthdr = tunnel_protocol(p->server->tunnel, p->ipv6);
+	ip->nexthdr = tunnel_protocol(p->server->tunnel, p->facts->ipv6);
 	ip->hop_limit = OUTER_TTL;
 	copy(&ip->saddr, &source, sizeof(ip->saddr));
 	copy(&ip->daddr, &p->server->address, sizeof(ip->daddr));

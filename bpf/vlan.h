@@ -32,8 +32,7 @@ static __always_inline __u32 vlan_id(const struct headers *h)
 /* interface_find returns what is known of an interface of ours, or NULL. */
 static __always_inline struct interface *interface_find(__u32 ifindex)
 {
-	__u32 index = ifindex % MAX_INTERFACES;
-	struct interface *i = bpf_map_lookup_elem(&interfaces, &index);
+	struct interface *i = array_at(&interfaces, ifindex % MAX_INTERFACES);
 
 	return i && i->ifindex == ifindex ? i : NULL;
 }
@@ -106,5 +105,5 @@ __noinline bool vlan_push(struct xdp_md *ctx, __u32 tag)
 /* vlan_leave gives a frame the tag of its way out; it keeps the priority that it came with. */
 static __always_inline bool vlan_leave(struct packet *p, __u32 id)
 {
-	return !id || vlan_push(p->ctx, id | (p->tag & VLAN_PRIORITY));
+	return !id || vlan_push(p->ctx, id | (p->facts->tag & VLAN_PRIORITY));
 }

@@ -54,7 +54,7 @@ static __always_inline __u64 chosen(const struct packet *p)
 
 static __always_inline void mark_template(struct packet *p, bool begins)
 {
-	p->marks = begins ? p->marks | MARK_TEMPLATE : p->marks & ~MARK_TEMPLATE;
+	p->facts->marks = begins ? p->facts->marks | MARK_TEMPLATE : p->facts->marks & ~MARK_TEMPLATE;
 }
 
 /* pick sets p->server: whom another director has chosen, or where the client's template leads, or else the one whose turn it is. */
@@ -75,7 +75,7 @@ static __always_inline void pick(struct packet *p)
 /* remember makes the template of a client that has none. Where another CPU is first, it decides; false: it takes too long. */
 static __always_inline bool remember(struct packet *p)
 {
-	__u64 next = (__u64)p->server->generation << 32 | p->server_id;
+	__u64 next = (__u64)p->server->generation << 32 | p->facts->server_id;
 	__u32 position = persist_remember(next);
 
 	mark_template(p, position < PRESENT);
@@ -95,21 +95,21 @@ static __always_inline enum verdict schedule_once(struct packet *p)
 	pick(p);
 	if (!p->server)
 		return VERDICT_NO_SERVER;
-	if (p->ttl <= 1 && !(p->server->flags & SERVER_LOCAL))
+	if (p->facts->ttl <= 1 && !(p->server->flags & SERVER_LOCAL))
 		return VERDICT_TTL_EXCEEDED;
-	if (p->marks & MARK_TEMPLATE && !remember(p))
+	if (p->facts->marks & MARK_TEMPLATE && !remember(p))
 		return VERDICT_CONN_BUSY;
 	enum verdict v = is_one_packet(p) ? question(p) : create(p);
-	if (v != VERDICT_CONTINUE && p->marks & MARK_TEMPLATE) {
+	if (v != VERDICT_CONTINUE && p->facts->marks & MARK_TEMPLATE) {
 		persist_forget();
 		trace_template(0);
 	}
 	if (v != VERDICT_CONTINUE || !p->conn)
 		return v;
 	/* Another CPU may have been first with the same flow, and picked another server. */
-	p->server_id = p->conn->server;
-	p->server = server_find(p->server_id, p->conn->server_generation);
-	p->forwarding = p->conn->forwarding;
+	p->facts->server_id = p->conn->server;
+	p->server = server_find(p->facts->server_id, p->conn->server_generation);
+	p->facts->forwarding = p->conn->forwarding;
 	return p->server ? VERDICT_CONTINUE : VERDICT_SERVER_GONE;
 }
 
@@ -172,9 +172,9 @@ __noinline bool sound(struct xdp_md *ctx, struct headers *h)
  */
 static __always_inline bool begins_backwards(struct packet *p)
 {
-	if (p->flow.protocol != IPPROTO_TCP || p->kind > KIND_FIRST || !is_persistent(p->service))
+	if (p->facts->flow.protocol != IPPROTO_TCP || p->facts->kind > KIND_FIRST || !is_persistent(p->service))
 		return false;
-	if ((p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != (TCP_SYN | TCP_ACK))
+	if ((p->facts->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != (TCP_SYN | TCP_ACK))
 		return false;
 	return follow(p) != NOBODY;
 }
@@ -184,7 +184,7 @@ static __always_inline enum verdict begin(struct packet *p)
 {
 	if (!(p->service->flags & SERVICE_SERVING))
 		return VERDICT_NOT_SERVING;
-	if (martian(&p->flow))
+	if (martian(&p->facts->flow))
 		return VERDICT_MARTIAN;
 	if (!starts_connection(p) && !begins_backwards(p))
 		return VERDICT_UNKNOWN_CONNECTION;
@@ -221,7 +221,7 @@ static __always_inline bool by_no_hash(const struct packet *p, enum verdict v)
 
 	if (!server || (server->forwarding == FORWARDING_NAT && !(server->flags & SERVER_LOCAL)))
 		return true;
-	return v == VERDICT_NOT_SERVING && (!(server->flags & SERVER_LINGERS) || martian(&p->flow));
+	return v == VERDICT_NOT_SERVING && (!(server->flags & SERVER_LINGERS) || martian(&p->facts->flow));
 }
 
 /*
@@ -233,22 +233,22 @@ static __always_inline enum verdict by_hash(struct packet *p, enum verdict v)
 {
 	enum verdict exit = hashed(v);
 
-	if (!exit || p->kind != KIND_WHOLE || !(p->service->flags & SERVICE_FORWARD_UNKNOWN))
+	if (!exit || p->facts->kind != KIND_WHOLE || !(p->service->flags & SERVICE_FORWARD_UNKNOWN))
 		return v;
 	sched_by_hash(p);
 	if (by_no_hash(p, v)) {
 		p->server = NULL;
 		return v;
 	}
-	p->forwarding = p->server->forwarding;
-	p->hashed = exit;
+	p->facts->forwarding = p->server->forwarding;
+	p->facts->hashed = exit;
 	return VERDICT_CONTINUE;
 }
 
 /* admit decides about a packet without a connection. */
 static __always_inline enum verdict admit(struct packet *p)
 {
-	p->service = service_find(&p->flow);
+	p->service = service_find(&p->facts->flow);
 	if (p->service)
 		return by_hash(p, begin(p));
 	return check_answer(p->ctx, headers_of(p)) ? VERDICT_CHECK_ANSWER : VERDICT_NO_SERVICE;
@@ -282,7 +282,7 @@ static __always_inline bool begins_anew(const struct packet *p)
 /* anew forgets the connection of a packet that may begin one. */
 static __always_inline enum verdict anew(struct packet *p)
 {
-	if (!conn_end_life(p->position, p->life))
+	if (!conn_end_life(p->facts->position, p->facts->life))
 		return VERDICT_CONN_BUSY;
 	p->conn = NULL;
 	p->server = NULL;
@@ -309,13 +309,13 @@ __noinline enum verdict leave(struct headers *h, __u32 leaving)
  */
 static __always_inline enum verdict resume(struct packet *p)
 {
-	p->server_id = p->conn->server;
-	p->server = server_find(p->server_id, p->conn->server_generation);
+	p->facts->server_id = p->conn->server;
+	p->server = server_find(p->facts->server_id, p->conn->server_generation);
 	if (!p->server)
 		return starts_connection(p) ? anew(p) : director_sent(p->ctx, headers_of(p), VERDICT_SERVER_GONE);
 	if (!(p->server->flags & (SERVER_SERVING | SERVER_LINGERS)))
 		return VERDICT_NOT_SERVING;
-	p->forwarding = p->conn->forwarding;
+	p->facts->forwarding = p->conn->forwarding;
 	enum verdict v = VERDICT_CONTINUE;
 	if (begins_anew(p))
 		v = VERDICT_SERVER_GONE;
@@ -331,9 +331,9 @@ static __always_inline enum verdict known(struct packet *p)
 {
 	enum verdict v = VERDICT_CONTINUE;
 
-	if (p->kind == KIND_QUOTE)
+	if (p->facts->kind == KIND_QUOTE)
 		v = icmp_read(p->ctx, headers_of(p));
-	if (p->kind == KIND_LATER)
+	if (p->facts->kind == KIND_LATER)
 		v = fragment_follow(p->ctx, headers_of(p));
 	if (v != VERDICT_CONTINUE)
 		return v;
@@ -342,9 +342,9 @@ static __always_inline enum verdict known(struct packet *p)
 		return VERDICT_CONN_BUSY;
 	if (!p->conn)
 		question_find(p);
-	if (p->kind == KIND_QUOTE)
-		return icmp_judge(p->ctx, headers_of(p), p->conn && !(p->back && p->quoted.at_service));
-	return p->conn || p->kind <= KIND_FIRST ? VERDICT_CONTINUE : VERDICT_FRAGMENT_ORPHAN;
+	if (p->facts->kind == KIND_QUOTE)
+		return icmp_judge(p->ctx, headers_of(p), p->conn && !(p->back && p->facts->quoted.at_service));
+	return p->conn || p->facts->kind <= KIND_FIRST ? VERDICT_CONTINUE : VERDICT_FRAGMENT_ORPHAN;
 }
 
 /* balance decides where a packet goes. */
@@ -360,7 +360,7 @@ static __always_inline enum verdict balance(struct packet *p)
 		v = resume(p);
 	if (v == VERDICT_CONTINUE && !p->server)
 		v = admit(p);
-	if (v == VERDICT_CONTINUE && p->kind == KIND_FIRST)
+	if (v == VERDICT_CONTINUE && p->facts->kind == KIND_FIRST)
 		v = fragment_begin(headers_of(p));
 	if (v != VERDICT_CONTINUE)
 		return v;
@@ -379,13 +379,13 @@ static __always_inline enum verdict same(const struct packet *p, enum verdict v)
 /* dismiss: the client of a server that left is told, as its protocol has it. */
 static __always_inline enum verdict dismiss(struct packet *p)
 {
-	switch (p->flow.protocol) {
+	switch (p->facts->flow.protocol) {
 	case IPPROTO_TCP:
 		return reset_tcp(p->ctx, headers_of(p));
 	case IPPROTO_SCTP:
 		return reset_sctp(p->ctx, headers_of(p));
 	}
-	struct addr source = p->flow.destination;
+	struct addr source = p->facts->flow.destination;
 	return tell(p->ctx, headers_of(p), &source, VERDICT_SERVER_RESET);
 }
 
@@ -394,10 +394,10 @@ static __always_inline enum verdict dismissed(struct packet *p)
 {
 	if (!sound(p->ctx, headers_of(p)))
 		return VERDICT_SERVER_LEFT;
-	p->egress = p->ingress;
+	p->facts->egress = p->facts->ingress;
 	enum verdict v = dismiss(p);
-	if (v == VERDICT_SERVER_RESET || p->tcp_flags & TCP_RST)
-		conn_end_life(p->position, p->life);
+	if (v == VERDICT_SERVER_RESET || p->facts->tcp_flags & TCP_RST)
+		conn_end_life(p->facts->position, p->facts->life);
 	return v;
 }
 
@@ -408,32 +408,34 @@ static __always_inline enum verdict told(struct packet *p, enum verdict v)
 		return dismissed(p);
 	if (v != VERDICT_TTL_EXCEEDED && v != VERDICT_TOO_BIG)
 		return v;
-	struct addr source = p->flow.destination;
+	struct addr source = p->facts->flow.destination;
 	if (p->conn && p->back)
 		source = p->conn->destination;
-	p->egress = p->ingress;
+	p->facts->egress = p->facts->ingress;
 	return tell(p->ctx, headers_of(p), &source, v);
 }
 
 /* refuse keeps from the host's stack what cannot be balanced, but only if it is for a service */
 static __always_inline enum verdict refuse(struct packet *p, enum verdict v)
 {
-	if (v < VERDICT_FIRST_DROPPED || service_may_have(&p->flow))
+	if (v < VERDICT_FIRST_DROPPED || service_may_have(&p->facts->flow))
 		return v;
 	return VERDICT_NO_SERVICE;
 }
 
 static __always_inline int path(struct xdp_md *ctx)
 {
-	struct packet p = { .ctx = ctx, .ingress = ctx->ingress_ifindex };
-	enum verdict v = parse(&p);
+	struct packet p;
 
+	if (!packet_begin(&p, ctx))
+		return XDP_DROP;
+	enum verdict v = parse(&p);
 	trace_in(&p);
 	if (v == VERDICT_CONTINUE)
 		v = told(&p, same(&p, balance(&p)));
 	else
 		v = refuse(&p, v);
-	if (p.kind == KIND_FIRST && v < VERDICT_LOCAL)
+	if (p.facts->kind == KIND_FIRST && v < VERDICT_LOCAL)
 		fragment_aside(headers_of(&p));
 	trace_out(&p, v);
 	return finish(&p, v);

@@ -104,7 +104,7 @@ func TestPathLoadsWithTheUnitsCapabilities(t *testing.T) {
 	})
 }
 
-// TestVerifierHasRoomForTheUnit: without CAP_PERFMON the verifier follows what a CPU may guess, too, five times as much as
+// TestVerifierHasRoomForTheUnit: without CAP_PERFMON the verifier follows what a CPU may guess, too, more than twice as much as
 // for root; and there are larger programs than the path as it usually is.
 func TestVerifierHasRoomForTheUnit(t *testing.T) {
 	NeedRoot(t)

@@ -664,7 +664,7 @@ func (d *Dataplane) ExhaustTold() error {
 func ProgramOn(index int) (uint32, error) { return programOn(index) }
 
 // MostFollowed is how many instructions of the path a kernel's verifier may follow before it is too near the million at
-// which it gives up, and weir does not start. Linux 6.18 follows 110,000 as root, and 480,000 without CAP_PERFMON; others
+// which it gives up, and weir does not start. Linux 6.18 follows 74,000 as root, and 173,000 without CAP_PERFMON; others
 // see less often that they were somewhere already. A branch more in a function that is called often may double that.
 const MostFollowed = 700_000
 

@@ -344,27 +344,6 @@ const (
 	pathSchedulerSCHEDULER_LBLCR pathScheduler = 14
 )
 
-type pathScratch struct {
-	_        structs.HostLayout
-	Newcomer struct {
-		_      structs.HostLayout
-		Draft  pathConn
-		Home   uint32
-		Second uint32
-		Tags   uint64
-		Slot   uint32
-		Flags  uint32
-		State  uint32
-		_      [4]byte
-	}
-	Bytes    [512]uint8
-	Fragment pathFragment
-	Set      pathNearSet
-	Template pathFlow
-	Question pathQuestion
-	Answer   pathFlow
-}
-
 type pathServer struct {
 	_                 structs.HostLayout
 	Generation        uint32
