@@ -53,10 +53,19 @@ __noinline int move_visit(struct move_slice *m, __u32 position)
 	return 0;
 }
 
+/*
+ * move_index is a bucket that the walk comes to. Not one behind the other: a flow's homes in both tables come in the same
+ * order, and the last ones of this one would be full of flows that found no room at home.
+ */
+static __always_inline __u32 move_index(const struct move_slice *m, __u32 turn)
+{
+	return (__u64)(m->first + turn) * m->stride % table_buckets_before;
+}
+
 /* move_bucket: a bucket that nobody is in costs one look. Unrolled, since the verifier cannot count in a callback. */
 static long move_bucket(__u32 turn, struct move_slice *m)
 {
-	__u32 index = m->first + turn;
+	__u32 index = move_index(m, turn);
 	struct bucket *bucket = before_bucket(index);
 
 	if (!bucket)

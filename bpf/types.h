@@ -582,8 +582,9 @@ struct sweep {
 
 /* Argument of the program that moves connections to another table, in and out. */
 struct move_slice {
-	__u32 first;   /* in: bucket to begin with */
-	__u32 buckets; /* in: how many */
+	__u32 first;   /* in: how many buckets the walk has seen */
+	__u32 buckets; /* in: how many it is to see now */
+	__u32 stride;  /* in: how far it is from one to the next, round and round */
 	__u32 moved;   /* out: connections that have their new place; a pair counts once */
 	__u32 lost;    /* out: those that found none, and ended */
 	__u32 left;    /* out: those that could not be moved now: another CPU has them in hand */

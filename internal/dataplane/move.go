@@ -5,6 +5,7 @@ package dataplane
 import (
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
 	"time"
 	"unsafe"
@@ -296,10 +297,27 @@ func (m *move) loadMover() (*ebpf.Program, error) {
 	return objects.Mover, nil
 }
 
+// stride is how far the walk goes from one bucket of the old table to the next. It has no divisor in common with their
+// number, so that the walk comes to each once; and it is near the golden section of it, so that at any time the walk has
+// been everywhere alike, and the new table is filled everywhere alike.
+func stride(buckets uint32) uint32 {
+	const golden = 0.6180339887
+	step := uint32(golden*float64(buckets)) | 1
+	for !coprime(step, buckets) {
+		step += 2
+	}
+	return step
+}
+
+func coprime(a, b uint32) bool {
+	return new(big.Int).GCD(nil, nil, big.NewInt(int64(a)), big.NewInt(int64(b))).Int64() == 1
+}
+
 // walk goes through the old table once.
 func (m *move) walk(mover *ebpf.Program) (all pathMoveSlice, err error) {
+	step := stride(m.from.buckets)
 	for first := uint32(0); first < m.from.buckets; first += moveBuckets {
-		s := pathMoveSlice{First: first, Buckets: min(moveBuckets, m.from.buckets-first)}
+		s := pathMoveSlice{First: first, Buckets: min(moveBuckets, m.from.buckets-first), Stride: step}
 		frame := unsafe.Slice((*byte)(unsafe.Pointer(&s)), unsafe.Sizeof(s))
 		options := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame))}
 		if _, err := mover.Run(&options); err != nil {

@@ -258,6 +258,7 @@ type pathMoveSlice struct {
 	_       structs.HostLayout
 	First   uint32
 	Buckets uint32
+	Stride  uint32
 	Moved   uint32
 	Lost    uint32
 	Left    uint32
