@@ -19,6 +19,7 @@ import (
 // Host is what this kernel has for the path, and what lies under --bpffs.
 type Host struct {
 	Release string
+	RT      bool  // the kernel is PREEMPT_RT
 	Refused error // what keeps this process from loading the path, before it is tried
 	BTF     error // why the kernel's types cannot be read; nil: they can
 	Load    error // why the kernel does not take the path; nil: it does
@@ -48,6 +49,8 @@ func LookAtHost(bpffs string) (Host, error) {
 	if h.Refused == nil {
 		h.Load = tryLoad()
 	}
+	_, notRT := os.Stat("/sys/kernel/realtime") // made by kernels with PREEMPT_RT alone
+	h.RT = notRT == nil
 	_, h.BTF = btf.LoadKernelSpec()
 	h.Pins, err = lookAtPins(pins{dir})
 	return h, err

@@ -215,6 +215,7 @@ var tests = []struct {
 	fix   string // how the fix begins
 }{
 	{"an old kernel", "kernel", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.Refused = fmt.Errorf("%w: this is Linux 5.10", dataplane.ErrKernel) }}, api.LevelError, "5.10", "apt-get"},
+	{"a real-time kernel", "kernel", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.RT = true }}, api.LevelWarning, "PREEMPT_RT", "apt-get"},
 	{"no types", "btf", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.BTF = errors.New("no such file") }}, api.LevelWarning, "no such file", "ls -l /sys/kernel/btf"},
 	{"no CAP_NET_ADMIN", "capabilities", []func(*doctor.Facts){without(unix.CAP_NET_ADMIN)}, api.LevelError, "this process has no CAP_NET_ADMIN", "sudo weir doctor"},
 	{"no CAP_BPF", "capabilities", []func(*doctor.Facts){without(unix.CAP_BPF)}, api.LevelError, "CAP_BPF", "sudo"},

@@ -18,6 +18,11 @@ func kernel(h host) []api.Finding {
 		return found(api.LevelError, h.Host.Refused.Error(), "the path uses what older kernels have not",
 			"apt-get install linux-image-amd64 && reboot # Linux 6.1 or newer")
 	}
+	if h.Host.RT {
+		return found(api.LevelWarning, fmt.Sprintf("Linux %s is a real-time kernel (PREEMPT_RT)", h.Host.Release),
+			"one packet may interrupt another one on its CPU there, and weir, which keeps what it knows of a packet with the CPU, was never tried on it",
+			"apt-get install linux-image-amd64 && reboot # a kernel without PREEMPT_RT")
+	}
 	return fine("Linux %s", h.Host.Release)
 }
 
