@@ -90,8 +90,8 @@ func (f synFlooder) accustom(ctx context.Context) error {
 	if _, err := f.ground.afresh(ctx, f.size); err != nil {
 		return err
 	}
-	const asLongAsBothFloods = 30 * time.Second
-	if _, _, err := f.ground.outcome(ctx, nothing(asLongAsBothFloods)); err != nil {
+	const threeTimesBothFloods = 90 * time.Second
+	if _, _, err := f.ground.outcome(ctx, nothing(threeTimesBothFloods)); err != nil {
 		return err
 	}
 	_, err := f.ground.afresh(ctx, f.size)
