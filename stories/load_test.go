@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -36,22 +35,16 @@ func startLoad(_ context.Context, s *stage, args []string) (string, error) {
 	return "", nil
 }
 
-// stopLoad wants every request to be answered, or all but so many.
-func stopLoad(_ context.Context, s *stage, args []string) (string, error) {
-	t, most := s.load, 0
+// stopLoad wants every request to be answered.
+func stopLoad(_ context.Context, s *stage, _ []string) (string, error) {
+	t := s.load
 	if t == nil {
 		return "", misuse("there is no load")
-	}
-	if len(args) > 0 {
-		var err error
-		if most, err = strconv.Atoi(args[0]); err != nil {
-			return "", misuse("load stop [MOST_THAT_FAIL]")
-		}
 	}
 	s.load = nil
 	t.end()
 	text := fmt.Sprintf("requests %d\nfailed %d\n", t.requests, t.failed)
-	if t.failed > most {
+	if t.failed != 0 {
 		return text, fmt.Errorf("%d of %d failed, the first: %w", t.failed, t.requests, t.first)
 	}
 	return text, nil
