@@ -357,6 +357,23 @@ func (m *Mixed) Carry() (moved, lost int, err error) {
 	return int(walk.Moved), int(walk.Lost), err
 }
 
+// CarryByStride comes to each bucket of the old table as the second of a walk with a stride that leads there.
+func (m *Mixed) CarryByStride() (moved int, err error) {
+	mover, err := m.move.loadMover()
+	if err != nil {
+		return 0, err
+	}
+	defer mover.Close()
+	for bucket := range m.move.from.buckets {
+		s := pathMoveSlice{First: 1, Buckets: 1, Stride: bucket}
+		if err := visit(mover, &s); err != nil {
+			return moved, err
+		}
+		moved += int(s.Moved)
+	}
+	return moved, nil
+}
+
 // Finish ends the move.
 func (m *Mixed) Finish() error {
 	defer m.move.Close()

@@ -318,15 +318,23 @@ func (m *move) walk(mover *ebpf.Program) (all pathMoveSlice, err error) {
 	step := stride(m.from.buckets)
 	for first := uint32(0); first < m.from.buckets; first += moveBuckets {
 		s := pathMoveSlice{First: first, Buckets: min(moveBuckets, m.from.buckets-first), Stride: step}
-		frame := unsafe.Slice((*byte)(unsafe.Pointer(&s)), unsafe.Sizeof(s))
-		options := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame))}
-		if _, err := mover.Run(&options); err != nil {
-			return all, fmt.Errorf("move connections: %w", err)
+		if err := visit(mover, &s); err != nil {
+			return all, err
 		}
-		copy(frame, options.DataOut)
 		all.Moved, all.Lost, all.Left = all.Moved+s.Moved, all.Lost+s.Lost, all.Left+s.Left
 	}
 	return all, nil
+}
+
+// visit has the mover come to the buckets of a slice.
+func visit(mover *ebpf.Program, s *pathMoveSlice) error {
+	frame := unsafe.Slice((*byte)(unsafe.Pointer(s)), unsafe.Sizeof(*s))
+	options := ebpf.RunOptions{Data: frame, DataOut: make([]byte, len(frame))}
+	if _, err := mover.Run(&options); err != nil {
+		return fmt.Errorf("move connections: %w", err)
+	}
+	copy(frame, options.DataOut)
+	return nil
 }
 
 // waitForPackets returns when every packet that was in the path has left it, and so met the programs

@@ -306,6 +306,28 @@ func TestMovesAndNewFlowsAreCounted(t *testing.T) {
 	c.entries(t) // complains of what is there twice
 }
 
+// TestMoverGoesByItsStride: a walk whose stride is so long comes to that bucket next, so all of these leave nothing.
+func TestMoverGoesByItsStride(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t, smallTable, 2)
+	mixed, err := c.path.Mix(largeTable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byStride, err := mixed.CarryByStride()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, lost, err := mixed.Carry()
+	if err != nil || byStride == 0 || left+lost > 0 {
+		t.Errorf("%d went by their bucket, %d and %d after it: %v", byStride, left, lost, err)
+	}
+	if err := mixed.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	c.check(t)
+}
+
 // TestMixedProgramsAgree: while interfaces have different programs, and connections are carried too, each
 // packet finds its connection, wherever another CPU has just brought it.
 func TestMixedProgramsAgree(t *testing.T) {
