@@ -11,6 +11,20 @@
 #include "packet.h"
 #include "types.h"
 
+/*
+ * array_at is an element of an array. The index lies in the second half of a stack slot: what is written to the first the
+ * verifier takes for a register that is saved, and without CAP_PERFMON there is a barrier behind each of these.
+ */
+static __always_inline void *array_at(void *map, __u32 index)
+{
+	struct {
+		__u32 nothing, index;
+	} __attribute__((aligned(8))) key;
+
+	key.index = index;
+	return bpf_map_lookup_elem(map, &key.index);
+}
+
 /* Where the path runs. Written by Go. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -331,17 +345,4 @@ struct {
 static __always_inline struct scratch *scratch_of_cpu(void)
 {
 	return array_at(&scratch, 0);
-}
-
-/* packet_begin forgets the packet before; false cannot be, but the verifier wants to be asked. */
-static __always_inline bool packet_begin(struct packet *p, struct xdp_md *ctx)
-{
-	struct scratch *scratch = scratch_of_cpu();
-
-	if (!scratch)
-		return false;
-	__builtin_memset(&scratch->facts, 0, offsetof(struct facts, wire));
-	scratch->facts.ingress = ctx->ingress_ifindex;
-	*p = (struct packet){ .ctx = ctx, .facts = &scratch->facts };
-	return true;
 }

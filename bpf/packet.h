@@ -14,20 +14,6 @@
 
 #include "types.h"
 
-/*
- * array_at is an element of an array. The index lies in the second half of a stack slot: what is written to the first the
- * verifier takes for a register that is saved, and without CAP_PERFMON there is a barrier behind each of these.
- */
-static __always_inline void *array_at(void *map, __u32 index)
-{
-	struct {
-		__u32 nothing, index;
-	} __attribute__((aligned(8))) key;
-
-	key.index = index;
-	return bpf_map_lookup_elem(map, &key.index);
-}
-
 /* What kind of packet it is. The order counts: the first two are balanced by their own headers. */
 enum kind {
 	KIND_WHOLE,

@@ -17,6 +17,19 @@
 #define IP_MORE_FRAGMENTS 0x2000 /* RFC 791 section 3.1 */
 #define IP_LARGEST 65535         /* bytes of a packet, RFC 791 section 3.1 */
 
+/* packet_begin forgets the packet before; false cannot be, but the verifier wants to be asked. */
+static __always_inline bool packet_begin(struct packet *p, struct xdp_md *ctx)
+{
+	struct scratch *scratch = scratch_of_cpu();
+
+	if (!scratch)
+		return false;
+	__builtin_memset(&scratch->facts, 0, offsetof(struct facts, wire));
+	scratch->facts.ingress = ctx->ingress_ifindex;
+	*p = (struct packet){ .ctx = ctx, .facts = &scratch->facts };
+	return true;
+}
+
 /* lost is a transport header that is not all there: in a first fragment a trick (RFC 1858, RFC 7112). */
 static __always_inline enum verdict lost(const struct headers *h)
 {
