@@ -65,13 +65,14 @@ type daemon struct {
 	toPeers   *reconcile.Loop[sharing]
 	toRouters *reconcile.Loop[[]model.VRRPWant]
 
-	// spec, seen, told, turns, past, parting and detours belong to own's goroutine.
+	// spec, seen, told, turns, past, planned, parting and detours belong to own's goroutine.
 	spec    model.Spec
 	seen    model.Seen
 	told    report.Told
-	turns   []model.VRRPTurn // since the latest plan: of several that are behind each other Seen has but the last
-	past    []model.Event    // what was told, the oldest first; never changed, but made anew
-	parting map[string]bool  // virtual routers that are no master, and were not told yet that nobody reaches their addresses here
+	turns   []model.VRRPTurn  // since the latest plan: of several that are behind each other Seen has but the last
+	past    []model.Event     // what was told, the oldest first; never changed, but made anew
+	planned []chan<- struct{} // to be closed by the next plan
+	parting map[string]bool   // virtual routers that are no master, and were not told yet that nobody reaches their addresses here
 	detours detours
 
 	hangup chan os.Signal // SIGHUP, from before anything was opened
@@ -107,6 +108,7 @@ type edit struct {
 	spec        model.Spec
 	maintenance model.MaintenanceFiles // in its directory
 	accepted    chan<- uint64
+	planned     chan<- struct{} // closed when a plan was made of it, and everybody reads of this revision
 }
 
 // own holds Spec and Seen, and plans whenever one of them changed.
@@ -178,6 +180,7 @@ func (d *daemon) accept(e edit) {
 	d.seen.Maintenance = e.maintenance
 	d.spec = e.spec
 	d.spec.Revision = revision
+	d.planned = append(d.planned, e.planned)
 	d.follow()
 	e.accepted <- revision
 }
@@ -202,6 +205,10 @@ func (d *daemon) plan(now time.Time) time.Time {
 	d.seen = plan.Remember(d.seen, desired, now)
 	events := d.news(desired, now)
 	d.state.Store(&state{d.spec, d.seen, desired, d.past})
+	for _, planned := range d.planned {
+		close(planned)
+	}
+	d.planned = nil
 	d.announce(events) // who is told may look at once
 	return next
 }

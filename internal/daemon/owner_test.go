@@ -250,6 +250,9 @@ func TestReloadBecomesARevision(t *testing.T) {
 		if revision, err := s.Reload(s.t.Context()); err != nil || revision != 2 {
 			t.Fatal(revision, err)
 		}
+		if got := s.state.Load().desired.Dataplane.Revision; got != 2 {
+			t.Errorf("revision 2 was answered, and everybody reads of %d", got)
+		}
 		time.Sleep(time.Second)
 		s.applied(2, 1, 2)
 		if got := s.paths.wants[1].Services[0].Scheduler; got != model.WRR {

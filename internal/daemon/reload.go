@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/weir-lb/weir/internal/address"
 	"github.com/weir-lb/weir/internal/config"
@@ -26,15 +27,29 @@ func (d *daemon) Reload(ctx context.Context) (uint64, error) {
 	if err := d.checkReload(spec); err != nil {
 		return 0, fmt.Errorf("%s: %w", d.options.Config, err)
 	}
-	accepted := make(chan uint64, 1)
+	accepted, planned := make(chan uint64, 1), make(chan struct{})
 	files := d.maintenanceNow(spec.MaintenanceDir, d.state.Load().seen.Maintenance)
 	select {
-	case d.edits <- edit{spec, files, accepted}:
-		return <-accepted, nil
+	case d.edits <- edit{spec, files, accepted, planned}:
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	case <-d.running.Done():
 		return 0, d.running.Err()
+	}
+	revision := <-accepted
+	d.awaitPlan(ctx, planned)
+	return revision, nil
+}
+
+// awaitPlan lets who asks behind a reload what there is read of its revision, not of the one before, which is applied.
+// What was accepted is so all the same where the network cannot be looked at for that long.
+func (d *daemon) awaitPlan(ctx context.Context, planned <-chan struct{}) {
+	const enough = 2 * time.Second
+	select {
+	case <-planned:
+	case <-ctx.Done():
+	case <-d.running.Done():
+	case <-time.After(enough):
 	}
 }
 
