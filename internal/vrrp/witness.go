@@ -30,7 +30,8 @@ type witness struct {
 	trusted  bool      // of a master: it has answered, so its silence means something
 	doubt    bool      // of a master: it is silent, so it may be this director that is cut off
 
-	probed  time.Time // the first question for the address after the lease of the silent master
+	probes  int       // questions for the address since the lease of the silent master is over, three at most
+	probed  time.Time // the last of these
 	claimed time.Time // the last answer to one
 	claimer model.MAC // whose
 	held    time.Time // since when it is held back, for want of a witness or since a master lives
@@ -44,6 +45,10 @@ const (
 	witnessPatience = time.Minute
 	heldEvery       = 100 * time.Millisecond // they are asked, at most, while it is held back
 	leastPace       = 5 * time.Millisecond   // that of adverts every 10 ms
+	// Who has the address is asked three times, and a while is waited for each answer: one frame that is lost shall decide
+	// nothing, nor shall that a machine stood still, this one or his.
+	probes     = 3
+	leastGrace = 15 * time.Millisecond
 )
 
 // asks says whether neighbours are asked anything.
@@ -59,11 +64,12 @@ func (m *machine) questionDue() time.Time {
 	next := m.witness.asked.Add(witnessEvery)
 	if m.seen.State == model.VRRPBackup {
 		next = earlier(next, later(m.heard.Add(m.active*3/2), m.witness.asked.Add(m.pace())))
-		switch w := m.witness; {
-		case w.probed.IsZero():
+		switch m.witness.probes {
+		case 0:
 			next = earlier(next, m.probeAt())
-		case w.asked.Before(w.probed.Add(m.grace() / 2)): // three times in all: one frame that is lost shall decide nothing
-			next = earlier(next, w.asked.Add(m.grace()/3))
+		case probes:
+		default:
+			next = earlier(next, later(m.probeAt(), m.witness.probed.Add(m.grace()/probes)))
 		}
 	}
 	return next
@@ -87,9 +93,9 @@ func (m *machine) probeAt() time.Time {
 	return m.heard.Add(3*m.active + m.skewOf(m.lostPriority) + m.active/64)
 }
 
-// grace is how long an answer may take.
+// grace is how long answers may take, of all three questions together.
 func (m *machine) grace() time.Duration {
-	return min(max(m.active/10, leastPace), 50*time.Millisecond)
+	return min(max(m.active/10, leastGrace), 50*time.Millisecond)
 }
 
 // question asks, if it is time to.
@@ -101,8 +107,8 @@ func (m *machine) question(now time.Time) []deed {
 		m.witness.unheard++
 	}
 	m.witness.asked = now
-	if m.seen.State == model.VRRPBackup && m.witness.probed.IsZero() && !now.Before(m.probeAt()) {
-		m.witness.probed = now
+	if w := &m.witness; m.seen.State == model.VRRPBackup && w.probes < probes && !now.Before(m.probeAt()) {
+		w.probes, w.probed = w.probes+1, now
 	}
 	m.doubt(now)
 	return []deed{{kind: ask}}
@@ -168,14 +174,14 @@ func (m *machine) probing(now time.Time) time.Time {
 	if len(m.want.Witness) == 0 || m.left || m.outranks {
 		return time.Time{}
 	}
-	end := later(m.probeAt(), now)
-	if !m.witness.probed.IsZero() {
-		end = m.witness.probed.Add(m.grace())
+	left := probes - m.witness.probes
+	if left == probes {
+		return later(m.probeAt(), now)
 	}
-	if !end.After(now) && !m.witness.probed.IsZero() {
-		return time.Time{}
+	if end := m.witness.probed.Add(m.grace() / probes * time.Duration(1+left)); left > 0 || end.After(now) {
+		return later(later(m.probeAt(), end), now)
 	}
-	return end
+	return time.Time{}
 }
 
 // objection is why it must not take over now; "": it may. Who was told by the master himself that he is none, and who
@@ -244,7 +250,7 @@ func (m *machine) heldBack(why, held string) []deed {
 // calm is that a master is heard: nothing of the silence before counts.
 func (m *machine) calm() {
 	w := &m.witness
-	w.probed, w.claimed, w.held = time.Time{}, time.Time{}, time.Time{}
+	w.probes, w.probed, w.claimed, w.held = 0, time.Time{}, time.Time{}, time.Time{}
 	m.left, m.outranks = false, false
 	m.fence.calm()
 	if m.seen.Held != "" || m.fence.shown {
