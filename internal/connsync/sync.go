@@ -30,6 +30,7 @@ type Sync struct {
 	table   Table
 	follow  newest.Box[Want]
 	flushes chan flush
+	heard   chan struct{} // there may be somebody to be told, who was not there before
 	news    *news
 	failed  string // for what it is not known what has changed; of the collector
 	found   int    // changes in this round; of the collector
@@ -64,7 +65,7 @@ const (
 
 // New makes one that follows nobody yet.
 func New(table Table, log *slog.Logger) *Sync {
-	return &Sync{log: log, table: table, follow: newest.NewBox[Want](), flushes: make(chan flush), news: newNews(),
+	return &Sync{log: log, table: table, follow: newest.NewBox[Want](), flushes: make(chan flush), heard: make(chan struct{}, 1), news: newNews(),
 		role: RoleNone, peers: map[netip.AddrPort]*peer{}}
 }
 
@@ -91,6 +92,7 @@ func (s *Sync) Also(hear func([]model.Record)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.also = hear
+	s.wake()
 }
 
 // Ended says that connections have ended, so that peers need not find that out. It waits for nobody.
@@ -160,6 +162,7 @@ func (s *Sync) become(ctx context.Context, want Want, running *sync.WaitGroup) {
 		s.peers[at] = p
 		running.Go(func() { p.run(own) })
 	}
+	s.wake()
 }
 
 // endOthers ends those that cannot become what is wanted, and waits for that: their sockets are in the way.
@@ -198,6 +201,7 @@ func (s *Sync) collect(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
+		case <-s.heard:
 		case f := <-s.flushes:
 			waits = &f
 		}
@@ -207,7 +211,25 @@ func (s *Sync) collect(ctx context.Context) {
 		if s.found >= muchFound {
 			share = muchShare
 		}
+		if !s.isHeard() { // a daemon that shares with nobody need not wake up for it
+			continue
+		}
 		timer.Reset(max(collectEvery, (share-1)*(threadTime()-began)))
+	}
+}
+
+// isHeard says whether there is anybody to be told of what changes.
+func (s *Sync) isHeard() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.also != nil || len(s.peers) > 0
+}
+
+// wake has collect look whether there is anybody now.
+func (s *Sync) wake() {
+	select {
+	case s.heard <- struct{}{}:
+	default:
 	}
 }
 

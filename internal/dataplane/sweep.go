@@ -23,8 +23,8 @@ const sweepEvery = 2 * time.Second
 const sliceBuckets = 256
 
 // tickBuckets are swept whenever the daemon wakes up for it, slice by slice: a large table has so many slices that to
-// wake up for each would cost more than to sweep it.
-const tickBuckets = 4 * sliceBuckets
+// wake up for each, or for four, would cost more than to sweep it.
+const tickBuckets = 32 * sliceBuckets
 
 // No more can end in a run than it can write down.
 const _ = uint64(pathLimitMAX_FAREWELLS) - sliceBuckets*bucketEntries
