@@ -275,8 +275,10 @@ func (r *returner) inState(ctx context.Context, state string, times int) error {
 	count := 0
 	err := eachMoment(ctx, func() (bool, error) {
 		n, err := r.connections(ctx, client.ConnectionsQuery{State: state})
-		count = n
-		return count >= times, err
+		if err == nil {
+			count = n
+		}
+		return n >= times, err
 	})
 	if err != nil {
 		return fmt.Errorf("%d of %d connections are in %s: %w", count, times, state, err)

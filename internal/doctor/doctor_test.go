@@ -220,7 +220,7 @@ var tests = []struct {
 	{"no CAP_NET_ADMIN", "capabilities", []func(*doctor.Facts){without(unix.CAP_NET_ADMIN)}, api.LevelError, "this process has no CAP_NET_ADMIN", "sudo weir doctor"},
 	{"no CAP_BPF", "capabilities", []func(*doctor.Facts){without(unix.CAP_BPF)}, api.LevelError, "CAP_BPF", "sudo"},
 	{"no CAP_NET_RAW", "capabilities", []func(*doctor.Facts){running, without(unix.CAP_NET_RAW)}, api.LevelError, "the daemon (pid 4711) has no CAP_NET_RAW", "systemctl edit weir"},
-	{"no CAP_PERFMON", "capabilities", []func(*doctor.Facts){without(unix.CAP_PERFMON)}, api.LevelNote, "200 to 350 ns more", "systemctl edit weir"},
+	{"no CAP_PERFMON", "capabilities", []func(*doctor.Facts){without(unix.CAP_PERFMON)}, api.LevelNote, "100 to 450 ns more", "systemctl edit weir"},
 	{"CAP_SYS_ADMIN instead", "capabilities", []func(*doctor.Facts){without(unix.CAP_PERFMON), without(unix.CAP_BPF), func(f *doctor.Facts) { f.Process.Capabilities |= 1 << unix.CAP_SYS_ADMIN }}, api.LevelOK, "", ""},
 	{"the verifier refuses", "program", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.Load = errors.New("load path: refused\nR1 invalid") }}, api.LevelError, "load path: refused", "weir version"},
 	{"not allowed to try", "program", []func(*doctor.Facts){func(f *doctor.Facts) { f.Host.Refused = dataplane.ErrPrivilege }}, api.LevelNote, "not tried", "sudo"},

@@ -64,7 +64,7 @@ func capabilities(h host) []api.Finding {
 	}
 	if len(out) == 0 && !h.has(unix.CAP_PERFMON) {
 		out = found(api.LevelNote, whose+" has no CAP_PERFMON",
-			"the verifier then adds barriers against speculation, and a packet costs 200 to 350 ns more; Linux before 6.12.5 refuses the path without it",
+			"the verifier then adds barriers against speculation, and a packet costs 100 to 450 ns more; Linux before 6.12.5 refuses the path without it",
 			"systemctl edit weir # AmbientCapabilities=CAP_PERFMON, CapabilityBoundingSet=CAP_PERFMON")
 	}
 	return orFine(out, "%s has all that it needs", whose)
