@@ -30,7 +30,7 @@ type Sync struct {
 	table   Table
 	follow  newest.Box[Want]
 	flushes chan flush
-	heard   chan struct{} // there may be somebody to be told, who was not there before
+	heard   newest.Box[struct{}] // there may be somebody to be told, who was not there before
 	news    *news
 	failed  string // for what it is not known what has changed; of the collector
 	found   int    // changes in this round; of the collector
@@ -65,7 +65,7 @@ const (
 
 // New makes one that follows nobody yet.
 func New(table Table, log *slog.Logger) *Sync {
-	return &Sync{log: log, table: table, follow: newest.NewBox[Want](), flushes: make(chan flush), heard: make(chan struct{}, 1), news: newNews(),
+	return &Sync{log: log, table: table, follow: newest.NewBox[Want](), flushes: make(chan flush), heard: newest.NewBox[struct{}](), news: newNews(),
 		role: RoleNone, peers: map[netip.AddrPort]*peer{}}
 }
 
@@ -92,7 +92,7 @@ func (s *Sync) Also(hear func([]model.Record)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.also = hear
-	s.wake()
+	s.heard.Put(struct{}{}) // collect sleeps where there was nobody
 }
 
 // Ended says that connections have ended, so that peers need not find that out. It waits for nobody.
@@ -162,7 +162,7 @@ func (s *Sync) become(ctx context.Context, want Want, running *sync.WaitGroup) {
 		s.peers[at] = p
 		running.Go(func() { p.run(own) })
 	}
-	s.wake()
+	s.heard.Put(struct{}{}) // collect sleeps where there was nobody
 }
 
 // endOthers ends those that cannot become what is wanted, and waits for that: their sockets are in the way.
@@ -223,14 +223,6 @@ func (s *Sync) isHeard() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.also != nil || len(s.peers) > 0
-}
-
-// wake has collect look whether there is anybody now.
-func (s *Sync) wake() {
-	select {
-	case s.heard <- struct{}{}:
-	default:
-	}
 }
 
 // threadTime is what the calling thread has used of a CPU.

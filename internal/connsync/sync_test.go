@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -526,6 +527,19 @@ func TestSomebodyElseHearsWhatPeersDo(t *testing.T) {
 		d.Also(nil)
 		d.stop()
 	}
+}
+
+// TestWhoSleptAloneWakesUpForSomebody: while nobody is told, nobody asks the table.
+func TestWhoSleptAloneWakesUpForSomebody(t *testing.T) {
+	d := start(t, newFake(), keyA, 1)
+	d.serve(true)
+	time.Sleep(200 * time.Millisecond) // it has looked whether there is anybody
+	var heard atomic.Int64
+	d.Also(func(records []model.Record) { heard.Add(int64(len(records))) })
+	d.table.put(records(20)...)
+	until(t, "all are heard", func() bool { return heard.Load() == 20 })
+	d.Also(nil)
+	d.stop()
 }
 
 func TestKeyFileIsSecret(t *testing.T) {

@@ -65,15 +65,16 @@ type daemon struct {
 	toPeers   *reconcile.Loop[sharing]
 	toRouters *reconcile.Loop[[]model.VRRPWant]
 
-	// spec, seen, told, turns, past, planned, parting and detours belong to own's goroutine.
-	spec    model.Spec
-	seen    model.Seen
-	told    report.Told
-	turns   []model.VRRPTurn  // since the latest plan: of several that are behind each other Seen has but the last
-	past    []model.Event     // what was told, the oldest first; never changed, but made anew
-	planned []chan<- struct{} // to be closed by the next plan
-	parting map[string]bool   // virtual routers that are no master, and were not told yet that nobody reaches their addresses here
-	detours detours
+	// spec, seen, told, turns, past, planned, answered, parting and detours belong to own's goroutine.
+	spec     model.Spec
+	seen     model.Seen
+	told     report.Told
+	turns    []model.VRRPTurn  // since the latest plan: of several that are behind each other Seen has but the last
+	past     []model.Event     // what was told, the oldest first; never changed, but made anew
+	planned  []chan<- struct{} // to be closed by the next plan
+	answered bool              // by the path: what was wanted first is done, or cannot be
+	parting  map[string]bool   // virtual routers that are no master, and were not told yet that nobody reaches their addresses here
+	detours  detours
 
 	hangup chan os.Signal // SIGHUP, from before anything was opened
 	events chan event
@@ -187,11 +188,19 @@ func (d *daemon) accept(e edit) {
 
 // follow asks for the ways to all servers, those too that have left, has their checks run, and people told.
 func (d *daemon) follow() {
-	d.monitor.Follow(plan.Checks(d.spec))
+	d.check()
 	d.processes.Follow(d.spec.TrackedProcesses())
 	d.notifier.Follow(d.spec.Notify)
 	d.notifier.Known(d.spec.Services, d.spec.VirtualRouters, d.spec.Sync.Peers)
 	d.observer.Follow(plan.WithLeft(d.spec, d.seen.Left).ServerAddresses(), d.spec.TrackedRoutes()...)
+}
+
+// check has the checks run, but not before the path has been at the interfaces: a driver that gets a program may lose what
+// it holds, and no server shall be down for that.
+func (d *daemon) check() {
+	if d.answered {
+		d.monitor.Follow(plan.Checks(d.spec))
+	}
 }
 
 // plan waits for the first look at the network, and for a look that knows of every server: routes
@@ -324,6 +333,10 @@ func (d *daemon) pathDone(want model.DataplaneWant, err error) {
 		return maps.Equal(s.Balanced, want.Routers) && maps.Equal(s.Served, want.Routers)
 	})
 	tell(func(s *model.Seen) {
+		if !d.answered {
+			d.answered = true
+			d.check()
+		}
 		d.detours.pathTold(want.Detours, trouble)
 		d.detoured(s)
 		s.Attachments = attachments

@@ -67,7 +67,8 @@ func (m *machine) questionDue() time.Time {
 		switch m.witness.probes {
 		case 0:
 			next = earlier(next, m.probeAt())
-		case probes:
+		case probes: // no other one before that is decided
+			next = later(next, m.witness.probed.Add(m.grace()))
 		default:
 			next = earlier(next, later(m.probeAt(), m.witness.probed.Add(m.grace()/probes)))
 		}
@@ -175,13 +176,11 @@ func (m *machine) probing(now time.Time) time.Time {
 		return time.Time{}
 	}
 	left := probes - m.witness.probes
-	if left == probes {
-		return later(m.probeAt(), now)
+	end := m.witness.probed.Add(m.grace() / probes * time.Duration(1+left))
+	if left == 0 && !end.After(now) {
+		return time.Time{}
 	}
-	if end := m.witness.probed.Add(m.grace() / probes * time.Duration(1+left)); left > 0 || end.After(now) {
-		return later(later(m.probeAt(), end), now)
-	}
-	return time.Time{}
+	return later(m.probeAt(), later(end, now))
 }
 
 // objection is why it must not take over now; "": it may. Who was told by the master himself that he is none, and who
