@@ -163,7 +163,11 @@ func (a *absence) under(ctx context.Context, happen func(context.Context) error)
 	if err != nil {
 		return err
 	}
-	a.seen.lost += outcome.Lost - (missing(a.held, a.residents()) - before)
+	others := outcome.Lost - (missing(a.held, a.residents()) - before)
+	if others != 0 {
+		a.log("%s: %d of other servers are lost: %v", a.lab.Forwarding, others, outcome.First)
+	}
+	a.seen.lost += others
 	a.seen.failedNew += outcome.FailedFresh - a.underWay(outcome)
 	a.seen.disturbed = append(a.seen.disturbed, disturbed...)
 	return nil

@@ -174,9 +174,10 @@ func (l *Load) End(ctx context.Context) (Outcome, error) {
 	return out, err
 }
 
-// compare adds what only the servers have seen. They may still hold what a client has lost.
+// compare adds what only the servers have seen. They may still hold what a client has lost, now or before, until they
+// hear of it: so it is the clients that are counted.
 func (l *Load) compare(ctx context.Context, out *Outcome) error {
-	alive := l.before[0].Open - out.Lost
+	alive := l.plan.Stay - out.Lost
 	var now [2]EchoCount
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
