@@ -135,13 +135,15 @@ func (p *pair) config(d *lab.Director) string {
 	return p.lab.LoadServices() + p.lab.VirtualRouters(d, agree) + p.lab.ConnectionSync(d)
 }
 
-func (p *pair) gather(ctx context.Context, connections int) (err error) {
+func (p *pair) gather(ctx context.Context, connections int) error {
 	p.connections = connections
 	for _, f := range lab.Families() {
 		to := netip.AddrPortFrom(p.lab.VIP.In(f), lab.StayPort)
-		if p.crowds[f], err = p.lab.Client.Gather(ctx, to, connections, speakEvery); err != nil {
+		crowd, err := p.lab.Client.Gather(ctx, to, connections, speakEvery)
+		if err != nil {
 			return err
 		}
+		p.crowds[f] = crowd
 	}
 	return nil
 }
