@@ -5,7 +5,6 @@ package faults_test
 import (
 	"encoding/binary"
 	"fmt"
-	"net"
 	"net/netip"
 
 	"github.com/weir-lb/weir/internal/lab"
@@ -65,7 +64,7 @@ func speaker(host *lab.Node, f lab.Family) (from netip.Addr, err error) {
 	if f == lab.IPv4 {
 		return host.Address.IPv4, nil
 	}
-	addresses, err := addressesOf(host)
+	addresses, err := host.Addresses()
 	for _, a := range addresses {
 		if a.Is6() && a.IsLinkLocalUnicast() && a != lab.LinkLocal {
 			from = a
@@ -75,24 +74,6 @@ func speaker(host *lab.Node, f lab.Family) (from netip.Addr, err error) {
 		err = fmt.Errorf("%s has no link-local address", host.Name)
 	}
 	return from, err
-}
-
-// addressesOf are those on a host's first interface.
-func addressesOf(host *lab.Node) (out []netip.Addr, err error) {
-	err = host.Do(func() error {
-		link, err := net.InterfaceByName(lab.FirstLink)
-		if err != nil {
-			return err
-		}
-		addresses, err := link.Addrs()
-		for _, a := range addresses {
-			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
-				out = append(out, prefix.Addr())
-			}
-		}
-		return err
-	})
-	return out, err
 }
 
 func familyOf(a netip.Addr) lab.Family {

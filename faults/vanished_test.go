@@ -89,7 +89,7 @@ func (p *pair) losesAddress(ctx context.Context, m *faults.Measured, d *lab.Dire
 
 // has tells whether an address is on the first interface of a director.
 func has(d *lab.Director, address netip.Addr) (bool, error) {
-	addresses, err := addressesOf(&d.Node)
+	addresses, err := d.Addresses()
 	return slices.Contains(addresses, address), err
 }
 

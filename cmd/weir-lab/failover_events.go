@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -226,9 +227,11 @@ const (
 	inSync = "in sync"
 )
 
-// calm waits until the better director is master, and each has all connections of the other.
+// calm waits until the better director is master and has the addresses, and each has all connections of the other. Who
+// connects while both have an address may be answered by one and served by the other.
 func (p *pair) calm(ctx context.Context) error {
-	err := errors.Join(p.becomes(ctx, p.better, master), p.becomes(ctx, p.other, backup))
+	err := errors.Join(p.becomes(ctx, p.better, master), p.becomes(ctx, p.other, backup),
+		until(ctx, p.better.Name+" has the addresses, and the other director has not", func() bool { return p.has(p.better, true) && p.has(p.other, false) }))
 	for _, d := range p.lab.Directors {
 		err = errors.Join(err, until(ctx, d.Name+" has all connections of the other director", func() bool { return p.knows(ctx, d) }))
 	}
@@ -245,6 +248,16 @@ func (p *pair) becomes(ctx context.Context, d *lab.Director, state string) error
 		}
 		return good
 	})
+}
+
+// has says whether a director has all virtual addresses, or none.
+func (p *pair) has(d *lab.Director, all bool) bool {
+	addresses, err := d.Addresses()
+	good := err == nil
+	for _, f := range lab.Families() {
+		good = good && slices.Contains(addresses, p.lab.VIP.In(f)) == all
+	}
+	return good
 }
 
 func (p *pair) knows(ctx context.Context, d *lab.Director) bool {

@@ -5,6 +5,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -82,6 +83,24 @@ type Node struct {
 	Address Pair // by which the others reach it
 
 	outside int // MTU of default routes; 0: the link's
+}
+
+// Addresses are those on its first interface.
+func (n *Node) Addresses() (out []netip.Addr, err error) {
+	err = n.Do(func() error {
+		link, err := net.InterfaceByName(FirstLink)
+		if err != nil {
+			return err
+		}
+		addresses, err := link.Addrs()
+		for _, a := range addresses {
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+				out = append(out, prefix.Addr())
+			}
+		}
+		return err
+	})
+	return out, err
 }
 
 // build makes every node and connects it.
