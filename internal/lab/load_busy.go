@@ -175,9 +175,8 @@ func (l *Load) End(ctx context.Context) (Outcome, error) {
 }
 
 // compare adds what only the servers have seen. They may still hold what a client has lost, now or before, until they
-// hear of it: so it is the clients that are counted.
+// hear of it: so it is looked at whose connections they hold.
 func (l *Load) compare(ctx context.Context, out *Outcome) error {
-	alive := l.plan.Stay - out.Lost
 	var now [2]EchoCount
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -188,15 +187,45 @@ func (l *Load) compare(ctx context.Context, out *Outcome) error {
 	if err != nil && ctx.Err() == nil {
 		return err
 	}
-	if held := now[0].Open; held < alive {
-		out.Lost += alive - held
-		out.First = errors.Join(out.First, fmt.Errorf("servers hold %d of %d connections", held, alive))
+	held, err := l.held()
+	if err != nil {
+		return err
+	}
+	alive := l.Residents()
+	if n := unheld(alive, held); n > 0 {
+		out.Lost += n
+		out.First = errors.Join(out.First, fmt.Errorf("servers hold %d of %d connections", len(alive)-n, len(alive)))
 	}
 	if broken := now[1].Broken - l.before[1].Broken; broken > out.FailedFresh {
 		out.FailedFresh = broken
 		out.First = errors.Join(out.First, fmt.Errorf("servers saw %d new connections break", broken))
 	}
 	return nil
+}
+
+// held are the clients whose connections servers hold, of those that stay.
+func (l *Load) held() (map[netip.AddrPort]bool, error) {
+	all := map[netip.AddrPort]bool{}
+	for _, e := range l.echoes {
+		clients, err := e.Clients()
+		if err != nil {
+			return nil, err
+		}
+		for _, client := range clients[StayPort] {
+			all[client] = true
+		}
+	}
+	return all, nil
+}
+
+// unheld is how many are not among those whose connections are held.
+func unheld(alive []Resident, held map[netip.AddrPort]bool) (n int) {
+	for _, r := range alive {
+		if !held[r.Client] {
+			n++
+		}
+	}
+	return n
 }
 
 // count sums up what the servers say.

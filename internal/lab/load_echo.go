@@ -9,10 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,9 +25,15 @@ import (
 // connections have two ends, and the limit of open files is each process's.
 type TCPEcho struct {
 	cmd     *exec.Cmd
-	ask     io.WriteCloser // a line is a question
+	ask     io.WriteCloser // a line is a question: howMany or whose
 	answers *bufio.Reader  // of the same number of lines
 }
+
+// What the echo is asked: its counts by port, or the clients of its connections that live, by port.
+const (
+	howMany = "how many"
+	whose   = "whose"
+)
 
 // EchoCount is what the echo has seen on one port. It is the server's view of what clients say.
 type EchoCount struct {
@@ -99,19 +108,29 @@ func joinPorts(ports []uint16) string {
 }
 
 // Count says what the echo has seen by now, by port.
-func (e *TCPEcho) Count() (map[uint16]EchoCount, error) {
-	if _, err := io.WriteString(e.ask, "\n"); err != nil {
-		return nil, fmt.Errorf("ask the TCP echo: %w", err)
+func (e *TCPEcho) Count() (counts map[uint16]EchoCount, err error) {
+	err = e.question(howMany, &counts)
+	return counts, err
+}
+
+// Clients are those whose connections live, by port.
+func (e *TCPEcho) Clients() (clients map[uint16][]netip.AddrPort, err error) {
+	err = e.question(whose, &clients)
+	return clients, err
+}
+
+func (e *TCPEcho) question(about string, answer any) error {
+	if _, err := io.WriteString(e.ask, about+"\n"); err != nil {
+		return fmt.Errorf("ask the TCP echo: %w", err)
 	}
 	line, err := e.answers.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, answer)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("answer of the TCP echo: %w", err)
+		return fmt.Errorf("answer of the TCP echo: %w", err)
 	}
-	var counts map[uint16]EchoCount
-	if err := json.Unmarshal(line, &counts); err != nil {
-		return nil, fmt.Errorf("answer of the TCP echo: %w", err)
-	}
-	return counts, nil
+	return nil
 }
 
 // Close ends the echo, and with it every connection.
@@ -124,13 +143,36 @@ func (e *TCPEcho) Close() error {
 type echoServer struct {
 	ended chan error // the first is why the process ends
 
-	mu     sync.Mutex // guards counts
-	counts map[string]*EchoCount
+	mu    sync.Mutex // guards ports
+	ports map[string]*echoPort
+}
+
+// echoPort is what came to a port.
+type echoPort struct {
+	count   EchoCount
+	clients map[netip.AddrPort]int // how many each has: one may come again before it is known that its last one has ended
+}
+
+func (p *echoPort) begin(client netip.AddrPort) {
+	p.count.Open++
+	p.clients[client]++
+}
+
+func (p *echoPort) end(client netip.AddrPort, err error) {
+	p.count.Open--
+	if p.clients[client]--; p.clients[client] == 0 {
+		delete(p.clients, client)
+	}
+	if err == nil {
+		p.count.Served++
+	} else {
+		p.count.Broken++
+	}
 }
 
 // playEcho serves until nobody can ask any more, or it can take no more connections.
 func playEcho(ports string) error {
-	e := &echoServer{ended: make(chan error, 1), counts: map[string]*EchoCount{}}
+	e := &echoServer{ended: make(chan error, 1), ports: map[string]*echoPort{}}
 	for port := range strings.SplitSeq(ports, ",") {
 		if err := e.listen(port); err != nil {
 			return err
@@ -151,7 +193,7 @@ func (e *echoServer) end(err error) {
 func (e *echoServer) answers(from io.Reader, to io.Writer) error {
 	questions := bufio.NewScanner(from)
 	for questions.Scan() {
-		if err := e.answer(to); err != nil {
+		if err := e.answer(to, questions.Text()); err != nil {
 			return err
 		}
 	}
@@ -166,34 +208,35 @@ func (e *echoServer) listen(port string) error {
 	if err != nil {
 		return err
 	}
-	count := &EchoCount{}
-	e.counts[port] = count
-	go func() { e.end(e.accept(listener, count)) }()
+	p := &echoPort{clients: map[netip.AddrPort]int{}}
+	e.ports[port] = p
+	go func() { e.end(e.accept(listener, p)) }()
 	return nil
 }
 
-func (e *echoServer) accept(listener net.Listener, count *EchoCount) error {
+func (e *echoServer) accept(listener net.Listener, p *echoPort) error {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
 			return err
 		}
-		e.change(func() { count.Open++ })
-		go e.serve(conn, count)
+		client := unmapped(conn.RemoteAddr())
+		e.change(func() { p.begin(client) })
+		go e.serve(conn, func(err error) { p.end(client, err) })
 	}
 }
 
-func (e *echoServer) serve(conn net.Conn, count *EchoCount) {
+// serve has the end of a connection noted.
+func (e *echoServer) serve(conn net.Conn, ended func(error)) {
 	defer conn.Close()
 	err := echoBack(conn)
-	e.change(func() {
-		count.Open--
-		if err == nil {
-			count.Served++
-		} else {
-			count.Broken++
-		}
-	})
+	e.change(func() { ended(err) })
+}
+
+// unmapped is an end of a connection, an IPv4 one as such.
+func unmapped(end net.Addr) netip.AddrPort {
+	at := end.(*net.TCPAddr).AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
 // echoBack has a small buffer, since there are many of them; io.Copy's is not.
@@ -219,8 +262,16 @@ func (e *echoServer) change(f func()) {
 	f()
 }
 
-func (e *echoServer) answer(to io.Writer) error {
+func (e *echoServer) answer(to io.Writer, question string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return json.NewEncoder(to).Encode(e.counts)
+	out := map[string]any{}
+	for port, p := range e.ports {
+		if question == whose {
+			out[port] = slices.Collect(maps.Keys(p.clients))
+		} else {
+			out[port] = p.count
+		}
+	}
+	return json.NewEncoder(to).Encode(out)
 }
