@@ -187,8 +187,9 @@ func (g *grpcCheck) judge(answer *http.Response, message []byte) error {
 type firstWords struct {
 	net.Conn
 
-	mu    sync.Mutex // guards words, which net/http reads in a goroutine of its own
-	words []byte
+	reading sync.Mutex // one reads at a time: net/http in a goroutine of its own, or who could not write
+	mu      sync.Mutex // guards words
+	words   []byte
 }
 
 func (f *firstWords) are(words string) bool {
@@ -198,11 +199,27 @@ func (f *firstWords) are(words string) bool {
 }
 
 func (f *firstWords) Read(space []byte) (int, error) {
-	const enough = 5 // bytes
+	f.reading.Lock()
+	defer f.reading.Unlock()
 	n, err := f.Conn.Read(space)
+	f.keep(space[:n])
+	return n, err
+}
+
+func (f *firstWords) keep(words []byte) {
+	const enough = 5 // bytes
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.words = append(f.words, space[:min(n, enough-len(f.words))]...)
+	f.words = append(f.words, words[:min(len(words), enough-len(f.words))]...)
+}
+
+// Write listens once more to a server that has gone before it heard everything: it may have said why, and net/http
+// gives up without having read that.
+func (f *firstWords) Write(words []byte) (int, error) {
+	n, err := f.Conn.Write(words)
+	if err != nil {
+		_, _ = f.Read(make([]byte, 512))
+	}
 	return n, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,6 +95,28 @@ func TestGRPCServersAreJudged(t *testing.T) {
 		to := grpcServer(t, nil, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		wantReason(t, answered(t, probeMade(probeGRPC(model.AskGRPC{})), to, soon), "no answer")
 	})
+}
+
+// goneConn is one to a server that has said something and gone, before it could be written to.
+type goneConn struct {
+	net.Conn
+	said io.Reader
+}
+
+func (g goneConn) Read(space []byte) (int, error) { return g.said.Read(space) }
+func (g goneConn) Write([]byte) (int, error)      { return 0, syscall.EPIPE }
+
+func TestGRPCHearsAServerThatGoesAtOnce(t *testing.T) {
+	nobody, other := net.Pipe()
+	defer other.Close()
+	for said, want := range map[string]string{
+		"HTTP/1.1 400 Bad Request\r\n\r\n": "grpc: the server speaks HTTP/1.1",
+		"":                                 "grpc: broken pipe",
+	} {
+		c := &firstWords{Conn: goneConn{nobody, strings.NewReader(said)}}
+		err := (&grpcCheck{}).call(t.Context(), c, netip.MustParseAddrPort("192.0.2.1:50051"))
+		wantReason(t, err, want)
+	}
 }
 
 func TestGRPCRequestsAreAsProgramsMakeThem(t *testing.T) {
