@@ -4,8 +4,10 @@ package daemon
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -75,6 +77,28 @@ func TestCheckThatIsNewTakesNobodyOut(t *testing.T) {
 		s.reload(web)
 		s.expectServer(1, 0)
 	})
+}
+
+// TestServersAreAskedBehindBothTargets: what a program or a clsact that is put on a link loses is no reason to be down.
+func TestServersAreAskedBehindBothTargets(t *testing.T) {
+	asked := strings.Replace(web, "check: off", "check: {file: "+filepath.Join(t.TempDir(), "none")+"}", 1)
+	for name, slow := range map[string]func(*stage) *host{
+		"programs":  func(s *stage) *host { return &s.paths.host },
+		"addresses": func(s *stage) *host { return &s.address.host },
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, asked, func(s *stage) {
+				const takes = 5 * time.Second
+				*slow(s) = host{takes: takes, err: errors.New("not this time")}
+				began, first := time.Now(), make(chan time.Duration, 100)
+				go s.monitor.Run(s.running, func(map[model.CheckKey]model.Health) { first <- time.Since(began) })
+				s.see(mac, "192.0.2.11")
+				if got := <-first; got < takes {
+					t.Errorf("a server was asked after %v, while targets took %v", got, takes)
+				}
+			})
+		})
+	}
 }
 
 // TestThePastHasABound: the oldest is forgotten.

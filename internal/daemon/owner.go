@@ -69,11 +69,11 @@ type daemon struct {
 	spec     model.Spec
 	seen     model.Seen
 	told     report.Told
-	turns    []model.VRRPTurn  // since the latest plan: of several that are behind each other Seen has but the last
-	past     []model.Event     // what was told, the oldest first; never changed, but made anew
-	planned  []chan<- struct{} // to be closed by the next plan
-	answered bool              // by the path: what was wanted first is done, or cannot be
-	parting  map[string]bool   // virtual routers that are no master, and were not told yet that nobody reaches their addresses here
+	turns    []model.VRRPTurn             // since the latest plan: of several that are behind each other Seen has but the last
+	past     []model.Event                // what was told, the oldest first; never changed, but made anew
+	planned  []chan<- struct{}            // to be closed by the next plan
+	answered struct{ path, address bool } // by these targets: what was wanted first is done, or cannot be
+	parting  map[string]bool              // virtual routers that are no master, and were not told yet that nobody reaches their addresses here
 	detours  detours
 
 	hangup chan os.Signal // SIGHUP, from before anything was opened
@@ -195,10 +195,11 @@ func (d *daemon) follow() {
 	d.observer.Follow(plan.WithLeft(d.spec, d.seen.Left).ServerAddresses(), d.spec.TrackedRoutes()...)
 }
 
-// check has the checks run, but not before the path has been at the interfaces: a driver that gets a program may lose what
-// it holds, and no server shall be down for that.
+// check has the checks run, but not before the targets have been at the interfaces, since no server shall be down for what
+// is lost by that: a driver that gets a program may lose what it holds, and a link that gets a clsact loses all that this
+// host sends there, for as long as the kernel waits for its readers (20 ms and more on a busy machine).
 func (d *daemon) check() {
-	if d.answered {
+	if d.answered.path && d.answered.address {
 		d.monitor.Follow(plan.Checks(d.spec))
 	}
 }
@@ -226,10 +227,11 @@ func (d *daemon) plan(now time.Time) time.Time {
 // too, and the same plan must not ask them again.
 func (d *daemon) want(desired model.Desired) {
 	var before model.Desired
-	if s := d.state.Load(); s != nil {
+	s := d.state.Load()
+	if s != nil {
 		before = s.desired
 	}
-	if !reflect.DeepEqual(before.Address, desired.Address) {
+	if s == nil || !reflect.DeepEqual(before.Address, desired.Address) { // the first one may be of nothing, and is answered
 		d.toAddress.Want(desired.Address)
 		d.claims.Follow(desired.Address.VIPs)
 	}
@@ -327,16 +329,21 @@ func (d *daemon) tableHigh(high bool) {
 	d.tell(func(s *model.Seen) { s.TableHigh = high })
 }
 
+// answers notes a target's first answer.
+func (d *daemon) answers(first *bool) {
+	if !*first {
+		*first = true
+		d.check()
+	}
+}
+
 func (d *daemon) pathDone(want model.DataplaneWant, err error) {
 	attachments, trouble := d.path.Attachments(), d.path.DetourTrouble()
 	tell := d.telling(func(s model.Seen) bool {
 		return maps.Equal(s.Balanced, want.Routers) && maps.Equal(s.Served, want.Routers)
 	})
 	tell(func(s *model.Seen) {
-		if !d.answered {
-			d.answered = true
-			d.check()
-		}
+		d.answers(&d.answered.path)
 		d.detours.pathTold(want.Detours, trouble)
 		d.detoured(s)
 		s.Attachments = attachments
@@ -359,6 +366,7 @@ func (d *daemon) addressDone(want model.AddressWant, err error) {
 	tell := d.telling(func(s model.Seen) bool { return maps.Equal(s.Held, want.Routers) })
 	unrouted, err := apart(err)
 	tell(func(s *model.Seen) {
+		d.answers(&d.answered.address)
 		s.Unrouted = unrouted
 		d.detours.address, d.detours.blocked = want.Detours, blocked
 		d.detoured(s)
