@@ -97,9 +97,6 @@ func (p *pair) stray(ctx context.Context, e *ear, address netip.Addr, aloud bool
 	if address.Is6() {
 		on = append(on, "nodad")
 	}
-	if err := p.untilReported(ctx, address, false); err != nil { // as in an earlier run
-		return 0, err
-	}
 	began := time.Now()
 	if _, err := p.lab.Stranger.Output(ctx, "ip", append([]string{"address", "add"}, on...)...); err != nil {
 		return 0, err
@@ -113,8 +110,10 @@ func (p *pair) stray(ctx context.Context, e *ear, address netip.Addr, aloud bool
 		return 0, err
 	}
 	took := time.Since(began)
-	_, err := p.lab.Stranger.Output(ctx, "ip", "address", "del", on[0], "dev", lab.FirstLink)
-	return took, err
+	if _, err := p.lab.Stranger.Output(ctx, "ip", "address", "del", on[0], "dev", lab.FirstLink); err != nil {
+		return 0, err
+	}
+	return took, p.untilReported(ctx, address, false) // neighbours that have believed him are told then whose it is
 }
 
 // untilReported waits until a director reports that somebody else has an address, or none does any more.
