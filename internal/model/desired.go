@@ -97,7 +97,7 @@ type ServiceWant struct {
 	Scheduler   Scheduler
 	Flags       SchedulerFlags
 	Serving     bool   // false: packets to it pass to the kernel (a backup does not balance)
-	Lingers     bool   // but not yet those of clients who do not know who is master now; they go where they belong
+	Lingers     bool   // but not yet those of clients who do not know who is master now; they go where they belong, or by hash
 	MSS         uint16 // largest MSS that a SYN may offer; 0: as it came
 	Timeouts    Timeouts
 	Persistence Persistence

@@ -46,6 +46,15 @@ func Schedulers() []Scheduler {
 // Draws tells that nobody can say beforehand which server comes next.
 func (s Scheduler) Draws() bool { return s == TWOS }
 
+// Deals tells that it deals out load, and means no certain server for a client: another one would do as well.
+func (s Scheduler) Deals() bool {
+	switch s {
+	case RR, WRR, LC, WLC, SED, NQ, TWOS:
+		return true
+	}
+	return false
+}
+
 // ParseScheduler is the inverse of Scheduler.String.
 func ParseScheduler(s string) (Scheduler, bool) {
 	for _, k := range Schedulers() {

@@ -243,19 +243,34 @@ func ceased(seen model.Seen, balancing map[string]bool) map[string]time.Time {
 // retire leaves to the kernel what another director balances: services with an address of a virtual router that is
 // not served here. All else is as the master has it, so that nothing is to be done but this when it becomes one.
 //
-// A host that is a real server, too, has the address still, and its kernel would reset the connections of the other
-// servers, whose clients have not heard of the new master yet. So these go on for a while.
+// For a while its path goes on with what still comes: clients, or their router, have not heard of the new master yet, and
+// there may be none before its skew is over. Where this host is a real server, too, and has the address still, its kernel
+// would reset the connections of the other servers.
 func retire(services []model.ServiceWant, leased map[model.Addr]string, balancing, lingering map[string]bool) {
 	for i := range services {
 		s := &services[i]
-		s.Serving, s.Lingers = true, slices.ContainsFunc(s.Servers, func(w model.ServerWant) bool { return w.Local })
+		s.Serving, s.Lingers = true, true
 		for _, k := range s.Keys() {
 			if router, ok := leased[k.Address]; ok && !balancing[router] {
 				s.Serving, s.Lingers = false, s.Lingers && lingering[router]
 			}
 		}
 		s.Lingers = s.Lingers && !s.Serving
+		if s.Lingers && !goesByHash(*s) {
+			s.Unknown = model.PassUnknown
+		}
 	}
+}
+
+// goesByHash says whether what begins at a director that lingers may go where the hash of its flow says, as its next
+// packet does at the new master, which does not know it. Not where a client has, or a scheduler means, a certain server,
+// nor where that next packet begins anew: it comes again when the new master is there. A host that has the address itself
+// would refuse it.
+func goesByHash(s model.ServiceWant) bool {
+	if slices.ContainsFunc(s.Servers, func(w model.ServerWant) bool { return w.Local }) {
+		return true
+	}
+	return s.Scheduler.Deals() && s.Persistence == (model.Persistence{}) && (s.Key.Protocol != model.UDP || s.OnePacket)
 }
 
 // leadsToRouter tells whether a link is where the addresses of a virtual router are, or will be, that a service has.

@@ -239,13 +239,13 @@ func TestTheProgramIsWhereTheMasterWillBe(t *testing.T) {
 	}
 }
 
-// TestServiceLingersWhereThisHostIsAServer: its kernel has the address still, and would reset others' connections.
-func TestServiceLingersWhereThisHostIsAServer(t *testing.T) {
+// TestServiceLingers: clients have not heard of the new master yet, who may not be there before its skew is over.
+func TestServiceLingers(t *testing.T) {
 	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	s := spec("192.0.2.10", server("198.51.100.11", model.DR), server("198.51.100.12", model.DR))
 	s.VirtualRouters = []model.VirtualRouter{virtualRouter("VI_1", "192.0.2.10/24")}
-	both, one := network("198.51.100.11", "198.51.100.12"), network("198.51.100.11", "198.51.100.12")
-	one.Routes[netip.MustParseAddr("198.51.100.12")] = model.Route{Link: 1, Local: true}
+	away, local := network("198.51.100.11", "198.51.100.12"), network("198.51.100.11", "198.51.100.12")
+	local.Routes[netip.MustParseAddr("198.51.100.12")] = model.Route{Link: 1, Local: true}
 	for _, c := range []struct {
 		name    string
 		network model.Network
@@ -254,12 +254,12 @@ func TestServiceLingersWhereThisHostIsAServer(t *testing.T) {
 		want    string
 		next    time.Duration // from now
 	}{
-		{"master", one, model.VRRPMaster, 5 * time.Second, "serves", 5 * time.Second},
-		{"backup from the start", one, model.VRRPBackup, 0, "", 0},
-		{"backup since a moment ago", one, model.VRRPBackup, time.Millisecond, "lingers", 9999 * time.Millisecond},
-		{"just long enough", one, model.VRRPBackup, 10 * time.Second, "", 0},
-		{"no server", both, model.VRRPBackup, time.Millisecond, "", 9999 * time.Millisecond},
-		{"fault", one, model.VRRPFault, time.Second, "lingers", 9 * time.Second},
+		{"master", away, model.VRRPMaster, 5 * time.Second, "serves", 5 * time.Second},
+		{"backup from the start", away, model.VRRPBackup, 0, "", 0},
+		{"backup since a moment ago", away, model.VRRPBackup, time.Millisecond, "lingers", 9999 * time.Millisecond},
+		{"just long enough", away, model.VRRPBackup, 10 * time.Second, "", 0},
+		{"a server is this host", local, model.VRRPBackup, time.Millisecond, "lingers", 9999 * time.Millisecond},
+		{"fault", away, model.VRRPFault, time.Second, "lingers", 9 * time.Second},
 	} {
 		seen := model.Seen{Network: c.network, VRRP: inState("VI_1", c.state), Ceased: map[string]time.Time{}}
 		if c.ago > 0 {
@@ -278,6 +278,42 @@ func TestServiceLingersWhereThisHostIsAServer(t *testing.T) {
 		}
 		if c.next == 0 && !next.IsZero() || c.next > 0 && !next.Equal(now.Add(c.next)) {
 			t.Errorf("%s: next at %v, want %v", c.name, next, now.Add(c.next))
+		}
+	}
+}
+
+// TestWhatBeginsWhereAServiceLingers goes by hash only where the new master would do the same with its next packet.
+func TestWhatBeginsWhereAServiceLingers(t *testing.T) {
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	here, away := network("198.51.100.11"), network("198.51.100.11")
+	here.Routes[netip.MustParseAddr("198.51.100.11")] = model.Route{Link: 1, Local: true}
+	for name, c := range map[string]struct {
+		change  func(*model.Service)
+		network model.Network
+		want    model.Unknown
+	}{
+		"load is dealt out":           {func(s *model.Service) { s.Scheduler = model.WLC }, away, 0},
+		"by itself":                   {func(s *model.Service) { s.Unknown = model.PassUnknown }, away, model.PassUnknown},
+		"one server is meant":         {func(s *model.Service) { s.Scheduler = model.FO }, away, model.PassUnknown},
+		"the client's server":         {func(s *model.Service) { s.Scheduler = model.SH }, away, model.PassUnknown},
+		"the client's server, here":   {func(s *model.Service) { s.Scheduler = model.SH }, here, 0},
+		"persistence":                 {func(s *model.Service) { s.Persistence.Timeout = time.Minute }, away, model.PassUnknown},
+		"datagrams that begin a flow": {func(s *model.Service) { s.Key.Protocol = model.UDP }, away, model.PassUnknown},
+		"datagrams that do not":       {func(s *model.Service) { s.Key.Protocol, s.OnePacket = model.UDP, true }, away, 0},
+	} {
+		s := spec("192.0.2.10", server("198.51.100.11", model.DR))
+		s.VirtualRouters = []model.VirtualRouter{virtualRouter("VI_1", "192.0.2.10/24")}
+		s.Services[0].Scheduler = model.RR
+		c.change(&s.Services[0])
+		seen := model.Seen{Network: c.network, VRRP: inState("VI_1", model.VRRPBackup), Ceased: map[string]time.Time{"VI_1": now.Add(-time.Second)}}
+		desired, _ := plan.Make(s, seen, now)
+		if got := desired.Dataplane.Services[0]; got.Unknown != c.want || !got.Lingers {
+			t.Errorf("%s: unknown packets %q, want %q; lingers: %t", name, got.Unknown, c.want, got.Lingers)
+		}
+		seen.Ceased = nil
+		desired, _ = plan.Make(s, seen, now)
+		if got := desired.Dataplane.Services[0]; got.Unknown != s.Services[0].Unknown || got.Lingers {
+			t.Errorf("%s, later: unknown packets %q, want %q; lingers: %t", name, got.Unknown, s.Services[0].Unknown, got.Lingers)
 		}
 	}
 }
