@@ -437,6 +437,39 @@ func TestHalfOpenIsExplained(t *testing.T) {
 	}
 }
 
+// TestLingeringIsExplained: who was master a moment ago goes on with what it knows, and with what the hash leads.
+func TestLingeringIsExplained(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		forwarding model.Forwarding
+		unknown    model.Unknown
+		verdict    verdict
+		reason     string
+	}{
+		{model.DR, model.ForwardUnknown, hashedUnknown, "the hash of the flow names it"},
+		{model.TUN, model.ForwardUnknown, hashedUnknown, "the hash of the flow names it"},
+		{model.DR, model.PassUnknown, notServing, "here only known connections go on"},
+		{model.NAT, model.ForwardUnknown, notServing, "the hash of the flow names 198.51.100.1:80, which needs a connection, as NAT does"},
+	} {
+		b := newTestbed(t, 64)
+		web := service(4, 10, 80, model.TCP, toServer(4, 1, 80, row.forwarding))
+		web.Unknown = row.unknown
+		want := model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{web}}
+		b.apply(t, want)
+		known, c := talkTo(4, 10, 80, model.TCP, 20000), talkTo(4, 10, 80, model.TCP, 20001)
+		expect(t, b, front, known.open(), methodOf(row.forwarding))
+		b.apply(t, changed(want, func(s *model.ServiceWant) { s.Serving, s.Lingers = false, true }))
+		expect(t, b, front, known.more(), methodOf(row.forwarding))
+		got := b.explain(t, c).New
+		if reason := "another director has the service since a moment ago; " + row.reason; got.Verdict != string(row.verdict) || got.Reason != reason {
+			t.Errorf("%s: %s", got.Verdict, got.Reason)
+		}
+		b.explained(t, c, packet.SYN, true)
+		b.apply(t, changed(want, func(s *model.ServiceWant) { s.Serving = false }))
+		expect(t, b, front, known.more(), notServing)
+	}
+}
+
 // TestExplainedIsAnotherConnectionOnceBothSidesHaveClosed, whatever came then; and the way back of one that
 // is over may be another one's.
 func TestExplainedIsAnotherConnectionOnceBothSidesHaveClosed(t *testing.T) {

@@ -87,7 +87,11 @@ func (x *explaining) unserved(martian bool) model.Way {
 	if !lingers || martian {
 		return way(pathVerdictVERDICT_NOT_SERVING, "")
 	}
-	return x.byHash(pathVerdictVERDICT_NOT_SERVING, pathVerdictVERDICT_HASHED_UNKNOWN, "another director has the service since a moment ago; ")
+	const since = "another director has the service since a moment ago; "
+	if !x.has(pathServiceFlagSERVICE_FORWARD_UNKNOWN) {
+		return way(pathVerdictVERDICT_NOT_SERVING, since+"here only known connections go on")
+	}
+	return x.byHash(pathVerdictVERDICT_NOT_SERVING, pathVerdictVERDICT_HASHED_UNKNOWN, since)
 }
 
 // goesOn: packets of a server's connections go to it.
