@@ -125,11 +125,11 @@ func (d *director) seen(name string) (seen model.VRRPSeen) {
 	return seen
 }
 
-// becomes waits until each of the virtual routers is in a state.
+// becomes waits until each of the virtual routers is in a state, and has said so: then it has its socket.
 func (d *director) becomes(state model.VRRPState, names ...string) {
 	d.t.Helper()
 	for _, name := range names {
-		if !waits(func() bool { return d.seen(name).State == state }) {
+		if !waits(func() bool { return len(d.told(name)) > 0 && d.seen(name).State == state }) {
 			d.t.Fatalf("%s is not %s within %s, but %+v", name, state, deadline, d.seen(name))
 		}
 	}
