@@ -64,7 +64,7 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 			claimProblems(spec, seen.Claims), maintenanceProblems(spec, seen.Maintenance)),
 	}
 	lingering, heard := lingering(seen.Ceased, now)
-	retire(desired.Dataplane.Services, leased, balancing, lingering)
+	retire(desired.Dataplane.Services, leased, balancing, lingering, spec.Sync.IPVS.Interface != "")
 	virtualMACs(interfaces, routers, balancing)
 	narrow(desired.Dataplane.Services, seen, now)
 	dismiss(desired.Dataplane.Services, spec, seen.Left, now)

@@ -246,7 +246,7 @@ func ceased(seen model.Seen, balancing map[string]bool) map[string]time.Time {
 // For a while its path goes on with what still comes: clients, or their router, have not heard of the new master yet, and
 // there may be none before its skew is over. Where this host is a real server, too, and has the address still, its kernel
 // would reset the connections of the other servers.
-func retire(services []model.ServiceWant, leased map[model.Addr]string, balancing, lingering map[string]bool) {
+func retire(services []model.ServiceWant, leased map[model.Addr]string, balancing, lingering map[string]bool, besideLVS bool) {
 	for i := range services {
 		s := &services[i]
 		s.Serving, s.Lingers = true, true
@@ -256,7 +256,7 @@ func retire(services []model.ServiceWant, leased map[model.Addr]string, balancin
 			}
 		}
 		s.Lingers = s.Lingers && !s.Serving
-		if s.Lingers && !goesByHash(*s) {
+		if s.Lingers && !goesByHash(*s, besideLVS) {
 			s.Unknown = model.PassUnknown
 		}
 	}
@@ -264,13 +264,13 @@ func retire(services []model.ServiceWant, leased map[model.Addr]string, balancin
 
 // goesByHash says whether what begins at a director that lingers may go where the hash of its flow says, as its next
 // packet does at the new master, which does not know it. Not where a client has, or a scheduler means, a certain server,
-// nor where that next packet begins anew: it comes again when the new master is there. A host that has the address itself
-// would refuse it.
-func goesByHash(s model.ServiceWant) bool {
+// nor where that next packet begins anew, nor where the new master may be a director of LVS, which knows no such hash: it
+// comes again when the new master is there. A host that has the address itself would refuse it.
+func goesByHash(s model.ServiceWant, besideLVS bool) bool {
 	if slices.ContainsFunc(s.Servers, func(w model.ServerWant) bool { return w.Local }) {
 		return true
 	}
-	return s.Scheduler.Deals() && s.Persistence == (model.Persistence{}) && (s.Key.Protocol != model.UDP || s.OnePacket)
+	return !besideLVS && s.Scheduler.Deals() && s.Persistence == (model.Persistence{}) && (s.Key.Protocol != model.UDP || s.OnePacket)
 }
 
 // leadsToRouter tells whether a link is where the addresses of a virtual router are, or will be, that a service has.

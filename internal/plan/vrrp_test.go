@@ -306,7 +306,14 @@ func TestWhatBeginsWhereAServiceLingers(t *testing.T) {
 		s.Services[0].Scheduler = model.RR
 		c.change(&s.Services[0])
 		seen := model.Seen{Network: c.network, VRRP: inState("VI_1", model.VRRPBackup), Ceased: map[string]time.Time{"VI_1": now.Add(-time.Second)}}
-		desired, _ := plan.Make(s, seen, now)
+		besideLVS := s
+		besideLVS.Sync.IPVS.Interface = "eth0"
+		desired, _ := plan.Make(besideLVS, seen, now)
+		local := c.network.Routes[s.Services[0].Servers[0].Key.Address].Local
+		if passes := desired.Dataplane.Services[0].Unknown == model.PassUnknown; passes == local {
+			t.Errorf("%s, beside a director of LVS: unknown packets pass: %t", name, passes)
+		}
+		desired, _ = plan.Make(s, seen, now)
 		if got := desired.Dataplane.Services[0]; got.Unknown != c.want || !got.Lingers {
 			t.Errorf("%s: unknown packets %q, want %q; lingers: %t", name, got.Unknown, c.want, got.Lingers)
 		}
