@@ -26,7 +26,10 @@ type service struct {
 
 // plain strips the places off.
 func plain(services []service) []model.Service {
-	var out []model.Service
+	if len(services) == 0 {
+		return nil
+	}
+	out := make([]model.Service, 0, len(services))
 	for _, s := range services {
 		for _, server := range s.servers {
 			s.Servers = append(s.Servers, server.Server)

@@ -16,8 +16,9 @@ func (f *file) spec(root *yaml.Node) model.Spec {
 	f.refuseMagic(root)
 	top := scope{file: f}
 	values := top.mapping(root, "the file", fileKeys)
-	var services []service
-	for i, n := range top.list(values["services"], "services") {
+	listed := top.list(values["services"], "services")
+	services := make([]service, 0, len(listed))
+	for i, n := range listed {
 		services = append(services, top.service(n, i+1))
 	}
 	f.check(services)
