@@ -4,6 +4,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -26,10 +27,7 @@ type service struct {
 
 // plain strips the places off.
 func plain(services []service) []model.Service {
-	if len(services) == 0 {
-		return nil
-	}
-	out := make([]model.Service, 0, len(services))
+	out := slices.Grow([]model.Service(nil), len(services))
 	for _, s := range services {
 		for _, server := range s.servers {
 			s.Servers = append(s.Servers, server.Server)

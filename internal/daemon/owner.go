@@ -227,11 +227,10 @@ func (d *daemon) plan(now time.Time) time.Time {
 // too, and the same plan must not ask them again.
 func (d *daemon) want(desired model.Desired) {
 	var before model.Desired
-	s := d.state.Load()
-	if s != nil {
+	if s := d.state.Load(); s != nil {
 		before = s.desired
 	}
-	if s == nil || !reflect.DeepEqual(before.Address, desired.Address) { // the first one may be of nothing, and is answered
+	if !reflect.DeepEqual(before.Address, desired.Address) {
 		d.toAddress.Want(desired.Address)
 		d.claims.Follow(desired.Address.VIPs)
 	}

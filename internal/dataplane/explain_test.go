@@ -406,6 +406,17 @@ func TestTemplateOfAllPortsIsNoWayToAPortOfAnotherService(t *testing.T) {
 	}
 }
 
+// unknownTestbed has a service with one server, of whose connections so many may wait for their client's second packet.
+func unknownTestbed(t *testing.T, forwarding model.Forwarding, unknown model.Unknown, halfOpen int) (*testbed, model.DataplaneWant) {
+	t.Helper()
+	b := newTestbed(t, 64)
+	web := service(4, 10, 80, model.TCP, toServer(4, 1, 80, forwarding))
+	web.Unknown, web.HalfOpen = unknown, halfOpen
+	want := model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{web}}
+	b.apply(t, want)
+	return b, want
+}
+
 // TestHalfOpenIsExplained: what comes when too many wait goes by hash, or nowhere.
 func TestHalfOpenIsExplained(t *testing.T) {
 	t.Parallel()
@@ -419,10 +430,7 @@ func TestHalfOpenIsExplained(t *testing.T) {
 		{model.DR, model.PassUnknown, halfOpen, "unknown: pass"},
 		{model.NAT, model.ForwardUnknown, halfOpen, "the hash of the flow names 198.51.100.1:80, which needs a connection, as NAT does"},
 	} {
-		b := newTestbed(t, 64)
-		web := service(4, 10, 80, model.TCP, toServer(4, 1, 80, row.forwarding))
-		web.HalfOpen, web.Unknown = 1, row.unknown
-		b.apply(t, model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{web}})
+		b, _ := unknownTestbed(t, row.forwarding, row.unknown, 1)
 		first, c := talkTo(4, 10, 80, model.TCP, 20000), talkTo(4, 10, 80, model.TCP, 20001)
 		expect(t, b, front, first.open(), methodOf(row.forwarding))
 		want := "half_open: 1 is reached, 1 wait for their client's second packet; " + row.reason
@@ -451,11 +459,7 @@ func TestLingeringIsExplained(t *testing.T) {
 		{model.DR, model.PassUnknown, notServing, "here only known connections go on"},
 		{model.NAT, model.ForwardUnknown, notServing, "the hash of the flow names 198.51.100.1:80, which needs a connection, as NAT does"},
 	} {
-		b := newTestbed(t, 64)
-		web := service(4, 10, 80, model.TCP, toServer(4, 1, 80, row.forwarding))
-		web.Unknown = row.unknown
-		want := model.DataplaneWant{Interfaces: world().Interfaces, Services: []model.ServiceWant{web}}
-		b.apply(t, want)
+		b, want := unknownTestbed(t, row.forwarding, row.unknown, 0)
 		known, c := talkTo(4, 10, 80, model.TCP, 20000), talkTo(4, 10, 80, model.TCP, 20001)
 		expect(t, b, front, known.open(), methodOf(row.forwarding))
 		b.apply(t, changed(want, func(s *model.ServiceWant) { s.Serving, s.Lingers = false, true }))

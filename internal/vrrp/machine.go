@@ -67,6 +67,7 @@ type machine struct {
 	conflicts struct {
 		latest time.Time // when there last was the one that is told
 		told   time.Time // since when it is
+		rival  bool      // it is of another master, and over when this one is none any more
 	}
 
 	// Of one of a group.
@@ -246,6 +247,9 @@ func (m *machine) rise(now time.Time, why string) []deed {
 func (m *machine) enter(now time.Time, state model.VRRPState, why string) []deed {
 	if m.seen.State == model.VRRPMaster && state != m.seen.State { // what was silent then says nothing of now
 		m.witness.unheard, m.witness.doubt = 0, false
+	}
+	if m.conflicts.rival && state != model.VRRPMaster { // whoever is it now may say so
+		m.dropConflict()
 	}
 	m.seen = model.VRRPSeen{State: state, Since: now, Why: why, Conflict: m.seen.Conflict, ConflictFix: m.seen.ConflictFix, Silent: m.seen.Silent}
 	m.waits, m.resigned = false, ""
@@ -510,7 +514,9 @@ func (m *machine) rival(now time.Time, a advert, from netip.Addr) []deed {
 	if m.rivals++; m.rivals < rivalsTold {
 		return nil
 	}
-	return m.clash(now, conflict{what: fmt.Sprintf("%s advertises id %d with priority %d, as if it were master: it may not hear this one", from, a.id, a.priority)})
+	do := m.clash(now, conflict{what: fmt.Sprintf("%s advertises id %d with priority %d, as if it were master: it may not hear this one", from, a.id, a.priority)})
+	m.conflicts.rival = m.conflicts.rival || len(do) > 0
+	return do
 }
 
 // clash knows a conflict, and reports whether it is another one than is told. Many at once are no reason to tell
@@ -524,7 +530,7 @@ func (m *machine) clash(now time.Time, c conflict) []deed {
 		return nil
 	}
 	m.seen.Conflict, m.seen.ConflictFix = c.what, c.fix
-	m.conflicts.latest, m.conflicts.told = now, now
+	m.conflicts.latest, m.conflicts.told, m.conflicts.rival = now, now, false
 	return []deed{{kind: tell}}
 }
 
@@ -539,8 +545,12 @@ func (m *machine) forget(now time.Time) []deed {
 	if !isDue(m.conflictEnds(), now) {
 		return nil
 	}
-	m.seen.Conflict, m.seen.ConflictFix = "", ""
+	m.dropConflict()
 	return []deed{{kind: tell}}
+}
+
+func (m *machine) dropConflict() {
+	m.seen.Conflict, m.seen.ConflictFix, m.conflicts.rival = "", "", false
 }
 
 var errNoMaster = errors.New("it is not master here")

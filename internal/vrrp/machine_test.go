@@ -399,6 +399,23 @@ func TestMasterAssertsItselfAgainstALowerPriority(t *testing.T) {
 	}
 }
 
+// TestAConflictEndsWithTheMastership that it was about; others do not.
+func TestAConflictEndsWithTheMastership(t *testing.T) {
+	b := master(t).hears(right, said(50)).pass(900*time.Millisecond).hears(right, said(50))
+	if b.seen.Conflict == "" {
+		t.Fatal("there is none")
+	}
+	if b.hears(right, said(200)); b.seen.State != model.VRRPBackup || b.seen.Conflict != "" {
+		t.Errorf("%s: %q", b.seen.State, b.seen.Conflict)
+	}
+	other := said(200, func(a *advert) { a.addresses = []netip.Addr{netip.MustParseAddr("192.0.2.9")} })
+	b = master(t)
+	b.hearsOf(right, other)
+	if told := b.seen.Conflict; told == "" || b.hears(right, said(200)).seen.Conflict != told {
+		t.Errorf("of the addresses: %q, then %q", told, b.seen.Conflict)
+	}
+}
+
 func TestOneLowerAdvertIsNoConflict(t *testing.T) {
 	b := master(t).hears(right, said(50)).pass(time.Minute).hears(right, said(50))
 	if b.seen.Conflict != "" {
