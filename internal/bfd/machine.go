@@ -218,7 +218,9 @@ func (m *machine) follow(now time.Time, c control) {
 		if m.seen.Off { // and on again: it is as new
 			m.begin(now)
 		}
-		m.enter(now, model.BFDInit, fmt.Sprintf("%s is heard, and does not say yet that it hears this one", who))
+		m.enter(now, model.BFDInit, unheard(who, c.diag))
+	case at == model.BFDInit && c.state == model.BFDDown:
+		m.seen.Why = unheard(who, c.diag)
 	case at == model.BFDDown && c.state == model.BFDInit, at == model.BFDInit && (c.state == model.BFDInit || c.state == model.BFDUp):
 		m.diag = diagNone
 		m.enter(now, model.BFDUp, fmt.Sprintf("%s is heard, and hears this one", who))
@@ -226,6 +228,14 @@ func (m *machine) follow(now time.Time, c control) {
 		m.diag = diagSignaled
 		m.enter(now, model.BFDDown, fmt.Sprintf("%s says that it is down: %s", who, c.diag))
 	}
+}
+
+// unheard is why a peer that is heard has not come up: it has just begun, or has a reason, which lasts (section 4.1).
+func unheard(who model.Addr, diag diagnostic) string {
+	if diag == diagNone {
+		return fmt.Sprintf("%s is heard, and does not say yet that it hears this one", who)
+	}
+	return fmt.Sprintf("%s is heard, and says that it is down: %s", who, diag)
 }
 
 // pace tells the peer other intervals, where they are to be others. Who has to wait longer than before knows of it first

@@ -166,6 +166,18 @@ func TestPeersStateLeads(t *testing.T) {
 	}
 }
 
+// TestInitSaysWhyThePeerIsDown: one that does not hear this end says so again and again, and goes on to.
+func TestInitSaysWhyThePeerIsDown(t *testing.T) {
+	s := begins(t).comesTo(model.BFDInit)
+	since := s.m.seen.Since
+	s.now = s.now.Add(time.Second)
+	s.hears(peer(model.BFDDown, func(c *control) { c.diag = diagExpired }))
+	want := model.BFDSeen{State: model.BFDInit, Since: since, Why: "192.0.2.1 is heard, and says that it is down: control detection time expired", Begins: s.m.seen.Begins, Interval: s.m.seen.Interval, Detects: s.m.seen.Detects}
+	if diff := cmp.Diff(want, s.m.seen); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // TestWhoEndsHearsNobody: a packet for a session that is admin-down is discarded (section 6.8.6).
 func TestWhoEndsHearsNobody(t *testing.T) {
 	for _, state := range onWire {
@@ -668,6 +680,10 @@ func TestTwoComeUpAndMissEachOther(t *testing.T) {
 		t.Errorf("found after %s", took)
 	}
 	if got := p.sides[0].seen.Why; !strings.HasSuffix(got, "says that it is down: control detection time expired") {
+		t.Errorf("%q", got)
+	}
+	p.run("the peer is heard on", 2*time.Second, func() bool { return p.sides[0].seen.State == model.BFDInit })
+	if got := p.sides[0].seen.Why; !strings.HasSuffix(got, "is heard, and says that it is down: control detection time expired") {
 		t.Errorf("%q", got)
 	}
 	p.cut[0] = false
