@@ -47,8 +47,9 @@ test-packages:
 # The pure ring: no root, no kernel.
 PURE := ./api/... ./client/... ./internal/cli ./internal/config ./internal/daemon ./internal/health ./internal/layout ./internal/ledger ./internal/model ./internal/notify ./internal/packet ./internal/plan \
 	./internal/program ./internal/reconcile ./internal/report ./internal/sched ./internal/server ./internal/suggest ./internal/trust
-# The rings that load programs and make namespaces. They run in this order, two at a time: those that take longest first.
-ROOT := ./stories ./internal/dataplane ./cmd/... ./internal/doctor ./internal/vrrp ./internal/bfd ./internal/connsync/... ./internal/address ./internal/lab ./internal/realserver ./packaging ./parity
+# The rings that load programs and make namespaces. They run in this order, two at a time: the stories beside those that
+# mostly wait, and behind them what computes as much as the stories do.
+ROOT := ./stories ./cmd/... ./internal/doctor ./internal/vrrp ./internal/bfd ./internal/connsync/... ./internal/address ./internal/lab ./internal/realserver ./packaging ./parity ./internal/dataplane
 # Those that judge what clients see: beside other work they would judge that. Of one package two tests at a time, however
 # many CPUs there are: with more, each would be beside as much work.
 ALONE := ./faults ./bench

@@ -172,7 +172,7 @@ func (n namespace) answers(port int) {
 // connects is whether the handshake is over before long: a drop is silent.
 func (n namespace) connects(to model.Addr, port int) (open bool) {
 	n.t.Helper()
-	wait := 300 * time.Millisecond
+	const wait = time.Second
 	n.do(func() error {
 		c, err := net.DialTimeout("tcp", netip.AddrPortFrom(to, uint16(port)).String(), wait)
 		if open = err == nil; open {

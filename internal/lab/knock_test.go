@@ -34,7 +34,7 @@ func TestKnocksSeeWhatIsMissed(t *testing.T) {
 			t.Errorf("%s: a server was unplugged for %v: %+v, %v", f, unplugged, seen, err)
 		}
 		k = l.Client.Knock(netip.AddrPortFrom(server.Address.In(f), lab.FreshPort+1))
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond)
 		if seen, err := k.Stop(); err != nil || seen.Failed != seen.Clients || seen.Failed == 0 || seen.Gap < 90*time.Millisecond || seen.First == nil {
 			t.Errorf("%s: nobody listens: %+v, %v", f, seen, err)
 		}
