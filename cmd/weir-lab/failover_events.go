@@ -52,10 +52,9 @@ var (
 			return errors.Join(p.lab.Unplug(&p.better.Node), p.better.Signal(syscall.SIGSTOP), p.becomes(ctx, p.other, master))
 		},
 	}
-	// Both live, and all the same two may fail: the better one is master from its first advert on, and asks nobody
-	// before. What began with the other one within the last twentieth of a second that one has not told yet.
+	// Both live: the better one serves when the other one has told all, and left.
 	returned = event{
-		name: "returned", what: "it is back, is told of all connections, and is master again", may: 2,
+		name: "returned", what: "it is back, is told of all connections, and is master again",
 		happen: func(ctx context.Context, p *pair) error {
 			return errors.Join(p.better.Kill(), p.lab.Plug(&p.better.Node), p.restart(ctx))
 		},

@@ -412,9 +412,10 @@ func (p *peer) hangUp() {
 	}
 }
 
-// say keeps the state for whoever asks, and tells it if it has turned.
+// say keeps the state for whoever asks, and tells it if it has turned: at once, if the peer serves something else now, which
+// a takeover may wait for.
 func (p *peer) say(now time.Time) {
-	if now.Sub(p.told) < tellEvery {
+	if now.Sub(p.told) < tellEvery && p.link.greeting.role == p.said.Role {
 		return
 	}
 	p.told = now

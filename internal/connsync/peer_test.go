@@ -167,3 +167,29 @@ func TestWalkTellsNothingOlder(t *testing.T) {
 		t.Error("more has changed than is remembered, and yet the walk is believed")
 	}
 }
+
+// TestWhatAPeerServesIsToldAtOnce: a takeover may wait for it. Other news are told ten times a second at most.
+func TestWhatAPeerServesIsToldAtOnce(t *testing.T) {
+	p := newPeer(ap("192.0.2.2:8849"), Want{Keys: mustKeys(t, testKey)}, RoleNone, &diary{}, newNews(), slog.New(slog.DiscardHandler))
+	now := p.told.Add(time.Hour)
+	for _, step := range []struct {
+		after      time.Duration
+		role       Role
+		newest     uint8
+		said       Role
+		saidNewest uint8
+	}{
+		{0, RoleAll, 1, RoleAll, 1},
+		{time.Millisecond, RoleAll, 2, RoleAll, 1},
+		{2 * time.Millisecond, RoleNone, 2, RoleNone, 2},
+		{3 * time.Millisecond, RoleSome, 2, RoleSome, 2},
+		{4 * time.Millisecond, RoleSome, 3, RoleSome, 2},
+		{3*time.Millisecond + tellEvery, RoleSome, 3, RoleSome, 3},
+	} {
+		p.link.greeting.role, p.link.greeting.newest = step.role, step.newest
+		p.say(now.Add(step.after))
+		if s := p.state(); s.Role != step.said || s.Newest != step.saidNewest {
+			t.Errorf("after %s it says %s and %d", step.after, s.Role, s.Newest)
+		}
+	}
+}

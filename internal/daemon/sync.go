@@ -142,6 +142,9 @@ func fromPeer(s connsync.State, before model.SyncPeerSeen, now time.Time) model.
 	if out.State == before.State && !before.Since.IsZero() {
 		out.Since = before.Since
 	}
+	if out.RoleSince = now; out.Role == before.Role {
+		out.RoleSince = before.RoleSince
+	}
 	return out
 }
 

@@ -271,18 +271,22 @@ func TestPeersAreSeenAsTheyStand(t *testing.T) {
 		state connsync.State
 		want  model.SyncPeerSeen
 		since int // step
+		role  int // the same; 0: it has said none
 	}{
-		{connsync.State{Problem: "no socket"}, model.SyncPeerSeen{State: model.SyncSilent, Why: "no socket"}, 0},
-		{connsync.State{}, model.SyncPeerSeen{State: model.SyncSilent}, 0},
-		{connsync.State{Heard: true, Role: connsync.RoleAll}, model.SyncPeerSeen{State: model.SyncJoining, Role: "master", Why: "not all of its connections are here yet"}, 2},
-		{connsync.State{Heard: true, Role: connsync.RoleAll, InSync: true}, model.SyncPeerSeen{State: model.SyncJoining, Role: "master", Why: "it has not got all connections from here yet"}, 2},
-		{connsync.State{Heard: true, Newest: 2, Version: 1, Role: connsync.RoleNone, InSync: true, Has: true}, model.SyncPeerSeen{State: model.SyncReady, Role: "backup"}, 4},
-		{connsync.State{Heard: true, Role: connsync.RoleSome, InSync: true, Has: true, Servers: true}, model.SyncPeerSeen{State: model.SyncReady, Role: "mixed", Other: true}, 4},
-		{connsync.State{Role: connsync.RoleSome, InSync: true, Has: true}, model.SyncPeerSeen{State: model.SyncSilent, Role: "mixed"}, 6},
-		{connsync.State{Role: connsync.RoleAll, Newest: 2}, model.SyncPeerSeen{State: model.SyncSilent, Role: "master", Why: "it speaks other versions (newest 2)", Foreign: 2}, 6},
+		{connsync.State{Problem: "no socket"}, model.SyncPeerSeen{State: model.SyncSilent, Why: "no socket"}, 0, 0},
+		{connsync.State{}, model.SyncPeerSeen{State: model.SyncSilent}, 0, 0},
+		{connsync.State{Heard: true, Role: connsync.RoleAll}, model.SyncPeerSeen{State: model.SyncJoining, Role: "master", Why: "not all of its connections are here yet"}, 2, 2},
+		{connsync.State{Heard: true, Role: connsync.RoleAll, InSync: true}, model.SyncPeerSeen{State: model.SyncJoining, Role: "master", Why: "it has not got all connections from here yet"}, 2, 2},
+		{connsync.State{Heard: true, Newest: 2, Version: 1, Role: connsync.RoleNone, InSync: true, Has: true}, model.SyncPeerSeen{State: model.SyncReady, Role: "backup"}, 4, 4},
+		{connsync.State{Heard: true, Role: connsync.RoleSome, InSync: true, Has: true, Servers: true}, model.SyncPeerSeen{State: model.SyncReady, Role: "mixed", Other: true}, 4, 5},
+		{connsync.State{Role: connsync.RoleSome, InSync: true, Has: true}, model.SyncPeerSeen{State: model.SyncSilent, Role: "mixed"}, 6, 5},
+		{connsync.State{Role: connsync.RoleAll, Newest: 2}, model.SyncPeerSeen{State: model.SyncSilent, Role: "master", Why: "it speaks other versions (newest 2)", Foreign: 2}, 6, 7},
 	} {
 		got := fromPeer(c.state, before, noon.Add(time.Duration(i)*time.Second))
 		c.want.Since = noon.Add(time.Duration(c.since) * time.Second)
+		if c.role != 0 {
+			c.want.RoleSince = noon.Add(time.Duration(c.role) * time.Second)
+		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("step %d (-want +got):\n%s", i, diff)
 		}

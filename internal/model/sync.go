@@ -68,11 +68,12 @@ type SyncSeen struct {
 
 // SyncPeerSeen is how a peer stands.
 type SyncPeerSeen struct {
-	State SyncState
-	Since time.Time
-	Why   string // it is in this state: "12 of 256 slices are not here yet"; "": it is plain
-	Role  string // what it serves, by its own word: "master", "backup", "mixed"; "": it has not said so
-	Other bool   // it has other services or servers: some connections have no place here, or there
+	State     SyncState
+	Since     time.Time
+	Why       string    // it is in this state: "12 of 256 slices are not here yet"; "": it is plain
+	Role      string    // what it serves, by its own word: "master", "backup", "mixed"; "": it has not said so
+	RoleSince time.Time // when it first said that
+	Other     bool      // it has other services or servers: some connections have no place here, or there
 	// Foreign is the newest version of the protocol that it speaks, where none of its versions is spoken here.
 	Foreign uint8
 }

@@ -217,6 +217,7 @@ type VRRPSeen struct {
 	Priority uint8  // of that master's adverts
 	Unsaid   string // why no advert gets away of one that is or would be master; "": they do
 	Silent   string // what of its paths and witnesses says nothing that should: "eth1 brings no advert of 192.0.2.2"; "": all is well
+	Outranks bool   // it became master although another one lives, of a lower priority
 	Held     string // why it does not take over from a master who is silent: "no witness answers (192.0.2.1): …"; "": nothing keeps it from that
 	Conflict string // somebody else's adverts that cannot be right: "192.0.2.9 advertises id 51 with other addresses (…)"; "": none of late
 

@@ -28,7 +28,8 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 	unready, ready := unready(spec, seen, now)
 	restrain(routers, unready)
 	leased := spec.Leased()
-	holding, balancing := handover(mastered(routers, seen.VRRP), seen)
+	mastered, handed := handed(spec, mastered(routers, seen.VRRP), seen, now)
+	holding, balancing := handover(mastered, seen)
 	desired := model.Desired{
 		Address: model.AddressWant{
 			VIPs:       append(vips(spec, network), routerVIPs(spec, holding)...),
@@ -69,5 +70,6 @@ func Make(spec model.Spec, seen model.Seen, now time.Time) (model.Desired, time.
 	narrow(desired.Dataplane.Services, seen, now)
 	dismiss(desired.Dataplane.Services, spec, seen.Left, now)
 	next := earlier(earlier(nextForgotten(seen, now), nextDeadline(spec, seen.Left, now)), earlier(ready, nextTold(spec, seen, now)))
+	next = earlier(next, handed)
 	return desired, earlier(earlier(next, heard), earlier(nextStep(pools), nextMaintenance(spec, now)))
 }

@@ -120,6 +120,47 @@ func hold(r *model.VRRPWant, when string) {
 	}
 }
 
+// handPatience is for how long a director waits for one of lower priority from which it takes over: who lives has to tell
+// what has changed before he leaves his services, or it would be lost. As one who is asked to leave he has a second for it;
+// as a rule it takes some milliseconds. Then he sends on for a while what still comes.
+const handPatience = time.Second
+
+// handed are those virtual routers that are mastered, without those whose services a peer serves still, and when he is not
+// waited for any more.
+func handed(spec model.Spec, mastered map[string]bool, seen model.Seen, now time.Time) (out map[string]bool, next time.Time) {
+	out = maps.Clone(mastered)
+	var latest time.Time
+	for _, r := range spec.VirtualRouters {
+		turn := seen.VRRP[r.Name]
+		end := turn.Since.Add(handPatience)
+		if !mastered[r.Name] || seen.Balanced[r.Name] || !isHandedOver(r, turn) || !now.Before(end) {
+			continue
+		}
+		delete(out, r.Name)
+		next = earlier(next, end)
+		if turn.Since.After(latest) {
+			latest = turn.Since
+		}
+	}
+	all := len(mastered) == len(spec.VirtualRouters)
+	if next.IsZero() || !slices.ContainsFunc(spec.Sync.Peers, func(peer model.Addr) bool { return servesStill(seen.Sync.Peers[peer], all, latest) }) {
+		return mastered, time.Time{}
+	}
+	return out, next
+}
+
+// isHandedOver says whether a master lives who has to leave the addresses. A virtual MAC is here with the first advert.
+func isHandedOver(r model.VirtualRouter, turn model.VRRPSeen) bool {
+	return turn.Outranks && !r.VirtualMAC
+}
+
+// servesStill says whether a peer that has told all serves what it did before a moment. One that does not leave all goes on
+// with the rest of it: then it has said something else since.
+func servesStill(p model.SyncPeerSeen, all bool, since time.Time) bool {
+	serves := p.Role == "master" || p.Role == "mixed"
+	return p.State == model.SyncReady && serves && (all || !p.RoleSince.After(since))
+}
+
 // nextTold is when somebody is to be told of a peer, if it stays as it is.
 func nextTold(spec model.Spec, seen model.Seen, now time.Time) (first time.Time) {
 	since := peerSince(spec.Sync.Peers, seen.PeerSince, now)

@@ -229,3 +229,65 @@ func TestSyncIsWantedAsItIsWritten(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoOutranksWaitsUntilServicesAreLeft: one that takes over from a director who lives serves when that one has told all
+// and left, by its own word, or after a second.
+func TestWhoOutranksWaitsUntilServicesAreLeft(t *testing.T) {
+	outranks := model.VRRPSeen{State: model.VRRPMaster, Since: noon, Outranks: true}
+	says := func(role string) model.SyncPeerSeen {
+		return model.SyncPeerSeen{State: model.SyncReady, Since: noon.Add(-time.Minute), Role: role, RoleSince: noon.Add(-time.Minute)}
+	}
+	lately := func(p model.SyncPeerSeen) model.SyncPeerSeen {
+		p.RoleSince = noon.Add(time.Millisecond)
+		return p
+	}
+	for _, c := range []struct {
+		what   string
+		turn   model.VRRPSeen
+		peer   model.SyncPeerSeen
+		at     time.Duration
+		change func(*model.Spec, *model.Seen)
+		waits  bool
+	}{
+		{"it serves", outranks, says("master"), 0, nil, true},
+		{"it serves for long", outranks, says("master"), time.Second - 1, nil, true},
+		{"it does not leave", outranks, says("master"), time.Second, nil, false},
+		{"it has left", outranks, lately(says("backup")), 2 * time.Millisecond, nil, false},
+		{"it did not serve", outranks, says("backup"), 0, nil, false},
+		{"it goes on with another one", outranks, lately(says("mixed")), 2 * time.Millisecond, second, false},
+		{"it has both still", outranks, says("master"), 2 * time.Millisecond, second, true},
+		{"it had others before", outranks, says("mixed"), 2 * time.Millisecond, second, true},
+		{"it has left the one, and both are wanted", outranks, lately(says("mixed")), 2 * time.Millisecond, both, true},
+		{"it is dead", model.VRRPSeen{State: model.VRRPMaster, Since: noon}, says("master"), 0, nil, false},
+		{"it has not told all", outranks, model.SyncPeerSeen{State: model.SyncJoining, Role: "master"}, 0, nil, false},
+		{"it says nothing", outranks, model.SyncPeerSeen{}, 0, nil, false},
+		{"the first advert has brought the MAC here", outranks, says("master"), 0, func(s *model.Spec, _ *model.Seen) { s.VirtualRouters[0].VirtualMAC = true }, false},
+		{"it is served here already", outranks, says("master"), 0, func(_ *model.Spec, seen *model.Seen) { seen.Balanced = map[string]bool{"VI_1": true} }, false},
+	} {
+		s := shared(lb2)
+		seen := model.Seen{Network: network("198.51.100.11"), VRRP: map[string]model.VRRPSeen{"VI_1": c.turn},
+			Sync: model.SyncSeen{Peers: map[model.Addr]model.SyncPeerSeen{lb2: c.peer}}}
+		if c.change != nil {
+			c.change(&s, &seen)
+		}
+		want, next := plan.Make(s, seen, noon.Add(c.at))
+		if got := !want.Dataplane.Routers["VI_1"]; got != c.waits {
+			t.Errorf("%s: it waits: %t", c.what, got)
+		}
+		if end := noon.Add(time.Second); c.waits && !next.Equal(end) {
+			t.Errorf("%s: the next plan is due at %s, not %s", c.what, next, end)
+		}
+	}
+}
+
+// second is a virtual router besides, of which the other director stays master.
+func second(s *model.Spec, seen *model.Seen) {
+	s.VirtualRouters = append(s.VirtualRouters, virtualRouter("VI_2", "192.0.2.20/24"))
+	seen.VRRP["VI_2"] = model.VRRPSeen{State: model.VRRPBackup, Since: noon}
+}
+
+// both are taken over at the same time.
+func both(s *model.Spec, seen *model.Seen) {
+	second(s, seen)
+	seen.VRRP["VI_2"] = seen.VRRP["VI_1"]
+}

@@ -241,7 +241,10 @@ func (m *machine) rise(now time.Time, why string) []deed {
 	m.before, m.said = m.seen, time.Time{}
 	m.gaveWay, m.rivals, m.asserted = false, 0, time.Time{}
 	m.witness.trusted = m.answersLately(now)
-	return append([]deed{{advertise, m.want.Priority}}, m.enter(now, model.VRRPMaster, why)...)
+	outranks := m.outranks && m.before.Priority != model.Doubtful && now.Before(m.latest.Add(2*m.active))
+	do := append([]deed{{advertise, m.want.Priority}}, m.enter(now, model.VRRPMaster, why)...)
+	m.seen.Outranks = outranks
+	return do
 }
 
 func (m *machine) enter(now time.Time, state model.VRRPState, why string) []deed {

@@ -319,6 +319,32 @@ func TestBackupPreemptsALowerPriority(t *testing.T) {
 		"3.609s sends 100", "3.609s master: its priority 100 is above 50 of 192.0.2.2")
 }
 
+// TestWhoIsOutrankedMayLive: only then he has something to tell, and to leave.
+func TestWhoIsOutrankedMayLive(t *testing.T) {
+	for _, c := range []struct {
+		what     string
+		priority uint8
+		adverts  int // of him, one a second
+		outranks bool
+	}{
+		{"he lives", 50, 4, true},
+		{"he has fallen silent before", 50, 2, false},
+		{"he was never there", 50, 0, false},
+		{"he hears no witness", model.Doubtful, 4, false},
+	} {
+		b := begun(t, of(100))
+		for range c.adverts {
+			b.hears(right, said(c.priority)).pass(time.Second)
+		}
+		if b.pass(time.Second); c.adverts < 3 {
+			b.pass(3 * time.Second)
+		}
+		if b.seen.State != model.VRRPMaster || b.seen.Outranks != c.outranks {
+			t.Errorf("%s: it is %s, and outranks him: %t", c.what, b.seen.State, b.seen.Outranks)
+		}
+	}
+}
+
 func TestNoPreemptFollowsALowerPriority(t *testing.T) {
 	b := begun(t, of(100, func(r *model.VirtualRouter) { r.Preempt = false }))
 	for range 10 {
