@@ -14,6 +14,9 @@ import (
 
 func TestMain(m *testing.M) {
 	lab.TakePart()
+	if os.Getenv(envCPUs) != "" {
+		sayStandstills()
+	}
 	os.Exit(m.Run())
 }
 
@@ -23,12 +26,12 @@ const thisRelease = "release"
 // TestFaults is every fault that needs a network.
 func TestFaults(t *testing.T) {
 	requireLab(t)
-	weir := buildWeir(t, thisRelease)
+	weir, cpus := buildWeir(t, thisRelease), watchCPUs(t)
 	faults.Row(t, "pair", func(t *testing.T) []faults.Fault { // first, since it takes longest
 		c := &common{t: t, weir: weir}
-		return []faults.Fault{oneWay(c), hung(c), idTwice(c), linkFlaps(c), partition(c), claimed(c), powerLoss(c), handover(c), advertsLost(c)}
+		return cpus.over(oneWay(c), hung(c), idTwice(c), linkFlaps(c), partition(c), claimed(c), powerLoss(c), handover(c), advertsLost(c))
 	})
-	faults.Test(t, []faults.Fault{killed(weir), startedAtOnce(weir), replaced(), upgraded(weir), starved(weir), forged(weir), malformed(weir), vanished(weir), idleFailover(weir), syncCut(weir), syncForged(weir), otherPeer(weir), serverKilled(weir), serverUnplugged(weir), serverHung(weir), serverSlow(weir), serverFlaps(weir), allDown(weir), removed(weir), quiesced(weir), herd(weir), hostileServer(weir), rival(weir), hostileScript(weir), fragmented(weir), tooWide(weir), tableFull(weir), synFlood(weir), oneFlooded(weir), blind(weir), portReuse(weir)})
+	faults.Test(t, cpus.over(killed(weir), startedAtOnce(weir), replaced(), upgraded(weir), starved(weir), forged(weir), malformed(weir), vanished(weir), idleFailover(weir), syncCut(weir), syncForged(weir), otherPeer(weir), serverKilled(weir), serverUnplugged(weir), serverHung(weir), serverSlow(weir), serverFlaps(weir), allDown(weir), removed(weir), quiesced(weir), herd(weir), hostileServer(weir), rival(weir), hostileScript(weir), fragmented(weir), tooWide(weir), tableFull(weir), synFlood(weir), oneFlooded(weir), blind(weir), portReuse(weir)))
 }
 
 // requireLab skips where there can be no network; in CI that is a failure.

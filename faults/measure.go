@@ -92,29 +92,50 @@ func (o order) keep(t *testing.T, f Fault, figures []Figure) {
 	}
 }
 
-// repeat runs until so many runs count. A run that was disturbed, and missed a bar, is void: it is
+// VoidError is why a run could not go on, where that says nothing: something else was wrong meanwhile.
+type VoidError struct {
+	Why string
+	Err error
+}
+
+func (e VoidError) Error() string { return fmt.Sprintf("%v, while %s", e.Err, e.Why) }
+func (e VoidError) Unwrap() error { return e.Err }
+
+// repeat runs until so many runs count. A run that was disturbed, and missed a bar or could not go on, is void: it is
 // said, and run again, as often as runs are wanted, and three times more.
 func (f Fault) repeat(run Run, count int, size Size, log func(string, ...any)) ([]Measured, error) {
 	var runs []Measured
 	for voids := 0; len(runs) < count; {
 		m, err := run()
-		if err != nil {
+		void, err := f.void(m, err, size)
+		switch {
+		case err != nil:
 			return nil, fmt.Errorf("run %d: %w", len(runs)+1, err)
-		}
-		if err := f.complete(m); err != nil {
-			return nil, err
-		}
-		missed := f.missed(m, size)
-		if missed == "" || m.Disturbed == "" {
+		case void == "":
 			runs = append(runs, m)
 			continue
 		}
-		log("void: %s, while %s", missed, m.Disturbed)
+		log("void: %s", void)
 		if voids++; voids > count+3 {
-			return nil, fmt.Errorf("%d runs were void, the last: %s", voids, m.Disturbed)
+			return nil, fmt.Errorf("%d runs were void, the last: %s", voids, void)
 		}
 	}
 	return runs, nil
+}
+
+// void is why a run does not count; "": it does, unless there is an error.
+func (f Fault) void(m Measured, err error, size Size) (string, error) {
+	if void := (VoidError{}); errors.As(err, &void) {
+		return void.Error(), nil
+	}
+	if err == nil {
+		err = f.complete(m)
+	}
+	missed := f.missed(m, size)
+	if err != nil || missed == "" || m.Disturbed == "" {
+		return "", err
+	}
+	return fmt.Sprintf("%s, while %s", missed, m.Disturbed), nil
 }
 
 // complete: a part that nobody measured would pass.

@@ -153,6 +153,30 @@ func TestFaultThatIsAlwaysDisturbedEnds(t *testing.T) {
 	}
 }
 
+// TestRunThatCannotGoOnIsVoidIfSomethingElseWasWrong: any other error is the fault's.
+func TestRunThatCannotGoOnIsVoidIfSomethingElseWasWrong(t *testing.T) {
+	failed := errors.New("connection reset by peer")
+	for _, tt := range []struct {
+		err  error
+		runs int
+		want string
+	}{
+		{fmt.Errorf("crowd: %w", VoidError{"a CPU stood still", failed}), 2, ""},
+		{failed, 1, "run 1: connection reset by peer"},
+	} {
+		runs := 0
+		got, err := example().repeat(func() (Measured, error) {
+			if runs++; runs == 1 {
+				return Measured{}, tt.err
+			}
+			return measured(0, 100, 0, ""), nil
+		}, 1, Small, t.Logf)
+		if runs != tt.runs || (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want || err == nil && len(got) != 1 {
+			t.Errorf("%v: after %d runs %v, %v", tt.err, runs, got, err)
+		}
+	}
+}
+
 func TestPartThatNobodyMeasuredFails(t *testing.T) {
 	run := inTurn(Measured{Figures: map[string]float64{"lost": 0, "back": 0}})
 	if _, err := example().repeat(run, 1, Small, t.Logf); err == nil || !strings.Contains(err.Error(), "starts was not measured") {

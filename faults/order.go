@@ -48,6 +48,9 @@ func readOrder(getenv func(string) string) (order, error) {
 
 func (o order) wants(f Fault) bool { return o.only == nil || o.only[f.Number] }
 
+// SizeOf is how large faults are injected by the environment of a test run.
+func SizeOf(getenv func(string) string) Size { return order{file: getenv(envFile)}.size() }
+
 func (o order) size() Size {
 	if o.file == "" {
 		return Small

@@ -233,6 +233,12 @@ func (v *versions) reload(ctx context.Context, d *lab.Director, config string) e
 	if err := d.Configure(config); err != nil {
 		return err
 	}
-	_, err := d.Weir(ctx, "reload")
-	return err
+	reloaded, err := v.daemons[d].Reload(ctx)
+	if err != nil {
+		return err
+	}
+	return every(ctx, glance, func() (bool, error) {
+		status, err := v.daemons[d].Status(ctx)
+		return status.Applied >= reloaded.Revision, err
+	})
 }

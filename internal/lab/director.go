@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -26,6 +27,7 @@ type Director struct {
 	State  string
 
 	weir     string
+	table    int      // of Config
 	environ  []string // what is in the daemon's beside the lab's own; see Watch
 	confined *confinement
 	daemon   *process
@@ -45,6 +47,7 @@ func (l *Lab) newDirector(i int) (*Director, error) {
 		Run:    filepath.Join(dir, "run"),
 		State:  filepath.Join(dir, "state"),
 		weir:   l.config.Weir,
+		table:  l.config.Table,
 
 		confined: l.confined,
 	}
@@ -67,10 +70,19 @@ func (d *Director) Start(config string) error {
 
 // Configure writes the configuration file. A running daemon does not look by itself.
 func (d *Director) Configure(config string) error {
-	if err := os.WriteFile(d.Config, []byte(config), 0o640); err != nil || d.confined == nil {
+	if err := os.WriteFile(d.Config, []byte(d.sized(config)), 0o640); err != nil || d.confined == nil {
 		return err
 	}
 	return os.Chown(d.Config, -1, UserID) // whose daemon reads it, and cannot write it
+}
+
+// sized is a configuration that says how large the table is. It says so at its end: the lines before keep their numbers.
+// One that is empty stays so.
+func (d *Director) sized(config string) string {
+	if d.table == 0 || strings.TrimSpace(config) == "" || strings.Contains("\n"+config, "\nconnections:") {
+		return config
+	}
+	return fmt.Sprintf("%s\nconnections: {size: %d}\n", config, d.table)
 }
 
 // Restart starts the daemon with the configuration file that is there.

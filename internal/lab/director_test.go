@@ -112,6 +112,25 @@ func TestDaemonWithAQuiescedServerIsReady(t *testing.T) {
 	}
 }
 
+// TestTableIsAsLargeAsTheLabSays, unless the configuration says it.
+func TestTableIsAsLargeAsTheLabSays(t *testing.T) {
+	l := start(t, lab.Config{Shape: lab.LAN, Table: 65536})
+	d := l.Directors[0]
+	for config, want := range map[string]string{
+		"\n":                                   "\n",
+		"services: []":                         "services: []\nconnections: {size: 65536}\n",
+		"connections: {size: 1024}\n":          "connections: {size: 1024}\n",
+		"services: []\nconnections: {size: 9}": "services: []\nconnections: {size: 9}",
+	} {
+		if err := d.Configure(config); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(d.Config); err != nil || string(got) != want {
+			t.Errorf("%q: %q, %v", config, got, err)
+		}
+	}
+}
+
 func TestTallyCountsEveryRequest(t *testing.T) {
 	l := start(t, lab.Config{Shape: lab.LAN, Web: lab.WebOwn})
 	if err := l.Serve(within(t)); err != nil {

@@ -40,6 +40,7 @@ type Config struct {
 	Web        Web
 	Weir       string // path of the weir binary; empty: no director and no real server can be started
 	Confined   bool   // daemons run as a systemd unit does: no root, few capabilities
+	Table      int    // how many connections directors have room for whose configuration says nothing of it; 0: as many as weir would have
 	Log        *slog.Logger
 }
 
