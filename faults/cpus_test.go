@@ -27,8 +27,12 @@ import (
 // the highest priority of all, sleeps for a moment, and again, and says when that was late.
 type cpus struct {
 	mu  sync.Mutex
-	all []standstill
+	all []stood
 }
+
+// stood is how long a CPU stood still, and until when since the machine's boot: two processes have no other clock in common
+// that nobody sets.
+type stood struct{ until, long time.Duration }
 
 const (
 	envCPUs   = "WEIR_FAULTS_CPUS" // the process that watches has it
@@ -67,24 +71,23 @@ func watchCPUs(t *testing.T) *cpus {
 func (c *cpus) read(r io.Reader) {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
-		var until, late int64
-		if _, err := fmt.Sscan(lines.Text(), &until, &late); err != nil {
+		var s stood
+		if _, err := fmt.Sscan(lines.Text(), (*int64)(&s.until), (*int64)(&s.long)); err != nil {
 			continue
 		}
-		end := time.Now().Add(time.Duration(until - sinceBoot()))
 		c.mu.Lock()
-		c.all = append(c.all, standstill{end.Add(-time.Duration(late)), end})
+		c.all = append(c.all, s)
 		c.mu.Unlock()
 	}
 }
 
 // longest is how long one stood still at most since then.
-func (c *cpus) longest(since time.Time) (most time.Duration) {
+func (c *cpus) longest(since time.Duration) (most time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, each := range c.all {
-		if each.until.After(since) {
-			most = max(most, each.until.Sub(each.from))
+		if each.until > since {
+			most = max(most, each.long)
 		}
 	}
 	return most
@@ -101,7 +104,7 @@ func (c *cpus) over(table ...faults.Fault) []faults.Fault {
 
 func (c *cpus) watching(run faults.Run) faults.Run {
 	return func() (faults.Measured, error) {
-		began := time.Now()
+		began := sinceBoot()
 		m, err := run()
 		time.Sleep(cpuSettle)
 		stood := c.longest(began)
@@ -117,12 +120,12 @@ func (c *cpus) watching(run faults.Run) faults.Run {
 	}
 }
 
-func sinceBoot() int64 {
+func sinceBoot() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
 		return 0
 	}
-	return ts.Nano()
+	return time.Duration(ts.Nano())
 }
 
 // sayStandstills is the other process.
@@ -149,8 +152,8 @@ func sayStandstillsOf(cpu int) {
 		// Not as Go sleeps: to go on, it would have to wait for the rest of this process.
 		syscall.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pace)), 0, 0)
 		end := sinceBoot()
-		if late := end - began - int64(cpuPace); late >= int64(cpuStood) {
-			fmt.Println(end, late)
+		if late := end - began - cpuPace; late >= cpuStood {
+			fmt.Println(int64(end), int64(late))
 		}
 	}
 }
@@ -171,7 +174,7 @@ func TestRunsWhileACPUStandsStillSayNothing(t *testing.T) {
 	} {
 		c := &cpus{}
 		m, err := c.watching(func() (faults.Measured, error) {
-			c.read(strings.NewReader(fmt.Sprintln(sinceBoot(), int64(tt.stood))))
+			c.read(strings.NewReader(fmt.Sprintln(int64(sinceBoot()), int64(tt.stood))))
 			return faults.Measured{}, tt.err
 		})()
 		if void := errors.As(err, new(faults.VoidError)); void != tt.void || !errors.Is(err, tt.err) || m.Disturbed != tt.disturbed {
@@ -179,9 +182,8 @@ func TestRunsWhileACPUStandsStillSayNothing(t *testing.T) {
 		}
 	}
 	c := &cpus{}
-	c.read(strings.NewReader(fmt.Sprintln(sinceBoot(), int64(time.Second))))
-	time.Sleep(time.Millisecond)
-	if got := c.longest(time.Now()); got != 0 {
+	c.read(strings.NewReader(fmt.Sprintln(int64(sinceBoot()), int64(time.Second))))
+	if got := c.longest(sinceBoot()); got != 0 {
 		t.Errorf("before it began, a CPU stood still for %v", got)
 	}
 }

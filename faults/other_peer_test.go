@@ -193,8 +193,26 @@ func (v *versions) unknownServer(ctx context.Context, m *faults.Measured) error 
 		return inOrder(
 			func() error { return v.compare(ctx, m, wrongServer, r.backup, before) },
 			func() error { return v.reload(ctx, r.backup, whole) },
+			func() error { return v.has(ctx, r.backup, before) },
 			func() error { return v.compare(ctx, m, wrongServer, r.backup, before) },
 		)
+	})
+}
+
+// has waits until a director has all of some connections: those that wait for their server come in beside what is applied,
+// and nobody speaks before.
+func (v *versions) has(ctx context.Context, d *lab.Director, want map[string]string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("connections do not come in with their server"))
+	defer cancel()
+	return every(ctx, glance, func() (bool, error) {
+		now, err := v.servers(ctx, d)
+		missing := 0
+		for connection := range want {
+			if _, there := now[connection]; !there {
+				missing++
+			}
+		}
+		return missing == 0, err
 	})
 }
 
