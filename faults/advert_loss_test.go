@@ -5,7 +5,6 @@ package faults_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -108,22 +107,9 @@ func (p *pair) hearsTwice(ctx context.Context, m *faults.Measured, lasts time.Du
 		return err
 	}
 	defer e.close()
-	var s stalls
-	watched, stop := context.WithCancel(ctx)
-	defer stop()
-	go s.watch(watched)
-	began := time.Now()
 	moved, err := p.counted(ctx, func() error { return e.repeat(time.Now().Add(lasts), said) })
-	note(m, whenDoubled, float64(moved), silencing(s.longest(began, time.Now())))
+	note(m, whenDoubled, float64(moved), "")
 	return err
-}
-
-// silencing says when a machine stood still for so long that nobody could hear adverts in time; "": it did not.
-func silencing(stood time.Duration) string {
-	if stood < 2*often.Advertise { // the third is late then
-		return ""
-	}
-	return fmt.Sprintf("the machine stood still for %v", stood.Round(time.Millisecond))
 }
 
 // repeat sends each advert of a MAC again. Its own MAC is the stranger's: switches are not to send there what is for

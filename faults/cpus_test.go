@@ -37,7 +37,7 @@ type stood struct{ until, long time.Duration }
 const (
 	envCPUs   = "WEIR_FAULTS_CPUS" // the process that watches has it
 	cpuPace   = 5 * time.Millisecond
-	cpuStood  = 100 * time.Millisecond // an advert is not said, or not heard in time
+	cpuStood  = 200 * time.Millisecond // with adverts each 100 ms a backup misses them for that
 	cpuSettle = 50 * time.Millisecond  // what has stood still says so when it goes on
 )
 
@@ -50,7 +50,10 @@ func watchCPUs(t *testing.T) *cpus {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), envCPUs+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stop, err := cmd.StdinPipe() // it ends with this process, too
+	if err != nil {
+		t.Fatal(err)
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -61,8 +64,9 @@ func watchCPUs(t *testing.T) *cpus {
 	c := &cpus{}
 	go c.read(out)
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		if err := errors.Join(stop.Close(), cmd.Wait()); err != nil {
+			t.Error(err)
+		}
 	})
 	return c
 }
@@ -128,14 +132,15 @@ func sinceBoot() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// sayStandstills is the other process.
+// sayStandstills is the other process. It ends when nobody holds its input any more.
 func sayStandstills() {
 	runtime.GOMAXPROCS(runtime.NumCPU() + 1) // a thread that sleeps keeps its own
 	_ = unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE)
 	for cpu := range runtime.NumCPU() {
 		go sayStandstillsOf(cpu)
 	}
-	select {}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
 }
 
 func sayStandstillsOf(cpu int) {
@@ -167,9 +172,9 @@ func TestRunsWhileACPUStandsStillSayNothing(t *testing.T) {
 		void      bool
 		disturbed string
 	}{
-		{99 * time.Millisecond, nil, false, ""},
-		{99 * time.Millisecond, failed, false, ""},
-		{100 * time.Millisecond, nil, false, "a CPU of this machine stood still for 100ms"},
+		{199 * time.Millisecond, nil, false, ""},
+		{199 * time.Millisecond, failed, false, ""},
+		{200 * time.Millisecond, nil, false, "a CPU of this machine stood still for 200ms"},
 		{650 * time.Millisecond, failed, true, ""},
 	} {
 		c := &cpus{}

@@ -44,8 +44,8 @@ type more func(*lab.Lab) string
 // newLab is gone with its test.
 func newLab(ctx context.Context, t testing.TB, config lab.Config) *lab.Lab {
 	t.Helper()
-	if faults.SizeOf(os.Getenv) == faults.Small { // and what is touched, too: as a rule 86 MiB for each director
-		config.Table = 1 << 16
+	if faults.SizeOf(os.Getenv) == faults.Small {
+		config.Table = lab.SmallTable
 	}
 	l, err := lab.New(ctx, config)
 	if err != nil {

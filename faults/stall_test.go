@@ -67,18 +67,6 @@ func (s *stalls) within(from, until time.Time) (sum time.Duration) {
 	return sum
 }
 
-// longest is how long it stood still at a stretch, of what ended in a time.
-func (s *stalls) longest(from, until time.Time) (most time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, each := range s.all {
-		if each.until.After(from) && !each.until.After(until) {
-			most = max(most, each.until.Sub(each.from))
-		}
-	}
-	return most
-}
-
 // TestStallsAreOfTheMachine: only late timers count, and only as far as they are in the time that is asked for.
 func TestStallsAreOfTheMachine(t *testing.T) {
 	began := time.Now()
@@ -92,11 +80,6 @@ func TestStallsAreOfTheMachine(t *testing.T) {
 	} {
 		if got := s.within(at(tt.from), at(tt.until)); got != time.Duration(tt.want)*time.Millisecond {
 			t.Errorf("from %d to %d ms the machine stood still for %v, want %d ms", tt.from, tt.until, got, tt.want)
-		}
-	}
-	for _, tt := range []struct{ from, until, want int }{{0, 100, 40}, {0, 60, 20}, {30, 90, 40}, {90, 200, 0}} {
-		if got := s.longest(at(tt.from), at(tt.until)); got != time.Duration(tt.want)*time.Millisecond {
-			t.Errorf("from %d to %d ms the machine stood still for %v at a stretch, want %d ms", tt.from, tt.until, got, tt.want)
 		}
 	}
 	synctest.Test(t, func(t *testing.T) { // a clock that is never late

@@ -41,7 +41,7 @@ func network(weir string, rows []parity.Row) lab.Config {
 	addresses.IPv4.Back = netip.MustParsePrefix("10.1.0.0/24")
 	addresses.IPv6.Back = netip.MustParsePrefix("fd00:b::/64")
 	config := lab.Config{
-		Shape: lab.TwoArm, Clients: 1, Addresses: addresses, Weir: weir, Confined: true, Table: 1 << 16,
+		Shape: lab.TwoArm, Clients: 1, Addresses: addresses, Weir: weir, Confined: true, Table: lab.SmallTable,
 		Elsewhere: lab.Elsewhere{Clients: clients},
 	}
 	known := map[netip.Addr]bool{}

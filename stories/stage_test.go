@@ -140,12 +140,8 @@ func buildLab(ctx context.Context, s *stage, args []string) (string, error) {
 	return "", nil
 }
 
-// smallTable has room for all that a story does. One of weir's usual size takes 86 MiB, and on a virtual machine to touch so
-// much memory takes longer than the story.
-const smallTable = 1 << 16
-
 func (s *stage) labConfig(args []string) (lab.Config, error) {
-	config := lab.Config{Weir: s.weir, Web: lab.WebNginx, Confined: true, Table: smallTable}
+	config := lab.Config{Weir: s.weir, Web: lab.WebNginx, Confined: true, Table: lab.SmallTable}
 	rest, err := labOptions(&config, args)
 	if err != nil {
 		return config, err

@@ -31,7 +31,7 @@ func newBed(t *testing.T, shape lab.Shape, method lab.Forwarding) bed {
 	t.Helper()
 	need(t)
 	l, err := lab.New(within(t), lab.Config{
-		Shape: shape, Forwarding: method, Weir: build(t), Table: 1 << 16, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Shape: shape, Forwarding: method, Weir: build(t), Table: lab.SmallTable, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

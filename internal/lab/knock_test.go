@@ -34,8 +34,8 @@ func TestKnocksSeeWhatIsMissed(t *testing.T) {
 			t.Errorf("%s: a server was unplugged for %v: %+v, %v", f, unplugged, seen, err)
 		}
 		k = l.Client.Knock(netip.AddrPortFrom(server.Address.In(f), lab.FreshPort+1))
-		time.Sleep(200 * time.Millisecond)
-		if seen, err := k.Stop(); err != nil || seen.Failed != seen.Clients || seen.Failed == 0 || seen.Gap < 90*time.Millisecond || seen.First == nil {
+		time.Sleep(time.Second)
+		if seen, err := k.Stop(); err != nil || seen.Failed != seen.Clients || seen.Failed == 0 || seen.Gap < 900*time.Millisecond || seen.First == nil {
 			t.Errorf("%s: nobody listens: %+v, %v", f, seen, err)
 		}
 	}

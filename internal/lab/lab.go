@@ -44,6 +44,10 @@ type Config struct {
 	Log        *slog.Logger
 }
 
+// SmallTable is a Table for tests: one of weir's usual size takes 86 MiB, and on a virtual machine to touch so much memory
+// takes longer than most of them.
+const SmallTable = 1 << 16
+
 // Elsewhere are networks that are none of the lab's. The routes are there, and weir is told of the rest.
 type Elsewhere struct {
 	Clients  []netip.Prefix // whose hosts the client is, all of them

@@ -143,7 +143,7 @@ func handed(spec model.Spec, mastered map[string]bool, seen model.Seen, now time
 		}
 	}
 	all := len(mastered) == len(spec.VirtualRouters)
-	if next.IsZero() || !slices.ContainsFunc(spec.Sync.Peers, func(peer model.Addr) bool { return servesStill(seen.Sync.Peers[peer], all, latest) }) {
+	if next.IsZero() || !serveStill(spec, seen, all, latest) {
 		return mastered, time.Time{}
 	}
 	return out, next
@@ -154,11 +154,17 @@ func isHandedOver(r model.VirtualRouter, turn model.VRRPSeen) bool {
 	return turn.Outranks && !r.VirtualMAC
 }
 
-// servesStill says whether a peer that has told all serves what it did before a moment. One that does not leave all goes on
-// with the rest of it: then it has said something else since.
-func servesStill(p model.SyncPeerSeen, all bool, since time.Time) bool {
-	serves := p.Role == "master" || p.Role == "mixed"
-	return p.State == model.SyncReady && serves && (all || !p.RoleSince.After(since))
+// serveStill says whether peers that have told all serve what one of them did before a moment. Where this director does not
+// take over all, they may go on with the rest of it: then one has said something else since.
+func serveStill(spec model.Spec, seen model.Seen, all bool, since time.Time) (serve bool) {
+	for _, peer := range spec.Sync.Peers {
+		p := seen.Sync.Peers[peer]
+		if !all && p.RoleSince.After(since) {
+			return false
+		}
+		serve = serve || p.State == model.SyncReady && (p.Role == "master" || p.Role == "mixed")
+	}
+	return serve
 }
 
 // nextTold is when somebody is to be told of a peer, if it stays as it is.

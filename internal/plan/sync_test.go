@@ -257,6 +257,8 @@ func TestWhoOutranksWaitsUntilServicesAreLeft(t *testing.T) {
 		{"it goes on with another one", outranks, lately(says("mixed")), 2 * time.Millisecond, second, false},
 		{"it has both still", outranks, says("master"), 2 * time.Millisecond, second, true},
 		{"it had others before", outranks, says("mixed"), 2 * time.Millisecond, second, true},
+		{"it has left, and a third one has another one", outranks, lately(says("backup")), 2 * time.Millisecond, third, false},
+		{"it has not, and a third one has another one", outranks, says("backup"), 2 * time.Millisecond, third, true},
 		{"it has left the one, and both are wanted", outranks, lately(says("mixed")), 2 * time.Millisecond, both, true},
 		{"it is dead", model.VRRPSeen{State: model.VRRPMaster, Since: noon}, says("master"), 0, nil, false},
 		{"it has not told all", outranks, model.SyncPeerSeen{State: model.SyncJoining, Role: "master"}, 0, nil, false},
@@ -284,6 +286,13 @@ func TestWhoOutranksWaitsUntilServicesAreLeft(t *testing.T) {
 func second(s *model.Spec, seen *model.Seen) {
 	s.VirtualRouters = append(s.VirtualRouters, virtualRouter("VI_2", "192.0.2.20/24"))
 	seen.VRRP["VI_2"] = model.VRRPSeen{State: model.VRRPBackup, Since: noon}
+}
+
+// third is a director that is master of the second one, and stays it.
+func third(s *model.Spec, seen *model.Seen) {
+	second(s, seen)
+	s.Sync.Peers = append(s.Sync.Peers, lb3)
+	seen.Sync.Peers[lb3] = model.SyncPeerSeen{State: model.SyncReady, Role: "mixed", RoleSince: noon.Add(-time.Minute)}
 }
 
 // both are taken over at the same time.

@@ -114,9 +114,6 @@ func TestVirtualMACSendsAdverts(t *testing.T) {
 	t.Parallel()
 	left, right := newLAN(t)
 	first, second := left.both(200), right.both(100)
-	for i := range first { // whom a busy machine does not let speak for a moment is not missed
-		first[i].Advertise, second[i].Advertise = time.Second, time.Second
-	}
 	a, b := left.direct(first...), right.direct(second...)
 	a.becomes(model.VRRPMaster, "front", "front6")
 	for _, name := range []string{"front", "front6"} {
